@@ -1,0 +1,84 @@
+//! The REST API: one file a resource, described by OpenAPI. Knows HTTP, not SQL.
+
+mod account;
+mod agents;
+mod enrollments;
+mod error;
+mod metrics;
+mod security;
+mod socket;
+mod system;
+
+use poem_openapi::{OpenApiService, Tags};
+
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::ingest::Sockets;
+use crate::store::Store;
+
+pub use error::{ApiError, ErrorBody, ErrorCode};
+pub use security::{Caller, SESSION_COOKIE};
+
+/// What the resources need.
+#[derive(Clone, Debug)]
+pub struct ApiContext {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Logins.
+    pub auth: Auth,
+    /// Where agents' connections go.
+    pub sockets: Sockets,
+}
+
+/// All resources.
+pub type Resources = (
+    account::AccountApi,
+    agents::AgentsApi,
+    metrics::MetricsApi,
+    enrollments::EnrollmentsApi,
+    system::SystemApi,
+    socket::SocketApi,
+);
+
+/// The API's parts, as they are listed in its description.
+#[derive(Tags)]
+#[oai(rename_all = "camelCase")]
+enum Tag {
+    /// Logging in and out.
+    Account,
+    /// The fleet, and what it reported.
+    Agents,
+    /// Letting new agents in.
+    Enrollments,
+    /// The server itself.
+    System,
+}
+
+/// The API with its description. Its handlers expect an [`ApiContext`] among the data of their requests.
+pub fn service() -> OpenApiService<Resources, ()> {
+    let resources = (
+        account::AccountApi,
+        agents::AgentsApi,
+        metrics::MetricsApi,
+        enrollments::EnrollmentsApi,
+        system::SystemApi,
+        socket::SocketApi,
+    );
+    OpenApiService::new(resources, "Pika", env!("CARGO_PKG_VERSION"))
+        .description(
+            "Server monitoring: agents report CPU, memory, disks, network and load; this API serves what they \
+             reported.\n\nAll times are milliseconds since the Unix epoch (`int64`). Errors have one shape, \
+             `{code, message, requestId}`. Authenticate with the session cookie that `POST /api/login` sets, or with \
+             its token in `Authorization: Bearer`.",
+        )
+        .license("Apache-2.0")
+}
+
+/// The description as it is committed in `openapi/openapi.json`.
+pub fn description() -> String {
+    let mut description = service().spec();
+    description.push('\n');
+    description
+}

@@ -1,0 +1,58 @@
+//! Where agents connect.
+
+use pika_protocol::limits;
+use poem::Request;
+use poem::web::Data;
+use poem::web::websocket::{BoxWebSocketUpgraded, WebSocket};
+use poem_openapi::OpenApi;
+use secrecy::SecretString;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::{ApiContext, ApiError, Tag};
+use crate::http;
+use crate::ingest::Peer;
+
+/// Bytes read at a time from one agent: a sample fits, and ten thousand idle agents cost little.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Bytes of answers gathered before they are written.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
+/// Most bytes of answers that wait for one agent; one that takes none for so long is disconnected.
+const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// Where agents connect.
+#[derive(Debug)]
+pub struct SocketApi;
+
+#[OpenApi(tag = "Tag::Agents")]
+impl SocketApi {
+    /// Connect an agent
+    ///
+    /// Upgrades to a WebSocket that carries JSON text frames `{"type": …, "data": …}`. The first frame is `register`,
+    /// with an enrollment token in `data.token`, or with the agent's own secret there or in the header
+    /// `Authorization: Bearer`.
+    #[oai(path = "/ws/agent", method = "get", operation_id = "connectAgent")]
+    #[expect(clippy::unused_async, reason = "the macro awaits it")]
+    async fn connect(
+        &self,
+        context: Data<&ApiContext>,
+        request: &Request,
+        socket: WebSocket,
+    ) -> Result<BoxWebSocketUpgraded, ApiError> {
+        let bearer_token = http::bearer_token(request).map(|token| SecretString::from(token.to_owned()));
+        let peer = Peer {
+            address: http::peer_address(request),
+            bearer_token,
+        };
+        let sockets = context.sockets.clone();
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+            .max_message_size(Some(limits::FRAME_BYTES_MAX))
+            .max_frame_size(Some(limits::FRAME_BYTES_MAX));
+        Ok(socket
+            .config(config)
+            .on_upgrade(move |stream| async move { sockets.serve(stream, peer).await })
+            .boxed())
+    }
+}

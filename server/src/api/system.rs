@@ -1,0 +1,99 @@
+//! The server itself: is it alive, is it ready, what is it.
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{Enum, Object, OpenApi};
+
+use super::security::UserAuth;
+use super::{ApiContext, ApiError, Tag};
+use crate::store::Edition;
+
+/// The server itself.
+#[derive(Debug)]
+pub struct SystemApi;
+
+/// All is well.
+#[derive(Debug, Object)]
+struct Health {
+    /// Always `ok`.
+    status: String,
+}
+
+/// The editions of TimescaleDB.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename = "Edition", rename_all = "lowercase")]
+enum EditionName {
+    /// Hypertables only.
+    Apache,
+    /// With continuous aggregates, columnstore and policies.
+    Community,
+}
+
+/// What the database is.
+#[derive(Debug, Object)]
+#[oai(rename = "Database", rename_all = "camelCase")]
+struct DatabaseBody {
+    /// PostgreSQL's version.
+    postgres_version: String,
+    /// TimescaleDB's version.
+    timescaledb_version: String,
+    /// TimescaleDB's edition.
+    edition: EditionName,
+}
+
+/// What the server is.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct SystemInfo {
+    /// The server's version.
+    version: String,
+    /// Its database.
+    database: DatabaseBody,
+}
+
+#[OpenApi(tag = "Tag::System")]
+impl SystemApi {
+    /// Is the server alive
+    ///
+    /// Answers as long as the process runs, whatever else is broken.
+    #[oai(path = "/healthz", method = "get", operation_id = "getHealth")]
+    #[expect(clippy::unused_async, reason = "the macro awaits it")]
+    async fn healthz(&self) -> Json<Health> {
+        Json(Health {
+            status: "ok".to_owned(),
+        })
+    }
+
+    /// Is the server ready
+    ///
+    /// Answers 200 when the database is there and has the schema of this server, else 503.
+    #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
+    async fn readyz(&self, context: Data<&ApiContext>) -> Result<Json<Health>, ApiError> {
+        if context.store.is_schema_current().await.map_err(ApiError::from)? {
+            Ok(Json(Health {
+                status: "ok".to_owned(),
+            }))
+        } else {
+            Err(ApiError::unavailable(
+                "the database's schema is not that of this server",
+            ))
+        }
+    }
+
+    /// What the server is
+    #[oai(path = "/api/system/info", method = "get", operation_id = "getSystemInfo")]
+    async fn info(&self, context: Data<&ApiContext>, _auth: UserAuth) -> Result<Json<SystemInfo>, ApiError> {
+        let database = context.store.database_info().await?;
+        Ok(Json(SystemInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            database: DatabaseBody {
+                postgres_version: database.postgres_version,
+                timescaledb_version: database.timescaledb_version,
+                edition: match database.edition {
+                    Edition::Apache => EditionName::Apache,
+                    Edition::Community => EditionName::Community,
+                },
+            },
+        }))
+    }
+}

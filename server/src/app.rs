@@ -1,0 +1,227 @@
+//! Puts everything together and runs it: the only module that knows all the others.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::Server as HttpServer;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::ApiContext;
+use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{self, LimitedAcceptor};
+use crate::ingest::Ingest;
+use crate::store::{DatabaseUrlError, MigrateError, Store};
+use crate::telemetry::{Counters, chain};
+
+/// How often the database is tried while it is away at the start.
+const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// How often ended sessions are forgotten.
+const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Why the server could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configured database cannot be tried.
+    #[error("the configured database cannot be used")]
+    DatabaseUrl(#[from] DatabaseUrlError),
+    /// The database is there, but cannot be used.
+    #[error("the database cannot be used")]
+    Migrate(#[source] MigrateError),
+    /// The address is taken or not this machine's.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// scrypt's parameters.
+    #[error("the configuration of passwords cannot be used")]
+    Passwords(#[from] PasswordError),
+    /// The first user could not be made.
+    #[error("the first administrator could not be created")]
+    FirstAdmin(#[source] AuthError),
+    /// The HTTP server failed.
+    #[error("the HTTP server failed")]
+    Http(#[source] io::Error),
+}
+
+/// A server that is bound to its address and not yet running.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    clock: Clock,
+    store: Store,
+    listener: TcpListener,
+    counters: Arc<Counters>,
+    announce_password: fn(&str, &SecretString),
+}
+
+impl Server {
+    /// Binds the configured address. The database is not touched yet.
+    ///
+    /// # Errors
+    /// When the address cannot be had or the database's URL makes no sense.
+    pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
+        let store = Store::new(
+            config.database.url().expose_secret(),
+            &config.database.store_config(),
+        )?;
+        let address = config.server.addr;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| AppError::Listen { address, source })?;
+        Ok(Self {
+            config,
+            clock,
+            store,
+            listener,
+            counters: Arc::new(Counters::default()),
+            announce_password: |_, _| {},
+        })
+    }
+
+    /// What to do with the name and the made-up password of the first administrator.
+    #[must_use]
+    pub fn announce_password_with(mut self, announce: fn(&str, &SecretString)) -> Self {
+        self.announce_password = announce;
+        self
+    }
+
+    /// Where the server listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Serves until `shutdown` is cancelled; then stores and acknowledges what is in flight and ends. While the
+    /// database is away at the start, requests are answered with 503 and the database is tried again and again.
+    ///
+    /// # Errors
+    /// When the database is there but cannot be used.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
+        let Self {
+            config,
+            clock,
+            store,
+            listener,
+            counters,
+            announce_password,
+        } = self;
+        let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
+        let auth = Auth::new(store.clone(), clock.clone(), &config.auth)?;
+        let ingest = Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), counters);
+        let context = ApiContext {
+            store: store.clone(),
+            clock: clock.clone(),
+            auth: auth.clone(),
+            sockets: ingest.sockets(),
+        };
+        let routes = http::routes(context, config.server.body_bytes_max);
+        let acceptor = LimitedAcceptor::new(listener, config.server.connections_max);
+        let stop_http = CancellationToken::new();
+        let http_stopped = stop_http.clone();
+        let http_server = tokio::spawn(async move {
+            HttpServer::new_with_acceptor(acceptor)
+                .name("pika")
+                .run_with_graceful_shutdown(routes, http_stopped.cancelled(), Some(deadline))
+                .await
+        });
+
+        let result = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            result = prepare_and_maintain(&config, &clock, &store, &auth, announce_password) => result,
+        };
+        if result.is_ok() {
+            tracing::info!("stopping: storing what is in flight");
+        }
+        ingest.stop(deadline).await;
+        stop_http.cancel();
+        match http_server.await {
+            Ok(Ok(())) => tracing::info!("stopped"),
+            Ok(Err(error)) => return result.and(Err(AppError::Http(error))),
+            Err(error) => return result.and(Err(AppError::Http(io::Error::other(error)))),
+        }
+        result
+    }
+}
+
+/// Makes the database ready, then keeps house. Ends only with an error.
+async fn prepare_and_maintain(
+    config: &Config,
+    clock: &Clock,
+    store: &Store,
+    auth: &Auth,
+    announce_password: fn(&str, &SecretString),
+) -> Result<(), AppError> {
+    migrate(store).await?;
+    create_first_admin(config, auth, announce_password).await?;
+    tracing::info!(address = %config.server.addr, "ready");
+    let mut ticks = tokio::time::interval(SESSION_SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        match store.delete_expired_sessions(clock.now()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "forgot sessions that have ended"),
+            Err(error) => tracing::warn!(error = %chain(&error), "ended sessions could not be forgotten"),
+        }
+    }
+}
+
+async fn migrate(store: &Store) -> Result<(), AppError> {
+    loop {
+        match store.migrate().await {
+            Ok(migrated) => {
+                for migration in &migrated.applied {
+                    tracing::info!(%migration, "applied a migration");
+                }
+                tracing::info!(
+                    postgres = %migrated.database.postgres_version,
+                    timescaledb = %migrated.database.timescaledb_version,
+                    edition = %migrated.database.edition,
+                    "the database is ready"
+                );
+                return Ok(());
+            }
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(error = %chain(&error), "waiting for the database");
+                tokio::time::sleep(DATABASE_RETRY_INTERVAL).await;
+            }
+            Err(error) => return Err(AppError::Migrate(error)),
+        }
+    }
+}
+
+async fn create_first_admin(
+    config: &Config,
+    auth: &Auth,
+    announce_password: fn(&str, &SecretString),
+) -> Result<(), AppError> {
+    loop {
+        match auth.create_first_admin(&config.auth.admin_password).await {
+            Ok(Some(password)) => {
+                announce_password(FIRST_ADMIN, &password);
+                return Ok(());
+            }
+            Ok(None) => return Ok(()),
+            Err(AuthError::Store(error @ crate::store::Error::Unavailable(_))) => {
+                tracing::warn!(error = %chain(&error), "waiting for the database");
+                tokio::time::sleep(DATABASE_RETRY_INTERVAL).await;
+            }
+            Err(error) => return Err(AppError::FirstAdmin(error)),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Password hashes: scrypt in PHC form, computed off the async threads and only a few at a time.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use scrypt::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use scrypt::phc::PasswordHash;
+use scrypt::{Params, Scrypt};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use crate::config;
+
+/// Longest password in bytes: hashing is not to be fed megabytes.
+const PASSWORD_BYTES_MAX: usize = 1_024;
+
+/// Hashes and verifies passwords.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    params: Params,
+    /// A hash takes tens of megabytes and a tenth of a second: this many at a time.
+    permits: Arc<Semaphore>,
+    /// What the passwords of unknown users are compared with, so that they take as long as those of known ones.
+    dummy_hash: Arc<str>,
+}
+
+/// Why a password could not be hashed or verified.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The configured cost makes no sense.
+    #[error("auth.scrypt_log_n, scrypt_r and scrypt_p are not valid parameters of scrypt")]
+    Parameters,
+    /// Longer than [`PASSWORD_BYTES_MAX`].
+    #[error("a password may have {PASSWORD_BYTES_MAX} bytes at most")]
+    TooLong,
+    /// The library refused, or the stored hash is damaged.
+    #[error("scrypt failed")]
+    Hash(#[source] scrypt::password_hash::Error),
+    /// The process is shutting down.
+    #[error("the password was not checked, because the server is stopping")]
+    Stopping,
+}
+
+impl Passwords {
+    /// Uses the configured cost.
+    ///
+    /// # Errors
+    /// [`PasswordError::Parameters`].
+    pub fn new(config: &config::Auth) -> Result<Self, PasswordError> {
+        let params = Params::new(config.scrypt_log_n, config.scrypt_r, config.scrypt_p)
+            .map_err(|_| PasswordError::Parameters)?;
+        let dummy_hash = hash(params, b"no user has this password")?.into();
+        Ok(Self {
+            params,
+            permits: Arc::new(Semaphore::new(config.password_checks_max)),
+            dummy_hash,
+        })
+    }
+
+    /// The hash of a new password, in PHC form.
+    ///
+    /// # Errors
+    /// Where the password is too long.
+    pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
+        check_length(&password)?;
+        let params = self.params;
+        self.compute(move || hash(params, password.expose_secret().as_bytes()))
+            .await
+    }
+
+    /// Whether a password fits a hash. Without a hash the answer is no, after the same time.
+    ///
+    /// # Errors
+    /// Where the stored hash is damaged.
+    pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool, PasswordError> {
+        if check_length(&password).is_err() {
+            return Ok(false);
+        }
+        let is_known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.dummy_hash.to_string());
+        let fits = self
+            .compute(move || verify(password.expose_secret().as_bytes(), &hash))
+            .await?;
+        Ok(fits && is_known)
+    }
+
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| PasswordError::Stopping)?;
+        let task = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permit);
+            result
+        });
+        task.await.map_err(|_| PasswordError::Stopping)?
+    }
+}
+
+/// A password that nobody can guess.
+pub(super) fn random() -> Result<SecretString, getrandom::Error> {
+    let mut bytes = [0_u8; 18];
+    getrandom::fill(&mut bytes)?;
+    Ok(SecretString::from(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+fn check_length(password: &SecretString) -> Result<(), PasswordError> {
+    if PASSWORD_BYTES_MAX < password.expose_secret().len() {
+        return Err(PasswordError::TooLong);
+    }
+    Ok(())
+}
+
+fn hash(params: Params, password: &[u8]) -> Result<String, PasswordError> {
+    let hash = Scrypt::new_with_params(params)
+        .hash_password(password)
+        .map_err(PasswordError::Hash)?;
+    Ok(hash.to_string())
+}
+
+fn verify(password: &[u8], hash: &str) -> Result<bool, PasswordError> {
+    let hash = PasswordHash::new(hash).map_err(|error| PasswordError::Hash(error.into()))?;
+    match Scrypt::new().verify_password(password, &hash) {
+        Ok(()) => Ok(true),
+        Err(scrypt::password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(PasswordError::Hash(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cheap() -> Passwords {
+        let params = Params::new(4, 8, 1).unwrap();
+        let dummy_hash = hash(params, b"dummy").unwrap().into();
+        Passwords {
+            params,
+            permits: Arc::new(Semaphore::new(1)),
+            dummy_hash,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_fits() {
+        let passwords = cheap();
+        let hash = passwords.hash("correct horse".into()).await.unwrap();
+        assert!(hash.starts_with("$scrypt$ln=4,r=8,p=1$"), "{hash}");
+        assert!(
+            passwords
+                .verify("correct horse".into(), Some(hash.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(!passwords.verify("wrong horse".into(), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_has_no_password_not_even_the_dummy() {
+        assert!(!cheap().verify("dummy".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_giant_password_is_not_hashed() {
+        let giant = SecretString::from("x".repeat(PASSWORD_BYTES_MAX + 1));
+        assert!(matches!(
+            cheap().hash(giant.clone()).await,
+            Err(PasswordError::TooLong)
+        ));
+        assert!(!cheap().verify(giant, None).await.unwrap());
+    }
+}

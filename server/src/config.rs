@@ -1,0 +1,415 @@
+//! The configuration: `config/server.yaml` holds every key, its meaning and its default.
+
+mod layers;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::store::{StoreConfig, WriteMethod};
+
+pub use layers::ConfigError;
+
+/// The defaults, which are also the documentation.
+const DEFAULTS: &str = include_str!("../../config/server.yaml");
+
+/// Where the configuration is looked for when no file is named.
+const SYSTEM_FILE: &str = "/etc/pika/server.yaml";
+
+/// The whole configuration. The fields are described in `config/server.yaml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How to reach the database.
+    pub database: Database,
+    /// Where to listen.
+    pub server: Server,
+    /// What to log.
+    pub log: Log,
+    /// How samples are taken in.
+    pub ingest: Ingest,
+    /// How people get in.
+    pub auth: Auth,
+}
+
+/// How to reach the database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct Database {
+    #[serde(rename = "type")]
+    pub database_type: DatabaseType,
+    pub url: SecretString,
+    pub postgres: Postgres,
+    pub root_certificates: PathBuf,
+    pub pool_size: u32,
+    pub connect_timeout_ms: u64,
+    pub statement_timeout_ms: u64,
+}
+
+/// The one kind of database that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseType {
+    /// PostgreSQL with TimescaleDB.
+    Postgres,
+}
+
+/// The parts of a database URL.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct Postgres {
+    pub hostname: String,
+    pub port: u16,
+    pub username: String,
+    pub password: SecretString,
+    pub database: String,
+    pub sslmode: String,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct Server {
+    pub addr: SocketAddr,
+    pub connections_max: usize,
+    pub body_bytes_max: usize,
+    pub shutdown_timeout_ms: u64,
+}
+
+/// What to log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+    pub filename: PathBuf,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
+}
+
+/// How samples are taken in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct Ingest {
+    pub flush_rows_max: usize,
+    pub flush_interval_ms: u64,
+    pub late_after_ms: i64,
+    pub late_limit_ms: i64,
+    pub queue_frames_max: usize,
+    pub unacknowledged_frames_max: usize,
+    pub idle_timeout_ms: u64,
+    pub register_timeout_ms: u64,
+    pub reconnect_grace_ms: u64,
+    #[serde(with = "WriteMethodName")]
+    pub write_method: WriteMethod,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "WriteMethod", rename_all = "lowercase")]
+enum WriteMethodName {
+    Copy,
+    Insert,
+}
+
+/// How people get in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct Auth {
+    pub session_lifetime_ms: i64,
+    pub password_checks_max: usize,
+    pub scrypt_log_n: u8,
+    pub scrypt_r: u32,
+    pub scrypt_p: u32,
+    pub admin_password: SecretString,
+}
+
+impl Config {
+    /// The defaults, the file and the environment, in this order, checked.
+    ///
+    /// # Errors
+    /// Names the file, the key and what is wrong with it.
+    pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Self, ConfigError> {
+        let system_file = Path::new(SYSTEM_FILE);
+        let file = file.or_else(|| system_file.exists().then_some(system_file));
+        let text = match file {
+            Some(path) => {
+                let read = std::fs::read_to_string(path);
+                Some((
+                    path,
+                    read.map_err(|source| ConfigError::Read {
+                        path: path.to_owned(),
+                        source,
+                    })?,
+                ))
+            }
+            None => None,
+        };
+        let config: Self = layers::merge(
+            DEFAULTS,
+            text.as_ref().map(|(path, text)| (*path, text.as_str())),
+            environment,
+        )?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let checks: [(&'static str, bool, &'static str); 14] = [
+            (
+                "database.pool_size",
+                (1..=1_000).contains(&self.database.pool_size),
+                "1–1000",
+            ),
+            (
+                "database.connect_timeout_ms",
+                0 < self.database.connect_timeout_ms,
+                "at least 1",
+            ),
+            (
+                "database.statement_timeout_ms",
+                0 < self.database.statement_timeout_ms,
+                "at least 1",
+            ),
+            (
+                "server.connections_max",
+                (1..=1_000_000).contains(&self.server.connections_max),
+                "1–1000000",
+            ),
+            (
+                "server.body_bytes_max",
+                (1_024..=1 << 30).contains(&self.server.body_bytes_max),
+                "1024–1073741824",
+            ),
+            (
+                "ingest.flush_rows_max",
+                (1..=1_000_000).contains(&self.ingest.flush_rows_max),
+                "1–1000000",
+            ),
+            (
+                "ingest.flush_interval_ms",
+                (1..=60_000).contains(&self.ingest.flush_interval_ms),
+                "1–60000",
+            ),
+            (
+                "ingest.late_limit_ms",
+                60_000 <= self.ingest.late_limit_ms,
+                "at least 60000",
+            ),
+            (
+                "ingest.late_after_ms",
+                1_000 <= self.ingest.late_after_ms,
+                "at least 1000",
+            ),
+            (
+                "ingest.queue_frames_max",
+                (1..=1_000_000).contains(&self.ingest.queue_frames_max),
+                "1–1000000",
+            ),
+            (
+                "ingest.unacknowledged_frames_max",
+                (1..=10_000).contains(&self.ingest.unacknowledged_frames_max),
+                "1–10000",
+            ),
+            (
+                "ingest.idle_timeout_ms",
+                1_000 <= self.ingest.idle_timeout_ms,
+                "at least 1000",
+            ),
+            (
+                "auth.password_checks_max",
+                (1..=1_000).contains(&self.auth.password_checks_max),
+                "1–1000",
+            ),
+            (
+                "auth.session_lifetime_ms",
+                60_000 <= self.auth.session_lifetime_ms,
+                "at least 60000",
+            ),
+        ];
+        match checks.into_iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, allowed)) => Err(ConfigError::OutOfRange { key, allowed }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Database {
+    /// The database's URL, made of its parts where it is not given.
+    pub fn url(&self) -> SecretString {
+        if !self.url.expose_secret().is_empty() {
+            return self.url.clone();
+        }
+        let Postgres {
+            hostname,
+            port,
+            username,
+            password,
+            database,
+            sslmode,
+        } = &self.postgres;
+        SecretString::from(format!(
+            "postgres://{}:{}@{hostname}:{port}/{}?sslmode={sslmode}",
+            UrlPart(username),
+            UrlPart(password.expose_secret()),
+            UrlPart(database),
+        ))
+    }
+
+    /// The limits of its use.
+    pub fn store_config(&self) -> StoreConfig {
+        StoreConfig {
+            pool_size: self.pool_size,
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+            statement_timeout: Duration::from_millis(self.statement_timeout_ms),
+            root_certificates: (!self.root_certificates.as_os_str().is_empty())
+                .then(|| self.root_certificates.clone()),
+        }
+    }
+}
+
+/// A part of a URL, with everything escaped that could end it.
+struct UrlPart<'a>(&'a str);
+
+impl fmt::Display for UrlPart<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                write!(f, "{}", char::from(byte))?;
+            } else {
+                write!(f, "%{byte:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.yaml");
+        std::fs::write(&file, text).unwrap();
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::load(Some(&file), &environment)
+    }
+
+    fn message(error: &ConfigError) -> String {
+        crate::telemetry::chain(error)
+    }
+
+    #[test]
+    fn the_defaults_are_complete() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.server.addr.port(), 18888);
+        assert_eq!(
+            config.database.url().expose_secret(),
+            "postgres://pika:pika@localhost:15432/pika?sslmode=disable"
+        );
+    }
+
+    #[test]
+    fn the_configuration_of_the_original_is_accepted() {
+        let text = "Database:\n  Type: postgres\n  Postgres:\n    Hostname: db\n    Port: 5432\n    Username: u\n    \
+                    Password: p@ss/word\n    Database: d\n\nlog:\n  Level: debug\n  Filename: ./logs/pika.log\n\n\
+                    Server:\n  Addr: \"0.0.0.0:18888\"\n";
+        let config = load(text, &[]).unwrap();
+        assert_eq!(
+            config.database.url().expose_secret(),
+            "postgres://u:p%40ss%2Fword@db:5432/d?sslmode=disable"
+        );
+        assert_eq!(config.log.level, "debug");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_path() {
+        let text = message(&load("server:\n  adress: x\n", &[]).unwrap_err());
+        assert!(text.contains("server") && text.contains("adress"), "{text}");
+        let text = message(&load("sever: {}\n", &[]).unwrap_err());
+        assert!(text.contains("sever"), "{text}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_or_size_is_named() {
+        let text = message(&load("ingest:\n  flush_rows_max: many\n", &[]).unwrap_err());
+        assert!(text.contains("ingest.flush_rows_max"), "{text}");
+        let text = message(&load("ingest:\n  flush_rows_max: 0\n", &[]).unwrap_err());
+        assert!(
+            text.contains("ingest.flush_rows_max") && text.contains("1–1000000"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_environment_wins_and_files_hold_secrets() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "12345\n").unwrap();
+        let config = load(
+            "server:\n  addr: \"127.0.0.1:1\"\n",
+            &[
+                ("PIKA_SERVER_ADDR", "127.0.0.1:2"),
+                ("PIKA_DATABASE_POOL_SIZE", "3"),
+                (
+                    "PIKA_DATABASE_POSTGRES_PASSWORD_FILE",
+                    secret.path().to_str().unwrap(),
+                ),
+                ("UNRELATED", "x"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.server.addr.port(), 2);
+        assert_eq!(config.database.pool_size, 3);
+        assert_eq!(config.database.postgres.password.expose_secret(), "12345");
+    }
+
+    #[test]
+    fn database_url_is_understood_and_pikas_own_wins() {
+        let url = |environment| load("", environment).unwrap().database.url();
+        assert_eq!(
+            url(&[("DATABASE_URL", "postgres://a/b")]).expose_secret(),
+            "postgres://a/b"
+        );
+        assert_eq!(
+            url(&[
+                ("DATABASE_URL", "postgres://a/b"),
+                ("PIKA_DATABASE_URL", "postgres://c/d")
+            ])
+            .expose_secret(),
+            "postgres://c/d"
+        );
+    }
+
+    #[test]
+    fn a_mistyped_variable_is_named() {
+        let text = message(&load("", &[("PIKA_DATABASE_POOL_SIZE", "many")]).unwrap_err());
+        assert!(text.contains("PIKA_DATABASE_POOL_SIZE"), "{text}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = load("database:\n  postgres:\n    password: hunter2\n", &[]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

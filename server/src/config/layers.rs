@@ -1,0 +1,193 @@
+//! Lays a configuration file and the environment over the defaults.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// The prefix of Pika's own environment variables.
+const PREFIX: &str = "PIKA";
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not YAML.
+    #[error("{origin} is not YAML")]
+    Syntax {
+        /// Which.
+        origin: String,
+        /// Where and why.
+        source: serde_norway::Error,
+    },
+    /// A key does not exist or its value has the wrong type.
+    #[error("{origin}: {key}")]
+    Key {
+        /// Which file.
+        origin: String,
+        /// The path of the key.
+        key: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A variable's value has the wrong type.
+    #[error("the environment variable {name} must be {expected}")]
+    Variable {
+        /// Which.
+        name: String,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// The file that a variable names cannot be read.
+    #[error("the file that the environment variable {name} names cannot be read")]
+    VariableFile {
+        /// Which.
+        name: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A value is outside its limits.
+    #[error("{key} must be {allowed}")]
+    OutOfRange {
+        /// The path of the key.
+        key: &'static str,
+        /// Its limits.
+        allowed: &'static str,
+    },
+}
+
+/// Merges defaults, file and environment and gives them their types.
+pub(super) fn merge<T: DeserializeOwned>(
+    defaults: &str,
+    file: Option<(&Path, &str)>,
+    environment: &[(String, String)],
+) -> Result<T, ConfigError> {
+    let mut merged = parse(defaults, "the built-in configuration")?;
+    let mut origin = "the built-in configuration".to_owned();
+    let mut leaves = Vec::new();
+    collect_leaves(&merged, &mut Vec::new(), &mut leaves);
+    if let Some((path, text)) = file {
+        origin = path.display().to_string();
+        overlay(&mut merged, parse(text, &origin)?);
+    }
+    apply_environment(&mut merged, &leaves, environment)?;
+    serde_path_to_error::deserialize(merged).map_err(|error| ConfigError::Key {
+        origin,
+        key: error.path().to_string(),
+        source: error.into_inner(),
+    })
+}
+
+fn parse(text: &str, origin: &str) -> Result<Value, ConfigError> {
+    let value: Value = serde_norway::from_str(text).map_err(|source| ConfigError::Syntax {
+        origin: origin.to_owned(),
+        source,
+    })?;
+    Ok(match lowercase_keys(value) {
+        Value::Null => Value::Object(Map::new()),
+        value => value,
+    })
+}
+
+fn lowercase_keys(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .map(|(key, value)| (key.to_lowercase(), lowercase_keys(value)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+/// Puts `over` on top. An empty section (`log:` and nothing below it) leaves what is there.
+fn overlay(base: &mut Value, over: Value) {
+    match (base, over) {
+        (_, Value::Null) => {}
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                overlay(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+fn collect_leaves(value: &Value, path: &mut Vec<String>, leaves: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                path.push(key.clone());
+                collect_leaves(value, path, leaves);
+                path.pop();
+            }
+        }
+        _ => leaves.push(path.clone()),
+    }
+}
+
+fn apply_environment(
+    merged: &mut Value,
+    leaves: &[Vec<String>],
+    environment: &[(String, String)],
+) -> Result<(), ConfigError> {
+    let variable = |name: &str| {
+        environment
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
+    if let Some(url) = variable("DATABASE_URL")
+        && let Some(leaf) = merged.pointer_mut("/database/url")
+    {
+        *leaf = Value::from(url);
+    }
+    for path in leaves {
+        // PIKA_DATABASE_POSTGRES_PASSWORD for database.postgres.password; the administrator's first password is
+        // known by the shorter name that every guide uses.
+        let mut name = format!("{PREFIX}_{}", path.join("_").to_uppercase());
+        if name == "PIKA_AUTH_ADMIN_PASSWORD" {
+            "PIKA_ADMIN_PASSWORD".clone_into(&mut name);
+        }
+        let file_name = format!("{name}_FILE");
+        let text = match (variable(&name), variable(&file_name)) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(path)) => std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::VariableFile {
+                    name: file_name,
+                    source,
+                })?
+                .trim_end_matches(['\r', '\n'])
+                .to_owned(),
+            (None, None) => continue,
+        };
+        if let Some(leaf) = merged.pointer_mut(&format!("/{}", path.join("/"))) {
+            *leaf = typed(&text, leaf).map_err(|expected| ConfigError::Variable { name, expected })?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a variable as what its key holds by default, so that a password of digits stays a text.
+fn typed(text: &str, like: &Value) -> Result<Value, &'static str> {
+    match like {
+        Value::Number(_) => text
+            .trim()
+            .parse::<i64>()
+            .map(Value::from)
+            .map_err(|_| "a whole number"),
+        Value::Bool(_) => text
+            .trim()
+            .parse::<bool>()
+            .map(Value::from)
+            .map_err(|_| "true or false"),
+        _ => Ok(Value::from(text)),
+    }
+}

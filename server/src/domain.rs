@@ -1,0 +1,13 @@
+//! Plain types and rules: no I/O, no SQL, no HTTP. Nothing here can fail because of the outside world.
+
+pub mod agent;
+pub mod family;
+pub mod id;
+pub mod row;
+pub mod sample;
+pub mod time_range;
+pub mod token;
+pub mod user;
+
+/// Milliseconds since the Unix epoch: the one unit of time of the wire, the database and the API.
+pub type TimestampMs = i64;

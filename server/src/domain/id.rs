@@ -1,0 +1,48 @@
+//! Identifiers that must not be mixed up.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new random id.
+            pub fn random() -> Self {
+                Self(Uuid::new_v4())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// The public id of an agent.
+    AgentId
+);
+uuid_id!(
+    /// The id of a user.
+    UserId
+);
+uuid_id!(
+    /// The id of an enrollment token.
+    EnrollmentId
+);
+uuid_id!(
+    /// One connection of an agent. A connection may speak about its agent's state only while the database names
+    /// it as that agent's current one, so a late goodbye of an old connection cannot touch a newer one.
+    ConnectionId
+);
+
+/// The key of an agent inside the database: what metric rows carry instead of the public id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AgentKey(pub i32);

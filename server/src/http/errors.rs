@@ -1,0 +1,137 @@
+//! Gives the framework's errors the API's shape, and keeps its inner words out of the answers.
+
+use std::any::Any;
+
+use poem::error::{MethodNotAllowedError, NotFoundError};
+use poem::http::StatusCode;
+use poem::{Error, IntoResponse as _, Response};
+use poem_openapi::error::{
+    AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
+};
+
+use crate::api::{ApiError, ErrorBody, ErrorCode};
+
+/// The answer to an error.
+pub(super) async fn respond(error: Error) -> Response {
+    if error.is_from_response() {
+        return error.into_response();
+    }
+    let (status, code, message) = describe(&error);
+    if status.is_server_error() {
+        return ApiError::internal(&Opaque(error)).into_response();
+    }
+    let mut response = ErrorBody::new(code, message).into_response();
+    response.set_status(status);
+    if status == StatusCode::UNAUTHORIZED {
+        response
+            .headers_mut()
+            .insert("WWW-Authenticate", poem::http::HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// The answer to a panic. The panic's own text is already in the log.
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    drop(panic);
+    let body = ErrorBody::new(ErrorCode::Internal, "the server failed; its log says why");
+    let mut response = body.into_response();
+    response.set_status(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+fn describe(error: &Error) -> (StatusCode, ErrorCode, String) {
+    if let Some(error) = error.downcast_ref::<ParseParamError>() {
+        let message = format!(
+            "the parameter {} is not valid: {}",
+            error.name,
+            plain(&error.reason)
+        );
+        return (StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
+    }
+    if let Some(error) = error.downcast_ref::<ParsePathError>() {
+        let message = format!(
+            "the path parameter {} is not valid: {}",
+            error.name,
+            plain(&error.reason)
+        );
+        return (StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
+    }
+    if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
+        let message = format!("the body is not valid: {}", plain(&error.reason));
+        return (StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
+    }
+    if error.is::<ContentTypeError>() {
+        let message = "the body must be application/json".to_owned();
+        return (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::UnsupportedMediaType,
+            message,
+        );
+    }
+    if error.is::<AuthorizationError>() {
+        let message = "log in first".to_owned();
+        return (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message);
+    }
+    if error.is::<NotFoundError>() {
+        return (
+            StatusCode::NOT_FOUND,
+            ErrorCode::NotFound,
+            "there is nothing at this path".to_owned(),
+        );
+    }
+    if error.is::<MethodNotAllowedError>() {
+        let message = "this path has no such method".to_owned();
+        return (
+            StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::MethodNotAllowed,
+            message,
+        );
+    }
+    let status = error.status();
+    let (code, message) = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => (ErrorCode::PayloadTooLarge, "the body is too large"),
+        StatusCode::REQUEST_TIMEOUT => (ErrorCode::BadRequest, "the body did not arrive in time"),
+        StatusCode::NOT_FOUND => (ErrorCode::NotFound, "there is nothing at this path"),
+        StatusCode::UNAUTHORIZED => (ErrorCode::Unauthorized, "log in first"),
+        _ => (ErrorCode::BadRequest, "the request cannot be understood"),
+    };
+    (status, code, message.to_owned())
+}
+
+/// poem-openapi names its own types (`failed to parse "integer_int64": …`); the reader wants what follows.
+fn plain(reason: &str) -> &str {
+    let reason = reason.trim();
+    match reason.strip_prefix("failed to parse ") {
+        Some(rest) => rest.split_once(": ").map_or(reason, |(_, rest)| rest),
+        None => reason,
+    }
+}
+
+/// poem's error does not implement `Error` itself.
+#[derive(Debug)]
+struct Opaque(Error);
+
+impl std::fmt::Display for Opaque {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Opaque {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_names_are_left_out() {
+        assert_eq!(
+            plain("failed to parse \"integer_int64\": invalid digit"),
+            "invalid digit"
+        );
+        assert_eq!(
+            plain("validation failed: minLength(1)"),
+            "validation failed: minLength(1)"
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! Takes samples in: exactly once, bounded at every stage, acknowledged after they are committed.
+//!
+//! ```text
+//! socket (one task an agent: decode, validate) → queue → batcher → flush → writer → commit
+//!    ↑ acknowledgement ←──────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! | stage | bound | when full |
+//! |---|---|---|
+//! | frames of one agent | `ingest.unacknowledged_frames_max` | no more is read from that agent |
+//! | queue | `ingest.queue_frames_max` frames | sockets wait, and so do their agents |
+//! | batcher | `ingest.flush_rows_max` rows, live and late each | takes nothing from the queue |
+//! | writer | one flush waiting, one being written | the batcher keeps its rows |
+//!
+//! So a slow or absent database reaches the agents as late acknowledgements, and nothing is dropped on the way.
+
+mod batcher;
+mod decode;
+mod presence;
+mod refusals;
+mod register;
+mod session;
+mod socket;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::store::{SampleWriter, Store};
+use crate::telemetry::Counters;
+
+use batcher::{Batcher, Submission};
+use presence::Presence;
+use writer::Writer;
+
+pub use decode::{DecodeError, Decoded, Message, decode};
+pub use socket::Peer;
+
+/// Flushes that wait for the writer.
+const FLUSH_QUEUE_CAPACITY: usize = 1;
+
+/// What the sockets share.
+#[derive(Debug)]
+struct Shared {
+    config: config::Ingest,
+    store: Store,
+    clock: Clock,
+    counters: Arc<Counters>,
+    presence: Presence,
+    queue: mpsc::Sender<Submission>,
+    /// No more is read from agents; what is in flight is still acknowledged.
+    stopping: CancellationToken,
+    sockets: TaskTracker,
+}
+
+/// The ingest path of one server.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    shared: Arc<Shared>,
+    /// No socket is left: write what is there, then end.
+    draining: CancellationToken,
+    /// Time is up.
+    aborting: CancellationToken,
+    stages: TaskTracker,
+}
+
+impl Ingest {
+    /// Starts the stages behind the sockets.
+    pub fn start(config: config::Ingest, store: Store, clock: Clock, counters: Arc<Counters>) -> Self {
+        let (queue, submissions) = mpsc::channel(config.queue_frames_max);
+        let (flush_sender, flushes) = mpsc::channel(FLUSH_QUEUE_CAPACITY);
+        let draining = CancellationToken::new();
+        let aborting = CancellationToken::new();
+        let stopping = CancellationToken::new();
+        let stages = TaskTracker::new();
+
+        let batcher = Batcher::new(&config, submissions, flush_sender, draining.clone());
+        let sample_writer = SampleWriter::new(store.clone(), config.write_method);
+        let writer = Writer::new(sample_writer, flushes, Arc::clone(&counters), aborting.clone());
+        stages.spawn(batcher.run());
+        stages.spawn(writer.run());
+
+        let presence = Presence::default();
+        let shared = Arc::new(Shared {
+            config,
+            store,
+            clock,
+            counters,
+            presence,
+            queue,
+            stopping: stopping.clone(),
+            sockets: TaskTracker::new(),
+        });
+        stages.spawn(presence::run(Arc::clone(&shared)));
+        Self {
+            shared,
+            draining,
+            aborting,
+            stages,
+        }
+    }
+
+    /// The sockets of the agents: their tasks, and what they need.
+    pub fn sockets(&self) -> Sockets {
+        Sockets {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Stops reading from agents, stores and acknowledges what is in flight, and closes the connections. What is
+    /// not stored when `deadline` has passed stays unacknowledged, so the agents send it again.
+    pub async fn stop(self, deadline: Duration) {
+        self.shared.stopping.cancel();
+        self.shared.sockets.close();
+        self.stages.close();
+        let drained = async {
+            self.shared.sockets.wait().await;
+            self.draining.cancel();
+            self.stages.wait().await;
+        };
+        if tokio::time::timeout(deadline, drained).await.is_err() {
+            tracing::warn!("not everything in flight could be stored in time; the agents will send it again");
+            self.draining.cancel();
+            self.aborting.cancel();
+        }
+    }
+}
+
+/// Runs the sockets of agents.
+#[derive(Clone, Debug)]
+pub struct Sockets {
+    shared: Arc<Shared>,
+}
+
+impl Sockets {
+    /// Serves one upgraded connection until it ends. Tracked, so that a stop waits for it.
+    pub async fn serve(&self, stream: poem::web::websocket::WebSocketStream, peer: Peer) {
+        let shared = Arc::clone(&self.shared);
+        // A task of its own: the one that calls is not known to the tracker.
+        let task = self.shared.sockets.spawn(socket::serve(shared, stream, peer));
+        if let Err(error) = task.await {
+            tracing::error!(%error, "an agent's socket task failed");
+        }
+    }
+}

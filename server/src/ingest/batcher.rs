@@ -1,0 +1,162 @@
+//! Gathers the rows of all agents into flushes: by number of rows or by age, late rows apart from live ones.
+
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+use crate::domain::row::Rows;
+
+/// Late rows wait this many times longer than live ones: they are in no hurry, and each of their transactions makes
+/// the rollups look at an old span again.
+const LATE_PATIENCE: u32 = 5;
+
+/// The rows of one frame, on their way to the database.
+#[derive(Debug)]
+pub(super) struct Submission {
+    pub(super) rows: Rows,
+    /// Some rows are so old that the rest should not be stored with them.
+    pub(super) late: bool,
+    pub(super) ack: PendingAck,
+}
+
+/// Whom to tell once the rows are committed.
+#[derive(Debug)]
+pub(super) struct PendingAck {
+    /// The frame's number, where it had one.
+    pub(super) seq: Option<u64>,
+    /// The frame's socket. Has room for every frame that the socket may have in flight, so it is never full.
+    pub(super) socket: mpsc::Sender<Option<u64>>,
+}
+
+impl PendingAck {
+    /// The rows are committed. A socket that is gone needs no telling: its agent will send the frame again.
+    pub(super) fn committed(self) {
+        if self.socket.try_send(self.seq).is_err() {
+            tracing::trace!("the socket is gone; its agent will send the frame again");
+        }
+    }
+}
+
+/// Rows to be stored in one transaction, and whom to tell.
+#[derive(Debug, Default)]
+pub(super) struct Flush {
+    pub(super) rows: Rows,
+    pub(super) acks: Vec<PendingAck>,
+}
+
+/// Gathers submissions into flushes.
+#[derive(Debug)]
+pub(super) struct Batcher {
+    submissions: mpsc::Receiver<Submission>,
+    flushes: mpsc::Sender<Flush>,
+    draining: CancellationToken,
+    live: Gathering,
+    late: Gathering,
+}
+
+#[derive(Debug)]
+struct Gathering {
+    flush: Flush,
+    /// When the first of its rows has waited long enough.
+    due_at: Option<Instant>,
+    patience: Duration,
+    rows_max: usize,
+}
+
+impl Gathering {
+    fn new(patience: Duration, rows_max: usize) -> Self {
+        Self {
+            flush: Flush::default(),
+            due_at: None,
+            patience,
+            rows_max,
+        }
+    }
+
+    fn add(&mut self, mut submission: Submission) {
+        self.flush.rows.append(&mut submission.rows);
+        self.flush.acks.push(submission.ack);
+        self.due_at.get_or_insert_with(|| Instant::now() + self.patience);
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows_max <= self.flush.rows.len()
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_full() || self.due_at.is_some_and(|due_at| due_at <= Instant::now())
+    }
+
+    fn take(&mut self) -> Flush {
+        self.due_at = None;
+        std::mem::take(&mut self.flush)
+    }
+}
+
+impl Batcher {
+    pub(super) fn new(
+        config: &config::Ingest,
+        submissions: mpsc::Receiver<Submission>,
+        flushes: mpsc::Sender<Flush>,
+        draining: CancellationToken,
+    ) -> Self {
+        let patience = Duration::from_millis(config.flush_interval_ms);
+        Self {
+            submissions,
+            flushes,
+            draining,
+            live: Gathering::new(patience, config.flush_rows_max),
+            late: Gathering::new(LATE_PATIENCE * patience, config.flush_rows_max),
+        }
+    }
+
+    /// Runs until it is told to drain; then hands over what it has and ends, and with it the writer.
+    pub(super) async fn run(self) {
+        let Self {
+            mut submissions,
+            flushes,
+            draining,
+            mut live,
+            mut late,
+        } = self;
+        loop {
+            let due_at = live.due_at.into_iter().chain(late.due_at).min();
+            let is_due = live.is_due() || late.is_due();
+            let has_room = !live.is_full() && !late.is_full();
+            tokio::select! {
+                biased;
+                permit = flushes.reserve(), if is_due => match permit {
+                    // Live rows go first: they are what somebody is looking at.
+                    Ok(permit) => permit.send(if live.is_due() { live.take() } else { late.take() }),
+                    Err(_) => return,
+                },
+                submission = submissions.recv(), if has_room => match submission {
+                    Some(submission) if submission.late => late.add(submission),
+                    Some(submission) => live.add(submission),
+                    None => break,
+                },
+                () = sleep_until_some(due_at), if !is_due => {}
+                () = draining.cancelled(), if has_room => {
+                    // What is already queued is still taken; then `recv` ends.
+                    submissions.close();
+                }
+            }
+        }
+        for flush in [live.take(), late.take()] {
+            if !flush.acks.is_empty() && flushes.send(flush).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn sleep_until_some(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}

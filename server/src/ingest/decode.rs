@@ -1,0 +1,392 @@
+//! From the text of a frame to what it says. What cannot be understood costs only itself: one bad metric in a batch
+//! is refused by name, and the rest of the batch goes on.
+
+use std::borrow::Cow;
+
+use pika_protocol::message::{Metrics, OneOrMany};
+use pika_protocol::{
+    Batch, CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MemoryMetrics, NetworkMetrics, Register, Sample,
+    limits,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::domain::TimestampMs;
+use crate::domain::sample::Refused;
+
+/// A frame that was understood, at least in part.
+#[derive(Debug, PartialEq)]
+pub struct Decoded {
+    /// The number to acknowledge it by.
+    pub seq: Option<u64>,
+    /// The agent's clock when it sent the frame.
+    pub timestamp: Option<TimestampMs>,
+    /// What it says.
+    pub message: Message,
+    /// The parts that were not understood.
+    pub refused: Vec<Refused>,
+}
+
+/// What an agent said.
+#[derive(Debug, PartialEq)]
+pub enum Message {
+    /// Who it is.
+    Register(Box<Register>),
+    /// That it is alive.
+    Heartbeat,
+    /// Samples.
+    Samples {
+        /// In the order in which they were sent.
+        samples: Vec<Sample>,
+        /// The frame had no time of its own, so the samples carry the server's.
+        stamped_by_server: bool,
+    },
+}
+
+/// A frame of which nothing was understood.
+#[derive(Debug, PartialEq)]
+pub struct DecodeError {
+    /// The frame's number, where at least that was readable.
+    pub seq: Option<u64>,
+    /// Why.
+    pub refused: Refused,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type", borrow)]
+    message_type: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    timestamp: Option<TimestampMs>,
+    seq: Option<u64>,
+}
+
+/// Understands one text frame. `now` is the server's clock, for samples without a time of their own.
+///
+/// # Errors
+/// When nothing of the frame can be used.
+pub fn decode(text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
+    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| DecodeError {
+        seq: None,
+        refused: Refused::new(
+            ErrorCode::Malformed,
+            format!("not a frame {{type, data}}: {error}"),
+        ),
+    })?;
+    let Envelope {
+        message_type,
+        data,
+        timestamp,
+        seq,
+    } = envelope;
+    let mut refused = Vec::new();
+    let message = match message_type.as_ref() {
+        "register" => required(data)
+            .and_then(parse)
+            .map(|register| Message::Register(Box::new(register))),
+        "heartbeat" => Ok(Message::Heartbeat),
+        "metrics" => required(data).and_then(|data| {
+            let sample = decode_metrics(data, timestamp.unwrap_or(now), &mut refused)?;
+            Ok(Message::Samples {
+                samples: vec![sample],
+                stamped_by_server: timestamp.is_none(),
+            })
+        }),
+        "batch" => required(data).and_then(|data| {
+            let samples = decode_batch(data, &mut refused)?;
+            Ok(Message::Samples {
+                samples,
+                stamped_by_server: false,
+            })
+        }),
+        other => Err(Refused::new(
+            ErrorCode::UnknownType,
+            format!("there is no message type {other:?}"),
+        )),
+    };
+    match message {
+        Ok(message) => Ok(Decoded {
+            seq,
+            timestamp,
+            message,
+            refused,
+        }),
+        Err(refused) => Err(DecodeError { seq, refused }),
+    }
+}
+
+fn required(data: Option<&RawValue>) -> Result<&RawValue, Refused> {
+    data.ok_or_else(|| Refused::new(ErrorCode::InvalidField, "data is missing"))
+}
+
+fn parse<T: DeserializeOwned>(data: &RawValue) -> Result<T, Refused> {
+    serde_json::from_str(data.get()).map_err(|error| Refused::new(ErrorCode::InvalidField, error.to_string()))
+}
+
+fn parse_field<T: DeserializeOwned>(field: &str, data: &RawValue) -> Result<T, Refused> {
+    serde_json::from_str(data.get())
+        .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("{field}: {error}")))
+}
+
+/// One family, in the form of the original Pika.
+fn decode_metrics(
+    data: &RawValue,
+    timestamp: TimestampMs,
+    refused: &mut Vec<Refused>,
+) -> Result<Sample, Refused> {
+    #[derive(Deserialize)]
+    struct Wrapper<'a> {
+        #[serde(rename = "type", borrow)]
+        family: Cow<'a, str>,
+        #[serde(borrow)]
+        data: &'a RawValue,
+    }
+    let wrapper: Wrapper<'_> = serde_json::from_str(data.get())
+        .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("metrics: {error}")))?;
+    let field = format!("metrics.{}", wrapper.family);
+    let metrics = match wrapper.family.as_ref() {
+        "cpu" => Metrics::Cpu(parse_field(&field, wrapper.data)?),
+        "memory" => Metrics::Memory(parse_field(&field, wrapper.data)?),
+        "disk" => Metrics::Disk(OneOrMany::Many(decode_list(&field, wrapper.data, refused)?)),
+        "network" => Metrics::Network(OneOrMany::Many(decode_list(&field, wrapper.data, refused)?)),
+        "load" => Metrics::Load(parse_field(&field, wrapper.data)?),
+        other => {
+            return Err(Refused::new(
+                ErrorCode::UnknownType,
+                format!("there is no metric type {other:?}"),
+            ));
+        }
+    };
+    let mut sample = Sample {
+        timestamp,
+        ..Sample::default()
+    };
+    match metrics {
+        Metrics::Cpu(cpu) => sample.cpu = Some(cpu),
+        Metrics::Memory(memory) => sample.memory = Some(memory),
+        Metrics::Disk(disks) => sample.disks = disks.into_vec(),
+        Metrics::Network(networks) => sample.networks = networks.into_vec(),
+        Metrics::Load(load) => sample.load = Some(load),
+    }
+    Ok(sample)
+}
+
+/// An object or an array of them; of an array, the objects that can be understood.
+fn decode_list<T: DeserializeOwned>(
+    field: &str,
+    data: &RawValue,
+    refused: &mut Vec<Refused>,
+) -> Result<Vec<T>, Refused> {
+    if !data.get().starts_with('[') {
+        return Ok(vec![parse_field(field, data)?]);
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(data.get())
+        .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("{field}: {error}")))?;
+    Ok(parse_items(field, &items, refused))
+}
+
+fn parse_items<T: DeserializeOwned>(field: &str, items: &[&RawValue], refused: &mut Vec<Refused>) -> Vec<T> {
+    let mut parsed = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        match parse_field(&format!("{field}[{index}]"), item) {
+            Ok(item) => parsed.push(item),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    parsed
+}
+
+fn decode_batch(data: &RawValue, refused: &mut Vec<Refused>) -> Result<Vec<Sample>, Refused> {
+    // The straight way for well-formed batches; a second look, piece by piece, only for the others.
+    let samples = match serde_json::from_str::<Batch>(data.get()) {
+        Ok(batch) => batch.samples,
+        Err(_) => decode_batch_piecewise(data, refused)?,
+    };
+    if limits::SAMPLES_PER_FRAME_MAX < samples.len() {
+        return Err(Refused::new(
+            ErrorCode::TooMany,
+            format!(
+                "{} samples in one frame; {} is the most",
+                samples.len(),
+                limits::SAMPLES_PER_FRAME_MAX
+            ),
+        ));
+    }
+    Ok(samples)
+}
+
+fn decode_batch_piecewise(data: &RawValue, refused: &mut Vec<Refused>) -> Result<Vec<Sample>, Refused> {
+    #[derive(Deserialize)]
+    struct Pieces<'a> {
+        #[serde(borrow)]
+        samples: Vec<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct SamplePieces<'a> {
+        timestamp: TimestampMs,
+        #[serde(default)]
+        clock_offset_ms: i64,
+        #[serde(borrow)]
+        cpu: Option<&'a RawValue>,
+        #[serde(borrow)]
+        memory: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        disks: Vec<&'a RawValue>,
+        #[serde(borrow, default)]
+        networks: Vec<&'a RawValue>,
+        #[serde(borrow)]
+        load: Option<&'a RawValue>,
+    }
+
+    fn optional<T: DeserializeOwned>(
+        field: &str,
+        piece: Option<&RawValue>,
+        refused: &mut Vec<Refused>,
+    ) -> Option<T> {
+        match parse_field(field, piece?) {
+            Ok(value) => Some(value),
+            Err(refusal) => {
+                refused.push(refusal);
+                None
+            }
+        }
+    }
+
+    let pieces: Pieces<'_> = serde_json::from_str(data.get())
+        .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("batch: {error}")))?;
+    let mut samples = Vec::with_capacity(pieces.samples.len());
+    for (index, piece) in pieces.samples.iter().enumerate() {
+        let at = |field: &str| format!("samples[{index}].{field}");
+        match serde_json::from_str::<SamplePieces<'_>>(piece.get()) {
+            Ok(piece) => samples.push(Sample {
+                timestamp: piece.timestamp,
+                clock_offset_ms: piece.clock_offset_ms,
+                cpu: optional::<CpuMetrics>(&at("cpu"), piece.cpu, refused),
+                memory: optional::<MemoryMetrics>(&at("memory"), piece.memory, refused),
+                disks: parse_items::<DiskMetrics>(&at("disks"), &piece.disks, refused),
+                networks: parse_items::<NetworkMetrics>(&at("networks"), &piece.networks, refused),
+                load: optional::<LoadMetrics>(&at("load"), piece.load, refused),
+            }),
+            Err(error) => {
+                refused.push(Refused::new(
+                    ErrorCode::InvalidField,
+                    format!("samples[{index}]: {error}"),
+                ));
+            }
+        }
+    }
+    Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(text: &str) -> (Vec<Sample>, Vec<Refused>) {
+        let decoded = decode(text, 5).unwrap();
+        match decoded.message {
+            Message::Samples { samples, .. } => (samples, decoded.refused),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(text: &str) -> Refused {
+        decode(text, 5).unwrap_err().refused
+    }
+
+    #[test]
+    fn the_originals_messages_are_understood() {
+        let register = r#"{"type":"register","data":{"name":"探针名称","hostname":"主机名","ip":"192.168.1.100","os":"linux","arch":"amd64","version":"1.0.0"}}"#;
+        assert!(matches!(
+            decode(register, 5).unwrap().message,
+            Message::Register(_)
+        ));
+        assert_eq!(
+            decode(r#"{"type":"heartbeat","data":{}}"#, 5).unwrap().message,
+            Message::Heartbeat
+        );
+        let cpu = r#"{"type":"metrics","data":{"type":"cpu","data":{"usagePercent":45.5,"coreCount":8}}}"#;
+        let decoded = decode(cpu, 5).unwrap();
+        let Message::Samples {
+            samples,
+            stamped_by_server,
+        } = decoded.message
+        else {
+            panic!()
+        };
+        assert!(stamped_by_server);
+        assert_eq!(samples[0].timestamp, 5);
+        assert_eq!(samples[0].cpu.unwrap().core_count, 8);
+    }
+
+    #[test]
+    fn a_disk_may_come_alone_or_in_a_list() {
+        let disk = r#"{"mountPoint":"/","total":3,"used":1,"free":2,"usagePercent":33}"#;
+        for (data, count) in [(disk.to_owned(), 1), (format!("[{disk},{disk}]"), 2)] {
+            let text = format!(r#"{{"type":"metrics","data":{{"type":"disk","data":{data}}}}}"#);
+            assert_eq!(samples(&text).0[0].disks.len(), count);
+        }
+    }
+
+    #[test]
+    fn each_kind_of_nonsense_has_its_code() {
+        assert_eq!(refused("").code, ErrorCode::Malformed);
+        assert_eq!(refused("[]").code, ErrorCode::Malformed);
+        assert_eq!(refused(r#"{"type":"heartbeat""#).code, ErrorCode::Malformed);
+        assert_eq!(
+            refused(r#"{"type":"metrics","data":{"type":"cpu","data":{"usagePercent":NaN}}}"#).code,
+            ErrorCode::Malformed
+        );
+        assert_eq!(
+            refused(r#"{"type":"exec","data":{}}"#).code,
+            ErrorCode::UnknownType
+        );
+        assert_eq!(
+            refused(r#"{"type":"metrics","data":{"type":"gpu","data":{}}}"#).code,
+            ErrorCode::UnknownType
+        );
+        assert_eq!(refused(r#"{"type":"metrics"}"#).code, ErrorCode::InvalidField);
+        let missing = refused(r#"{"type":"metrics","data":{"type":"cpu","data":{"coreCount":8}}}"#);
+        assert_eq!(missing.code, ErrorCode::InvalidField);
+        assert!(missing.message.contains("usagePercent"), "{}", missing.message);
+    }
+
+    #[test]
+    fn the_number_of_a_bad_frame_is_kept() {
+        assert_eq!(decode(r#"{"type":"exec","seq":7}"#, 5).unwrap_err().seq, Some(7));
+    }
+
+    #[test]
+    fn what_is_good_in_a_batch_survives_what_is_bad() {
+        let text = r#"{"type":"batch","seq":3,"data":{"samples":[
+            {"timestamp":1,"cpu":{"usagePercent":"much","coreCount":1},"load":{"load1":1,"load5":1,"load15":1},
+             "disks":[{"mountPoint":"/","total":1,"used":1,"free":0,"usagePercent":100},{"mountPoint":"/x"}]},
+            {"cpu":{"usagePercent":1,"coreCount":1}},
+            {"timestamp":2,"cpu":{"usagePercent":1,"coreCount":1}}]}}"#;
+        let (samples, refused) = samples(text);
+        assert_eq!(samples.len(), 2);
+        assert_eq!(
+            (samples[0].cpu, samples[0].disks.len(), samples[0].load.is_some()),
+            (None, 1, true)
+        );
+        assert!(samples[1].cpu.is_some());
+        let messages: Vec<_> = refused.iter().map(|refused| refused.message.as_str()).collect();
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        assert!(messages[0].starts_with("samples[0].cpu"));
+        assert!(messages[1].starts_with("samples[0].disks[1]"));
+        assert!(messages[2].starts_with("samples[1]: missing field `timestamp`"));
+    }
+
+    #[test]
+    fn too_many_samples_are_refused() {
+        let sample = r#"{"timestamp":1}"#;
+        let text = format!(
+            r#"{{"type":"batch","data":{{"samples":[{}]}}}}"#,
+            vec![sample; limits::SAMPLES_PER_FRAME_MAX + 1].join(",")
+        );
+        assert_eq!(refused(&text).code, ErrorCode::TooMany);
+    }
+}

@@ -1,0 +1,49 @@
+//! Counts and logs what one connection's agent had refused, without letting it flood the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pika_protocol::ErrorCode;
+
+use crate::domain::sample::Refused;
+use crate::telemetry::Counters;
+
+/// The refusals of one connection.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    counters: Arc<Counters>,
+    counts: HashMap<ErrorCode, u64>,
+    /// Who it is, for the log.
+    who: String,
+}
+
+impl Refusals {
+    pub(super) fn new(counters: Arc<Counters>, who: String) -> Self {
+        Self {
+            counters,
+            counts: HashMap::new(),
+            who,
+        }
+    }
+
+    /// The agent has told who it is.
+    pub(super) fn identify(&mut self, who: String) {
+        self.who = who;
+    }
+
+    /// Counts a refusal, and logs it if it is the 1st, 2nd, 4th, 8th … for its reason on this connection.
+    pub(super) fn add(&mut self, refused: &Refused) {
+        self.counters.add_refused(refused.code);
+        let count = self.counts.entry(refused.code).or_default();
+        *count += 1;
+        if count.is_power_of_two() {
+            tracing::warn!(
+                agent = %self.who,
+                code = %refused.code,
+                count,
+                reason = %refused.message,
+                "refused something that an agent sent"
+            );
+        }
+    }
+}

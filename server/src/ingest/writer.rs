@@ -1,0 +1,91 @@
+//! Writes flushes, one after the other, and acknowledges them. A flush that fails is kept and tried again until the
+//! database takes it: the store makes repeating harmless.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::batcher::Flush;
+use crate::store::SampleWriter;
+use crate::telemetry::{Counters, chain};
+
+/// The first wait after a failure; each further one is twice as long.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// The longest wait.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Writes flushes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    samples: SampleWriter,
+    flushes: mpsc::Receiver<Flush>,
+    counters: Arc<Counters>,
+    aborting: CancellationToken,
+}
+
+impl Writer {
+    pub(super) fn new(
+        samples: SampleWriter,
+        flushes: mpsc::Receiver<Flush>,
+        counters: Arc<Counters>,
+        aborting: CancellationToken,
+    ) -> Self {
+        Self {
+            samples,
+            flushes,
+            counters,
+            aborting,
+        }
+    }
+
+    /// Runs until the batcher has ended and everything is written, or until it is aborted.
+    pub(super) async fn run(mut self) {
+        while let Some(flush) = self.flushes.recv().await {
+            let aborting = self.aborting.clone();
+            let written = tokio::select! {
+                biased;
+                () = aborting.cancelled() => None,
+                () = self.write(flush) => Some(()),
+            };
+            if written.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn write(&mut self, mut flush: Flush) {
+        flush.rows.sort();
+        let mut backoff = BACKOFF_MIN;
+        let mut failures = 0_u64;
+        loop {
+            match self.samples.write(&flush.rows).await {
+                Ok(written) => {
+                    self.counters.add_flush(written.rows, written.duplicates);
+                    if 0 < failures {
+                        tracing::info!(failures, rows = written.rows, "the database takes samples again");
+                    }
+                    for ack in flush.acks {
+                        ack.committed();
+                    }
+                    return;
+                }
+                Err(error) => {
+                    self.counters.add_flush_error();
+                    failures += 1;
+                    if failures.is_power_of_two() {
+                        tracing::error!(
+                            error = %chain(&error),
+                            failures,
+                            rows = flush.rows.len(),
+                            "samples could not be stored; they are kept and tried again"
+                        );
+                    }
+                }
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = BACKOFF_MAX.min(2 * backoff);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The server of Pika: takes the samples of a fleet, stores them in TimescaleDB and serves them.
+//!
+//! Layers, each knowing only those before it: [`domain`] ← [`store`] ← [`ingest`], [`auth`] and [`api`] ← [`app`].
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod healthcheck;
+pub mod http;
+pub mod ingest;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,109 @@
+//! Everything that is kept: the only module that speaks SQL, and the only one that names `tokio_postgres`.
+//!
+//! [`Store`] is the facade; each file below adds the operations of one kind of thing to it. It knows nothing of
+//! HTTP or of the wire protocol.
+
+mod agents;
+mod connection;
+mod copy;
+mod edition;
+mod enrollments;
+mod error;
+mod metrics;
+mod migrate;
+mod samples;
+mod series;
+mod sessions;
+pub mod statements;
+mod tls;
+mod users;
+
+use std::fmt;
+use std::time::Duration;
+
+use bb8::{Pool, PooledConnection};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+
+pub use agents::{ConnectedAgent, Registration, Touch};
+pub use connection::DatabaseUrlError;
+pub use edition::{DatabaseInfo, Edition, UnsupportedDatabase};
+pub use enrollments::{Enrollment, NewEnrollment};
+pub use error::Error;
+pub use metrics::{LatestMetrics, MetricBuckets, SeriesBuckets, SeriesLabel};
+pub use migrate::{MigrateError, Migrated};
+pub use samples::{SampleWriter, WriteMethod, Written};
+pub use sessions::NewSession;
+pub use users::{NewUser, UserWithPassword};
+
+use connection::{Connection, Manager};
+use tls::Tls;
+
+/// How to reach the database and how much of it to use.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Connections for reads and small writes.
+    pub pool_size: u32,
+    /// How long a request waits for a free connection, and for a new one to be made.
+    pub connect_timeout: Duration,
+    /// How long one statement of a request may run.
+    pub statement_timeout: Duration,
+    /// PEM file with the certificate authorities that the database's certificate may come from; the system's
+    /// where it is absent.
+    pub root_certificates: Option<std::path::PathBuf>,
+}
+
+/// The database.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool<Manager>,
+    config: Config,
+    tls: Tls,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("pool", &self.pool.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Prepares to talk to the database at `url` (`postgres://user:password@host:port/database`). No connection is
+    /// made yet, so this works while the database is away.
+    ///
+    /// # Errors
+    /// When the URL cannot be understood or the certificates cannot be read.
+    pub fn new(url: &str, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
+        let config = connection::parse_url(url)?;
+        let encrypted = config.get_ssl_mode() == SslMode::Require;
+        let tls = tls::connector(encrypted, options.root_certificates.as_deref())?;
+        let pooled = connection::with_limits(&config, options);
+        let pool = Pool::builder()
+            .max_size(options.pool_size)
+            .connection_timeout(options.connect_timeout)
+            .error_sink(Box::new(connection::LogErrors))
+            .test_on_check_out(true)
+            .build_unchecked(Manager::new(pooled, tls.clone()));
+        Ok(Self { pool, config, tls })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.connection().await?.execute("SELECT 1", &[]).await?;
+        Ok(())
+    }
+
+    async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// A connection of its own, outside the pool and without the time limits of requests.
+    async fn dedicated_connection(&self) -> Result<Connection, Error> {
+        Ok(connection::connect(&self.config, &self.tls).await?)
+    }
+}

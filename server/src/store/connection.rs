@@ -1,0 +1,267 @@
+//! Connections to the database: how they are made, what limits they carry, and their statement cache.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use bb8_postgres::PostgresConnectionManager;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Row, Statement, Transaction};
+
+use super::StoreConfig;
+use super::tls::Tls;
+
+/// Half-dead connections are noticed after this long.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A parameter of a statement.
+pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// Why the configured database cannot even be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseUrlError {
+    /// Not of the form `postgres://user:password@host:port/database?options`. The URL itself is not repeated
+    /// here, because it holds a password.
+    #[error("the database URL cannot be understood")]
+    Invalid(#[source] tokio_postgres::Error),
+    /// The URL names no host or no database.
+    #[error("the database URL names no {0}")]
+    Incomplete(&'static str),
+    /// The certificate authorities cannot be read.
+    #[error("the certificate authorities for the database cannot be read")]
+    Certificates {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There are no certificate authorities to trust.
+    #[error("no certificate authority to verify the database's certificate with was found")]
+    NoCertificates,
+}
+
+/// Understands a database URL. `sslmode` `require`, `verify-ca` and `verify-full` all mean a verified connection;
+/// anything less means an unencrypted one.
+pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
+    let url = url
+        .replace("sslmode=verify-full", "sslmode=require")
+        .replace("sslmode=verify-ca", "sslmode=require");
+    let mut config: Config = url.parse().map_err(DatabaseUrlError::Invalid)?;
+    if config.get_hosts().is_empty() {
+        return Err(DatabaseUrlError::Incomplete("host"));
+    }
+    if config.get_dbname().is_none() {
+        return Err(DatabaseUrlError::Incomplete("database"));
+    }
+    if config.get_ssl_mode() != SslMode::Require {
+        config.ssl_mode(SslMode::Disable);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("pika-server");
+    }
+    config
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_user_timeout(TCP_USER_TIMEOUT);
+    Ok(config)
+}
+
+/// The same database, with the limits that hold for the statements of requests. They are set by the server side,
+/// because a query whose caller has gone away would otherwise run on.
+pub(super) fn with_limits(config: &Config, options: &StoreConfig) -> Config {
+    let mut limited = config.clone();
+    let own = config.get_options().unwrap_or_default();
+    limited.options(format!(
+        "{own} -c statement_timeout={statement_ms} -c lock_timeout={statement_ms} \
+         -c idle_in_transaction_session_timeout={idle_ms} -c plan_cache_mode=force_custom_plan -c jit=off",
+        statement_ms = options.statement_timeout.as_millis(),
+        idle_ms = 2 * options.statement_timeout.as_millis(),
+    ));
+    limited.connect_timeout(options.connect_timeout);
+    limited
+}
+
+/// Connects outside the pool. The connection's own task ends with the client.
+pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<Connection, tokio_postgres::Error> {
+    let (client, connection) = config.connect(tls.clone()).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "database connection ended"
+            );
+        }
+    });
+    Ok(Connection::new(client))
+}
+
+/// A connection with a cache of prepared statements, which tokio-postgres does not have.
+pub(super) struct Connection {
+    client: Client,
+    statements: HashMap<Box<str>, Statement>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    fn new(client: Client) -> Self {
+        Self {
+            client,
+            statements: HashMap::new(),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// The bare client, for what needs no prepared statement.
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    pub(super) fn into_client(self) -> Client {
+        self.client
+    }
+
+    /// Prepares a statement once a connection.
+    pub(super) async fn prepare(&mut self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
+        self.prepare_typed(sql, &[]).await
+    }
+
+    /// As [`Connection::prepare`], with the types of the first parameters given.
+    pub(super) async fn prepare_typed(
+        &mut self,
+        sql: &str,
+        types: &[Type],
+    ) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare_typed(sql, types).await?;
+        self.statements.insert(sql.into(), statement.clone());
+        Ok(statement)
+    }
+
+    pub(super) async fn query(
+        &mut self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let statement = self.prepare(sql).await?;
+        self.client.query(&statement, parameters).await
+    }
+
+    pub(super) async fn query_opt(
+        &mut self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Option<Row>, tokio_postgres::Error> {
+        let statement = self.prepare(sql).await?;
+        self.client.query_opt(&statement, parameters).await
+    }
+
+    pub(super) async fn execute(
+        &mut self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<u64, tokio_postgres::Error> {
+        let statement = self.prepare(sql).await?;
+        self.client.execute(&statement, parameters).await
+    }
+
+    pub(super) async fn transaction(&mut self) -> Result<Transaction<'_>, tokio_postgres::Error> {
+        self.client.transaction().await
+    }
+}
+
+/// Makes pooled connections, with the statement cache around them.
+#[derive(Clone)]
+pub(super) struct Manager {
+    inner: PostgresConnectionManager<Tls>,
+}
+
+impl Manager {
+    pub(super) fn new(config: Config, tls: Tls) -> Self {
+        Self {
+            inner: PostgresConnectionManager::new(config, tls),
+        }
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Manager")
+    }
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = tokio_postgres::Error;
+
+    async fn connect(&self) -> Result<Connection, tokio_postgres::Error> {
+        Ok(Connection::new(self.inner.connect().await?))
+    }
+
+    async fn is_valid(&self, connection: &mut Connection) -> Result<(), tokio_postgres::Error> {
+        self.inner.is_valid(&mut connection.client).await
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        self.inner.has_broken(&mut connection.client)
+    }
+}
+
+/// bb8 drops the errors of its background work unless told otherwise.
+#[derive(Debug)]
+pub(super) struct LogErrors;
+
+impl bb8::ErrorSink<tokio_postgres::Error> for LogErrors {
+    fn sink(&self, error: tokio_postgres::Error) {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "pooled database connection failed"
+        );
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<tokio_postgres::Error>> {
+        Box::new(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_but_a_verified_connection_is_unencrypted() {
+        let mode = |query: &str| {
+            parse_url(&format!("postgres://u:p@h/d{query}"))
+                .unwrap()
+                .get_ssl_mode()
+        };
+        assert_eq!(mode(""), SslMode::Disable);
+        assert_eq!(mode("?sslmode=prefer"), SslMode::Disable);
+        for verified in ["require", "verify-ca", "verify-full"] {
+            assert_eq!(mode(&format!("?sslmode={verified}")), SslMode::Require);
+        }
+    }
+
+    #[test]
+    fn a_bad_url_is_refused_without_repeating_it() {
+        let error = parse_url("postgres://pika:hunter2@host:port/pika").unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("hunter2"));
+        assert!(matches!(
+            parse_url("postgres:///pika"),
+            Err(DatabaseUrlError::Incomplete("host"))
+        ));
+        assert!(matches!(
+            parse_url("postgres://host"),
+            Err(DatabaseUrlError::Incomplete("database"))
+        ));
+    }
+}

@@ -1,0 +1,184 @@
+//! Which PostgreSQL, which TimescaleDB and which of its two editions the database is, and whether Pika can use it.
+
+use std::fmt;
+
+use super::connection::Connection;
+use super::{Error, Store};
+
+/// Oldest and newest supported PostgreSQL.
+pub(super) const POSTGRES_MAJOR_MIN: i32 = 16;
+/// Oldest supported TimescaleDB: the first with incremental refreshes.
+pub(super) const TIMESCALEDB_MIN: (u32, u32) = (2, 19);
+
+/// The two editions of TimescaleDB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    /// Hypertables only; what distributions package.
+    Apache,
+    /// With continuous aggregates, columnstore and policies.
+    Community,
+}
+
+impl Edition {
+    /// The edition's name in logs and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Edition::Apache => "apache",
+            Edition::Community => "community",
+        }
+    }
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseInfo {
+    /// For example `17.5`.
+    pub postgres_version: String,
+    /// For example `2.19.3`.
+    pub timescaledb_version: String,
+    /// Which edition.
+    pub edition: Edition,
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UnsupportedDatabase {
+    /// The library is not installed on the database's machine.
+    #[error(
+        "this PostgreSQL has no TimescaleDB: install the extension's package on the database's machine \
+         (for example postgresql-17-timescaledb), add timescaledb to shared_preload_libraries and restart it"
+    )]
+    NoTimescaledb,
+    /// Installed, but not created in this database, and this role may not do so.
+    #[error(
+        "TimescaleDB is installed, but not enabled in this database, and this role may not enable it: \
+         as a superuser, run CREATE EXTENSION timescaledb in the database"
+    )]
+    NotCreated(#[source] tokio_postgres::Error),
+    /// PostgreSQL is too old.
+    #[error("PostgreSQL {0} is too old: Pika needs {min} or newer", min = POSTGRES_MAJOR_MIN)]
+    PostgresTooOld(String),
+    /// TimescaleDB is too old.
+    #[error(
+        "TimescaleDB {0} is too old: Pika needs {major}.{minor} or newer; install it and run \
+         ALTER EXTENSION timescaledb UPDATE",
+        major = TIMESCALEDB_MIN.0, minor = TIMESCALEDB_MIN.1
+    )]
+    TimescaledbTooOld(String),
+    /// A dump is being restored into it.
+    #[error(
+        "the database is being restored (timescaledb.restoring is on): run SELECT timescaledb_post_restore() when done"
+    )]
+    Restoring,
+    /// The question itself failed.
+    #[error("the database could not be asked what it is")]
+    Query(#[source] tokio_postgres::Error),
+}
+
+impl From<tokio_postgres::Error> for UnsupportedDatabase {
+    fn from(error: tokio_postgres::Error) -> Self {
+        UnsupportedDatabase::Query(error)
+    }
+}
+
+/// Looks at the database, enabling the extension where that is all that is missing.
+pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo, UnsupportedDatabase> {
+    let client = connection.client();
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version_num')::int4, current_setting('server_version'), \
+                    (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'), \
+                    EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')",
+            &[],
+        )
+        .await?;
+    let version_number: i32 = row.get(0);
+    let server_version: String = row.get(1);
+    let postgres_version = server_version
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    if version_number / 10_000 < POSTGRES_MAJOR_MIN {
+        return Err(UnsupportedDatabase::PostgresTooOld(postgres_version));
+    }
+    let installed: Option<String> = row.get(2);
+    let timescaledb_version = match installed {
+        Some(version) => version,
+        None if !row.get::<_, bool>(3) => return Err(UnsupportedDatabase::NoTimescaledb),
+        None => {
+            client
+                .batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+                .await
+                .map_err(UnsupportedDatabase::NotCreated)?;
+            let row = client
+                .query_one(
+                    "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'",
+                    &[],
+                )
+                .await?;
+            row.get(0)
+        }
+    };
+    if parse_version(&timescaledb_version).is_none_or(|version| version < TIMESCALEDB_MIN) {
+        return Err(UnsupportedDatabase::TimescaledbTooOld(timescaledb_version));
+    }
+    // A function call first: it loads the library, and with it the settings.
+    let row = client
+        .query_one(
+            "SELECT time_bucket(BIGINT '1', BIGINT '1'), current_setting('timescaledb.license', true), \
+                    current_setting('timescaledb.restoring', true)",
+            &[],
+        )
+        .await?;
+    if row.get::<_, Option<&str>>(2) == Some("on") {
+        return Err(UnsupportedDatabase::Restoring);
+    }
+    let edition = match row.get::<_, Option<&str>>(1) {
+        Some("timescale") => Edition::Community,
+        _ => Edition::Apache,
+    };
+    Ok(DatabaseInfo {
+        postgres_version,
+        timescaledb_version,
+        edition,
+    })
+}
+
+impl Store {
+    /// What the database is.
+    ///
+    /// # Errors
+    /// When it is away, or not one that Pika can use.
+    pub async fn database_info(&self) -> Result<DatabaseInfo, Error> {
+        let mut connection = self.connection().await?;
+        inspect(&mut connection).await.map_err(|error| match error {
+            UnsupportedDatabase::Query(error) => error.into(),
+            other => Error::Unsupported(Box::new(other)),
+        })
+    }
+}
+
+fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(parse_version("2.9.3").unwrap() < TIMESCALEDB_MIN);
+        assert!(TIMESCALEDB_MIN <= parse_version("2.19.0").unwrap());
+        assert!(TIMESCALEDB_MIN <= parse_version("2.30.0-dev").unwrap());
+        assert_eq!(parse_version("nonsense"), None);
+    }
+}

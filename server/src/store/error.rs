@@ -1,0 +1,70 @@
+//! What can go wrong with the database, by what the caller can do about it.
+
+use tokio_postgres::error::SqlState;
+
+use super::edition::UnsupportedDatabase;
+
+/// A failed operation of the store. The sources carry the details; they belong into the log, not into answers.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database is away, or too busy to take another connection. Worth trying again.
+    #[error("the database is not available")]
+    Unavailable(#[source] Option<tokio_postgres::Error>),
+    /// Something with this name exists already.
+    #[error("a row with the same value exists ({constraint})")]
+    Conflict {
+        /// The constraint that said so.
+        constraint: String,
+    },
+    /// The database has become one that Pika cannot use.
+    #[error(transparent)]
+    Unsupported(Box<UnsupportedDatabase>),
+    /// Anything else: a mistake in Pika or in the database.
+    #[error("the database refused a statement")]
+    Database(#[source] tokio_postgres::Error),
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(database_error) = error.as_db_error()
+            && *database_error.code() == SqlState::UNIQUE_VIOLATION
+        {
+            return Error::Conflict {
+                constraint: database_error.constraint().unwrap_or_default().to_owned(),
+            };
+        }
+        if is_unavailable(&error) {
+            return Error::Unavailable(Some(error));
+        }
+        Error::Database(error)
+    }
+}
+
+impl From<bb8::RunError<tokio_postgres::Error>> for Error {
+    fn from(error: bb8::RunError<tokio_postgres::Error>) -> Self {
+        match error {
+            bb8::RunError::User(error) => Error::Unavailable(Some(error)),
+            bb8::RunError::TimedOut => Error::Unavailable(None),
+        }
+    }
+}
+
+/// Whether trying again later can help.
+fn is_unavailable(error: &tokio_postgres::Error) -> bool {
+    let Some(database_error) = error.as_db_error() else {
+        // No answer from the database: the connection failed, was closed or broke.
+        return error.is_closed()
+            || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>());
+    };
+    let code = database_error.code();
+    // 08: connection exceptions. 53: out of connections, memory or disk. 57P: shutting down, crashed, starting up.
+    code.code().starts_with("08")
+        || code.code().starts_with("53")
+        || code.code().starts_with("57P")
+        || [
+            SqlState::QUERY_CANCELED,
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ]
+        .contains(code)
+}

@@ -1,0 +1,184 @@
+//! Brings the schema up to date: versioned migrations, one server at a time.
+
+use refinery_core::{AsyncMigrate, Migration, Runner};
+
+use super::Store;
+use super::connection::Connection;
+use super::edition::{self, DatabaseInfo, UnsupportedDatabase};
+use super::error::Error;
+
+/// Where refinery remembers what it has applied.
+const HISTORY_TABLE: &str = "pika_migrations";
+
+/// Held while migrating, so that two servers that start at once do not both do it. The number is arbitrary.
+const ADVISORY_LOCK: i64 = 0x7069_6b61_0001;
+
+/// All migrations, oldest first: version, name, text.
+const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "V1__accounts",
+        include_str!("../../../sql/migrations/0001_accounts.sql"),
+    ),
+    (
+        "V2__agents",
+        include_str!("../../../sql/migrations/0002_agents.sql"),
+    ),
+    (
+        "V3__metrics",
+        include_str!("../../../sql/migrations/0003_metrics.sql"),
+    ),
+];
+
+/// What migrating found and did.
+#[derive(Clone, Debug)]
+pub struct Migrated {
+    /// What the database is.
+    pub database: DatabaseInfo,
+    /// The migrations that had not been applied before.
+    pub applied: Vec<String>,
+}
+
+/// Why the schema cannot be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database cannot be reached; worth trying again.
+    #[error("cannot connect to the database")]
+    Connect(#[source] Error),
+    /// The database is not one that Pika can use.
+    #[error(transparent)]
+    Unsupported(#[from] UnsupportedDatabase),
+    /// A newer Pika has been here.
+    #[error(
+        "the database's schema has version {found}, but this server knows only versions up to {known}: \
+         it was made by a newer Pika; install that version or newer"
+    )]
+    TooNew {
+        /// The newest applied migration.
+        found: i32,
+        /// The newest migration of this binary.
+        known: i32,
+    },
+    /// An applied migration is not the one that this binary has.
+    #[error("the schema does not fit this server")]
+    Divergent(#[source] refinery_core::Error),
+    /// A migration failed and was rolled back.
+    #[error("a migration failed and was rolled back")]
+    Failed(#[source] refinery_core::Error),
+    /// The lock or the history could not be used.
+    #[error("the database refused a statement while migrating")]
+    Query(#[from] tokio_postgres::Error),
+}
+
+impl MigrateError {
+    /// Whether trying again later can help.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            MigrateError::Connect(_) => true,
+            MigrateError::Query(error) | MigrateError::Unsupported(UnsupportedDatabase::Query(error)) => {
+                error.is_closed() || error.as_db_error().is_none()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Store {
+    /// Checks the database and applies the migrations that it lacks. Harmless when there is nothing to do.
+    ///
+    /// # Errors
+    /// When the database is away, is none that Pika can use, or a migration fails; the latter is rolled back.
+    pub async fn migrate(&self) -> Result<Migrated, MigrateError> {
+        let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
+        let database = edition::inspect(&mut connection).await?;
+        // Ends with the connection, whatever happens below.
+        connection
+            .client()
+            .execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK])
+            .await?;
+        let applied = run(connection).await?;
+        Ok(Migrated { database, applied })
+    }
+
+    /// Whether the database's schema is the one that this binary knows.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn is_schema_current(&self) -> Result<bool, Error> {
+        let mut connection = self.connection().await?;
+        let row = connection
+            .query_opt("SELECT max(version)::int4 FROM pika_migrations", &[])
+            .await?;
+        Ok(row.and_then(|row| row.get::<_, Option<i32>>(0)) == Some(newest_known()))
+    }
+}
+
+async fn run(connection: Connection) -> Result<Vec<String>, MigrateError> {
+    let mut client = connection.into_client();
+    let migrations = migrations().map_err(MigrateError::Divergent)?;
+    let mut runner = Runner::new(&migrations);
+    runner.set_migration_table_name(HISTORY_TABLE);
+    if let Some(last) = client
+        .get_last_applied_migration(HISTORY_TABLE)
+        .await
+        .ok()
+        .flatten()
+        && newest_known() < last.version()
+    {
+        return Err(MigrateError::TooNew {
+            found: last.version(),
+            known: newest_known(),
+        });
+    }
+    let report = runner
+        .run_async(&mut client)
+        .await
+        .map_err(|error| match error.kind() {
+            refinery_core::error::Kind::DivergentVersion(..)
+            | refinery_core::error::Kind::MissingVersion(..) => MigrateError::Divergent(error),
+            _ => MigrateError::Failed(error),
+        })?;
+    Ok(report
+        .applied_migrations()
+        .iter()
+        .map(ToString::to_string)
+        .collect())
+}
+
+fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
+    MIGRATIONS
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a handful of migrations"
+)]
+fn newest_known() -> i32 {
+    MIGRATIONS.len() as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed_under_its_number() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/migrations");
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let listed: BTreeSet<String> = migrations()
+            .unwrap()
+            .iter()
+            .map(|migration| format!("{:04}_{}.sql", migration.version(), migration.name()))
+            .collect();
+        assert_eq!(files, listed);
+        assert_eq!(migrations().unwrap().last().unwrap().version(), newest_known());
+    }
+}
