@@ -1,0 +1,13 @@
+#!/bin/sh
+# Starts the agent of the image; the first time it is enrolled with PIKA_ENROLLMENT_TOKEN.
+set -eu
+
+state=/var/lib/pika-agent
+if [ ! -e "$state/identity.json" ]; then
+  : "${PIKA_AGENT_SERVER:?is the URL of the server}"
+  : "${PIKA_ENROLLMENT_TOKEN:?is an enrollment token, which the server makes}"
+  pika-agent enroll --server "$PIKA_AGENT_SERVER" --state-dir "$state"
+fi
+# Used up; the running agent need not carry it around.
+unset PIKA_ENROLLMENT_TOKEN
+exec pika-agent run --state-dir "$state" "$@"

@@ -1,0 +1,26 @@
+# The image of pika-server. Built from the top of the repository:
+#   docker build --file docker/server.Dockerfile --tag pika-server .
+FROM rust:1.95-slim-trixie AS build
+WORKDIR /source
+COPY . .
+# The caches outlive the build, so that only what changed is compiled again; the binary
+# has to leave them to become part of the image.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target \
+    cargo build --release --locked --package pika-server \
+    && install --strip target/release/pika-server /usr/local/bin/
+
+FROM debian:trixie-slim
+# For databases that are reached by TLS.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin pika
+COPY --from=build /usr/local/bin/pika-server /usr/local/bin/
+USER 10001:10001
+ENV PIKA_SERVER_ADDR=0.0.0.0:18888
+EXPOSE 18888
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+    CMD ["pika-server", "healthcheck", "--url", "http://127.0.0.1:18888"]
+ENTRYPOINT ["pika-server"]
+CMD ["serve"]

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Every check of the repository, in the order in which they fail fastest. Installs what
+# it needs, makes a test database of its own and removes it whatever happens.
+#
+#   ./test.sh [-- ARGUMENT...]      the arguments go to cargo test
+#
+# Environment: PIKA_TEST_DATABASE_URL, a superuser's URL of a database with TimescaleDB
+# to use instead of an own one; CARGO_TARGET_DIR and the like as always.
+set -euo pipefail
+
+# shellcheck source=docker/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/docker/lib.sh"
+cd "$repo"
+
+usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+
+case ${1:-} in
+  '') ;;
+  --) shift ;;
+  -h | --help)
+    usage
+    exit 0
+    ;;
+  *)
+    printf 'test.sh: unknown option: %s\n\n' "$1" >&2
+    usage >&2
+    exit 2
+    ;;
+esac
+
+# --- one step after the other ------------------------------------------------
+
+step_pid='' scratch='' timings=()
+
+clean_up() {
+  local status=$?
+  set +e
+  trap - EXIT
+  trap '' INT TERM HUP PIPE
+  if [[ -n $step_pid ]]; then
+    kill -TERM -- "-$step_pid" 2>/dev/null
+    wait "$step_pid" 2>/dev/null
+  fi
+  if [[ -n $scratch ]]; then
+    docker/database/cluster.sh stop --state "$scratch/database"
+    rm -rf "$scratch" 2>/dev/null || as_root rm -rf "$scratch"
+  fi
+  exit "$status"
+}
+
+# Runs COMMAND in a session of its own, so that an interruption ends all of it at once.
+step() { # NAME COMMAND...
+  local name=$1 began=$SECONDS status=0
+  shift
+  say "$name"
+  setsid "$@" </dev/null &
+  step_pid=$!
+  wait "$step_pid" || status=$?
+  step_pid=
+  ((status == 0)) || die "failed after $((SECONDS - began)) s: $name"
+  timings+=("$(printf '%5d s  %s' $((SECONDS - began)) "$name")")
+}
+
+# --- the checks --------------------------------------------------------------
+
+shell_scripts() { find start.sh test.sh .ci/run docker -name node_modules -prune -o -type f \( -name '*.sh' -o -path .ci/run \) -print; }
+
+check_shell() {
+  local scripts script
+  mapfile -t scripts < <(shell_scripts)
+  say "bash -n"
+  for script in "${scripts[@]}"; do bash -n "$script"; done
+  if ! have shellcheck && apt_usable; then apt_install shellcheck || true; fi
+  if have shellcheck; then
+    step "shellcheck" shellcheck --external-sources "${scripts[@]}"
+  else
+    note "shellcheck is not to be had here; skipped"
+  fi
+}
+
+need_node() {
+  need node nodejs
+  need npm npm
+  local version
+  version=$(node --version)
+  version_at_least "${version#v}" 18 || die "Node.js 18 or newer is needed; this machine has $version"
+}
+
+start_database() {
+  [[ -z ${PIKA_TEST_DATABASE_URL:-} ]] || return 0
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/pika-test.XXXXXX")
+  # PostgreSQL's user passes through.
+  chmod 0711 "$scratch"
+  (umask 077 && : >"$scratch/url")
+  step "test database" docker/database/cluster.sh start --state "$scratch/database" --port 0 --profile test >"$scratch/url"
+  PIKA_TEST_DATABASE_URL=$(<"$scratch/url")
+  export PIKA_TEST_DATABASE_URL
+}
+
+main() {
+  require_linux
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  # Nothing of the caller's may reach into the tests.
+  unset DATABASE_URL
+  # Backtraces with lines, without the size of full debug information.
+  export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}
+
+  check_shell
+  need_rust rustfmt clippy
+  need_c_compiler
+  need_node
+  step "cargo fmt" cargo fmt --all --check
+  start_database
+  step "npm ci (server/tests/community)" npm ci --prefix server/tests/community --no-audit --no-fund
+  step "cargo clippy" cargo clippy --workspace --all-targets -- -D warnings
+  RUSTDOCFLAGS='-D warnings' step "cargo doc" cargo doc --workspace --no-deps --document-private-items
+  # The end-to-end tests run the agent's binary.
+  step "cargo build" cargo build --workspace
+  step "cargo test" cargo test --workspace "$@"
+
+  printf '%s\n' "${timings[@]}"
+  printf '%5d s  all checks passed\n' "$SECONDS"
+}
+
+main "$@"
