@@ -2,6 +2,7 @@
 
 mod account;
 mod agents;
+mod body;
 mod enrollments;
 mod error;
 mod metrics;

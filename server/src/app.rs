@@ -69,14 +69,10 @@ impl Server {
     /// # Errors
     /// When the address cannot be had or the database's URL makes no sense.
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
-        let store = Store::new(
-            config.database.url().expose_secret(),
-            &config.database.store_config(),
-        )?;
+        let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
         let address = config.server.addr;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| AppError::Listen { address, source })?;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
         Ok(Self {
             config,
             clock,
@@ -113,14 +109,7 @@ impl Server {
     /// # Errors
     /// When the database is there but cannot be used.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self {
-            config,
-            clock,
-            store,
-            listener,
-            counters,
-            announce_password,
-        } = self;
+        let Self { config, clock, store, listener, counters, announce_password } = self;
         let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
         let auth = Auth::new(store.clone(), clock.clone(), &config.auth)?;
         let ingest = Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), counters);

@@ -65,12 +65,7 @@ impl Auth {
     /// When scrypt's parameters make no sense.
     pub fn new(store: Store, clock: Clock, config: &config::Auth) -> Result<Self, PasswordError> {
         let passwords = Passwords::new(config)?;
-        Ok(Self {
-            store,
-            clock,
-            passwords,
-            session_lifetime_ms: config.session_lifetime_ms,
-        })
+        Ok(Self { store, clock, passwords, session_lifetime_ms: config.session_lifetime_ms })
     }
 
     /// Checks a name and a password and opens a session.
@@ -99,19 +94,10 @@ impl Auth {
             user_id: user.id,
             expires_at,
             address,
-            user_agent: user_agent
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(USER_AGENT_CHARS_MAX)
-                .collect(),
+            user_agent: user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect(),
         };
         self.store.insert_session(&session, now).await?;
-        Ok(Login {
-            token: token.secret,
-            expires_at,
-            lifetime_ms: self.session_lifetime_ms,
-            user,
-        })
+        Ok(Login { token: token.secret, expires_at, lifetime_ms: self.session_lifetime_ms, user })
     }
 
     /// The enabled user of a live session.
@@ -120,11 +106,7 @@ impl Auth {
     /// When the database is away.
     pub async fn user_of_token(&self, token: &str) -> Result<Option<User>, store::Error> {
         match TokenKind::of(token) {
-            Some(TokenKind::Session) => {
-                self.store
-                    .session_user(TokenHash::of(token), self.clock.now())
-                    .await
-            }
+            Some(TokenKind::Session) => self.store.session_user(TokenHash::of(token), self.clock.now()).await,
             _ => Ok(None),
         }
     }
@@ -150,11 +132,7 @@ impl Auth {
             return Ok(None);
         }
         let is_given = !password.expose_secret().is_empty();
-        let password = if is_given {
-            password.clone()
-        } else {
-            password::random()?
-        };
+        let password = if is_given { password.clone() } else { password::random()? };
         let new = NewUser {
             username: FIRST_ADMIN.to_owned(),
             password_hash: self.passwords.hash(password.clone()).await?,

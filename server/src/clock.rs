@@ -16,10 +16,7 @@ impl Clock {
             #[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
             let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             // A clock before 1970 or past the year 292 million is no clock.
-            since_epoch
-                .ok()
-                .and_then(|duration| i64::try_from(duration.as_millis()).ok())
-                .unwrap_or(0)
+            since_epoch.ok().and_then(|duration| i64::try_from(duration.as_millis()).ok()).unwrap_or(0)
         })
     }
 

@@ -152,97 +152,40 @@ impl Config {
         let text = match file {
             Some(path) => {
                 let read = std::fs::read_to_string(path);
-                Some((
-                    path,
-                    read.map_err(|source| ConfigError::Read {
-                        path: path.to_owned(),
-                        source,
-                    })?,
-                ))
+                Some((path, read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?))
             }
             None => None,
         };
-        let config: Self = layers::merge(
-            DEFAULTS,
-            text.as_ref().map(|(path, text)| (*path, text.as_str())),
-            environment,
-        )?;
+        let config: Self =
+            layers::merge(DEFAULTS, text.as_ref().map(|(path, text)| (*path, text.as_str())), environment)?;
         config.validate()?;
         Ok(config)
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
         let checks: [(&'static str, bool, &'static str); 14] = [
-            (
-                "database.pool_size",
-                (1..=1_000).contains(&self.database.pool_size),
-                "1–1000",
-            ),
-            (
-                "database.connect_timeout_ms",
-                0 < self.database.connect_timeout_ms,
-                "at least 1",
-            ),
-            (
-                "database.statement_timeout_ms",
-                0 < self.database.statement_timeout_ms,
-                "at least 1",
-            ),
-            (
-                "server.connections_max",
-                (1..=1_000_000).contains(&self.server.connections_max),
-                "1–1000000",
-            ),
+            ("database.pool_size", (1..=1_000).contains(&self.database.pool_size), "1–1000"),
+            ("database.connect_timeout_ms", 0 < self.database.connect_timeout_ms, "at least 1"),
+            ("database.statement_timeout_ms", 0 < self.database.statement_timeout_ms, "at least 1"),
+            ("server.connections_max", (1..=1_000_000).contains(&self.server.connections_max), "1–1000000"),
             (
                 "server.body_bytes_max",
                 (1_024..=1 << 30).contains(&self.server.body_bytes_max),
                 "1024–1073741824",
             ),
-            (
-                "ingest.flush_rows_max",
-                (1..=1_000_000).contains(&self.ingest.flush_rows_max),
-                "1–1000000",
-            ),
-            (
-                "ingest.flush_interval_ms",
-                (1..=60_000).contains(&self.ingest.flush_interval_ms),
-                "1–60000",
-            ),
-            (
-                "ingest.late_limit_ms",
-                60_000 <= self.ingest.late_limit_ms,
-                "at least 60000",
-            ),
-            (
-                "ingest.late_after_ms",
-                1_000 <= self.ingest.late_after_ms,
-                "at least 1000",
-            ),
-            (
-                "ingest.queue_frames_max",
-                (1..=1_000_000).contains(&self.ingest.queue_frames_max),
-                "1–1000000",
-            ),
+            ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
+            ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
+            ("ingest.late_limit_ms", 60_000 <= self.ingest.late_limit_ms, "at least 60000"),
+            ("ingest.late_after_ms", 1_000 <= self.ingest.late_after_ms, "at least 1000"),
+            ("ingest.queue_frames_max", (1..=1_000_000).contains(&self.ingest.queue_frames_max), "1–1000000"),
             (
                 "ingest.unacknowledged_frames_max",
                 (1..=10_000).contains(&self.ingest.unacknowledged_frames_max),
                 "1–10000",
             ),
-            (
-                "ingest.idle_timeout_ms",
-                1_000 <= self.ingest.idle_timeout_ms,
-                "at least 1000",
-            ),
-            (
-                "auth.password_checks_max",
-                (1..=1_000).contains(&self.auth.password_checks_max),
-                "1–1000",
-            ),
-            (
-                "auth.session_lifetime_ms",
-                60_000 <= self.auth.session_lifetime_ms,
-                "at least 60000",
-            ),
+            ("ingest.idle_timeout_ms", 1_000 <= self.ingest.idle_timeout_ms, "at least 1000"),
+            ("auth.password_checks_max", (1..=1_000).contains(&self.auth.password_checks_max), "1–1000"),
+            ("auth.session_lifetime_ms", 60_000 <= self.auth.session_lifetime_ms, "at least 60000"),
         ];
         match checks.into_iter().find(|(_, holds, _)| !holds) {
             Some((key, _, allowed)) => Err(ConfigError::OutOfRange { key, allowed }),
@@ -257,14 +200,7 @@ impl Database {
         if !self.url.expose_secret().is_empty() {
             return self.url.clone();
         }
-        let Postgres {
-            hostname,
-            port,
-            username,
-            password,
-            database,
-            sslmode,
-        } = &self.postgres;
+        let Postgres { hostname, port, username, password, database, sslmode } = &self.postgres;
         SecretString::from(format!(
             "postgres://{}:{}@{hostname}:{port}/{}?sslmode={sslmode}",
             UrlPart(username),
@@ -309,10 +245,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.yaml");
         std::fs::write(&file, text).unwrap();
-        let environment: Vec<_> = environment
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Config::load(Some(&file), &environment)
     }
 
@@ -356,10 +290,7 @@ mod tests {
         let text = message(&load("ingest:\n  flush_rows_max: many\n", &[]).unwrap_err());
         assert!(text.contains("ingest.flush_rows_max"), "{text}");
         let text = message(&load("ingest:\n  flush_rows_max: 0\n", &[]).unwrap_err());
-        assert!(
-            text.contains("ingest.flush_rows_max") && text.contains("1–1000000"),
-            "{text}"
-        );
+        assert!(text.contains("ingest.flush_rows_max") && text.contains("1–1000000"), "{text}");
     }
 
     #[test]
@@ -371,10 +302,7 @@ mod tests {
             &[
                 ("PIKA_SERVER_ADDR", "127.0.0.1:2"),
                 ("PIKA_DATABASE_POOL_SIZE", "3"),
-                (
-                    "PIKA_DATABASE_POSTGRES_PASSWORD_FILE",
-                    secret.path().to_str().unwrap(),
-                ),
+                ("PIKA_DATABASE_POSTGRES_PASSWORD_FILE", secret.path().to_str().unwrap()),
                 ("UNRELATED", "x"),
             ],
         )
@@ -387,16 +315,10 @@ mod tests {
     #[test]
     fn database_url_is_understood_and_pikas_own_wins() {
         let url = |environment| load("", environment).unwrap().database.url();
+        assert_eq!(url(&[("DATABASE_URL", "postgres://a/b")]).expose_secret(), "postgres://a/b");
         assert_eq!(
-            url(&[("DATABASE_URL", "postgres://a/b")]).expose_secret(),
-            "postgres://a/b"
-        );
-        assert_eq!(
-            url(&[
-                ("DATABASE_URL", "postgres://a/b"),
-                ("PIKA_DATABASE_URL", "postgres://c/d")
-            ])
-            .expose_secret(),
+            url(&[("DATABASE_URL", "postgres://a/b"), ("PIKA_DATABASE_URL", "postgres://c/d")])
+                .expose_secret(),
             "postgres://c/d"
         );
     }

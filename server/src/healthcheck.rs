@@ -35,9 +35,7 @@ pub enum HealthcheckError {
 /// # Errors
 /// When it is not, or does not answer.
 pub async fn run(url: &str) -> Result<(), HealthcheckError> {
-    timeout(TIMEOUT, ask(url))
-        .await
-        .map_err(|_| HealthcheckError::TimedOut)?
+    timeout(TIMEOUT, ask(url)).await.map_err(|_| HealthcheckError::TimedOut)?
 }
 
 async fn ask(url: &str) -> Result<(), HealthcheckError> {
@@ -57,7 +55,5 @@ async fn ask(url: &str) -> Result<(), HealthcheckError> {
         return Ok(());
     }
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Err(HealthcheckError::NotReady(
-        format!("{status} {body}").trim().to_owned(),
-    ))
+    Err(HealthcheckError::NotReady(format!("{status} {body}").trim().to_owned()))
 }

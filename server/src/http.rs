@@ -51,7 +51,5 @@ pub fn bearer_token(request: &Request) -> Option<&str> {
 /// The value of a cookie.
 fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let cookies = request.header(header::COOKIE)?;
-    cookies
-        .split(';')
-        .find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
+    cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }

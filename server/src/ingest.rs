@@ -98,19 +98,12 @@ impl Ingest {
             sockets: TaskTracker::new(),
         });
         stages.spawn(presence::run(Arc::clone(&shared)));
-        Self {
-            shared,
-            draining,
-            aborting,
-            stages,
-        }
+        Self { shared, draining, aborting, stages }
     }
 
     /// The sockets of the agents: their tasks, and what they need.
     pub fn sockets(&self) -> Sockets {
-        Sockets {
-            shared: Arc::clone(&self.shared),
-        }
+        Sockets { shared: Arc::clone(&self.shared) }
     }
 
     /// Stops reading from agents, stores and acknowledges what is in flight, and closes the connections. What is

@@ -88,10 +88,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Healthcheck { url } => runtime()?.block_on(healthcheck::run(&url)).map_err(Into::into),
         Command::CheckConfig => {
             let config = load_config(file)?;
-            Store::new(
-                config.database.url().expose_secret(),
-                &config.database.store_config(),
-            )?;
+            Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
             print("the configuration can be used\n")
         }
         Command::Serve => {
@@ -122,19 +119,14 @@ async fn serve(config: Config) -> Result<(), Failure> {
         }
         stop.cancel();
     });
-    let server = Server::bind(config, Clock::system())
-        .await?
-        .announce_password_with(announce_password);
+    let server = Server::bind(config, Clock::system()).await?.announce_password_with(announce_password);
     let result = server.run(shutdown).await;
     signals.abort();
     result.map_err(Into::into)
 }
 
 async fn migrate(config: &Config) -> Result<(), Failure> {
-    let store = Store::new(
-        config.database.url().expose_secret(),
-        &config.database.store_config(),
-    )?;
+    let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
     let migrated = store.migrate().await?;
     for migration in &migrated.applied {
         print(&format!("applied {migration}\n"))?;
@@ -147,10 +139,7 @@ async fn migrate(config: &Config) -> Result<(), Failure> {
 }
 
 async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<(), Failure> {
-    let store = Store::new(
-        config.database.url().expose_secret(),
-        &config.database.store_config(),
-    )?;
+    let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
     let now = Clock::system().now();
     let token = NewToken::random(TokenKind::Enrollment)?;
     let lifetime = Duration::from_secs(60 * 60).as_millis();

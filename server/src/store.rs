@@ -63,9 +63,7 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store")
-            .field("pool", &self.pool.state())
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("pool", &self.pool.state()).finish_non_exhaustive()
     }
 }
 

@@ -35,18 +35,11 @@ pub fn start_logging(config: &Log) -> Result<(), TelemetryError> {
         if let Some(directory) = config.filename.parent() {
             std::fs::create_dir_all(directory)?;
         }
-        BoxMakeWriter::new(Mutex::new(
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&config.filename)?,
-        ))
+        BoxMakeWriter::new(Mutex::new(OpenOptions::new().create(true).append(true).open(&config.filename)?))
     } else {
         BoxMakeWriter::new(io::stderr)
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let ansi = !to_file && io::IsTerminal::is_terminal(&io::stderr());
     match config.format {
         LogFormat::Human => builder.with_ansi(ansi).with_target(false).init(),

@@ -7,7 +7,7 @@
 //! | direction | types |
 //! |---|---|
 //! | agent → server | [`register`](message::Register), `heartbeat`, [`metrics`](message::Metrics), [`batch`](sample::Batch) |
-//! | server → agent | the variants of [`ServerMessage`](message::ServerMessage), and no others |
+//! | server → agent | the variants of [`ServerMessage`], and no others |
 //!
 //! The first frame of a connection is `register`. A frame that carries a `seq` is answered by
 //! `ack {seq}` once everything that was valid in it has been committed to the database; until then

@@ -151,10 +151,7 @@ pub struct LoadMetrics {
     pub load15: f32,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(value: &i64) -> bool {
     *value == 0
 }

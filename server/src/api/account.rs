@@ -5,8 +5,10 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use uuid::Uuid;
 
+use super::body::Body;
 use super::security::{SESSION_COOKIE, UserAuth};
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::user::{Role, User};
@@ -73,7 +75,8 @@ impl From<User> for UserBody {
 }
 
 /// A name and a password.
-#[derive(Object)]
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct LoginRequest {
     /// The username.
@@ -129,34 +132,21 @@ impl AccountApi {
         &self,
         context: Data<&ApiContext>,
         request: &Request,
-        body: Json<LoginRequest>,
+        body: Body<LoginRequest>,
     ) -> Result<LoginResponse, ApiError> {
-        let Json(LoginRequest { username, password }) = body;
+        let Body(LoginRequest { username, password }) = body;
         let user_agent = request.header("user-agent").unwrap_or_default();
         let login = context
             .auth
-            .login(
-                &username,
-                SecretString::from(password),
-                http::peer_address(request),
-                user_agent,
-            )
+            .login(&username, SecretString::from(password), http::peer_address(request), user_agent)
             .await?;
         let token = login.token.expose_secret().to_owned();
-        let secure = if request.scheme().as_str() == "https" {
-            "; Secure"
-        } else {
-            ""
-        };
+        let secure = if request.scheme().as_str() == "https" { "; Secure" } else { "" };
         let cookie = format!(
             "{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}",
             login.lifetime_ms / 1000
         );
-        let result = LoginResult {
-            token,
-            expires_at: login.expires_at,
-            user: login.user.into(),
-        };
+        let result = LoginResult { token, expires_at: login.expires_at, user: login.user.into() };
         Ok(LoginResponse::Ok(Json(result), cookie))
     }
 

@@ -80,10 +80,7 @@ struct AgentList {
 
 impl AgentList {
     fn new(agents: Vec<Agent>) -> Self {
-        Self {
-            total: agents.len() as u64,
-            items: agents.into_iter().map(AgentBody::from).collect(),
-        }
+        Self { total: agents.len() as u64, items: agents.into_iter().map(AgentBody::from).collect() }
     }
 }
 

@@ -5,8 +5,10 @@ use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use uuid::Uuid;
 
+use super::body::Body;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::id::EnrollmentId;
@@ -21,7 +23,8 @@ const USES_MAX: i32 = 100_000;
 pub struct EnrollmentsApi;
 
 /// A token to be made.
-#[derive(Debug, Object)]
+#[derive(Debug, Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct EnrollmentRequest {
     /// What people call it.
@@ -114,19 +117,16 @@ impl EnrollmentsApi {
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        body: Json<EnrollmentRequest>,
+        body: Body<EnrollmentRequest>,
     ) -> Result<CreateResponse, ApiError> {
         let caller = auth.require_admin()?;
-        let Json(request) = body;
+        let Body(request) = body;
         let now = context.clock.now();
         if request.expires_at <= now {
             return Err(ApiError::unprocessable("expiresAt", "must be in the future"));
         }
         if !(1..=USES_MAX).contains(&request.max_uses) {
-            return Err(ApiError::unprocessable(
-                "maxUses",
-                &format!("must be 1–{USES_MAX}"),
-            ));
+            return Err(ApiError::unprocessable("maxUses", &format!("must be 1–{USES_MAX}")));
         }
         let token = NewToken::random(TokenKind::Enrollment).map_err(|error| ApiError::internal(&error))?;
         let new = NewEnrollment {
@@ -156,27 +156,15 @@ impl EnrollmentsApi {
         auth: UserAuth,
     ) -> Result<Json<EnrollmentList>, ApiError> {
         auth.require_admin()?;
-        let items: Vec<EnrollmentBody> = context
-            .store
-            .enrollments()
-            .await?
-            .into_iter()
-            .map(EnrollmentBody::from)
-            .collect();
-        Ok(Json(EnrollmentList {
-            total: items.len() as u64,
-            items,
-        }))
+        let items: Vec<EnrollmentBody> =
+            context.store.enrollments().await?.into_iter().map(EnrollmentBody::from).collect();
+        Ok(Json(EnrollmentList { total: items.len() as u64, items }))
     }
 
     /// End an enrollment token
     ///
     /// For administrators. Agents that it let in stay.
-    #[oai(
-        path = "/enrollments/:id",
-        method = "delete",
-        operation_id = "deleteEnrollment"
-    )]
+    #[oai(path = "/enrollments/:id", method = "delete", operation_id = "deleteEnrollment")]
     async fn delete(
         &self,
         context: Data<&ApiContext>,
@@ -186,10 +174,7 @@ impl EnrollmentsApi {
     ) -> Result<DeleteResponse, ApiError> {
         let caller = auth.require_admin()?;
         if !context.store.delete_enrollment(EnrollmentId(id.0)).await? {
-            return Err(ApiError::not_found(format!(
-                "there is no enrollment token {}",
-                id.0
-            )));
+            return Err(ApiError::not_found(format!("there is no enrollment token {}", id.0)));
         }
         tracing::info!(enrollment = %id.0, user = %caller.user.username, "ended an enrollment token");
         Ok(DeleteResponse::NoContent)

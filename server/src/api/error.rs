@@ -59,11 +59,7 @@ pub struct ErrorBody {
 impl ErrorBody {
     /// The body for the request that is being handled.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Json<Self> {
-        Json(Self {
-            code,
-            message: message.into(),
-            request_id: request_id::current(),
-        })
+        Json(Self { code, message: message.into(), request_id: request_id::current() })
     }
 }
 
@@ -117,27 +113,18 @@ impl ApiError {
 
     /// 422, naming the parameter.
     pub fn unprocessable(parameter: &str, message: &str) -> Self {
-        ApiError::Unprocessable(ErrorBody::new(
-            ErrorCode::Unprocessable,
-            format!("{parameter}: {message}"),
-        ))
+        ApiError::Unprocessable(ErrorBody::new(ErrorCode::Unprocessable, format!("{parameter}: {message}")))
     }
 
     /// 500; the cause goes into the log and nowhere else.
     pub fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %chain(error), request_id = %request_id::current(), "a request failed");
-        ApiError::Internal(ErrorBody::new(
-            ErrorCode::Internal,
-            "the server failed; its log says why",
-        ))
+        ApiError::Internal(ErrorBody::new(ErrorCode::Internal, "the server failed; its log says why"))
     }
 
     /// 503.
     pub fn unavailable(message: &str) -> Self {
-        ApiError::Unavailable(
-            ErrorBody::new(ErrorCode::Unavailable, message),
-            RETRY_AFTER_SECONDS,
-        )
+        ApiError::Unavailable(ErrorBody::new(ErrorCode::Unavailable, message), RETRY_AFTER_SECONDS)
     }
 }
 

@@ -269,12 +269,8 @@ impl MetricsApi {
         /// Width of a bucket in milliseconds, instead of `points`.
         interval: Query<Option<i64>>,
     ) -> Result<Json<Metrics>, ApiError> {
-        let request = TimeRangeRequest {
-            start: start.0,
-            end: end.0,
-            points: Some(points.0),
-            interval_ms: interval.0,
-        };
+        let request =
+            TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: interval.0 };
         let range = TimeRange::resolve(request, context.clock.now())?;
         let agent = agents::find(&context.store, id.0).await?;
         let family = Family::from(metric_type.0);
@@ -292,11 +288,7 @@ impl MetricsApi {
     }
 
     /// Get an agent's latest metrics
-    #[oai(
-        path = "/:id/metrics/latest",
-        method = "get",
-        operation_id = "getLatestAgentMetrics"
-    )]
+    #[oai(path = "/:id/metrics/latest", method = "get", operation_id = "getLatestAgentMetrics")]
     async fn latest(
         &self,
         context: Data<&ApiContext>,
@@ -354,11 +346,7 @@ fn latest_body(agent_id: Uuid, latest: LatestMetrics) -> LatestBody {
             .into_iter()
             .map(|(row, label, fs_type)| latest_disk(&row, label, fs_type))
             .collect(),
-        networks: latest
-            .networks
-            .into_iter()
-            .map(|(row, label)| latest_network(&row, label))
-            .collect(),
+        networks: latest.networks.into_iter().map(|(row, label)| latest_network(&row, label)).collect(),
         load: latest.load.as_ref().map(latest_load),
     }
 }

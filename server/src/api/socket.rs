@@ -39,10 +39,7 @@ impl SocketApi {
         socket: WebSocket,
     ) -> Result<BoxWebSocketUpgraded, ApiError> {
         let bearer_token = http::bearer_token(request).map(|token| SecretString::from(token.to_owned()));
-        let peer = Peer {
-            address: http::peer_address(request),
-            bearer_token,
-        };
+        let peer = Peer { address: http::peer_address(request), bearer_token };
         let sockets = context.sockets.clone();
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)

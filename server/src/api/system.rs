@@ -59,9 +59,7 @@ impl SystemApi {
     #[oai(path = "/healthz", method = "get", operation_id = "getHealth")]
     #[expect(clippy::unused_async, reason = "the macro awaits it")]
     async fn healthz(&self) -> Json<Health> {
-        Json(Health {
-            status: "ok".to_owned(),
-        })
+        Json(Health { status: "ok".to_owned() })
     }
 
     /// Is the server ready
@@ -70,13 +68,9 @@ impl SystemApi {
     #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
     async fn readyz(&self, context: Data<&ApiContext>) -> Result<Json<Health>, ApiError> {
         if context.store.is_schema_current().await.map_err(ApiError::from)? {
-            Ok(Json(Health {
-                status: "ok".to_owned(),
-            }))
+            Ok(Json(Health { status: "ok".to_owned() }))
         } else {
-            Err(ApiError::unavailable(
-                "the database's schema is not that of this server",
-            ))
+            Err(ApiError::unavailable("the database's schema is not that of this server"))
         }
     }
 

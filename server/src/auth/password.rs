@@ -51,11 +51,7 @@ impl Passwords {
         let params = Params::new(config.scrypt_log_n, config.scrypt_r, config.scrypt_p)
             .map_err(|_| PasswordError::Parameters)?;
         let dummy_hash = hash(params, b"no user has this password")?.into();
-        Ok(Self {
-            params,
-            permits: Arc::new(Semaphore::new(config.password_checks_max)),
-            dummy_hash,
-        })
+        Ok(Self { params, permits: Arc::new(Semaphore::new(config.password_checks_max)), dummy_hash })
     }
 
     /// The hash of a new password, in PHC form.
@@ -65,8 +61,7 @@ impl Passwords {
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
         check_length(&password)?;
         let params = self.params;
-        self.compute(move || hash(params, password.expose_secret().as_bytes()))
-            .await
+        self.compute(move || hash(params, password.expose_secret().as_bytes())).await
     }
 
     /// Whether a password fits a hash. Without a hash the answer is no, after the same time.
@@ -79,9 +74,7 @@ impl Passwords {
         }
         let is_known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy_hash.to_string());
-        let fits = self
-            .compute(move || verify(password.expose_secret().as_bytes(), &hash))
-            .await?;
+        let fits = self.compute(move || verify(password.expose_secret().as_bytes(), &hash)).await?;
         Ok(fits && is_known)
     }
 
@@ -89,10 +82,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| PasswordError::Stopping)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);
@@ -117,9 +107,7 @@ fn check_length(password: &SecretString) -> Result<(), PasswordError> {
 }
 
 fn hash(params: Params, password: &[u8]) -> Result<String, PasswordError> {
-    let hash = Scrypt::new_with_params(params)
-        .hash_password(password)
-        .map_err(PasswordError::Hash)?;
+    let hash = Scrypt::new_with_params(params).hash_password(password).map_err(PasswordError::Hash)?;
     Ok(hash.to_string())
 }
 
@@ -139,11 +127,7 @@ mod tests {
     fn cheap() -> Passwords {
         let params = Params::new(4, 8, 1).unwrap();
         let dummy_hash = hash(params, b"dummy").unwrap().into();
-        Passwords {
-            params,
-            permits: Arc::new(Semaphore::new(1)),
-            dummy_hash,
-        }
+        Passwords { params, permits: Arc::new(Semaphore::new(1)), dummy_hash }
     }
 
     #[tokio::test]
@@ -151,12 +135,7 @@ mod tests {
         let passwords = cheap();
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.starts_with("$scrypt$ln=4,r=8,p=1$"), "{hash}");
-        assert!(
-            passwords
-                .verify("correct horse".into(), Some(hash.clone()))
-                .await
-                .unwrap()
-        );
+        assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
         assert!(!passwords.verify("wrong horse".into(), Some(hash)).await.unwrap());
     }
 
@@ -168,10 +147,7 @@ mod tests {
     #[tokio::test]
     async fn a_giant_password_is_not_hashed() {
         let giant = SecretString::from("x".repeat(PASSWORD_BYTES_MAX + 1));
-        assert!(matches!(
-            cheap().hash(giant.clone()).await,
-            Err(PasswordError::TooLong)
-        ));
+        assert!(matches!(cheap().hash(giant.clone()).await, Err(PasswordError::TooLong)));
         assert!(!cheap().verify(giant, None).await.unwrap());
     }
 }

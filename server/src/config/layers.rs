@@ -86,10 +86,8 @@ pub(super) fn merge<T: DeserializeOwned>(
 }
 
 fn parse(text: &str, origin: &str) -> Result<Value, ConfigError> {
-    let value: Value = serde_norway::from_str(text).map_err(|source| ConfigError::Syntax {
-        origin: origin.to_owned(),
-        source,
-    })?;
+    let value: Value = serde_norway::from_str(text)
+        .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source })?;
     Ok(match lowercase_keys(value) {
         Value::Null => Value::Object(Map::new()),
         value => value,
@@ -99,9 +97,7 @@ fn parse(text: &str, origin: &str) -> Result<Value, ConfigError> {
 fn lowercase_keys(value: Value) -> Value {
     match value {
         Value::Object(map) => Value::Object(
-            map.into_iter()
-                .map(|(key, value)| (key.to_lowercase(), lowercase_keys(value)))
-                .collect(),
+            map.into_iter().map(|(key, value)| (key.to_lowercase(), lowercase_keys(value))).collect(),
         ),
         other => other,
     }
@@ -138,12 +134,8 @@ fn apply_environment(
     leaves: &[Vec<String>],
     environment: &[(String, String)],
 ) -> Result<(), ConfigError> {
-    let variable = |name: &str| {
-        environment
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    };
+    let variable =
+        |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     if let Some(url) = variable("DATABASE_URL")
         && let Some(leaf) = merged.pointer_mut("/database/url")
     {
@@ -160,10 +152,7 @@ fn apply_environment(
         let text = match (variable(&name), variable(&file_name)) {
             (Some(text), _) => text.to_owned(),
             (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::VariableFile {
-                    name: file_name,
-                    source,
-                })?
+                .map_err(|source| ConfigError::VariableFile { name: file_name, source })?
                 .trim_end_matches(['\r', '\n'])
                 .to_owned(),
             (None, None) => continue,
@@ -178,16 +167,8 @@ fn apply_environment(
 /// Reads a variable as what its key holds by default, so that a password of digits stays a text.
 fn typed(text: &str, like: &Value) -> Result<Value, &'static str> {
     match like {
-        Value::Number(_) => text
-            .trim()
-            .parse::<i64>()
-            .map(Value::from)
-            .map_err(|_| "a whole number"),
-        Value::Bool(_) => text
-            .trim()
-            .parse::<bool>()
-            .map(Value::from)
-            .map_err(|_| "true or false"),
+        Value::Number(_) => text.trim().parse::<i64>().map(Value::from).map_err(|_| "a whole number"),
+        Value::Bool(_) => text.trim().parse::<bool>().map(Value::from).map_err(|_| "true or false"),
         _ => Ok(Value::from(text)),
     }
 }

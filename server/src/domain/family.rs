@@ -59,23 +59,11 @@ pub struct Metric {
 }
 
 const fn gauge(name: &'static str, column: &'static str, unit: Unit) -> Metric {
-    Metric {
-        name,
-        column,
-        unit,
-        kind: MetricKind::Gauge,
-    }
+    Metric { name, column, unit, kind: MetricKind::Gauge }
 }
 
 const fn rate(name: &'static str, column: &'static str, unit: Unit) -> Metric {
-    Metric {
-        name,
-        column,
-        unit,
-        kind: MetricKind::Rate {
-            interval_column: "interval_ms",
-        },
-    }
+    Metric { name, column, unit, kind: MetricKind::Rate { interval_column: "interval_ms" } }
 }
 
 const CPU: &[Metric] = &[
@@ -120,13 +108,7 @@ const LOAD: &[Metric] = &[
 
 impl Family {
     /// All families.
-    pub const ALL: [Family; 5] = [
-        Family::Cpu,
-        Family::Memory,
-        Family::Disk,
-        Family::Network,
-        Family::Load,
-    ];
+    pub const ALL: [Family; 5] = [Family::Cpu, Family::Memory, Family::Disk, Family::Network, Family::Load];
 
     /// The family's name in the API and on the wire.
     pub fn name(self) -> &'static str {

@@ -30,10 +30,7 @@ pub struct Refused {
 impl Refused {
     /// A refusal with its reason.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     fn out_of_range(message: impl Into<String>) -> Self {
@@ -153,11 +150,7 @@ pub fn append_rows(
     }
     for network in &sample.networks {
         if let Some(key) = keys.interfaces.get(&network.interface) {
-            collect(
-                &mut rows.network,
-                refused,
-                network_row(ts, agent, *key, network, counters),
-            );
+            collect(&mut rows.network, refused, network_row(ts, agent, *key, network, counters));
         }
     }
     if let Some(load) = &sample.load {
@@ -196,12 +189,7 @@ pub fn checked_interfaces<'a>(
     sample: &'a Sample,
     refused: &mut Vec<Refused>,
 ) -> impl Iterator<Item = &'a str> {
-    check_count(
-        "networks",
-        sample.networks.len(),
-        limits::NETWORKS_PER_SAMPLE_MAX,
-        refused,
-    );
+    check_count("networks", sample.networks.len(), limits::NETWORKS_PER_SAMPLE_MAX, refused);
     let mut names = Vec::new();
     for network in sample.networks.iter().take(limits::NETWORKS_PER_SAMPLE_MAX) {
         match check_text("network.interface", &network.interface, 1, limits::PATH_CHARS_MAX) {
@@ -300,9 +288,7 @@ fn network_row(
     };
     let has_deltas = row.received_bytes.is_some() || row.sent_bytes.is_some();
     if has_deltas && row.interval_ms.is_none_or(|interval_ms| interval_ms == 0) {
-        return Err(Refused::out_of_range(
-            "network.intervalMs must be positive where deltas are given",
-        ));
+        return Err(Refused::out_of_range("network.intervalMs must be positive where deltas are given"));
     }
     let counter = Counter {
         ts,
@@ -324,10 +310,7 @@ fn load_row(ts: TimestampMs, agent: AgentKey, load: &LoadMetrics) -> Result<Load
         if value.is_finite() && 0.0 <= value && f64::from(value) <= limits::LOAD_MAX {
             Ok(value)
         } else {
-            Err(Refused::out_of_range(format!(
-                "{field} {value} is outside 0–{}",
-                limits::LOAD_MAX
-            )))
+            Err(Refused::out_of_range(format!("{field} {value} is outside 0–{}", limits::LOAD_MAX)))
         }
     };
     Ok(LoadRow {
@@ -348,11 +331,7 @@ fn percent(field: &str, value: f32) -> Result<f32, Refused> {
 }
 
 fn size(field: &str, value: i64) -> Result<i64, Refused> {
-    if 0 <= value {
-        Ok(value)
-    } else {
-        Err(Refused::out_of_range(format!("{field} {value} is negative")))
-    }
+    if 0 <= value { Ok(value) } else { Err(Refused::out_of_range(format!("{field} {value} is negative"))) }
 }
 
 fn optional<T>(
@@ -396,11 +375,7 @@ mod tests {
     const AGENT: AgentKey = AgentKey(7);
 
     fn cpu(usage_percent: f32) -> CpuMetrics {
-        CpuMetrics {
-            usage_percent,
-            core_count: 2,
-            ..CpuMetrics::default()
-        }
+        CpuMetrics { usage_percent, core_count: 2, ..CpuMetrics::default() }
     }
 
     #[test]
@@ -410,11 +385,7 @@ mod tests {
         for bad in [-0.1, 100.1, f32::NAN, f32::INFINITY] {
             let refused = cpu_row(1, AGENT, &cpu(bad)).unwrap_err();
             assert_eq!(refused.code, ErrorCode::OutOfRange);
-            assert!(
-                refused.message.contains("cpu.usagePercent"),
-                "{}",
-                refused.message
-            );
+            assert!(refused.message.contains("cpu.usagePercent"), "{}", refused.message);
         }
     }
 
@@ -423,77 +394,36 @@ mod tests {
         let sample = Sample {
             timestamp: 1,
             cpu: Some(cpu(120.0)),
-            load: Some(LoadMetrics {
-                load1: 1.0,
-                load5: 2.0,
-                load15: 3.0,
-            }),
+            load: Some(LoadMetrics { load1: 1.0, load5: 2.0, load15: 3.0 }),
             ..Sample::default()
         };
         let (mut rows, mut refused) = (Rows::default(), Vec::new());
         let keys = SeriesKeys::default();
-        append_rows(
-            &mut rows,
-            &mut refused,
-            &sample,
-            1,
-            AGENT,
-            &keys,
-            &mut Counters::default(),
-        );
+        append_rows(&mut rows, &mut refused, &sample, 1, AGENT, &keys, &mut Counters::default());
         assert_eq!((rows.cpu.len(), rows.load.len(), refused.len()), (0, 1, 1));
     }
 
     #[test]
     fn the_window_holds_future_and_past() {
-        let window = TimeWindow {
-            now: 1_000_000_000,
-            late_limit_ms: 86_400_000,
-            clock_offset_ms: 0,
-        };
-        let at = |timestamp| {
-            window.corrected(&Sample {
-                timestamp,
-                ..Sample::default()
-            })
-        };
-        assert_eq!(
-            at(window.now + limits::FUTURE_MS_MAX),
-            Ok(window.now + limits::FUTURE_MS_MAX)
-        );
+        let window = TimeWindow { now: 1_000_000_000, late_limit_ms: 86_400_000, clock_offset_ms: 0 };
+        let at = |timestamp| window.corrected(&Sample { timestamp, ..Sample::default() });
+        assert_eq!(at(window.now + limits::FUTURE_MS_MAX), Ok(window.now + limits::FUTURE_MS_MAX));
         assert_eq!(
             at(window.now + limits::FUTURE_MS_MAX + 1).unwrap_err().code,
             ErrorCode::TimestampInFuture
         );
         assert_eq!(at(window.now - 86_400_000), Ok(window.now - 86_400_000));
-        assert_eq!(
-            at(window.now - 86_400_001).unwrap_err().code,
-            ErrorCode::TimestampTooOld
-        );
+        assert_eq!(at(window.now - 86_400_001).unwrap_err().code, ErrorCode::TimestampTooOld);
         assert_eq!(at(i64::MAX).unwrap_err().code, ErrorCode::TimestampInFuture);
         assert_eq!(at(i64::MIN).unwrap_err().code, ErrorCode::TimestampTooOld);
     }
 
     #[test]
     fn the_offset_of_the_sample_beats_that_of_the_connection() {
-        let window = TimeWindow {
-            now: 1_000_000,
-            late_limit_ms: 900_000,
-            clock_offset_ms: 50,
-        };
-        let sample = Sample {
-            timestamp: 900_000,
-            clock_offset_ms: 7,
-            ..Sample::default()
-        };
+        let window = TimeWindow { now: 1_000_000, late_limit_ms: 900_000, clock_offset_ms: 50 };
+        let sample = Sample { timestamp: 900_000, clock_offset_ms: 7, ..Sample::default() };
         assert_eq!(window.corrected(&sample), Ok(900_007));
-        assert_eq!(
-            window.corrected(&Sample {
-                clock_offset_ms: 0,
-                ..sample
-            }),
-            Ok(900_050)
-        );
+        assert_eq!(window.corrected(&Sample { clock_offset_ms: 0, ..sample }), Ok(900_050));
     }
 
     #[test]
@@ -528,23 +458,15 @@ mod tests {
 
     #[test]
     fn names_that_the_database_cannot_hold_are_refused() {
-        let disk = |mount_point: &str| DiskMetrics {
-            mount_point: mount_point.to_owned(),
-            ..DiskMetrics::default()
-        };
+        let disk =
+            |mount_point: &str| DiskMetrics { mount_point: mount_point.to_owned(), ..DiskMetrics::default() };
         let sample = Sample {
-            disks: vec![
-                disk("/"),
-                disk(""),
-                disk("/a\0b"),
-                disk(&"x".repeat(limits::PATH_CHARS_MAX + 1)),
-            ],
+            disks: vec![disk("/"), disk(""), disk("/a\0b"), disk(&"x".repeat(limits::PATH_CHARS_MAX + 1))],
             ..Sample::default()
         };
         let mut refused = Vec::new();
-        let kept: Vec<_> = checked_disks(&sample, &mut refused)
-            .map(|disk| disk.mount_point.as_str())
-            .collect();
+        let kept: Vec<_> =
+            checked_disks(&sample, &mut refused).map(|disk| disk.mount_point.as_str()).collect();
         assert_eq!((kept, refused.len()), (vec!["/"], 3));
     }
 }

@@ -67,10 +67,7 @@ impl TimeRange {
         let error = |parameter, message| Err(TimeRangeError { parameter, message });
         let end = request.end.unwrap_or(now);
         if !(0..=TIMESTAMP_MS_MAX).contains(&end) {
-            return error(
-                "end",
-                format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"),
-            );
+            return error("end", format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"));
         }
         let start = request.start.unwrap_or((end - SPAN_MS_DEFAULT).max(0));
         if !(0..=TIMESTAMP_MS_MAX).contains(&start) {
@@ -84,24 +81,14 @@ impl TimeRange {
         }
         let span_ms = end - start;
         if SPAN_MS_MAX < span_ms {
-            return error(
-                "start",
-                format!("the span may be {SPAN_MS_MAX} ms at most, but is {span_ms} ms"),
-            );
+            return error("start", format!("the span may be {SPAN_MS_MAX} ms at most, but is {span_ms} ms"));
         }
         let points = request.points.unwrap_or(POINTS_DEFAULT);
         if !(POINTS_MIN..=POINTS_MAX).contains(&points) {
-            return error(
-                "points",
-                format!("must be {POINTS_MIN}–{POINTS_MAX}, but is {points}"),
-            );
+            return error("points", format!("must be {POINTS_MIN}–{POINTS_MAX}, but is {points}"));
         }
         let Some(interval_ms) = request.interval_ms else {
-            return Ok(Self {
-                start,
-                end,
-                interval_ms: interval_for(span_ms, points),
-            });
+            return Ok(Self { start, end, interval_ms: interval_for(span_ms, points) });
         };
         if interval_ms < 1 {
             return error("interval", format!("must be at least 1 ms, but is {interval_ms}"));
@@ -116,19 +103,14 @@ impl TimeRange {
                 ),
             );
         }
-        Ok(Self {
-            start,
-            end,
-            interval_ms,
-        })
+        Ok(Self { start, end, interval_ms })
     }
 }
 
 /// The narrowest pleasant bucket that cuts `span_ms` into at most `points` of them.
 fn interval_for(span_ms: i64, points: u32) -> i64 {
-    const PLEASANT_SECONDS: [i64; 16] = [
-        1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200,
-    ];
+    const PLEASANT_SECONDS: [i64; 16] =
+        [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200];
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     // An unaligned span touches one bucket more than it holds.
     let buckets = i64::from(points).max(2) - 1;
@@ -149,27 +131,12 @@ mod tests {
     #[test]
     fn an_empty_request_is_the_last_hour() {
         let range = TimeRange::resolve(TimeRangeRequest::default(), NOW).unwrap();
-        assert_eq!(
-            range,
-            TimeRange {
-                start: NOW - SPAN_MS_DEFAULT,
-                end: NOW,
-                interval_ms: 10_000
-            }
-        );
+        assert_eq!(range, TimeRange { start: NOW - SPAN_MS_DEFAULT, end: NOW, interval_ms: 10_000 });
     }
 
     #[test]
     fn no_span_and_no_points_make_more_buckets_than_asked_for() {
-        for span_ms in [
-            1,
-            999,
-            60_000,
-            3_600_000,
-            86_400_000,
-            30 * 86_400_000,
-            SPAN_MS_MAX,
-        ] {
+        for span_ms in [1, 999, 60_000, 3_600_000, 86_400_000, 30 * 86_400_000, SPAN_MS_MAX] {
             for points in [2, 3, 600, 5_000] {
                 let interval_ms = interval_for(span_ms, points);
                 // The worst alignment: the span starts at the last millisecond of a bucket.
@@ -186,69 +153,14 @@ mod tests {
     fn refusals_name_the_parameter() {
         let parameter = |request| TimeRange::resolve(request, NOW).unwrap_err().parameter;
         let request = TimeRangeRequest::default();
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                start: Some(NOW),
-                end: Some(NOW),
-                ..request
-            }),
-            "start"
-        );
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                start: Some(-1),
-                ..request
-            }),
-            "start"
-        );
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                start: Some(0),
-                ..request
-            }),
-            "start"
-        );
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                end: Some(i64::MAX),
-                ..request
-            }),
-            "end"
-        );
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                end: Some(i64::MIN),
-                ..request
-            }),
-            "end"
-        );
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                points: Some(0),
-                ..request
-            }),
-            "points"
-        );
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                points: Some(5_001),
-                ..request
-            }),
-            "points"
-        );
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                interval_ms: Some(0),
-                ..request
-            }),
-            "interval"
-        );
-        assert_eq!(
-            parameter(TimeRangeRequest {
-                interval_ms: Some(1),
-                ..request
-            }),
-            "interval"
-        );
+        assert_eq!(parameter(TimeRangeRequest { start: Some(NOW), end: Some(NOW), ..request }), "start");
+        assert_eq!(parameter(TimeRangeRequest { start: Some(-1), ..request }), "start");
+        assert_eq!(parameter(TimeRangeRequest { start: Some(0), ..request }), "start");
+        assert_eq!(parameter(TimeRangeRequest { end: Some(i64::MAX), ..request }), "end");
+        assert_eq!(parameter(TimeRangeRequest { end: Some(i64::MIN), ..request }), "end");
+        assert_eq!(parameter(TimeRangeRequest { points: Some(0), ..request }), "points");
+        assert_eq!(parameter(TimeRangeRequest { points: Some(5_001), ..request }), "points");
+        assert_eq!(parameter(TimeRangeRequest { interval_ms: Some(0), ..request }), "interval");
+        assert_eq!(parameter(TimeRangeRequest { interval_ms: Some(1), ..request }), "interval");
     }
 }

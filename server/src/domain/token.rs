@@ -84,10 +84,7 @@ mod tests {
         let one = NewToken::random(TokenKind::Enrollment).unwrap();
         let two = NewToken::random(TokenKind::Enrollment).unwrap();
         assert_ne!(one.secret.expose_secret(), two.secret.expose_secret());
-        assert_eq!(
-            TokenKind::of(one.secret.expose_secret()),
-            Some(TokenKind::Enrollment)
-        );
+        assert_eq!(TokenKind::of(one.secret.expose_secret()), Some(TokenKind::Enrollment));
         assert_eq!(one.hash, TokenHash::of(one.secret.expose_secret()));
         assert_eq!(TokenKind::of("anything"), None);
     }

@@ -26,10 +26,7 @@ pub struct LimitedAcceptor {
 impl LimitedAcceptor {
     /// Takes over a bound listener.
     pub fn new(listener: TcpListener, connections_max: usize) -> Self {
-        Self {
-            listener,
-            permits: Arc::new(Semaphore::new(connections_max)),
-        }
+        Self { listener, permits: Arc::new(Semaphore::new(connections_max)) }
     }
 }
 
@@ -37,18 +34,11 @@ impl Acceptor for LimitedAcceptor {
     type Io = LimitedStream;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
-        self.listener
-            .local_addr()
-            .map(|address| LocalAddr(address.into()))
-            .into_iter()
-            .collect()
+        self.listener.local_addr().map(|address| LocalAddr(address.into())).into_iter().collect()
     }
 
     async fn accept(&mut self) -> io::Result<(LimitedStream, LocalAddr, RemoteAddr, Scheme)> {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, peer) = loop {
             match self.listener.accept().await {
                 Ok(accepted) => break accepted,
@@ -63,16 +53,8 @@ impl Acceptor for LimitedAcceptor {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let local = self.listener.local_addr()?;
-        let stream = LimitedStream {
-            stream,
-            _permit: permit,
-        };
-        Ok((
-            stream,
-            LocalAddr(local.into()),
-            RemoteAddr(peer.into()),
-            Scheme::HTTP,
-        ))
+        let stream = LimitedStream { stream, _permit: permit };
+        Ok((stream, LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP))
     }
 }
 

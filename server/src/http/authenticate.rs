@@ -23,10 +23,7 @@ impl<E: Endpoint> Middleware<E> for Authenticate {
     type Output = Authenticated<E>;
 
     fn transform(&self, endpoint: E) -> Self::Output {
-        Authenticated {
-            endpoint,
-            auth: self.auth.clone(),
-        }
+        Authenticated { endpoint, auth: self.auth.clone() }
     }
 }
 

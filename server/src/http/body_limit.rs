@@ -25,10 +25,7 @@ impl<E: Endpoint> Middleware<E> for BodyLimit {
     type Output = BodyLimited<E>;
 
     fn transform(&self, endpoint: E) -> Self::Output {
-        BodyLimited {
-            endpoint,
-            bytes_max: self.bytes_max,
-        }
+        BodyLimited { endpoint, bytes_max: self.bytes_max }
     }
 }
 

@@ -23,9 +23,7 @@ pub(super) async fn respond(error: Error) -> Response {
     let mut response = ErrorBody::new(code, message).into_response();
     response.set_status(status);
     if status == StatusCode::UNAUTHORIZED {
-        response
-            .headers_mut()
-            .insert("WWW-Authenticate", poem::http::HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert("WWW-Authenticate", poem::http::HeaderValue::from_static("Bearer"));
     }
     response
 }
@@ -41,19 +39,11 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 
 fn describe(error: &Error) -> (StatusCode, ErrorCode, String) {
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        let message = format!(
-            "the parameter {} is not valid: {}",
-            error.name,
-            plain(&error.reason)
-        );
+        let message = format!("the parameter {} is not valid: {}", error.name, plain(&error.reason));
         return (StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
     }
     if let Some(error) = error.downcast_ref::<ParsePathError>() {
-        let message = format!(
-            "the path parameter {} is not valid: {}",
-            error.name,
-            plain(&error.reason)
-        );
+        let message = format!("the path parameter {} is not valid: {}", error.name, plain(&error.reason));
         return (StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
     }
     if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
@@ -62,30 +52,18 @@ fn describe(error: &Error) -> (StatusCode, ErrorCode, String) {
     }
     if error.is::<ContentTypeError>() {
         let message = "the body must be application/json".to_owned();
-        return (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ErrorCode::UnsupportedMediaType,
-            message,
-        );
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType, message);
     }
     if error.is::<AuthorizationError>() {
         let message = "log in first".to_owned();
         return (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message);
     }
     if error.is::<NotFoundError>() {
-        return (
-            StatusCode::NOT_FOUND,
-            ErrorCode::NotFound,
-            "there is nothing at this path".to_owned(),
-        );
+        return (StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is nothing at this path".to_owned());
     }
     if error.is::<MethodNotAllowedError>() {
         let message = "this path has no such method".to_owned();
-        return (
-            StatusCode::METHOD_NOT_ALLOWED,
-            ErrorCode::MethodNotAllowed,
-            message,
-        );
+        return (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed, message);
     }
     let status = error.status();
     let (code, message) = match status {
@@ -98,9 +76,11 @@ fn describe(error: &Error) -> (StatusCode, ErrorCode, String) {
     (status, code, message.to_owned())
 }
 
-/// poem-openapi names its own types (`failed to parse "integer_int64": …`); the reader wants what follows.
+/// poem-openapi names its own types before (`failed to parse "integer_int64": …`) and after (`… (occurred while parsing
+/// "optional_integer_int64")`); the reader wants what is between.
 fn plain(reason: &str) -> &str {
     let reason = reason.trim();
+    let reason = reason.split_once(" (occurred while parsing ").map_or(reason, |(reason, _)| reason);
     match reason.strip_prefix("failed to parse ") {
         Some(rest) => rest.split_once(": ").map_or(reason, |(_, rest)| rest),
         None => reason,
@@ -125,13 +105,9 @@ mod tests {
 
     #[test]
     fn inner_names_are_left_out() {
-        assert_eq!(
-            plain("failed to parse \"integer_int64\": invalid digit"),
-            "invalid digit"
-        );
-        assert_eq!(
-            plain("validation failed: minLength(1)"),
-            "validation failed: minLength(1)"
-        );
+        assert_eq!(plain("failed to parse \"integer_int64\": invalid digit"), "invalid digit");
+        let nested = "invalid digit (occurred while parsing \"optional_integer_int64\")";
+        assert_eq!(plain(nested), "invalid digit");
+        assert_eq!(plain("validation failed: minLength(1)"), "validation failed: minLength(1)");
     }
 }

@@ -26,9 +26,7 @@ pub(super) async fn assign<E: Endpoint>(endpoint: Arc<E>, request: Request) -> R
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let mut response = CURRENT
-        .scope(id.clone(), async move {
-            endpoint.call(request).await.map(E::Output::into_response)
-        })
+        .scope(id.clone(), async move { endpoint.call(request).await.map(E::Output::into_response) })
         .await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);

@@ -69,12 +69,7 @@ struct Gathering {
 
 impl Gathering {
     fn new(patience: Duration, rows_max: usize) -> Self {
-        Self {
-            flush: Flush::default(),
-            due_at: None,
-            patience,
-            rows_max,
-        }
+        Self { flush: Flush::default(), due_at: None, patience, rows_max }
     }
 
     fn add(&mut self, mut submission: Submission) {
@@ -116,13 +111,7 @@ impl Batcher {
 
     /// Runs until it is told to drain; then hands over what it has and ends, and with it the writer.
     pub(super) async fn run(self) {
-        let Self {
-            mut submissions,
-            flushes,
-            draining,
-            mut live,
-            mut late,
-        } = self;
+        let Self { mut submissions, flushes, draining, mut live, mut late } = self;
         loop {
             let due_at = live.due_at.into_iter().chain(late.due_at).min();
             let is_due = live.is_due() || late.is_due();

@@ -70,49 +70,25 @@ struct Envelope<'a> {
 pub fn decode(text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| DecodeError {
         seq: None,
-        refused: Refused::new(
-            ErrorCode::Malformed,
-            format!("not a frame {{type, data}}: {error}"),
-        ),
+        refused: Refused::new(ErrorCode::Malformed, format!("not a frame {{type, data}}: {error}")),
     })?;
-    let Envelope {
-        message_type,
-        data,
-        timestamp,
-        seq,
-    } = envelope;
+    let Envelope { message_type, data, timestamp, seq } = envelope;
     let mut refused = Vec::new();
     let message = match message_type.as_ref() {
-        "register" => required(data)
-            .and_then(parse)
-            .map(|register| Message::Register(Box::new(register))),
+        "register" => required(data).and_then(parse).map(|register| Message::Register(Box::new(register))),
         "heartbeat" => Ok(Message::Heartbeat),
         "metrics" => required(data).and_then(|data| {
             let sample = decode_metrics(data, timestamp.unwrap_or(now), &mut refused)?;
-            Ok(Message::Samples {
-                samples: vec![sample],
-                stamped_by_server: timestamp.is_none(),
-            })
+            Ok(Message::Samples { samples: vec![sample], stamped_by_server: timestamp.is_none() })
         }),
         "batch" => required(data).and_then(|data| {
             let samples = decode_batch(data, &mut refused)?;
-            Ok(Message::Samples {
-                samples,
-                stamped_by_server: false,
-            })
+            Ok(Message::Samples { samples, stamped_by_server: false })
         }),
-        other => Err(Refused::new(
-            ErrorCode::UnknownType,
-            format!("there is no message type {other:?}"),
-        )),
+        other => Err(Refused::new(ErrorCode::UnknownType, format!("there is no message type {other:?}"))),
     };
     match message {
-        Ok(message) => Ok(Decoded {
-            seq,
-            timestamp,
-            message,
-            refused,
-        }),
+        Ok(message) => Ok(Decoded { seq, timestamp, message, refused }),
         Err(refused) => Err(DecodeError { seq, refused }),
     }
 }
@@ -153,16 +129,10 @@ fn decode_metrics(
         "network" => Metrics::Network(OneOrMany::Many(decode_list(&field, wrapper.data, refused)?)),
         "load" => Metrics::Load(parse_field(&field, wrapper.data)?),
         other => {
-            return Err(Refused::new(
-                ErrorCode::UnknownType,
-                format!("there is no metric type {other:?}"),
-            ));
+            return Err(Refused::new(ErrorCode::UnknownType, format!("there is no metric type {other:?}")));
         }
     };
-    let mut sample = Sample {
-        timestamp,
-        ..Sample::default()
-    };
+    let mut sample = Sample { timestamp, ..Sample::default() };
     match metrics {
         Metrics::Cpu(cpu) => sample.cpu = Some(cpu),
         Metrics::Memory(memory) => sample.memory = Some(memory),
@@ -207,11 +177,7 @@ fn decode_batch(data: &RawValue, refused: &mut Vec<Refused>) -> Result<Vec<Sampl
     if limits::SAMPLES_PER_FRAME_MAX < samples.len() {
         return Err(Refused::new(
             ErrorCode::TooMany,
-            format!(
-                "{} samples in one frame; {} is the most",
-                samples.len(),
-                limits::SAMPLES_PER_FRAME_MAX
-            ),
+            format!("{} samples in one frame; {} is the most", samples.len(), limits::SAMPLES_PER_FRAME_MAX),
         ));
     }
     Ok(samples)
@@ -271,10 +237,7 @@ fn decode_batch_piecewise(data: &RawValue, refused: &mut Vec<Refused>) -> Result
                 load: optional::<LoadMetrics>(&at("load"), piece.load, refused),
             }),
             Err(error) => {
-                refused.push(Refused::new(
-                    ErrorCode::InvalidField,
-                    format!("samples[{index}]: {error}"),
-                ));
+                refused.push(Refused::new(ErrorCode::InvalidField, format!("samples[{index}]: {error}")));
             }
         }
     }
@@ -300,23 +263,11 @@ mod tests {
     #[test]
     fn the_originals_messages_are_understood() {
         let register = r#"{"type":"register","data":{"name":"探针名称","hostname":"主机名","ip":"192.168.1.100","os":"linux","arch":"amd64","version":"1.0.0"}}"#;
-        assert!(matches!(
-            decode(register, 5).unwrap().message,
-            Message::Register(_)
-        ));
-        assert_eq!(
-            decode(r#"{"type":"heartbeat","data":{}}"#, 5).unwrap().message,
-            Message::Heartbeat
-        );
+        assert!(matches!(decode(register, 5).unwrap().message, Message::Register(_)));
+        assert_eq!(decode(r#"{"type":"heartbeat","data":{}}"#, 5).unwrap().message, Message::Heartbeat);
         let cpu = r#"{"type":"metrics","data":{"type":"cpu","data":{"usagePercent":45.5,"coreCount":8}}}"#;
         let decoded = decode(cpu, 5).unwrap();
-        let Message::Samples {
-            samples,
-            stamped_by_server,
-        } = decoded.message
-        else {
-            panic!()
-        };
+        let Message::Samples { samples, stamped_by_server } = decoded.message else { panic!() };
         assert!(stamped_by_server);
         assert_eq!(samples[0].timestamp, 5);
         assert_eq!(samples[0].cpu.unwrap().core_count, 8);
@@ -340,10 +291,7 @@ mod tests {
             refused(r#"{"type":"metrics","data":{"type":"cpu","data":{"usagePercent":NaN}}}"#).code,
             ErrorCode::Malformed
         );
-        assert_eq!(
-            refused(r#"{"type":"exec","data":{}}"#).code,
-            ErrorCode::UnknownType
-        );
+        assert_eq!(refused(r#"{"type":"exec","data":{}}"#).code, ErrorCode::UnknownType);
         assert_eq!(
             refused(r#"{"type":"metrics","data":{"type":"gpu","data":{}}}"#).code,
             ErrorCode::UnknownType
@@ -368,10 +316,7 @@ mod tests {
             {"timestamp":2,"cpu":{"usagePercent":1,"coreCount":1}}]}}"#;
         let (samples, refused) = samples(text);
         assert_eq!(samples.len(), 2);
-        assert_eq!(
-            (samples[0].cpu, samples[0].disks.len(), samples[0].load.is_some()),
-            (None, 1, true)
-        );
+        assert_eq!((samples[0].cpu, samples[0].disks.len(), samples[0].load.is_some()), (None, 1, true));
         assert!(samples[1].cpu.is_some());
         let messages: Vec<_> = refused.iter().map(|refused| refused.message.as_str()).collect();
         assert_eq!(messages.len(), 3, "{messages:?}");

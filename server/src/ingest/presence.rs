@@ -74,12 +74,7 @@ impl Presence {
         if let Some(older) = older {
             older.superseded.cancel();
         }
-        Present {
-            agent,
-            connection_id,
-            last_seen_at: entry.last_seen_at,
-            superseded: entry.superseded,
-        }
+        Present { agent, connection_id, last_seen_at: entry.last_seen_at, superseded: entry.superseded }
     }
 
     /// A connection has ended. Answers whether it was the agent's current one.

@@ -19,11 +19,7 @@ pub(super) struct Refusals {
 
 impl Refusals {
     pub(super) fn new(counters: Arc<Counters>, who: String) -> Self {
-        Self {
-            counters,
-            counts: HashMap::new(),
-            who,
-        }
+        Self { counters, counts: HashMap::new(), who }
     }
 
     /// The agent has told who it is.

@@ -40,34 +40,20 @@ pub(super) async fn register(
     };
     let header = peer.bearer_token.as_ref().map(ExposeSecret::expose_secret);
     let Some(token) = register.token.as_deref().or(header) else {
-        return Err(unauthorized(
-            "data.token or the header Authorization: Bearer is missing",
-        ));
+        return Err(unauthorized("data.token or the header Authorization: Bearer is missing"));
     };
     let (agent, secret) = match TokenKind::of(token) {
         Some(TokenKind::Enrollment) => enroll(shared, token, &registration).await?,
         Some(TokenKind::AgentSecret) => {
-            let connected = shared
-                .store
-                .connect_agent(TokenHash::of(token), &registration)
-                .await;
+            let connected = shared.store.connect_agent(TokenHash::of(token), &registration).await;
             (connected.map_err(unavailable)?, None)
         }
         Some(TokenKind::Session) | None => (None, None),
     };
     // One message for unknown, expired and used up: a stranger learns nothing from it.
     let agent = agent.ok_or_else(|| unauthorized("the token is unknown, expired or used up"))?;
-    let ack = RegisterAck {
-        agent_id: agent.id.to_string(),
-        secret,
-        server_time: now,
-        clock_offset_ms,
-    };
-    Ok(Registered {
-        agent,
-        clock_offset_ms,
-        ack,
-    })
+    let ack = RegisterAck { agent_id: agent.id.to_string(), secret, server_time: now, clock_offset_ms };
+    Ok(Registered { agent, clock_offset_ms, ack })
 }
 
 async fn enroll(
@@ -94,11 +80,7 @@ async fn enroll(
 /// than latency is the clock.
 fn measured_offset(now: TimestampMs, sent_at: Option<TimestampMs>) -> i64 {
     let offset_ms = sent_at.map_or(0, |sent_at| now.saturating_sub(sent_at));
-    if offset_ms.saturating_abs() <= CLOCK_OFFSET_TOLERANCE_MS {
-        0
-    } else {
-        offset_ms
-    }
+    if offset_ms.saturating_abs() <= CLOCK_OFFSET_TOLERANCE_MS { 0 } else { offset_ms }
 }
 
 fn unauthorized(message: &str) -> Refused {
@@ -108,10 +90,7 @@ fn unauthorized(message: &str) -> Refused {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: Error) -> Refused {
     tracing::warn!(error = %chain(&error), "an agent could not be let in");
-    Refused::new(
-        ErrorCode::Unavailable,
-        "the server cannot reach its database now; try again later",
-    )
+    Refused::new(ErrorCode::Unavailable, "the server cannot reach its database now; try again later")
 }
 
 #[cfg(test)]

@@ -34,12 +34,7 @@ impl UnknownSeries {
 
 impl Session {
     pub(super) fn new(agent: ConnectedAgent, clock_offset_ms: i64) -> Self {
-        Self {
-            agent,
-            clock_offset_ms,
-            keys: SeriesKeys::default(),
-            counters: Counters::default(),
-        }
+        Self { agent, clock_offset_ms, keys: SeriesKeys::default(), counters: Counters::default() }
     }
 
     /// The disks and interfaces of these samples that the database has to name first.
@@ -48,10 +43,7 @@ impl Session {
         for sample in samples {
             for disk in checked_disks(sample, refused) {
                 let known = self.keys.disks.contains_key(&disk.mount_point)
-                    || unknown
-                        .disks
-                        .iter()
-                        .any(|other| other.mount_point == disk.mount_point);
+                    || unknown.disks.iter().any(|other| other.mount_point == disk.mount_point);
                 if !known {
                     unknown.disks.push(disk.clone());
                 }
@@ -65,12 +57,7 @@ impl Session {
             }
         }
         hold_to_limit("disks", &mut unknown.disks, self.keys.disks.len(), refused);
-        hold_to_limit(
-            "networks",
-            &mut unknown.interfaces,
-            self.keys.interfaces.len(),
-            refused,
-        );
+        hold_to_limit("networks", &mut unknown.interfaces, self.keys.interfaces.len(), refused);
         unknown
     }
 

@@ -107,11 +107,7 @@ async fn admit(shared: &Arc<Shared>, socket: &mut Socket, peer: &Peer) -> Result
     };
     let connection_id = ConnectionId::random();
     match register(shared, peer, &message, sent_at, connection_id).await {
-        Ok(Registered {
-            agent,
-            clock_offset_ms,
-            ack,
-        }) => {
+        Ok(Registered { agent, clock_offset_ms, ack }) => {
             let present = shared.presence.connect(agent, connection_id, shared.clock.now());
             socket.refusals.identify(agent.id.to_string());
             tracing::info!(
@@ -134,11 +130,7 @@ async fn admit(shared: &Arc<Shared>, socket: &mut Socket, peer: &Peer) -> Result
         }
         Err(refused) => {
             socket.refusals.add(&refused);
-            let refusal = Refusal {
-                code: refused.code,
-                message: refused.message,
-                seq: None,
-            };
+            let refusal = Refusal { code: refused.code, message: refused.message, seq: None };
             socket.send(&ServerMessage::RegisterError(refusal)).await?;
             Err(End::Close(CloseCode::Policy, "not registered"))
         }
@@ -167,11 +159,7 @@ impl Socket {
 
     async fn refuse(&mut self, seq: Option<u64>, refused: Refused) -> Flow {
         self.refusals.add(&refused);
-        let refusal = Refusal {
-            code: refused.code,
-            message: refused.message,
-            seq,
-        };
+        let refusal = Refusal { code: refused.code, message: refused.message, seq };
         self.send(&ServerMessage::Error(refusal)).await
     }
 
@@ -218,8 +206,7 @@ impl Socket {
         match frame {
             Some(Ok(Frame::Text(text))) => Ok(Some(text)),
             Some(Ok(Frame::Binary(_))) => {
-                self.refuse(None, Refused::new(ErrorCode::BinaryFrame, "frames are JSON text"))
-                    .await?;
+                self.refuse(None, Refused::new(ErrorCode::BinaryFrame, "frames are JSON text")).await?;
                 Ok(None)
             }
             // Pongs are sent by the WebSocket library.
@@ -230,8 +217,7 @@ impl Socket {
                     return Err(End::Gone);
                 }
                 let message = format!("a frame may have {} bytes at most", limits::FRAME_BYTES_MAX);
-                self.refuse(None, Refused::new(ErrorCode::FrameTooLarge, message))
-                    .await?;
+                self.refuse(None, Refused::new(ErrorCode::FrameTooLarge, message)).await?;
                 Err(End::Close(CloseCode::Size, "frame too large"))
             }
         }
@@ -239,10 +225,7 @@ impl Socket {
 
     async fn close(&mut self, end: End) {
         if let End::Close(code, reason) = end
-            && self
-                .send_frame(Frame::Close(Some((code, reason.to_owned()))))
-                .await
-                .is_err()
+            && self.send_frame(Frame::Close(Some((code, reason.to_owned())))).await.is_err()
         {
             tracing::trace!("the agent did not wait for the goodbye");
         }
@@ -261,12 +244,7 @@ enum Intake {
     /// None: the next one may be read.
     Idle,
     /// Its disks or interfaces are being given keys.
-    Naming {
-        samples: Vec<Sample>,
-        seq: Option<u64>,
-        stamped_by_server: bool,
-        lookup: SeriesLookup,
-    },
+    Naming { samples: Vec<Sample>, seq: Option<u64>, stamped_by_server: bool, lookup: SeriesLookup },
     /// It waits for room in the queue.
     Queueing(Submission),
 }
@@ -364,10 +342,9 @@ impl Connection {
                             Refused::new(ErrorCode::AlreadyRegistered, "this connection is registered");
                         self.socket.refuse(seq, refused).await
                     }
-                    Message::Samples {
-                        samples,
-                        stamped_by_server,
-                    } => self.take_samples(samples, seq, stamped_by_server).await,
+                    Message::Samples { samples, stamped_by_server } => {
+                        self.take_samples(samples, seq, stamped_by_server).await
+                    }
                 }
             }
             Err(error) => {
@@ -389,29 +366,17 @@ impl Connection {
         if unknown.is_empty() {
             return self.queue(&samples, seq, stamped_by_server).await;
         }
-        let lookup = Box::pin(name_series(
-            Arc::clone(&self.shared),
-            self.session.agent.key,
-            unknown,
-        ));
-        self.intake = Intake::Naming {
-            samples,
-            seq,
-            stamped_by_server,
-            lookup,
-        };
+        let lookup = Box::pin(name_series(Arc::clone(&self.shared), self.session.agent.key, unknown));
+        self.intake = Intake::Naming { samples, seq, stamped_by_server, lookup };
         Ok(())
     }
 
     async fn queue_named(&mut self, keys: SeriesKeys) -> Flow {
         self.session.learn(keys);
         match std::mem::replace(&mut self.intake, Intake::Idle) {
-            Intake::Naming {
-                samples,
-                seq,
-                stamped_by_server,
-                ..
-            } => self.queue(&samples, seq, stamped_by_server).await,
+            Intake::Naming { samples, seq, stamped_by_server, .. } => {
+                self.queue(&samples, seq, stamped_by_server).await
+            }
             other => {
                 self.intake = other;
                 Ok(())
@@ -424,11 +389,7 @@ impl Connection {
         let window = TimeWindow {
             now,
             late_limit_ms: self.shared.config.late_limit_ms,
-            clock_offset_ms: if stamped_by_server {
-                0
-            } else {
-                self.session.clock_offset_ms
-            },
+            clock_offset_ms: if stamped_by_server { 0 } else { self.session.clock_offset_ms },
         };
         let mut refused = Vec::new();
         let rows = self.session.rows(samples, window, &mut refused);
@@ -436,13 +397,8 @@ impl Connection {
         if rows.is_empty() {
             return self.settle(seq).await;
         }
-        let late = rows
-            .earliest()
-            .is_some_and(|earliest| earliest < now - self.shared.config.late_after_ms);
-        let ack = PendingAck {
-            seq,
-            socket: self.acks.clone(),
-        };
+        let late = rows.earliest().is_some_and(|earliest| earliest < now - self.shared.config.late_after_ms);
+        let ack = PendingAck { seq, socket: self.acks.clone() };
         self.intake = Intake::Queueing(Submission { rows, late, ack });
         Ok(())
     }
@@ -474,11 +430,7 @@ async fn name_series(
     let interfaces: Vec<_> = unknown.interfaces.iter().map(String::as_str).collect();
     let mut is_first_failure = true;
     loop {
-        match shared
-            .store
-            .series_keys(agent, &disks, &interfaces, shared.clock.now())
-            .await
-        {
+        match shared.store.series_keys(agent, &disks, &interfaces, shared.clock.now()).await {
             Ok(keys) => return keys,
             Err(error) => {
                 if std::mem::take(&mut is_first_failure) {

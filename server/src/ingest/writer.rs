@@ -32,12 +32,7 @@ impl Writer {
         counters: Arc<Counters>,
         aborting: CancellationToken,
     ) -> Self {
-        Self {
-            samples,
-            flushes,
-            counters,
-            aborting,
-        }
+        Self { samples, flushes, counters, aborting }
     }
 
     /// Runs until the batcher has ended and everything is written, or until it is aborted.

@@ -109,10 +109,7 @@ impl Store {
                 ],
             )
             .await?;
-        Ok(row.map(|row| ConnectedAgent {
-            key: AgentKey(row.get(0)),
-            id,
-        }))
+        Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id }))
     }
 
     /// Lets an agent in that knows its secret: it is online from now on, and speaks through this connection.
@@ -146,10 +143,7 @@ impl Store {
                 ],
             )
             .await?;
-        Ok(row.map(|row| ConnectedAgent {
-            key: AgentKey(row.get(0)),
-            id: AgentId(row.get(1)),
-        }))
+        Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id: AgentId(row.get(1)) }))
     }
 
     /// Writes signs of life. One of a connection that has been superseded changes nothing.
@@ -160,10 +154,7 @@ impl Store {
         let keys: Vec<i32> = touches.iter().map(|touch| touch.key.0).collect();
         let connections: Vec<Uuid> = touches.iter().map(|touch| touch.connection_id.0).collect();
         let times: Vec<i64> = touches.iter().map(|touch| touch.at).collect();
-        self.connection()
-            .await?
-            .execute(TOUCH, &[&keys, &connections, &times])
-            .await?;
+        self.connection().await?.execute(TOUCH, &[&keys, &connections, &times]).await?;
         Ok(())
     }
 
@@ -194,11 +185,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn agents(&self, only_online: bool) -> Result<Vec<Agent>, Error> {
-        let rows = self
-            .connection()
-            .await?
-            .query(LIST, &[&i16::from(only_online)])
-            .await?;
+        let rows = self.connection().await?.query(LIST, &[&i16::from(only_online)]).await?;
         Ok(rows.iter().map(agent).collect())
     }
 
@@ -207,13 +194,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, Error> {
-        Ok(self
-            .connection()
-            .await?
-            .query_opt(FIND, &[&id.0])
-            .await?
-            .as_ref()
-            .map(agent))
+        Ok(self.connection().await?.query_opt(FIND, &[&id.0]).await?.as_ref().map(agent))
     }
 }
 

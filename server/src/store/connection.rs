@@ -42,9 +42,8 @@ pub enum DatabaseUrlError {
 /// Understands a database URL. `sslmode` `require`, `verify-ca` and `verify-full` all mean a verified connection;
 /// anything less means an unencrypted one.
 pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
-    let url = url
-        .replace("sslmode=verify-full", "sslmode=require")
-        .replace("sslmode=verify-ca", "sslmode=require");
+    let url =
+        url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
     let mut config: Config = url.parse().map_err(DatabaseUrlError::Invalid)?;
     if config.get_hosts().is_empty() {
         return Err(DatabaseUrlError::Incomplete("host"));
@@ -58,9 +57,7 @@ pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
     if config.get_application_name().is_none() {
         config.application_name("pika-server");
     }
-    config
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_user_timeout(TCP_USER_TIMEOUT);
+    config.connect_timeout(Duration::from_secs(5)).tcp_user_timeout(TCP_USER_TIMEOUT);
     Ok(config)
 }
 
@@ -84,10 +81,7 @@ pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<Connection, to
     let (client, connection) = config.connect(tls.clone()).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "database connection ended"
-            );
+            tracing::debug!(error = &error as &dyn std::error::Error, "database connection ended");
         }
     });
     Ok(Connection::new(client))
@@ -101,18 +95,13 @@ pub(super) struct Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("closed", &self.is_closed())
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("closed", &self.is_closed()).finish_non_exhaustive()
     }
 }
 
 impl Connection {
     fn new(client: Client) -> Self {
-        Self {
-            client,
-            statements: HashMap::new(),
-        }
+        Self { client, statements: HashMap::new() }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -187,9 +176,7 @@ pub(super) struct Manager {
 
 impl Manager {
     pub(super) fn new(config: Config, tls: Tls) -> Self {
-        Self {
-            inner: PostgresConnectionManager::new(config, tls),
-        }
+        Self { inner: PostgresConnectionManager::new(config, tls) }
     }
 }
 
@@ -222,10 +209,7 @@ pub(super) struct LogErrors;
 
 impl bb8::ErrorSink<tokio_postgres::Error> for LogErrors {
     fn sink(&self, error: tokio_postgres::Error) {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "pooled database connection failed"
-        );
+        tracing::debug!(error = &error as &dyn std::error::Error, "pooled database connection failed");
     }
 
     fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<tokio_postgres::Error>> {
@@ -239,11 +223,7 @@ mod tests {
 
     #[test]
     fn anything_but_a_verified_connection_is_unencrypted() {
-        let mode = |query: &str| {
-            parse_url(&format!("postgres://u:p@h/d{query}"))
-                .unwrap()
-                .get_ssl_mode()
-        };
+        let mode = |query: &str| parse_url(&format!("postgres://u:p@h/d{query}")).unwrap().get_ssl_mode();
         assert_eq!(mode(""), SslMode::Disable);
         assert_eq!(mode("?sslmode=prefer"), SslMode::Disable);
         for verified in ["require", "verify-ca", "verify-full"] {
@@ -255,13 +235,7 @@ mod tests {
     fn a_bad_url_is_refused_without_repeating_it() {
         let error = parse_url("postgres://pika:hunter2@host:port/pika").unwrap_err();
         assert!(!format!("{error:?} {error}").contains("hunter2"));
-        assert!(matches!(
-            parse_url("postgres:///pika"),
-            Err(DatabaseUrlError::Incomplete("host"))
-        ));
-        assert!(matches!(
-            parse_url("postgres://host"),
-            Err(DatabaseUrlError::Incomplete("database"))
-        ));
+        assert!(matches!(parse_url("postgres:///pika"), Err(DatabaseUrlError::Incomplete("host"))));
+        assert!(matches!(parse_url("postgres://host"), Err(DatabaseUrlError::Incomplete("database"))));
     }
 }

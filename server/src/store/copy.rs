@@ -16,11 +16,7 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 /// The statement that copies rows in.
 pub(super) fn copy_statement<R: MetricRow>() -> String {
-    format!(
-        "COPY {} ({}) FROM STDIN (FORMAT binary)",
-        R::TABLE,
-        column_names::<R>()
-    )
+    format!("COPY {} ({}) FROM STDIN (FORMAT binary)", R::TABLE, column_names::<R>())
 }
 
 /// The statement that inserts the rows that are not there yet, from one array a column.
@@ -65,10 +61,8 @@ pub(super) async fn insert<R: MetricRow>(
     statement: &Statement,
     rows: &[R],
 ) -> Result<u64, tokio_postgres::Error> {
-    let mut columns: Vec<Array> = R::COLUMNS
-        .iter()
-        .map(|column| Array::new(column.column_type, rows.len()))
-        .collect();
+    let mut columns: Vec<Array> =
+        R::COLUMNS.iter().map(|column| Array::new(column.column_type, rows.len())).collect();
     for row in rows {
         let mut columns = columns.iter_mut();
         row.for_each_value(|value| {
@@ -82,11 +76,7 @@ pub(super) async fn insert<R: MetricRow>(
 }
 
 fn encode<R: MetricRow>(row: &R, buffer: &mut BytesMut) {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        reason = "a dozen columns"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a dozen columns")]
     buffer.put_i16(R::COLUMNS.len() as i16);
     row.for_each_value(|value| match value {
         Value::Int4(Some(value)) => {
@@ -106,11 +96,7 @@ fn encode<R: MetricRow>(row: &R, buffer: &mut BytesMut) {
 }
 
 fn column_names<R: MetricRow>() -> String {
-    R::COLUMNS
-        .iter()
-        .map(|column| column.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    R::COLUMNS.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
 fn type_name(column_type: ColumnType) -> &'static str {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tokio_postgres::error::SqlState;
+
 use super::connection::Connection;
 use super::{Error, Store};
 
@@ -71,6 +73,12 @@ pub enum UnsupportedDatabase {
         major = TIMESCALEDB_MIN.0, minor = TIMESCALEDB_MIN.1
     )]
     TimescaledbTooOld(String),
+    /// The extension was created by a version whose library is gone.
+    #[error(
+        "the database's TimescaleDB extension is older than the installed library: as its owner, run \
+         ALTER EXTENSION timescaledb UPDATE as the first statement of a session in the database"
+    )]
+    LibraryMissing(#[source] tokio_postgres::Error),
     /// A dump is being restored into it.
     #[error(
         "the database is being restored (timescaledb.restoring is on): run SELECT timescaledb_post_restore() when done"
@@ -83,6 +91,9 @@ pub enum UnsupportedDatabase {
 
 impl From<tokio_postgres::Error> for UnsupportedDatabase {
     fn from(error: tokio_postgres::Error) -> Self {
+        if error.code() == Some(&SqlState::UNDEFINED_FILE) {
+            return UnsupportedDatabase::LibraryMissing(error);
+        }
         UnsupportedDatabase::Query(error)
     }
 }
@@ -100,14 +111,8 @@ pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo,
         .await?;
     let version_number: i32 = row.get(0);
     let server_version: String = row.get(1);
-    let postgres_version = server_version
-        .split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    if version_number / 10_000 < POSTGRES_MAJOR_MIN {
-        return Err(UnsupportedDatabase::PostgresTooOld(postgres_version));
-    }
+    let postgres_version = server_version.split_whitespace().next().unwrap_or_default().to_owned();
+    check_postgres(version_number, &postgres_version)?;
     let installed: Option<String> = row.get(2);
     let timescaledb_version = match installed {
         Some(version) => version,
@@ -118,17 +123,12 @@ pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo,
                 .await
                 .map_err(UnsupportedDatabase::NotCreated)?;
             let row = client
-                .query_one(
-                    "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'",
-                    &[],
-                )
+                .query_one("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'", &[])
                 .await?;
             row.get(0)
         }
     };
-    if parse_version(&timescaledb_version).is_none_or(|version| version < TIMESCALEDB_MIN) {
-        return Err(UnsupportedDatabase::TimescaledbTooOld(timescaledb_version));
-    }
+    check_timescaledb(&timescaledb_version)?;
     // A function call first: it loads the library, and with it the settings.
     let row = client
         .query_one(
@@ -144,11 +144,7 @@ pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo,
         Some("timescale") => Edition::Community,
         _ => Edition::Apache,
     };
-    Ok(DatabaseInfo {
-        postgres_version,
-        timescaledb_version,
-        edition,
-    })
+    Ok(DatabaseInfo { postgres_version, timescaledb_version, edition })
 }
 
 impl Store {
@@ -165,6 +161,20 @@ impl Store {
     }
 }
 
+fn check_postgres(version_number: i32, version: &str) -> Result<(), UnsupportedDatabase> {
+    if version_number / 10_000 < POSTGRES_MAJOR_MIN {
+        return Err(UnsupportedDatabase::PostgresTooOld(version.to_owned()));
+    }
+    Ok(())
+}
+
+fn check_timescaledb(version: &str) -> Result<(), UnsupportedDatabase> {
+    if parse_version(version).is_none_or(|version| version < TIMESCALEDB_MIN) {
+        return Err(UnsupportedDatabase::TimescaledbTooOld(version.to_owned()));
+    }
+    Ok(())
+}
+
 fn parse_version(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(['.', '-']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
@@ -176,9 +186,14 @@ mod tests {
 
     #[test]
     fn versions_compare_by_number() {
-        assert!(parse_version("2.9.3").unwrap() < TIMESCALEDB_MIN);
-        assert!(TIMESCALEDB_MIN <= parse_version("2.19.0").unwrap());
-        assert!(TIMESCALEDB_MIN <= parse_version("2.30.0-dev").unwrap());
-        assert_eq!(parse_version("nonsense"), None);
+        for too_old in ["2.9.3", "2.18.2", "1.7.5", "nonsense"] {
+            let error = check_timescaledb(too_old).unwrap_err();
+            assert!(error.to_string().contains("2.19 or newer"), "{error}");
+        }
+        for supported in ["2.19.0", "2.30.0-dev", "3.0.0"] {
+            check_timescaledb(supported).unwrap();
+        }
+        assert!(check_postgres(150_018, "15.18").unwrap_err().to_string().contains("16 or newer"));
+        check_postgres(160_000, "16.0").unwrap();
     }
 }

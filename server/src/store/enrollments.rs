@@ -60,14 +60,7 @@ impl Store {
             .await?
             .execute(
                 INSERT,
-                &[
-                    &id.0,
-                    &new.name,
-                    &new.token_hash.0.as_slice(),
-                    &new.max_uses,
-                    &new.expires_at,
-                    &now,
-                ],
+                &[&id.0, &new.name, &new.token_hash.0.as_slice(), &new.max_uses, &new.expires_at, &now],
             )
             .await?;
         Ok(Enrollment {
@@ -85,14 +78,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn enrollments(&self) -> Result<Vec<Enrollment>, Error> {
-        Ok(self
-            .connection()
-            .await?
-            .query(LIST, &[])
-            .await?
-            .iter()
-            .map(enrollment)
-            .collect())
+        Ok(self.connection().await?.query(LIST, &[]).await?.iter().map(enrollment).collect())
     }
 
     /// Ends an enrollment token. Agents that it let in stay. Answers whether there was one.

@@ -61,10 +61,6 @@ fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     code.code().starts_with("08")
         || code.code().starts_with("53")
         || code.code().starts_with("57P")
-        || [
-            SqlState::QUERY_CANCELED,
-            SqlState::LOCK_NOT_AVAILABLE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-        ]
-        .contains(code)
+        || [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED]
+            .contains(code)
 }

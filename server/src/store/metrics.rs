@@ -31,15 +31,8 @@ const LATEST_LOAD: &str = "SELECT ts, agent_key, load1, load5, load15 \
 const DISK_LABELS: &str = "SELECT key, mount_point, device FROM disks WHERE agent_key = $1";
 const INTERFACE_LABELS: &str = "SELECT key, name, '' FROM network_interfaces WHERE agent_key = $1";
 
-pub(super) const LATEST_STATEMENTS: &[&str] = &[
-    LATEST_CPU,
-    LATEST_MEMORY,
-    LATEST_DISK,
-    LATEST_NETWORK,
-    LATEST_LOAD,
-    DISK_LABELS,
-    INTERFACE_LABELS,
-];
+pub(super) const LATEST_STATEMENTS: &[&str] =
+    &[LATEST_CPU, LATEST_MEMORY, LATEST_DISK, LATEST_NETWORK, LATEST_LOAD, DISK_LABELS, INTERFACE_LABELS];
 
 /// A disk or interface that was last reported this long before the newest one is gone from its machine.
 const SERIES_GONE_MS: i64 = 5 * 60 * 1000;
@@ -138,10 +131,7 @@ impl Store {
     ) -> Result<MetricBuckets, Error> {
         let mut connection = self.connection().await?;
         let rows = connection
-            .query(
-                &buckets_statement(family),
-                &[&agent.0, &range.start, &range.end, &range.interval_ms],
-            )
+            .query(&buckets_statement(family), &[&agent.0, &range.start, &range.end, &range.interval_ms])
             .await?;
         let labels = match family {
             Family::Disk => connection.query(DISK_LABELS, &[&agent.0]).await?,
@@ -150,15 +140,7 @@ impl Store {
         };
         let labels = labels
             .iter()
-            .map(|row| {
-                (
-                    row.get::<_, i32>(0),
-                    SeriesLabel {
-                        name: row.get(1),
-                        device: row.get(2),
-                    },
-                )
-            })
+            .map(|row| (row.get::<_, i32>(0), SeriesLabel { name: row.get(1), device: row.get(2) }))
             .collect();
         Ok(arrange(family, &rows, &labels))
     }
@@ -194,9 +176,7 @@ impl Store {
             latest.disks.retain(|(row, ..)| newest - SERIES_GONE_MS <= row.ts);
         }
         if let Some(newest) = latest.networks.iter().map(|(row, _)| row.ts).max() {
-            latest
-                .networks
-                .retain(|(row, _)| newest - SERIES_GONE_MS <= row.ts);
+            latest.networks.retain(|(row, _)| newest - SERIES_GONE_MS <= row.ts);
         }
         Ok(latest)
     }
@@ -217,9 +197,8 @@ fn arrange(family: Family, rows: &[Row], labels: &BTreeMap<i32, SeriesLabel>) ->
         let Ok(position) = timestamps.binary_search(&row.get::<_, i64>(0)) else {
             continue;
         };
-        let metrics = by_series
-            .entry(row.get(1))
-            .or_insert_with(|| vec![empty.clone(); family.metrics().len()]);
+        let metrics =
+            by_series.entry(row.get(1)).or_insert_with(|| vec![empty.clone(); family.metrics().len()]);
         for (index, values) in metrics.iter_mut().enumerate() {
             values.avg[position] = row.get(2 + 3 * index);
             values.min[position] = row.get(3 + 3 * index);
@@ -228,10 +207,7 @@ fn arrange(family: Family, rows: &[Row], labels: &BTreeMap<i32, SeriesLabel>) ->
     }
     let mut series: Vec<SeriesBuckets> = by_series
         .into_iter()
-        .map(|(key, metrics)| SeriesBuckets {
-            label: labels.get(&key).cloned(),
-            metrics,
-        })
+        .map(|(key, metrics)| SeriesBuckets { label: labels.get(&key).cloned(), metrics })
         .collect();
     series.sort_by(|one, other| one.label.cmp(&other.label));
     MetricBuckets { timestamps, series }
@@ -275,14 +251,7 @@ fn disk_row(row: &Row) -> (DiskRow, SeriesLabel, String) {
         usage_percent: row.get(6),
         inodes_usage_percent: row.get(7),
     };
-    (
-        disk,
-        SeriesLabel {
-            name: row.get(8),
-            device: row.get(9),
-        },
-        row.get(10),
-    )
+    (disk, SeriesLabel { name: row.get(8), device: row.get(9) }, row.get(10))
 }
 
 fn network_row(row: &Row) -> (NetworkRow, SeriesLabel) {
@@ -298,13 +267,7 @@ fn network_row(row: &Row) -> (NetworkRow, SeriesLabel) {
         agent_key: row.get(8),
         interface_key: row.get(9),
     };
-    (
-        network,
-        SeriesLabel {
-            name: row.get(10),
-            device: String::new(),
-        },
-    )
+    (network, SeriesLabel { name: row.get(10), device: String::new() })
 }
 
 fn load_row(row: &Row) -> LoadRow {

@@ -15,18 +15,9 @@ const ADVISORY_LOCK: i64 = 0x7069_6b61_0001;
 
 /// All migrations, oldest first: version, name, text.
 const MIGRATIONS: &[(&str, &str)] = &[
-    (
-        "V1__accounts",
-        include_str!("../../../sql/migrations/0001_accounts.sql"),
-    ),
-    (
-        "V2__agents",
-        include_str!("../../../sql/migrations/0002_agents.sql"),
-    ),
-    (
-        "V3__metrics",
-        include_str!("../../../sql/migrations/0003_metrics.sql"),
-    ),
+    ("V1__accounts", include_str!("../../../sql/migrations/0001_accounts.sql")),
+    ("V2__agents", include_str!("../../../sql/migrations/0002_agents.sql")),
+    ("V3__metrics", include_str!("../../../sql/migrations/0003_metrics.sql")),
 ];
 
 /// What migrating found and did.
@@ -89,12 +80,9 @@ impl Store {
     /// When the database is away, is none that Pika can use, or a migration fails; the latter is rolled back.
     pub async fn migrate(&self) -> Result<Migrated, MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
-        let database = edition::inspect(&mut connection).await?;
         // Ends with the connection, whatever happens below.
-        connection
-            .client()
-            .execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK])
-            .await?;
+        connection.client().execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK]).await?;
+        let database = edition::inspect(&mut connection).await?;
         let applied = run(connection).await?;
         Ok(Migrated { database, applied })
     }
@@ -105,9 +93,7 @@ impl Store {
     /// When the database is away.
     pub async fn is_schema_current(&self) -> Result<bool, Error> {
         let mut connection = self.connection().await?;
-        let row = connection
-            .query_opt("SELECT max(version)::int4 FROM pika_migrations", &[])
-            .await?;
+        let row = connection.query_opt("SELECT max(version)::int4 FROM pika_migrations", &[]).await?;
         Ok(row.and_then(|row| row.get::<_, Option<i32>>(0)) == Some(newest_known()))
     }
 }
@@ -117,45 +103,25 @@ async fn run(connection: Connection) -> Result<Vec<String>, MigrateError> {
     let migrations = migrations().map_err(MigrateError::Divergent)?;
     let mut runner = Runner::new(&migrations);
     runner.set_migration_table_name(HISTORY_TABLE);
-    if let Some(last) = client
-        .get_last_applied_migration(HISTORY_TABLE)
-        .await
-        .ok()
-        .flatten()
+    if let Some(last) = client.get_last_applied_migration(HISTORY_TABLE).await.ok().flatten()
         && newest_known() < last.version()
     {
-        return Err(MigrateError::TooNew {
-            found: last.version(),
-            known: newest_known(),
-        });
+        return Err(MigrateError::TooNew { found: last.version(), known: newest_known() });
     }
-    let report = runner
-        .run_async(&mut client)
-        .await
-        .map_err(|error| match error.kind() {
-            refinery_core::error::Kind::DivergentVersion(..)
-            | refinery_core::error::Kind::MissingVersion(..) => MigrateError::Divergent(error),
-            _ => MigrateError::Failed(error),
-        })?;
-    Ok(report
-        .applied_migrations()
-        .iter()
-        .map(ToString::to_string)
-        .collect())
+    let report = runner.run_async(&mut client).await.map_err(|error| match error.kind() {
+        refinery_core::error::Kind::DivergentVersion(..) | refinery_core::error::Kind::MissingVersion(..) => {
+            MigrateError::Divergent(error)
+        }
+        _ => MigrateError::Failed(error),
+    })?;
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
 fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
-    MIGRATIONS
-        .iter()
-        .map(|(name, sql)| Migration::unapplied(name, sql))
-        .collect()
+    MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect()
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    reason = "a handful of migrations"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a handful of migrations")]
 fn newest_known() -> i32 {
     MIGRATIONS.len() as i32
 }

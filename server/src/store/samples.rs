@@ -37,11 +37,7 @@ pub struct SampleWriter {
 impl SampleWriter {
     /// A writer that connects when it is first used.
     pub fn new(store: Store, method: WriteMethod) -> Self {
-        Self {
-            store,
-            method,
-            connection: None,
-        }
+        Self { store, method, connection: None }
     }
 
     /// Stores rows in one transaction, which is committed when this returns. Rows that exist already are left as
@@ -101,9 +97,7 @@ async fn insert_all(connection: &mut Connection, rows: &Rows) -> Result<Written,
     let cpu = connection.prepare(&copy::insert_statement::<CpuRow>()).await?;
     let memory = connection.prepare(&copy::insert_statement::<MemoryRow>()).await?;
     let disk = connection.prepare(&copy::insert_statement::<DiskRow>()).await?;
-    let network = connection
-        .prepare(&copy::insert_statement::<NetworkRow>())
-        .await?;
+    let network = connection.prepare(&copy::insert_statement::<NetworkRow>()).await?;
     let load = connection.prepare(&copy::insert_statement::<LoadRow>()).await?;
     let transaction = connection.transaction().await?;
     let mut stored = 0;
@@ -113,10 +107,7 @@ async fn insert_all(connection: &mut Connection, rows: &Rows) -> Result<Written,
     stored += insert_some(&transaction, &network, &rows.network).await?;
     stored += insert_some(&transaction, &load, &rows.load).await?;
     transaction.commit().await?;
-    Ok(Written {
-        rows: stored,
-        duplicates: (rows.len() as u64).saturating_sub(stored),
-    })
+    Ok(Written { rows: stored, duplicates: (rows.len() as u64).saturating_sub(stored) })
 }
 
 async fn insert_some<R: MetricRow>(

@@ -39,25 +39,15 @@ impl Store {
         let mut connection = self.connection().await?;
         if !disks.is_empty() {
             let mut seen = HashSet::new();
-            let disks: Vec<_> = disks
-                .iter()
-                .filter(|disk| seen.insert(disk.mount_point.as_str()))
-                .collect();
+            let disks: Vec<_> = disks.iter().filter(|disk| seen.insert(disk.mount_point.as_str())).collect();
             let mount_points: Vec<&str> = disks.iter().map(|disk| disk.mount_point.as_str()).collect();
             let devices: Vec<&str> = disks.iter().map(|disk| disk.device.as_str()).collect();
             let fs_types: Vec<&str> = disks.iter().map(|disk| disk.fs_type.as_str()).collect();
-            connection
-                .execute(
-                    UPSERT_DISKS,
-                    &[&agent.0, &mount_points, &devices, &fs_types, &now],
-                )
-                .await?;
+            connection.execute(UPSERT_DISKS, &[&agent.0, &mount_points, &devices, &fs_types, &now]).await?;
             keys.disks = pairs(&connection.query(DISK_KEYS, &[&agent.0, &mount_points]).await?);
         }
         if !interfaces.is_empty() {
-            connection
-                .execute(UPSERT_INTERFACES, &[&agent.0, &interfaces, &now])
-                .await?;
+            connection.execute(UPSERT_INTERFACES, &[&agent.0, &interfaces, &now]).await?;
             keys.interfaces = pairs(&connection.query(INTERFACE_KEYS, &[&agent.0, &interfaces]).await?);
         }
         Ok(keys)

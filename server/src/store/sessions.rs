@@ -63,11 +63,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn session_user(&self, token_hash: TokenHash, now: TimestampMs) -> Result<Option<User>, Error> {
-        let row = self
-            .connection()
-            .await?
-            .query_opt(FIND_USER, &[&token_hash.0.as_slice(), &now])
-            .await?;
+        let row = self.connection().await?.query_opt(FIND_USER, &[&token_hash.0.as_slice(), &now]).await?;
         Ok(row.as_ref().map(user))
     }
 
@@ -76,10 +72,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn delete_session(&self, token_hash: TokenHash) -> Result<(), Error> {
-        self.connection()
-            .await?
-            .execute(DELETE, &[&token_hash.0.as_slice()])
-            .await?;
+        self.connection().await?.execute(DELETE, &[&token_hash.0.as_slice()]).await?;
         Ok(())
     }
 

@@ -16,11 +16,8 @@ pub(super) use user_columns;
 
 const INSERT: &str = "INSERT INTO users (id, username, password_hash, nickname, role, created_at, updated_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $6)";
-const FIND_WITH_PASSWORD: &str = concat!(
-    "SELECT ",
-    user_columns!(),
-    ", password_hash FROM users WHERE username = $1"
-);
+const FIND_WITH_PASSWORD: &str =
+    concat!("SELECT ", user_columns!(), ", password_hash FROM users WHERE username = $1");
 const ANY: &str = "SELECT EXISTS (SELECT FROM users)";
 
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND_WITH_PASSWORD, ANY];
@@ -67,14 +64,7 @@ impl Store {
             .await?
             .execute(
                 INSERT,
-                &[
-                    &id.0,
-                    &new.username,
-                    &new.password_hash,
-                    &new.nickname,
-                    &new.role.as_str(),
-                    &now,
-                ],
+                &[&id.0, &new.username, &new.password_hash, &new.nickname, &new.role.as_str(), &now],
             )
             .await?;
         Ok(id)
@@ -85,15 +75,8 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn user_with_password(&self, username: &str) -> Result<Option<UserWithPassword>, Error> {
-        let row = self
-            .connection()
-            .await?
-            .query_opt(FIND_WITH_PASSWORD, &[&username])
-            .await?;
-        Ok(row.map(|row| UserWithPassword {
-            user: user(&row),
-            password_hash: row.get(10),
-        }))
+        let row = self.connection().await?.query_opt(FIND_WITH_PASSWORD, &[&username]).await?;
+        Ok(row.map(|row| UserWithPassword { user: user(&row), password_hash: row.get(10) }))
     }
 }
 

@@ -16,10 +16,8 @@ pub struct Counters {
 impl Counters {
     /// Counts a refusal.
     pub fn add_refused(&self, code: ErrorCode) {
-        if let Some(counter) = ErrorCode::ALL
-            .iter()
-            .position(|known| *known == code)
-            .and_then(|i| self.refused.get(i))
+        if let Some(counter) =
+            ErrorCode::ALL.iter().position(|known| *known == code).and_then(|i| self.refused.get(i))
         {
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -28,9 +26,7 @@ impl Counters {
     /// How often this was the reason of a refusal.
     pub fn refused(&self, code: ErrorCode) -> u64 {
         let position = ErrorCode::ALL.iter().position(|known| *known == code);
-        position
-            .and_then(|i| self.refused.get(i))
-            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+        position.and_then(|i| self.refused.get(i)).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// Counts a committed flush.

@@ -1,0 +1,96 @@
+//! The real agent against the real server: what it reports can be read back.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use crate::support::{TestDatabase, TestServer, eventually};
+
+/// The agent's program, beside this test's own.
+fn agent_program() -> PathBuf {
+    let directory = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
+    let program = directory.join("pika-agent");
+    assert!(program.exists(), "{} is missing: run cargo build --workspace", program.display());
+    program
+}
+
+async fn enroll(server: &TestServer, state: &Path) -> String {
+    let token = server.enrollment_token(1).await;
+    let status = Command::new(agent_program())
+        .args(["enroll", "--server", &server.url(""), "--state-dir"])
+        .arg(state)
+        .env("PIKA_ENROLLMENT_TOKEN", token)
+        .stdout(Stdio::null())
+        .status()
+        .await
+        .unwrap();
+    assert!(status.success());
+    let identity: Value =
+        serde_json::from_slice(&std::fs::read(state.join("identity.json")).unwrap()).unwrap();
+    identity["id"].as_str().unwrap().to_owned()
+}
+
+fn run(server: &TestServer, state: &Path) -> Child {
+    Command::new(agent_program())
+        .args(["run", "--server", &server.url(""), "--state-dir"])
+        .arg(state)
+        .env("PIKA_AGENT_INTERVAL_MS", "1000")
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn samples_after(server: &TestServer, id: &str, after: i64) -> Value {
+    eventually("new samples of all families", || async {
+        let latest = server.get(&format!("/api/agents/{id}/metrics/latest")).await.body;
+        let is_new =
+            |family: &str| latest[family]["timestamp"].as_i64().is_some_and(|timestamp| after < timestamp);
+        (is_new("cpu") && is_new("memory") && is_new("load")).then_some(latest)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_agent_reports_this_machine() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let state = tempfile::tempdir().unwrap();
+    let id = enroll(&server, state.path()).await;
+    let mut agent = run(&server, state.path());
+    let latest = samples_after(&server, &id, 0).await;
+
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let total_kib: i64 = meminfo.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let reported = latest["memory"]["totalBytes"].as_i64().unwrap();
+    assert!(0 < reported && reported <= total_kib * 1024, "{reported} of {total_kib} KiB");
+    assert!(1 <= latest["cpu"]["coreCount"].as_i64().unwrap());
+    assert!(!latest["disks"].as_array().unwrap().is_empty(), "{latest}");
+    let known = server.get(&format!("/api/agents/{id}")).await.body;
+    assert_eq!((&known["status"], &known["os"]), (&Value::from(1), &Value::from("linux")));
+
+    // Killed without warning, the agent goes on where it was.
+    agent.kill().await.unwrap();
+    let killed_at = latest["cpu"]["timestamp"].as_i64().unwrap();
+    let _agent = run(&server, state.path());
+    samples_after(&server, &id, killed_at).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_agent_comes_back_to_a_restarted_server() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let address = server.address.clone();
+    let state = tempfile::tempdir().unwrap();
+    let id = enroll(&server, state.path()).await;
+    let _agent = run(&server, state.path());
+    let latest = samples_after(&server, &id, 0).await;
+    server.stop().await.unwrap();
+    let mut config = crate::support::server::config(&database.url);
+    config.server.addr = address.parse().unwrap();
+    let server = TestServer::start_with(config).await;
+    samples_after(&server, &id, latest["cpu"]["timestamp"].as_i64().unwrap()).await;
+    server.stop().await.unwrap();
+}

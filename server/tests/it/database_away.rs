@@ -1,0 +1,89 @@
+//! The database goes away and comes back: nothing is lost and nobody has to do anything.
+
+use serde_json::json;
+
+use crate::support::client::{batch, now, sample};
+use crate::support::server::config;
+use crate::support::{Proxy, TestDatabase, TestServer, eventually};
+
+#[tokio::test]
+async fn samples_sent_while_the_database_is_away_are_stored_when_it_is_back() {
+    let database = TestDatabase::on_server().await;
+    let proxy = Proxy::start(&database.url).await;
+    let mut config = config(&proxy.url(&database.url));
+    config.database.connect_timeout_ms = 300;
+    let server = TestServer::start_with(config).await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    agent.store(1, json!([sample(now() - 10_000)])).await;
+
+    proxy.cut();
+    agent.send(&batch(2, json!([sample(now() - 5_000)]))).await;
+    agent.send(&batch(3, json!([sample(now())]))).await;
+    eventually("a flush has failed", || async { (0 < server.counters.flush_errors()).then_some(()) }).await;
+    let answer = server.get("/api/agents").await;
+    assert_eq!((answer.status, &answer.body["code"]), (503, &json!("unavailable")));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(server.get("/readyz").await.status, 503);
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.login("admin", "x").await.status, 503, "not: wrong password");
+
+    proxy.restore();
+    for seq in [2, 3] {
+        assert_eq!(agent.receive_type("ack").await["data"]["seq"], seq);
+    }
+    eventually("the API answers again", || async {
+        (server.get("/api/agents").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 3);
+    assert_eq!(server.status(&id).await, 1, "the agent was there all the time");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_starts_before_its_database_waits_for_it() {
+    let database = TestDatabase::on_server_unmigrated().await;
+    let proxy = Proxy::start(&database.url).await;
+    proxy.cut();
+    let mut config = config(&proxy.url(&database.url));
+    config.database.connect_timeout_ms = 300;
+    let server = TestServer::start_unready(config).await;
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.get("/readyz").await.status, 503);
+    proxy.restore();
+    eventually("the server is ready", || async { (server.get("/readyz").await.status == 200).then_some(()) })
+        .await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_ends_the_server_with_the_reason() {
+    let database = TestDatabase::on_server().await;
+    let client = database.connect().await;
+    client
+        .batch_execute("UPDATE pg_extension SET extversion = '2.18.2' WHERE extname = 'timescaledb'")
+        .await
+        .unwrap();
+    let server = TestServer::start_unready(config(&database.url)).await;
+    let error = server.ended().await.unwrap_err();
+    let text = pika_server::telemetry::chain(&error);
+    assert!(text.contains("ALTER EXTENSION timescaledb UPDATE"), "{text}");
+}
+
+#[tokio::test]
+async fn a_stop_while_the_database_is_away_does_not_hang() {
+    let database = TestDatabase::on_server().await;
+    let proxy = Proxy::start(&database.url).await;
+    let mut config = config(&proxy.url(&database.url));
+    config.database.connect_timeout_ms = 300;
+    config.server.shutdown_timeout_ms = 500;
+    let server = TestServer::start_with(config).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    agent.store(1, json!([sample(now() - 5_000)])).await;
+    proxy.cut();
+    agent.send(&batch(2, json!([sample(now())]))).await;
+    eventually("a flush has failed", || async { (0 < server.counters.flush_errors()).then_some(()) }).await;
+    server.stop().await.unwrap();
+    // Not acknowledged, so the agent would send it again.
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
+}

@@ -1,0 +1,340 @@
+//! From the socket to the tables: what is stored, what is refused, what is acknowledged.
+
+use pika_protocol::{ErrorCode, limits};
+use serde_json::{Value, json};
+
+use crate::support::client::{batch, now, sample};
+use crate::support::server::config;
+use crate::support::{AgentClient, TestDatabase, TestServer, eventually, on_both_editions, register_message};
+
+on_both_editions!(an_acknowledged_sample_is_in_the_tables, the_originals_messages_end_up_in_the_tables);
+
+async fn an_acknowledged_sample_is_in_the_tables(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let ts = now();
+    agent.store(7, json!([sample(ts - 5_000), sample(ts)])).await;
+    let expected = [
+        ("cpu_metrics", 2),
+        ("memory_metrics", 2),
+        ("disk_metrics", 4),
+        ("network_metrics", 2),
+        ("load_metrics", 2),
+    ];
+    for (table, count) in expected {
+        assert_eq!(database.count(&format!("SELECT count(*) FROM {table}")).await, count, "{table}");
+    }
+    let latest = server.get(&format!("/api/agents/{id}/metrics/latest")).await.body;
+    assert_eq!(latest["cpu"]["timestamp"], ts);
+    assert_eq!(latest["cpu"]["usagePercent"], 45.5);
+    assert_eq!(latest["memory"]["usedBytes"], 400);
+    assert_eq!(latest["disks"][1]["mountPoint"], "/data");
+    assert_eq!(latest["networks"][0]["receivedBytesPerSecond"], 100.0);
+    assert_eq!(latest["load"]["load5"], 0.25);
+    server.stop().await.unwrap();
+}
+
+async fn the_originals_messages_end_up_in_the_tables(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let (agent, id, secret) = server.enroll("placeholder").await;
+    agent.close().await;
+    // Word for word from the original's README; only the credential is new.
+    let mut agent = AgentClient::connect(&server.address, Some(&secret)).await;
+    agent
+        .send_text(
+            r#"{
+  "type": "register",
+  "data": {
+    "name": "探针名称",
+    "hostname": "主机名",
+    "ip": "192.168.1.100",
+    "os": "linux",
+    "arch": "amd64",
+    "version": "1.0.0"
+  }
+}"#,
+        )
+        .await;
+    agent.receive_type("register_ack").await;
+    agent.send_text("{\n  \"type\": \"heartbeat\",\n  \"data\": {}\n}").await;
+    let before = now();
+    agent
+        .send_text(
+            r#"{
+  "type": "metrics",
+  "data": {
+    "type": "cpu",
+    "data": {
+      "usagePercent": 45.5,
+      "coreCount": 8
+    }
+  }
+}"#,
+        )
+        .await;
+    let latest = eventually("the sample is stored", || async {
+        let latest = server.get(&format!("/api/agents/{id}/metrics/latest")).await.body;
+        (!latest["cpu"].is_null()).then_some(latest)
+    })
+    .await;
+    assert_eq!((&latest["cpu"]["usagePercent"], &latest["cpu"]["coreCount"]), (&json!(45.5), &json!(8)));
+    let ts = latest["cpu"]["timestamp"].as_i64().unwrap();
+    assert!((before..=now()).contains(&ts), "the server stamps the time");
+    let known = server.get(&format!("/api/agents/{id}")).await.body;
+    assert_eq!((&known["name"], &known["hostname"]), (&json!("探针名称"), &json!("主机名")));
+    assert_eq!((&known["ip"], &known["remoteAddress"]), (&json!("192.168.1.100"), &json!("127.0.0.1")));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replay_is_acknowledged_and_stored_once() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, _, secret) = server.enroll("web-1").await;
+    let samples = json!([sample(now())]);
+    agent.store(1, samples.clone()).await;
+    agent.close().await;
+    let mut agent = server.reconnect("web-1", &secret).await;
+    agent.store(1, samples).await;
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
+    assert_eq!(server.counters.rows_duplicate(), 6);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nonsense_is_answered_with_its_code_and_stores_nothing() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    let metrics = |data: Value| json!({"type": "metrics", "data": data}).to_string();
+    let at = |timestamp: i64| {
+        json!({"type": "metrics", "timestamp": timestamp, "data": {"type": "cpu", "data": {"usagePercent": 1, "coreCount": 1}}})
+            .to_string()
+    };
+    let cases = [
+        ("not JSON".to_owned(), ErrorCode::Malformed),
+        ("{}".to_owned(), ErrorCode::Malformed),
+        (
+            r#"{"type":"metrics","data":{"type":"cpu","data":{"usagePercent":NaN,"coreCount":1}}}"#
+                .to_owned(),
+            ErrorCode::Malformed,
+        ),
+        (json!({"type": "exec", "data": {}}).to_string(), ErrorCode::UnknownType),
+        (metrics(json!({"type": "gpu", "data": {}})), ErrorCode::UnknownType),
+        (metrics(json!({"type": "cpu", "data": {"coreCount": 8}})), ErrorCode::InvalidField),
+        (
+            metrics(json!({"type": "cpu", "data": {"usagePercent": "45", "coreCount": 8}})),
+            ErrorCode::InvalidField,
+        ),
+        (
+            metrics(json!({"type": "cpu", "data": {"usagePercent": 100.5, "coreCount": 8}})),
+            ErrorCode::OutOfRange,
+        ),
+        (
+            metrics(json!({"type": "cpu", "data": {"usagePercent": -1, "coreCount": 8}})),
+            ErrorCode::OutOfRange,
+        ),
+        (
+            metrics(json!({"type": "cpu", "data": {"usagePercent": 1e39, "coreCount": 8}})),
+            ErrorCode::OutOfRange,
+        ),
+        (
+            metrics(
+                json!({"type": "memory", "data": {"total": -1, "used": 0, "free": 0, "usagePercent": 0}}),
+            ),
+            ErrorCode::OutOfRange,
+        ),
+        (
+            metrics(
+                json!({"type": "disk", "data": {"mountPoint": "", "total": 1, "used": 0, "free": 0, "usagePercent": 0}}),
+            ),
+            ErrorCode::OutOfRange,
+        ),
+        (
+            metrics(
+                json!({"type": "disk", "data": {"mountPoint": "/a\u{0}b", "total": 1, "used": 0, "free": 0, "usagePercent": 0}}),
+            ),
+            ErrorCode::OutOfRange,
+        ),
+        (
+            metrics(json!({"type": "load", "data": {"load1": -0.5, "load5": 0, "load15": 0}})),
+            ErrorCode::OutOfRange,
+        ),
+        (at(now() + limits::FUTURE_MS_MAX + 60_000), ErrorCode::TimestampInFuture),
+        (at(now() - 25 * 60 * 60 * 1000), ErrorCode::TimestampTooOld),
+        (at(i64::MAX), ErrorCode::TimestampInFuture),
+        (register_message("again", None).to_string(), ErrorCode::AlreadyRegistered),
+    ];
+    for (text, code) in cases {
+        let before = server.counters.refused(code);
+        agent.send_text(&text).await;
+        let error = agent.receive_type("error").await;
+        assert_eq!(error["data"]["code"], code.as_str(), "{text}: {error}");
+        assert_eq!(server.counters.refused(code), before + 1, "{text}");
+    }
+    agent.send_binary(vec![1, 2, 3]).await;
+    assert_eq!(agent.receive_type("error").await["data"]["code"], "binary_frame");
+    // The connection has survived all of it, and what is good is still stored.
+    agent.store(1, json!([sample(now())])).await;
+    for table in ["cpu_metrics", "memory_metrics", "load_metrics", "network_metrics"] {
+        assert_eq!(database.count(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_good_beside_the_bad_is_stored() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    let ts = now();
+    let mut bad = sample(ts);
+    bad["cpu"]["usagePercent"] = json!(250);
+    bad["disks"][1]["total"] = json!("large");
+    let future = sample(ts + 3_600_000);
+    agent.send(&batch(5, json!([bad, future, sample(ts - 5_000)]))).await;
+    let mut codes = Vec::new();
+    loop {
+        let message = agent.receive().await.unwrap();
+        if message["type"] == "ack" {
+            break;
+        }
+        assert_eq!(message["data"]["seq"], 5);
+        codes.push(message["data"]["code"].as_str().unwrap().to_owned());
+    }
+    codes.sort();
+    assert_eq!(codes, ["invalid_field", "out_of_range", "timestamp_in_future"]);
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM memory_metrics").await, 2);
+    assert_eq!(database.count("SELECT count(*) FROM disk_metrics").await, 3);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frame_that_is_too_large_costs_its_connection_and_no_other() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    let (mut other, ..) = server.enroll("web-2").await;
+    agent.try_send_text(&"x".repeat(limits::FRAME_BYTES_MAX + 1)).await;
+    assert_eq!(agent.receive_type("error").await["data"]["code"], "frame_too_large");
+    assert_eq!(agent.closed().await, Some(1009));
+    assert_eq!(server.counters.refused(ErrorCode::FrameTooLarge), 1);
+    other.store(1, json!([sample(now())])).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_good_token() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let used_up = server.enrollment_token(1).await;
+    let mut first = AgentClient::connect(&server.address, None).await;
+    first.send(&register_message("web-1", Some(&used_up))).await;
+    first.receive_type("register_ack").await;
+    for token in [
+        None,
+        Some(""),
+        Some("pika_enroll_unknown"),
+        Some("pika_agent_unknown"),
+        Some(used_up.as_str()),
+        Some(server.admin_token.as_str()),
+    ] {
+        let mut agent = AgentClient::connect(&server.address, None).await;
+        agent.send(&register_message("intruder", token)).await;
+        let error = agent.receive().await.unwrap();
+        assert_eq!(
+            (&error["type"], &error["data"]["code"]),
+            (&json!("register_error"), &json!("unauthorized"))
+        );
+        assert_eq!(agent.closed().await, Some(1008));
+    }
+    assert_eq!(database.count("SELECT count(*) FROM agents").await, 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_counts_before_register() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let mut agent = AgentClient::connect(&server.address, None).await;
+    agent.send(&batch(1, json!([sample(now())]))).await;
+    assert_eq!(agent.receive_type("error").await["data"]["code"], "not_registered");
+    let token = server.enrollment_token(1).await;
+    agent.send(&register_message("web-1", Some(&token))).await;
+    agent.receive_type("register_ack").await;
+    agent.store(1, json!([sample(now())])).await;
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_register_in_time_is_disconnected() {
+    let database = TestDatabase::on_server().await;
+    let mut config = config(&database.url);
+    config.ingest.register_timeout_ms = 50;
+    let server = TestServer::start_with(config).await;
+    let mut silent = AgentClient::connect(&server.address, None).await;
+    assert_eq!(silent.closed().await, Some(1008));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_measured_told_and_corrected() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let token = server.enrollment_token(1).await;
+    let slow_ms = 600_000;
+    let mut register = register_message("web-1", Some(&token));
+    register["timestamp"] = json!(now() - slow_ms);
+    let mut agent = AgentClient::connect(&server.address, None).await;
+    agent.send(&register).await;
+    let ack = agent.receive_type("register_ack").await;
+    let told_ms = ack["data"]["clockOffsetMs"].as_i64().unwrap();
+    assert!((slow_ms..slow_ms + 60_000).contains(&told_ms), "{told_ms}");
+    let id = ack["data"]["agentId"].as_str().unwrap();
+    assert_eq!(server.get(&format!("/api/agents/{id}")).await.body["clockOffsetMs"], told_ms);
+    let taken_at = now() - slow_ms;
+    let mut corrected = sample(taken_at);
+    corrected["clockOffsetMs"] = json!(told_ms);
+    agent.store(1, json!([corrected])).await;
+    let stored = database.count("SELECT ts FROM cpu_metrics").await;
+    assert_eq!(stored, taken_at + told_ms);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_stores_and_acknowledges_what_is_in_flight() {
+    let database = TestDatabase::on_server().await;
+    let mut config = config(&database.url);
+    config.ingest.flush_interval_ms = 500;
+    let server = TestServer::start_with(config).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    for seq in 1..=5 {
+        agent.send(&batch(seq, json!([sample(now() - i64::try_from(seq).unwrap() * 1_000)]))).await;
+    }
+    // The heartbeat's acknowledgement tells that all frames before it have been read.
+    agent.send(&json!({"type": "heartbeat", "seq": 6, "data": {}})).await;
+    let mut acked = Vec::new();
+    while !acked.contains(&6) {
+        acked.push(agent.receive_type("ack").await["data"]["seq"].as_i64().unwrap());
+    }
+    server.begin_stop();
+    while acked.len() < 6 {
+        acked.push(agent.receive_type("ack").await["data"]["seq"].as_i64().unwrap());
+    }
+    assert_eq!(agent.closed().await, Some(1001));
+    server.ended().await.unwrap();
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 5);
+}
+
+#[tokio::test]
+async fn late_samples_are_stored_too() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    let hour_ms = 3_600_000;
+    agent.store(1, json!([sample(now() - 23 * hour_ms), sample(now())])).await;
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 2);
+    server.stop().await.unwrap();
+}

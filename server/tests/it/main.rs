@@ -1,0 +1,21 @@
+//! The server's integration tests: real databases of both editions, real sockets, one binary.
+//!
+//! `./test.sh` provides what they need; without it they fail and say so. They never skip.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test that panics has failed, and JSON made in place is handed over"
+)]
+
+mod support;
+
+mod accounts;
+mod agent;
+mod api;
+mod database_away;
+mod ingest;
+mod openapi;
+mod presence;
+mod schema;
+mod store;

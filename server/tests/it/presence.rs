@@ -1,0 +1,142 @@
+//! Who is online: never falsely, in either direction.
+
+use pika_server::config::Config;
+use serde_json::json;
+
+use crate::support::client::{now, sample};
+use crate::support::server::config;
+use crate::support::{TestDatabase, TestServer, eventually};
+
+/// A configuration in which an agent is offline soon after it has gone.
+fn impatient(database: &TestDatabase) -> Config {
+    let mut config = config(&database.url);
+    config.ingest.reconnect_grace_ms = 100;
+    config
+}
+
+async fn is_offline(server: &TestServer, id: &str) {
+    eventually("the agent is offline", || async { (server.status(id).await == 0).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn an_agent_is_online_from_register_until_it_is_gone() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start_with(impatient(&database)).await;
+    let (agent, id, secret) = server.enroll("web-1").await;
+    assert_eq!(server.status(&id).await, 1);
+    assert_eq!(server.get("/api/agents/online").await.body["total"], 1);
+    agent.close().await;
+    is_offline(&server, &id).await;
+    assert_eq!(server.get("/api/agents/online").await.body["total"], 0);
+    assert_eq!(server.get("/api/agents").await.body["total"], 1);
+    let _agent = server.reconnect("web-1", &secret).await;
+    assert_eq!(server.status(&id).await, 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_connection_counts_as_gone() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start_with(impatient(&database)).await;
+    let (agent, id, _) = server.enroll("web-1").await;
+    drop(agent);
+    is_offline(&server, &id).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_silent_agent_is_offline_after_the_deadline() {
+    let database = TestDatabase::on_server().await;
+    let mut config = impatient(&database);
+    config.ingest.idle_timeout_ms = 1_000;
+    let server = TestServer::start_with(config).await;
+    // Not polled, so not even pings are answered.
+    let (_agent, id, _) = server.enroll("web-1").await;
+    assert_eq!(server.status(&id).await, 1);
+    is_offline(&server, &id).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reconnect_within_the_grace_is_never_seen_as_offline() {
+    let database = TestDatabase::on_server().await;
+    let mut config = config(&database.url);
+    config.ingest.reconnect_grace_ms = 1_000;
+    let server = TestServer::start_with(config).await;
+    let (agent, id, secret) = server.enroll("web-1").await;
+    agent.close().await;
+    let mut agent = server.reconnect("web-1", &secret).await;
+    // A second agent that does not come back tells when the grace has passed.
+    let (other, other_id, _) = server.enroll("web-2").await;
+    other.close().await;
+    eventually("the other is offline", || async {
+        assert_eq!(server.status(&id).await, 1);
+        (server.status(&other_id).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(server.status(&id).await, 1);
+    agent.store(1, json!([sample(now())])).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_late_end_of_an_old_connection_does_not_touch_the_new_one() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start_with(impatient(&database)).await;
+    let (mut old, id, secret) = server.enroll("web-1").await;
+    let mut new = server.reconnect("web-1", &secret).await;
+    // The old one is told that it has been superseded, and ends.
+    assert_eq!(old.receive_type("error").await["data"]["code"], "superseded");
+    assert_eq!(old.closed().await, Some(1008));
+    drop(old);
+    let (other, other_id, _) = server.enroll("web-2").await;
+    other.close().await;
+    is_offline(&server, &other_id).await;
+    assert_eq!(server.status(&id).await, 1);
+    new.store(1, json!([sample(now())])).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_moved_to_another_server_is_not_marked_by_the_first() {
+    let database = TestDatabase::on_server().await;
+    let first = TestServer::start_with(impatient(&database)).await;
+    let second = TestServer::start_with(impatient(&database)).await;
+    let (old, id, secret) = first.enroll("web-1").await;
+    let (other, other_id, _) = first.enroll("web-2").await;
+    let _new = second.reconnect("web-1", &secret).await;
+    old.close().await;
+    other.close().await;
+    is_offline(&first, &other_id).await;
+    assert_eq!(second.status(&id).await, 1);
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_of_the_server_marks_nobody() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start_with(impatient(&database)).await;
+    let (mut agent, id, secret) = server.enroll("web-1").await;
+    server.begin_stop();
+    assert_eq!(agent.closed().await, Some(1001));
+    drop(agent);
+    server.ended().await.unwrap();
+    assert_eq!(database.count("SELECT status::int8 FROM agents").await, 1);
+    let server = TestServer::start_with(impatient(&database)).await;
+    assert_eq!(server.status(&id).await, 1);
+    let _agent = server.reconnect("web-1", &secret).await;
+    assert_eq!(server.status(&id).await, 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn agents_of_a_server_that_died_expire() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start_with(impatient(&database)).await;
+    let (_agent, ..) = server.enroll("web-1").await;
+    let store = database.store();
+    assert!(store.expire_agents(now() - 60_000).await.unwrap().is_empty(), "it was heard just now");
+    assert_eq!(store.expire_agents(now() + 60_000).await.unwrap().len(), 1);
+    server.stop().await.unwrap();
+}

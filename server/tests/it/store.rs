@@ -1,0 +1,254 @@
+//! What is stored comes back, on both editions and by both ways of writing.
+
+use pika_protocol::DiskMetrics;
+use pika_server::domain::agent::AgentDescription;
+use pika_server::domain::family::Family;
+use pika_server::domain::id::{AgentKey, ConnectionId};
+use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
+use pika_server::domain::time_range::TimeRange;
+use pika_server::domain::token::{NewToken, TokenHash, TokenKind};
+use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
+
+use crate::support::client::now;
+use crate::support::{TestDatabase, on_both_editions};
+
+on_both_editions!(
+    rows_come_back_as_buckets,
+    rows_come_back_as_latest_values,
+    both_ways_of_writing_store_the_same,
+    a_repeated_flush_stores_nothing_twice,
+    an_enrollment_token_is_good_for_its_uses_and_its_time,
+    series_keep_their_keys,
+);
+
+async fn enrolled(store: &Store) -> AgentKey {
+    let token = new_enrollment(store, 1, now() + 60_000).await;
+    store.enroll_agent(token, secret().hash, &registration()).await.unwrap().unwrap().key
+}
+
+async fn new_enrollment(store: &Store, max_uses: i32, expires_at: i64) -> TokenHash {
+    let token = NewToken::random(TokenKind::Enrollment).unwrap();
+    let new = NewEnrollment { name: "test".to_owned(), token_hash: token.hash, max_uses, expires_at };
+    store.insert_enrollment(&new, now()).await.unwrap();
+    token.hash
+}
+
+fn secret() -> NewToken {
+    NewToken::random(TokenKind::AgentSecret).unwrap()
+}
+
+fn registration() -> Registration {
+    Registration {
+        description: AgentDescription {
+            name: "web-1".to_owned(),
+            hostname: "web-1".to_owned(),
+            ip: String::new(),
+            os: "linux".to_owned(),
+            arch: "amd64".to_owned(),
+            version: "1".to_owned(),
+        },
+        remote_address: "127.0.0.1".to_owned(),
+        connection_id: ConnectionId::random(),
+        clock_offset_ms: 0,
+        now: now(),
+    }
+}
+
+fn cpu(agent: AgentKey, ts: i64, usage_percent: f32) -> CpuRow {
+    CpuRow {
+        ts,
+        agent_key: agent.0,
+        core_count: 2,
+        usage_percent,
+        user_percent: Some(1.5),
+        system_percent: None,
+        iowait_percent: None,
+        steal_percent: None,
+    }
+}
+
+fn network(agent: AgentKey, interface_key: i32, ts: i64, received: Option<i64>) -> NetworkRow {
+    NetworkRow {
+        ts,
+        agent_key: agent.0,
+        interface_key,
+        received_bytes_total: 1 << 40,
+        sent_bytes_total: 7,
+        received_bytes: received,
+        sent_bytes: received.map(|bytes| 2 * bytes),
+        interval_ms: received.map(|_| 5_000),
+        receive_errors: None,
+        send_errors: None,
+    }
+}
+
+fn rows_of_all_families(agent: AgentKey, ts: i64) -> Rows {
+    Rows {
+        cpu: vec![cpu(agent, ts, 12.5)],
+        memory: vec![MemoryRow {
+            ts,
+            agent_key: agent.0,
+            total_bytes: 1 << 40,
+            used_bytes: 1 << 39,
+            free_bytes: 5,
+            available_bytes: Some(1 << 39),
+            swap_total_bytes: None,
+            swap_used_bytes: None,
+            usage_percent: 50.0,
+        }],
+        disk: vec![DiskRow {
+            ts,
+            agent_key: agent.0,
+            disk_key: 1,
+            total_bytes: 10,
+            used_bytes: 4,
+            free_bytes: 6,
+            usage_percent: 40.0,
+            inodes_usage_percent: Some(0.25),
+        }],
+        network: vec![network(agent, 1, ts, Some(1_000))],
+        load: vec![LoadRow { ts, agent_key: agent.0, load1: 0.5, load5: 0.25, load15: 0.125 }],
+    }
+}
+
+async fn write(store: &Store, method: WriteMethod, rows: &Rows) -> Written {
+    SampleWriter::new(store.clone(), method).write(rows).await.unwrap()
+}
+
+async fn rows_come_back_as_buckets(database: TestDatabase) {
+    let store = database.store();
+    let agent = enrolled(&store).await;
+    let start = now() / 60_000 * 60_000;
+    let rows = Rows {
+        cpu: vec![
+            cpu(agent, start, 10.0),
+            cpu(agent, start + 5_000, 30.0),
+            cpu(agent, start + 10_000, 50.0),
+            // Another agent's, before and after: not asked for.
+            cpu(AgentKey(agent.0 + 1), start, 99.0),
+            cpu(agent, start - 1, 99.0),
+            cpu(agent, start + 60_000, 99.0),
+        ],
+        network: vec![
+            network(agent, 1, start, None),
+            network(agent, 1, start + 5_000, Some(1_000)),
+            network(agent, 1, start + 10_000, Some(4_000)),
+        ],
+        ..Rows::default()
+    };
+    write(&store, WriteMethod::Copy, &rows).await;
+    let range = TimeRange { start, end: start + 60_000, interval_ms: 10_000 };
+
+    let buckets = store.metric_buckets(agent, Family::Cpu, range).await.unwrap();
+    assert_eq!(buckets.timestamps, [start, start + 10_000]);
+    let usage = &buckets.series[0].metrics[0];
+    assert_eq!(usage.avg, [Some(20.0), Some(50.0)]);
+    assert_eq!(usage.min, [Some(10.0), Some(50.0)]);
+    assert_eq!(usage.max, [Some(30.0), Some(50.0)]);
+    let system = &buckets.series[0].metrics[2];
+    assert_eq!(system.avg, [None, None], "nobody reported it");
+
+    let range = TimeRange { interval_ms: 60_000, ..range };
+    let buckets = store.metric_buckets(agent, Family::Network, range).await.unwrap();
+    let received = &buckets.series[0].metrics[0];
+    assert_eq!(received.avg, [Some(500.0)], "5,000 bytes in the 10 s that the deltas cover");
+    assert_eq!((received.min[0], received.max[0]), (Some(200.0), Some(800.0)));
+
+    let nothing = store.metric_buckets(agent, Family::Load, range).await.unwrap();
+    assert_eq!((nothing.timestamps.len(), nothing.series.len()), (0, 0));
+}
+
+async fn rows_come_back_as_latest_values(database: TestDatabase) {
+    let store = database.store();
+    let agent = enrolled(&store).await;
+    let keys = store.series_keys(agent, &[&disk("/"), &disk("/gone")], &["eth0"], now()).await.unwrap();
+    assert_eq!(store.latest_metrics(agent).await.unwrap(), pika_server::store::LatestMetrics::default());
+    let ts = now();
+    let mut rows = rows_of_all_families(agent, ts - 600_000);
+    rows.disk[0].disk_key = keys.disks["/gone"];
+    rows.network[0].interface_key = keys.interfaces["eth0"];
+    let mut newer = rows_of_all_families(agent, ts);
+    newer.cpu[0].usage_percent = 77.0;
+    newer.disk[0].disk_key = keys.disks["/"];
+    newer.network[0].interface_key = keys.interfaces["eth0"];
+    rows.append(&mut newer);
+    write(&store, WriteMethod::Copy, &rows).await;
+
+    let latest = store.latest_metrics(agent).await.unwrap();
+    assert_eq!(latest.cpu.unwrap(), cpu(agent, ts, 77.0));
+    assert_eq!(latest.memory.unwrap().total_bytes, 1 << 40);
+    assert_eq!(latest.load.unwrap().load15, 0.125);
+    let disks: Vec<_> = latest.disks.iter().map(|(row, label, _)| (row.ts, label.name.as_str())).collect();
+    assert_eq!(disks, [(ts, "/")], "a disk that is no longer reported is gone");
+    assert_eq!(latest.networks[0].1.name, "eth0");
+}
+
+async fn both_ways_of_writing_store_the_same(database: TestDatabase) {
+    let store = database.store();
+    let ts = now();
+    for (key, method) in [(1, WriteMethod::Copy), (2, WriteMethod::Insert)] {
+        let rows = rows_of_all_families(AgentKey(key), ts);
+        assert_eq!(write(&store, method, &rows).await, Written { rows: 5, duplicates: 0 });
+    }
+    let client = database.connect().await;
+    for table in Family::ALL.map(Family::table) {
+        let sql = format!(
+            "SELECT count(*), count(DISTINCT to_jsonb(t) - 'agent_key') FROM {table} t WHERE agent_key IN (1, 2)"
+        );
+        let row = client.query_one(&sql, &[]).await.unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 1), "{table}");
+    }
+}
+
+async fn a_repeated_flush_stores_nothing_twice(database: TestDatabase) {
+    let store = database.store();
+    let agent = AgentKey(1);
+    let ts = now();
+    let first = rows_of_all_families(agent, ts);
+    let mut writer = SampleWriter::new(store.clone(), WriteMethod::Copy);
+    assert_eq!(writer.write(&first).await.unwrap(), Written { rows: 5, duplicates: 0 });
+    let mut both = rows_of_all_families(agent, ts);
+    both.cpu[0].usage_percent = 99.0;
+    both.append(&mut rows_of_all_families(agent, ts + 5_000));
+    assert_eq!(writer.write(&both).await.unwrap(), Written { rows: 5, duplicates: 5 });
+    assert_eq!(writer.write(&both).await.unwrap(), Written { rows: 0, duplicates: 10 });
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 2);
+    let kept = format!("SELECT count(*) FROM cpu_metrics WHERE ts = {ts} AND usage_percent = 12.5");
+    assert_eq!(database.count(&kept).await, 1, "what was acknowledged is not changed by a replay");
+}
+
+async fn an_enrollment_token_is_good_for_its_uses_and_its_time(database: TestDatabase) {
+    let store = database.store();
+    let twice = new_enrollment(&store, 2, now() + 60_000).await;
+    let expired = new_enrollment(&store, 1, now() - 1).await;
+    let enroll = async |token| store.enroll_agent(token, secret().hash, &registration()).await.unwrap();
+    assert!(enroll(twice).await.is_some());
+    assert!(enroll(twice).await.is_some());
+    assert!(enroll(twice).await.is_none(), "used up");
+    assert!(enroll(expired).await.is_none(), "expired");
+    assert!(enroll(TokenHash([0; 32])).await.is_none(), "unknown");
+    assert_eq!(store.agents(false).await.unwrap().len(), 2);
+}
+
+async fn series_keep_their_keys(database: TestDatabase) {
+    let store = database.store();
+    let agent = enrolled(&store).await;
+    let first = store.series_keys(agent, &[&disk("/"), &disk("/")], &["eth0"], now()).await.unwrap();
+    let moved = DiskMetrics { device: "/dev/vdb".to_owned(), ..disk("/") };
+    let again = store.series_keys(agent, &[&moved, &disk("/data")], &["eth0", "eth1"], now()).await.unwrap();
+    assert_eq!(first.disks["/"], again.disks["/"]);
+    assert_eq!(first.interfaces["eth0"], again.interfaces["eth0"]);
+    assert_eq!((again.disks.len(), again.interfaces.len()), (2, 2));
+    assert_eq!(database.count("SELECT count(*) FROM disks WHERE device = '/dev/vdb'").await, 1);
+    let other = enrolled(&store).await;
+    let others = store.series_keys(other, &[&disk("/")], &[], now()).await.unwrap();
+    assert_ne!(others.disks["/"], first.disks["/"], "another agent's disk is another series");
+}
+
+fn disk(mount_point: &str) -> DiskMetrics {
+    DiskMetrics {
+        mount_point: mount_point.to_owned(),
+        device: "/dev/sda".to_owned(),
+        ..DiskMetrics::default()
+    }
+}

@@ -1,0 +1,32 @@
+//! What the tests share.
+
+pub(crate) mod client;
+pub(crate) mod database;
+pub(crate) mod proxy;
+pub(crate) mod server;
+pub(crate) mod wait;
+
+pub(crate) use client::{AgentClient, register_message};
+pub(crate) use database::TestDatabase;
+pub(crate) use proxy::Proxy;
+pub(crate) use server::TestServer;
+pub(crate) use wait::eventually;
+
+/// Runs each test on both editions: on the server that `PIKA_TEST_DATABASE_URL` names, and on Community in PGlite.
+macro_rules! on_both_editions {
+    ($($test:ident),+ $(,)?) => {
+        mod on_server {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test($crate::support::TestDatabase::on_server().await).await;
+            })+
+        }
+        mod on_community {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test($crate::support::TestDatabase::on_community().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both_editions;

@@ -1,0 +1,135 @@
+//! An agent made of nothing but a WebSocket: sends what a test tells it to.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use pika_server::clock::Clock;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// An answer that takes longer never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct AgentClient {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl AgentClient {
+    /// Connects, with a secret in the header where there is one.
+    pub(crate) async fn connect(address: &str, secret: Option<&str>) -> Self {
+        let mut request = format!("ws://{address}/ws/agent").into_client_request().unwrap();
+        if let Some(secret) = secret {
+            let value = HeaderValue::from_str(&format!("Bearer {secret}")).unwrap();
+            request.headers_mut().insert("Authorization", value);
+        }
+        let (stream, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        Self { stream }
+    }
+
+    pub(crate) async fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string()).await;
+    }
+
+    pub(crate) async fn send_text(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Sends where it does not matter whether anybody is left to hear it.
+    pub(crate) async fn try_send_text(&mut self, text: &str) {
+        drop(self.stream.send(Message::text(text)).await);
+    }
+
+    pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) {
+        self.stream.send(Message::binary(bytes)).await.unwrap();
+    }
+
+    /// The next text message; `None` when the connection has ended.
+    pub(crate) async fn receive(&mut self) -> Option<Value> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("no message in time");
+            match next {
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The next message of this type; others are passed over.
+    pub(crate) async fn receive_type(&mut self, message_type: &str) -> Value {
+        loop {
+            let message = self.receive().await.unwrap_or_else(|| panic!("closed instead of {message_type}"));
+            if message["type"] == message_type {
+                return message;
+            }
+        }
+    }
+
+    /// The code of the close frame.
+    pub(crate) async fn closed(&mut self) -> Option<u16> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("not closed in time");
+            match next {
+                Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                Some(Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn close(mut self) {
+        drop(self.stream.close(None).await);
+    }
+
+    /// Sends samples and waits until they are acknowledged.
+    pub(crate) async fn store(&mut self, seq: u64, samples: Value) {
+        self.send(&batch(seq, samples)).await;
+        loop {
+            let ack = self.receive_type("ack").await;
+            if ack["data"]["seq"] == seq {
+                return;
+            }
+        }
+    }
+}
+
+pub(crate) fn register_message(hostname: &str, token: Option<&str>) -> Value {
+    let mut message = json!({
+        "type": "register",
+        "timestamp": now(),
+        "data": {"name": hostname, "hostname": hostname, "ip": "192.0.2.1", "os": "linux", "arch": "amd64", "version": "1.0.0"}
+    });
+    if let Some(token) = token {
+        message["data"]["token"] = json!(token);
+    }
+    message
+}
+
+pub(crate) fn batch(seq: u64, samples: Value) -> Value {
+    json!({"type": "batch", "seq": seq, "timestamp": now(), "data": {"samples": samples}})
+}
+
+/// A sample of all families.
+pub(crate) fn sample(timestamp: i64) -> Value {
+    json!({
+        "timestamp": timestamp,
+        "cpu": {"usagePercent": 45.5, "coreCount": 8, "userPercent": 30.25, "systemPercent": 15.25},
+        "memory": {"total": 1000, "used": 400, "free": 100, "usagePercent": 40, "available": 600},
+        "disks": [
+            {"mountPoint": "/", "device": "/dev/sda1", "fstype": "ext4", "total": 100, "used": 50, "free": 50, "usagePercent": 50},
+            {"mountPoint": "/data", "device": "/dev/sdb1", "fstype": "xfs", "total": 200, "used": 20, "free": 180, "usagePercent": 10}
+        ],
+        "networks": [{"interface": "eth0", "bytesRecvTotal": 5000, "bytesSentTotal": 7000,
+                      "bytesRecvDelta": 500, "bytesSentDelta": 1000, "intervalMs": 5000}],
+        "load": {"load1": 0.5, "load5": 0.25, "load15": 0.125}
+    })
+}
+
+pub(crate) fn now() -> i64 {
+    Clock::system().now()
+}

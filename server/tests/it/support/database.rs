@@ -1,0 +1,193 @@
+//! A migrated database for every test: cloned from a template on a real server, or started from one in PGlite.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use pika_server::store::{Store, StoreConfig};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio_postgres::NoTls;
+
+/// PGlite takes half a gigabyte each.
+static BRIDGES: Semaphore = Semaphore::const_new(3);
+static SERVER_TEMPLATE: OnceCell<String> = OnceCell::const_new();
+static COMMUNITY_TEMPLATE: OnceCell<PathBuf> = OnceCell::const_new();
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// A database of one test's own; gone with it.
+pub(crate) struct TestDatabase {
+    pub(crate) url: String,
+    _place: Place,
+}
+
+#[expect(dead_code, reason = "held for what dropping them does")]
+enum Place {
+    Server(DropDatabase),
+    Community(Box<Bridge>, SemaphorePermit<'static>),
+}
+
+impl TestDatabase {
+    /// A migrated database on the server that `PIKA_TEST_DATABASE_URL` names.
+    pub(crate) async fn on_server() -> Self {
+        let template = SERVER_TEMPLATE.get_or_init(make_server_template).await;
+        let name = format!("pika_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        execute(&server_url(), &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        Self { url: with_database(&name), _place: Place::Server(DropDatabase(name)) }
+    }
+
+    /// An empty database on that server.
+    pub(crate) async fn on_server_unmigrated() -> Self {
+        let name = format!("pika_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        execute(&server_url(), &format!("CREATE DATABASE {name}")).await;
+        Self { url: with_database(&name), _place: Place::Server(DropDatabase(name)) }
+    }
+
+    /// A migrated database of the Community edition.
+    pub(crate) async fn on_community() -> Self {
+        let template = COMMUNITY_TEMPLATE.get_or_init(make_community_template).await;
+        let permit = BRIDGES.acquire().await.unwrap();
+        let bridge = Bridge::start(&["--template", template.to_str().unwrap()]).await;
+        Self { url: bridge.url.clone(), _place: Place::Community(Box::new(bridge), permit) }
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        store(&self.url)
+    }
+
+    /// A connection of the test's own.
+    pub(crate) async fn connect(&self) -> tokio_postgres::Client {
+        connect(&self.url).await
+    }
+
+    /// A single number.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        self.connect().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+pub(crate) fn store(url: &str) -> Store {
+    let options = StoreConfig {
+        pool_size: 4,
+        connect_timeout: Duration::from_secs(10),
+        statement_timeout: Duration::from_secs(20),
+        root_certificates: None,
+    };
+    Store::new(url, &options).unwrap()
+}
+
+/// The database server under test.
+///
+/// # Panics
+/// When nobody said which.
+fn server_url() -> String {
+    std::env::var("PIKA_TEST_DATABASE_URL").expect(
+        "PIKA_TEST_DATABASE_URL is not set: run ./test.sh, which starts a database for the tests, or name a \
+         TimescaleDB on which they may create and drop databases",
+    )
+}
+
+fn with_database(name: &str) -> String {
+    let url = server_url();
+    let (base, query) = url.split_once('?').map_or((url.as_str(), ""), |(base, query)| (base, query));
+    let (server, _) = base.rsplit_once('/').unwrap();
+    format!("{server}/{name}?{query}")
+}
+
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn execute(url: &str, sql: &str) {
+    connect(url).await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+}
+
+async fn make_server_template() -> String {
+    sweep().await;
+    let name = format!("pika_test_{}_template", std::process::id());
+    execute(&server_url(), &format!("CREATE DATABASE {name}")).await;
+    store(&with_database(&name)).migrate().await.unwrap();
+    // TimescaleDB runs no workers in a template, and a clone needs one without connections.
+    execute(&server_url(), &format!("ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await;
+    let rest = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    execute(&server_url(), &rest).await;
+    name
+}
+
+/// Drops what test processes left behind that are no more.
+async fn sweep() {
+    let client = connect(&server_url()).await;
+    let names = client
+        .query(r"SELECT datname FROM pg_database WHERE datname LIKE 'pika\_test\_%'", &[])
+        .await
+        .unwrap();
+    for row in names {
+        let name: String = row.get(0);
+        let process = name.split('_').nth(2).unwrap_or_default().to_owned();
+        if !Path::new("/proc").join(&process).exists() {
+            // Another test process may be sweeping, too.
+            drop(client.batch_execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false")).await);
+            drop(client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await);
+        }
+    }
+}
+
+struct DropDatabase(String);
+
+impl Drop for DropDatabase {
+    fn drop(&mut self) {
+        let name = self.0.clone();
+        // The test's own runtime may be on its way out.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(execute(&server_url(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+        });
+        drop(dropped.join());
+    }
+}
+
+async fn make_community_template() -> PathBuf {
+    // Lives as long as the process; the sweep of the system's temporary files takes care of the rest.
+    let directory = TempDir::with_prefix("pika-test-community-").unwrap().keep();
+    let data = directory.join("data");
+    let mut bridge = Bridge::start(&["--data-dir", data.to_str().unwrap()]).await;
+    store(&bridge.url).migrate().await.unwrap();
+    bridge.stop().await;
+    data
+}
+
+/// The PGlite process.
+struct Bridge {
+    url: String,
+    child: Child,
+}
+
+impl Bridge {
+    async fn start(arguments: &[&str]) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/community/bridge.mjs");
+        let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/community/node_modules");
+        assert!(Path::new(modules).exists(), "{modules} is missing: run ./test.sh, which installs it");
+        let mut child = Command::new("node")
+            .arg(script)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node is missing: run ./test.sh, which installs it");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().expect("the bridge ended before it was ready");
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        Self { url: ready["url"].as_str().unwrap().to_owned(), child }
+    }
+
+    async fn stop(&mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().await.unwrap().success());
+    }
+}

@@ -1,0 +1,180 @@
+//! A running server on a port of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pika_server::app::{AppError, Server};
+use pika_server::clock::Clock;
+use pika_server::config::Config;
+use pika_server::telemetry::Counters;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{AgentClient, register_message};
+use super::wait::eventually;
+
+pub(crate) const ADMIN_PASSWORD: &str = "correct horse battery staple";
+
+/// A server, and an administrator logged in to it.
+pub(crate) struct TestServer {
+    pub(crate) address: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) admin_token: String,
+    shutdown: CancellationToken,
+    task: Option<JoinHandle<Result<(), AppError>>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+/// The default configuration, made quick and cheap.
+pub(crate) fn config(database_url: &str) -> Config {
+    let defaults = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/server.yaml"));
+    let mut config = Config::load(Some(defaults), &[]).unwrap();
+    config.database.url = database_url.into();
+    config.server.addr = "127.0.0.1:0".parse().unwrap();
+    config.ingest.flush_interval_ms = 20;
+    config.auth.scrypt_log_n = 4;
+    config.auth.admin_password = ADMIN_PASSWORD.into();
+    config
+}
+
+impl TestServer {
+    /// Starts a server with the default configuration.
+    pub(crate) async fn start(database_url: &str) -> Self {
+        Self::start_with(config(database_url)).await
+    }
+
+    /// Starts a server and logs its administrator in.
+    pub(crate) async fn start_with(config: Config) -> Self {
+        let mut server = Self::start_unready(config).await;
+        eventually("the server is ready", || async {
+            (server.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+        server.admin_token = eventually("the administrator can log in", || async {
+            let answer = server.login("admin", ADMIN_PASSWORD).await;
+            answer.body["token"].as_str().map(ToOwned::to_owned)
+        })
+        .await;
+        server
+    }
+
+    /// Starts a server and does not wait for its database.
+    pub(crate) async fn start_unready(config: Config) -> Self {
+        let server = Server::bind(config, Clock::system()).await.unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        let counters = server.counters();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(server.run(shutdown.clone()));
+        Self {
+            address,
+            http: reqwest::Client::new(),
+            counters,
+            admin_token: String::new(),
+            shutdown,
+            task: Some(task),
+        }
+    }
+
+    /// Stops the server as a signal would.
+    pub(crate) async fn stop(mut self) -> Result<(), AppError> {
+        self.shutdown.cancel();
+        self.task.take().unwrap().await.unwrap()
+    }
+
+    /// Tells the server to stop and does not wait.
+    pub(crate) fn begin_stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// How the server ended by itself.
+    pub(crate) async fn ended(mut self) -> Result<(), AppError> {
+        self.task.take().unwrap().await.unwrap()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request as the administrator.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path, Some(&self.admin_token), None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::POST, path, Some(&self.admin_token), Some(body)).await
+    }
+
+    pub(crate) async fn login(&self, username: &str, password: &str) -> Answer {
+        let body = json!({"username": username, "password": password});
+        self.request(Method::POST, "/api/login", None, Some(body)).await
+    }
+
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = self.http.request(method, self.url(path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request).await
+    }
+
+    /// A new enrollment token.
+    pub(crate) async fn enrollment_token(&self, max_uses: i32) -> String {
+        let expires_at = Clock::system().now() + 60_000;
+        let body = json!({"name": "test", "expiresAt": expires_at, "maxUses": max_uses});
+        let answer = self.post("/api/enrollments", body).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A newly enrolled agent: its connection, id and secret.
+    pub(crate) async fn enroll(&self, hostname: &str) -> (AgentClient, String, String) {
+        let token = self.enrollment_token(1).await;
+        let mut agent = AgentClient::connect(&self.address, None).await;
+        agent.send(&register_message(hostname, Some(&token))).await;
+        let ack = agent.receive_type("register_ack").await;
+        let id = ack["data"]["agentId"].as_str().unwrap().to_owned();
+        let secret = ack["data"]["secret"].as_str().unwrap().to_owned();
+        (agent, id, secret)
+    }
+
+    /// A known agent, back again.
+    pub(crate) async fn reconnect(&self, hostname: &str, secret: &str) -> AgentClient {
+        let mut agent = AgentClient::connect(&self.address, Some(secret)).await;
+        agent.send(&register_message(hostname, None)).await;
+        agent.receive_type("register_ack").await;
+        agent
+    }
+
+    /// The agent's status as the API tells it.
+    pub(crate) async fn status(&self, agent_id: &str) -> i64 {
+        self.get(&format!("/api/agents/{agent_id}")).await.body["status"].as_i64().unwrap()
+    }
+}
+
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Answer { status, headers, body }
+}
