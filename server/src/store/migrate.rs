@@ -81,7 +81,8 @@ impl Store {
     pub async fn migrate(&self) -> Result<Migrated, MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
         // Ends with the connection, whatever happens below.
-        connection.client().execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK]).await?;
+        let locked = connection.client().execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK]).await;
+        locked.map_err(UnsupportedDatabase::from)?;
         let database = edition::inspect(&mut connection).await?;
         let applied = run(connection).await?;
         Ok(Migrated { database, applied })
