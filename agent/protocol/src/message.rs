@@ -16,8 +16,9 @@ pub struct AgentFrame {
     /// the agent's clock offset by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<i64>,
-    /// Identifies the frame in the server's `ack`; grows with every new frame of an agent, restarts of the
-    /// agent included. A replayed frame keeps its number.
+    /// Identifies the frame in the server's `ack`; grows with every frame of an agent, restarts of the agent
+    /// included. Samples that are sent again come in new frames with new numbers; their time stays, and by that
+    /// the server knows them again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
 }

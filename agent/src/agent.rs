@@ -1,0 +1,108 @@
+//! The running agent: puts sampler, outbox and link together, and takes them apart again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::clock::SharedClock;
+use crate::collect::{Collectors, Host};
+use crate::config::{Config, Endpoint, EndpointError};
+use crate::identity::Identity;
+use crate::link::{Link, Timing, TlsError};
+use crate::outbox::Outbox;
+use crate::sampler::Sampler;
+
+/// How long the tasks besides the link may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Everything that an enrolled agent consists of before it runs.
+pub struct Agent {
+    /// The settings.
+    pub config: Config,
+    /// Who it is.
+    pub identity: Identity,
+    /// What time it is.
+    pub clock: SharedClock,
+    /// How long the link waits; [`Timing::STANDARD`] outside tests.
+    pub timing: Timing,
+}
+
+/// Why an agent cannot run.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum AgentError {
+    #[error("the server's address is not usable")]
+    Server { source: EndpointError },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot use the state directory")]
+    StateDir { source: io::Error },
+    #[error("taking samples ended unexpectedly")]
+    Sampler { source: tokio::task::JoinError },
+}
+
+impl Agent {
+    /// Takes samples and reports them until `shutdown`. Then stops taking samples, gives the server a few seconds to
+    /// acknowledge what is open, and forces the rest to the disk.
+    ///
+    /// # Errors
+    /// When it cannot be started, or a part of it that must not end has ended.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), AgentError> {
+        let Agent { config, identity, clock, timing } = self;
+        let server = if config.server.is_empty() { &identity.server } else { &config.server };
+        let endpoint = Endpoint::parse(server).map_err(|source| AgentError::Server { source })?;
+        let (outbox, baseline) = Outbox::open(&config.state_dir, &config.outbox, clock.now_ms())
+            .map_err(|source| AgentError::StateDir { source })?;
+        let outbox = Arc::new(outbox);
+        let (interval_sender, interval) = watch::channel(config.interval_ms);
+        let collectors = Collectors::new(&config, baseline);
+        let sampler =
+            Sampler::new(collectors, Arc::clone(&outbox), interval, Arc::clone(&clock), &identity.id);
+        let agent_id = identity.id.clone();
+        let link = Link::new(
+            &config,
+            endpoint,
+            identity,
+            &Host::detect(),
+            Arc::clone(&outbox),
+            interval_sender,
+            clock,
+            timing,
+        )?;
+
+        info!(
+            agent = agent_id,
+            version = env!("CARGO_PKG_VERSION"),
+            interval_ms = config.interval_ms,
+            "started"
+        );
+        let tasks = TaskTracker::new();
+        let syncing = CancellationToken::new();
+        let sync_outbox = Arc::clone(&outbox);
+        let sync_shutdown = syncing.clone();
+        tasks.spawn(async move { sync_outbox.sync_periodically(sync_shutdown).await });
+        let sampler_shutdown = shutdown.clone();
+        let sampling = tasks.spawn(async move {
+            // An agent that takes no samples must not look alive: its end, for whatever reason, is the agent's.
+            let _guard = sampler_shutdown.clone().drop_guard();
+            sampler.run(sampler_shutdown).await;
+        });
+
+        link.run(shutdown).await;
+        // Only now, so that what the server did not acknowledge in time is on the disk.
+        syncing.cancel();
+        tasks.close();
+        if tokio::time::timeout(STOP_TIMEOUT, tasks.wait()).await.is_err() {
+            warn!("some tasks did not stop in time");
+            return Ok(());
+        }
+        let counts = outbox.counts();
+        info!(unacknowledged = counts.open, dropped = counts.dropped, "stopped");
+        sampling.await.map_err(|source| AgentError::Sampler { source })
+    }
+}

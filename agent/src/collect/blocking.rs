@@ -1,0 +1,91 @@
+//! Runs a collector that may block on a thread of its own, with a deadline.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::CollectError;
+
+/// A collector that lives on a blocking thread while it runs.
+pub(super) enum Blocking<C, T> {
+    /// Ready to run.
+    Idle(C),
+    /// Still running since a call that has given up on it.
+    Running(JoinHandle<(C, Result<T, CollectError>)>),
+    /// It panicked.
+    Ended,
+}
+
+impl<C: Send + 'static, T: Send + 'static> Blocking<C, T> {
+    /// Runs `collect` on the collector. One that did not answer in time is waited for before it is asked again, so
+    /// that a hung file system ties up one thread, not one more at every sample.
+    pub(super) async fn run(
+        &mut self,
+        deadline: Duration,
+        collect: impl FnOnce(&mut C) -> Result<T, CollectError> + Send + 'static,
+    ) -> Result<T, CollectError> {
+        let mut collector = match std::mem::replace(self, Blocking::Ended) {
+            Blocking::Idle(collector) => collector,
+            Blocking::Running(task) if !task.is_finished() => {
+                *self = Blocking::Running(task);
+                return Err(CollectError::Hung);
+            }
+            // What it found meanwhile is too old to be of this sample.
+            Blocking::Running(task) => task.await.map_err(|_| CollectError::Ended)?.0,
+            Blocking::Ended => return Err(CollectError::Ended),
+        };
+        let mut task = tokio::task::spawn_blocking(move || {
+            let result = collect(&mut collector);
+            (collector, result)
+        });
+        match tokio::time::timeout(deadline, &mut task).await {
+            Ok(Ok((collector, result))) => {
+                *self = Blocking::Idle(collector);
+                result
+            }
+            Ok(Err(_)) => Err(CollectError::Ended),
+            Err(_) => {
+                *self = Blocking::Running(task);
+                Err(CollectError::Hung)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(5);
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_hung_collector_is_passed_over_until_it_answers() {
+        let (answer, hung) = mpsc::channel::<u32>();
+        let mut blocking = Blocking::Idle(hung);
+        let collect = |hung: &mut mpsc::Receiver<u32>| hung.recv().map_err(|_| CollectError::Ended);
+
+        assert!(matches!(blocking.run(SHORT, collect).await, Err(CollectError::Hung)));
+        assert!(
+            matches!(blocking.run(LONG, collect).await, Err(CollectError::Hung)),
+            "at once, no second thread"
+        );
+
+        answer.send(1).unwrap();
+        let Blocking::Running(task) = &mut blocking else { panic!("it was running") };
+        while !task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        answer.send(2).unwrap();
+        assert_eq!(blocking.run(LONG, collect).await.unwrap(), 2, "the late answer is thrown away");
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_panics_ends_alone() {
+        let mut blocking = Blocking::<(), u32>::Idle(());
+        assert!(matches!(blocking.run(LONG, |()| panic!("on purpose")).await, Err(CollectError::Ended)));
+        assert!(matches!(blocking.run(LONG, |()| Ok(1)).await, Err(CollectError::Ended)));
+    }
+}

@@ -1,0 +1,146 @@
+//! The memory limit of the container that the agent runs in, from control groups version 2 or 1.
+//!
+//! Only the topmost group that is visible is asked. On a machine that is the true root, which has no limit; in a
+//! container it is the container's own group. The agent's own group is deliberately not asked: a `MemoryMax=` in
+//! its systemd unit limits the agent, not the machine.
+
+use std::path::{Path, PathBuf};
+
+use crate::collect::ProcFile;
+
+/// The files of a visible root group that has a memory limit.
+pub(super) struct Cgroup {
+    limit: ProcFile,
+    usage: ProcFile,
+    stat: ProcFile,
+    /// What reclaimable file pages are called in `stat`.
+    inactive_file_key: &'static str,
+    /// Limit and use of swap, in version 2 only.
+    swap: Option<(ProcFile, ProcFile)>,
+}
+
+/// Bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct CgroupMemory {
+    pub(super) limit: u64,
+    pub(super) usage: u64,
+    pub(super) inactive_file: u64,
+    pub(super) swap: Option<Swap>,
+}
+
+/// Bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Swap {
+    pub(super) limit: u64,
+    pub(super) usage: u64,
+}
+
+impl Cgroup {
+    /// The group where the kernel shows one with a limit.
+    pub(super) fn detect() -> Option<Cgroup> {
+        if cfg!(target_os = "linux") { Cgroup::detect_in(Path::new("/sys/fs/cgroup")) } else { None }
+    }
+
+    fn detect_in(root: &Path) -> Option<Cgroup> {
+        let file = |dir: &Path, name: &str| ProcFile::new(dir.join(name));
+        if root.join("memory.max").exists() {
+            return Some(Cgroup {
+                limit: file(root, "memory.max"),
+                usage: file(root, "memory.current"),
+                stat: file(root, "memory.stat"),
+                inactive_file_key: "inactive_file",
+                swap: Some((file(root, "memory.swap.max"), file(root, "memory.swap.current"))),
+            });
+        }
+        let dir: PathBuf = root.join("memory");
+        dir.join("memory.limit_in_bytes").exists().then(|| Cgroup {
+            limit: file(&dir, "memory.limit_in_bytes"),
+            usage: file(&dir, "memory.usage_in_bytes"),
+            stat: file(&dir, "memory.stat"),
+            inactive_file_key: "total_inactive_file",
+            swap: None,
+        })
+    }
+
+    /// The present values; `None` where there is no limit, or the group has gone.
+    pub(super) fn read(&mut self) -> Option<CgroupMemory> {
+        let limit = parse_limit(self.limit.read().ok()?)?;
+        // What version 1 writes where there is no limit; skips two reads on most machines.
+        if 1 << 60 < limit {
+            return None;
+        }
+        let usage = parse_limit(self.usage.read().ok()?)?;
+        let inactive_file = self.stat.read().ok().and_then(|text| value_of(text, self.inactive_file_key));
+        let swap = self.swap.as_mut().and_then(|(limit, usage)| {
+            Some(Swap {
+                limit: parse_limit(limit.read().ok()?).unwrap_or(u64::MAX),
+                usage: parse_limit(usage.read().ok()?)?,
+            })
+        });
+        Some(CgroupMemory { limit, usage, inactive_file: inactive_file.unwrap_or(0), swap })
+    }
+}
+
+/// A number of bytes; `None` for `max`.
+fn parse_limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+/// The number behind `key` in lines of the form `key number`.
+fn value_of(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn group(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, contents) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, contents).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn version_2() {
+        let dir = group(&[
+            ("memory.max", "268435456\n"),
+            ("memory.current", "200000000\n"),
+            ("memory.stat", "anon 1\nfile 2\ninactive_anon 3\ninactive_file 50000000\n"),
+            ("memory.swap.max", "max\n"),
+            ("memory.swap.current", "4096\n"),
+        ]);
+        let memory = Cgroup::detect_in(dir.path()).unwrap().read().unwrap();
+        let swap = Some(Swap { limit: u64::MAX, usage: 4_096 });
+        assert_eq!(
+            memory,
+            CgroupMemory { limit: 268_435_456, usage: 200_000_000, inactive_file: 50_000_000, swap }
+        );
+        fs::write(dir.path().join("memory.max"), "max\n").unwrap();
+        assert_eq!(Cgroup::detect_in(dir.path()).unwrap().read(), None);
+    }
+
+    #[test]
+    fn version_1() {
+        let dir = group(&[
+            ("memory/memory.limit_in_bytes", "268435456\n"),
+            ("memory/memory.usage_in_bytes", "200000000\n"),
+            ("memory/memory.stat", "inactive_file 1\ntotal_inactive_file 7\n"),
+        ]);
+        let memory = Cgroup::detect_in(dir.path()).unwrap().read().unwrap();
+        assert_eq!((memory.limit, memory.inactive_file, memory.swap), (268_435_456, 7, None));
+        fs::write(dir.path().join("memory/memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
+        assert_eq!(Cgroup::detect_in(dir.path()).unwrap().read(), None);
+    }
+
+    #[test]
+    fn the_true_root_has_no_limit() {
+        assert!(Cgroup::detect_in(group(&[("cgroup.controllers", "memory\n")]).path()).is_none());
+    }
+}

@@ -1,0 +1,285 @@
+//! The agent's settings: `config/agent.yaml` is the defaults, the user's file is merged over it, then the
+//! environment, then the command line.
+
+mod endpoint;
+mod merge;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, NAME_CHARS_MAX, SAMPLES_PER_FRAME_MAX};
+use serde::Deserialize;
+use serde_norway::Value;
+
+pub use endpoint::{Endpoint, EndpointError};
+
+/// The commented default configuration.
+pub const DEFAULTS: &str = include_str!("../../config/agent.yaml");
+
+/// The file that is read when it exists and no other is named.
+pub const DEFAULT_PATH: &str = "/etc/pika/agent.yaml";
+
+/// Environment variables that override the file, each with the key that it sets.
+const ENVIRONMENT: [(&str, &[&str]); 5] = [
+    ("PIKA_AGENT_SERVER", &["server"]),
+    ("PIKA_AGENT_NAME", &["name"]),
+    ("PIKA_AGENT_STATE_DIR", &["state_dir"]),
+    ("PIKA_AGENT_INTERVAL_MS", &["interval_ms"]),
+    ("PIKA_AGENT_LOG_LEVEL", &["log", "level"]),
+];
+
+/// Everything that can be set. The keys are explained in `config/agent.yaml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each key is documented in config/agent.yaml, and a test requires it to be there"
+)]
+pub struct Config {
+    pub server: String,
+    pub name: String,
+    pub state_dir: PathBuf,
+    pub interval_ms: u64,
+    pub heartbeat_interval_ms: u64,
+    pub tls: TlsConfig,
+    pub collectors: CollectorsConfig,
+    pub disk: DiskConfig,
+    pub network: NetworkConfig,
+    pub outbox: OutboxConfig,
+    pub log: LogConfig,
+}
+
+/// How the server's certificate is verified.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct TlsConfig {
+    pub ca_file: PathBuf,
+}
+
+/// Which families are taken.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct CollectorsConfig {
+    pub cpu: CollectorConfig,
+    pub memory: CollectorConfig,
+    pub disk: CollectorConfig,
+    pub network: CollectorConfig,
+    pub load: CollectorConfig,
+}
+
+/// One family.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct CollectorConfig {
+    pub enabled: bool,
+}
+
+/// Which file systems are reported.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct DiskConfig {
+    pub include_mount_points: Vec<String>,
+    pub exclude_mount_points: Vec<String>,
+    pub exclude_fs_types: Vec<String>,
+}
+
+/// Which network interfaces are reported.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct NetworkConfig {
+    pub include_interfaces: Vec<String>,
+    pub exclude_interfaces: Vec<String>,
+}
+
+/// The bounds of what waits for the server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct OutboxConfig {
+    pub spool_bytes_max: u64,
+    pub age_ms_max: i64,
+    pub sync_interval_ms: u64,
+    pub memory_samples_max: usize,
+    pub samples_per_frame_max: usize,
+    pub frames_in_flight_max: usize,
+    pub backlog_frame_interval_ms: u64,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct LogConfig {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+/// The least severe events that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the command line says; it wins over everything else.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--server`
+    pub server: Option<String>,
+    /// `--name`
+    pub name: Option<String>,
+    /// `--state-dir`
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Why there is no usable configuration.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ConfigError {
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{origin} is not valid YAML")]
+    Syntax { origin: String, source: serde_norway::Error },
+    #[error("{origin} must hold a map of settings")]
+    NotAMap { origin: String },
+    #[error("{origin}: at `{path}`")]
+    Field { origin: String, path: String, source: serde_norway::Error },
+    #[error("`{key}` must be {expected}")]
+    Range { key: &'static str, expected: String },
+    #[error("`server` is not usable")]
+    Server { source: EndpointError },
+}
+
+impl Config {
+    /// The defaults, with the file at `path` (or, where that is `None`, the one at [`DEFAULT_PATH`] if there is
+    /// one), the environment as `variable` tells it, and `overrides` merged over them, in this order.
+    ///
+    /// # Errors
+    /// When a file cannot be read, a key does not exist, or a value has the wrong type or is out of bounds.
+    pub fn load(
+        path: Option<&Path>,
+        variable: impl Fn(&str) -> Option<String>,
+        overrides: &Overrides,
+    ) -> Result<Config, ConfigError> {
+        let (origin, text) = match path {
+            Some(path) => (path.display().to_string(), read(path)?),
+            None if Path::new(DEFAULT_PATH).exists() => {
+                (DEFAULT_PATH.to_owned(), read(Path::new(DEFAULT_PATH))?)
+            }
+            None => ("the built-in configuration".to_owned(), String::new()),
+        };
+        Config::from_yaml(&origin, &text, variable, overrides)
+    }
+
+    /// As [`Config::load`], with the user's file given as text; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_yaml(
+        origin: &str,
+        text: &str,
+        variable: impl Fn(&str) -> Option<String>,
+        overrides: &Overrides,
+    ) -> Result<Config, ConfigError> {
+        let mut settings = parse("the built-in configuration", DEFAULTS)?;
+        merge::merge(&mut settings, parse(origin, text)?);
+        let mut origin = origin.to_owned();
+        for (name, keys) in ENVIRONMENT {
+            if let Some(text) = variable(name).filter(|text| !text.is_empty()) {
+                origin = format!("{origin} with {name}");
+                // Only the number is not text; what does not parse as one fails below, under its key.
+                let number = text.parse::<u64>().ok().filter(|_| name == "PIKA_AGENT_INTERVAL_MS");
+                merge::set(&mut settings, keys, number.map_or(Value::from(text), Value::from));
+            }
+        }
+
+        let mut config: Config = serde_path_to_error::deserialize(settings).map_err(|error| {
+            ConfigError::Field { origin, path: error.path().to_string(), source: error.into_inner() }
+        })?;
+        if let Some(server) = &overrides.server {
+            config.server.clone_from(server);
+        }
+        if let Some(name) = &overrides.name {
+            config.name.clone_from(name);
+        }
+        if let Some(state_dir) = &overrides.state_dir {
+            config.state_dir.clone_from(state_dir);
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if !self.server.is_empty() {
+            Endpoint::parse(&self.server).map_err(|source| ConfigError::Server { source })?;
+        }
+        if NAME_CHARS_MAX < self.name.chars().count() {
+            return Err(ConfigError::Range {
+                key: "name",
+                expected: format!("at most {NAME_CHARS_MAX} characters"),
+            });
+        }
+        if self.state_dir.as_os_str().is_empty() {
+            return Err(ConfigError::Range { key: "state_dir", expected: "a directory".to_owned() });
+        }
+        let outbox = &self.outbox;
+        within("interval_ms", self.interval_ms, INTERVAL_MS_MIN, INTERVAL_MS_MAX)?;
+        within("heartbeat_interval_ms", self.heartbeat_interval_ms, 1_000, 600_000)?;
+        within("outbox.spool_bytes_max", outbox.spool_bytes_max, 1024 * 1024, 1 << 40)?;
+        within("outbox.age_ms_max", outbox.age_ms_max, 60_000, 30 * 86_400_000)?;
+        within("outbox.sync_interval_ms", outbox.sync_interval_ms, 1_000, 3_600_000)?;
+        within("outbox.memory_samples_max", outbox.memory_samples_max, 1, 100_000)?;
+        within("outbox.samples_per_frame_max", outbox.samples_per_frame_max, 1, SAMPLES_PER_FRAME_MAX)?;
+        within("outbox.frames_in_flight_max", outbox.frames_in_flight_max, 2, 64)?;
+        within("outbox.backlog_frame_interval_ms", outbox.backlog_frame_interval_ms, 0, 60_000)
+    }
+}
+
+fn within<T: Copy + PartialOrd + std::fmt::Display>(
+    key: &'static str,
+    value: T,
+    min: T,
+    max: T,
+) -> Result<(), ConfigError> {
+    if min <= value && value <= max {
+        return Ok(());
+    }
+    Err(ConfigError::Range { key, expected: format!("from {min} to {max}, not {value}") })
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn parse(origin: &str, text: &str) -> Result<Value, ConfigError> {
+    let value = serde_norway::from_str(text)
+        .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source })?;
+    match value {
+        Value::Null | Value::Mapping(_) => Ok(value),
+        _ => Err(ConfigError::NotAMap { origin: origin.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

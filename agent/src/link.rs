@@ -1,0 +1,316 @@
+//! The connection to the server: Disconnected → Connecting → Registering → Streaming, and back with a growing,
+//! jittered delay whenever anything goes wrong.
+
+mod backoff;
+mod connect;
+mod enroll;
+mod session;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN};
+use pika_protocol::message::Refusal;
+use pika_protocol::{ErrorCode, Register};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use self::backoff::Backoff;
+use self::connect::Connector;
+pub use self::connect::TlsError;
+pub use self::enroll::{EnrollError, Enrollment, enroll};
+use self::session::{End, Session};
+use crate::clock::SharedClock;
+use crate::collect::Host;
+use crate::config::{Config, Endpoint};
+use crate::identity::Identity;
+use crate::outbox::Outbox;
+use crate::telemetry::Chain;
+
+/// How long the link waits for things. Not configuration: only tests want other values.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// For name resolution, TCP, TLS and the upgrade to a WebSocket together.
+    pub connect_timeout: Duration,
+    /// For the answer to `register`.
+    pub register_timeout: Duration,
+    /// For one frame to be taken by the network.
+    pub send_timeout: Duration,
+    /// For the last samples to be acknowledged when the agent stops.
+    pub flush_timeout: Duration,
+    /// Upper bound of the first delay before another attempt; it doubles from attempt to attempt.
+    pub retry_delay_first: Duration,
+    /// Largest upper bound of that delay.
+    pub retry_delay_max: Duration,
+    /// The delay after a refusal that waiting will hardly change.
+    pub refused_delay: Duration,
+    /// A connection that lasted this long counts as good: the next delay is the first again.
+    pub stable_after: Duration,
+}
+
+impl Timing {
+    /// The values for real use.
+    pub const STANDARD: Timing = Timing {
+        connect_timeout: Duration::from_secs(10),
+        register_timeout: Duration::from_secs(10),
+        send_timeout: Duration::from_secs(10),
+        flush_timeout: Duration::from_secs(3),
+        retry_delay_first: Duration::from_secs(1),
+        retry_delay_max: Duration::from_secs(60),
+        refused_delay: Duration::from_secs(300),
+        stable_after: Duration::from_secs(60),
+    };
+}
+
+/// Why there is no connection, or no longer one.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum LinkError {
+    #[error("cannot reach {endpoint}")]
+    Connect { endpoint: String, source: std::io::Error },
+    #[error("cannot agree on TLS with {endpoint}")]
+    Tls { endpoint: String, source: std::io::Error },
+    #[error("{endpoint} does not speak to agents")]
+    Upgrade { endpoint: String, source: Box<tungstenite::Error> },
+    #[error("no connection to {endpoint} within {} s", timeout.as_secs())]
+    ConnectTimeout { endpoint: String, timeout: Duration },
+    #[error("the server did not answer `register` in time")]
+    RegisterTimeout,
+    #[error("the server refuses this agent: {} ({code})", text.0)]
+    Refused { code: ErrorCode, text: Printable },
+    #[error("the server closed the connection{}", reason.0)]
+    Closed { reason: Printable },
+    #[error("the connection broke")]
+    Broken { source: Box<tungstenite::Error> },
+    #[error("nothing was heard from the server for {} s", silence.as_secs())]
+    Silent { silence: Duration },
+    #[error("the network took no data in time")]
+    SendTimeout,
+    #[error("a frame could not be encoded")]
+    Encode { source: serde_json::Error },
+    #[error("the server gave no secret to this agent; is it a Pika server?")]
+    NoSecret,
+}
+
+/// Text from the server, short and without control characters, so that it cannot forge lines of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printable(String);
+
+impl Printable {
+    /// Characters kept.
+    const CHARS_MAX: usize = 300;
+
+    fn new(text: &str) -> Printable {
+        let keep = |character: char| if character.is_control() { ' ' } else { character };
+        Printable(text.chars().take(Printable::CHARS_MAX).map(keep).collect())
+    }
+}
+
+impl fmt::Display for Printable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where the link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Disconnected,
+    Connecting,
+    Registering,
+    Streaming,
+}
+
+/// The link of an enrolled agent.
+pub struct Link {
+    connector: Connector,
+    identity: Identity,
+    register: Register,
+    outbox: Arc<Outbox>,
+    interval_ms: watch::Sender<u64>,
+    heartbeat_interval: Duration,
+    backlog_frame_interval: Duration,
+    clock: SharedClock,
+    timing: Timing,
+    state: State,
+}
+
+impl Link {
+    /// A link that sends what is in `outbox` and tells the sampler through `interval_ms` when the server wants
+    /// another interval.
+    ///
+    /// # Errors
+    /// When TLS is needed and its certificates cannot be used.
+    #[expect(clippy::too_many_arguments, reason = "everything is passed in; called once")]
+    pub fn new(
+        config: &Config,
+        endpoint: Endpoint,
+        identity: Identity,
+        host: &Host,
+        outbox: Arc<Outbox>,
+        interval_ms: watch::Sender<u64>,
+        clock: SharedClock,
+        timing: Timing,
+    ) -> Result<Link, TlsError> {
+        Ok(Link {
+            connector: Connector::new(endpoint, &config.tls.ca_file, timing.connect_timeout)?,
+            identity,
+            register: register_message(host, &config.name, config.interval_ms),
+            outbox,
+            interval_ms,
+            heartbeat_interval: Duration::from_millis(config.heartbeat_interval_ms),
+            backlog_frame_interval: Duration::from_millis(config.outbox.backlog_frame_interval_ms),
+            clock,
+            timing,
+            state: State::Disconnected,
+        })
+    }
+
+    /// Keeps the agent connected until `shutdown`, then sends what it still can and says goodbye.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        warn_of_plain_text(self.connector.endpoint());
+        let mut backoff = Backoff::new(self.timing);
+        loop {
+            let started = Instant::now();
+            let result = self.connect_and_stream(&shutdown).await;
+            self.outbox.connection_lost();
+            self.enter(State::Disconnected);
+            if shutdown.is_cancelled() {
+                return;
+            }
+            if self.timing.stable_after <= started.elapsed() {
+                backoff.reset();
+            }
+            let delay = match result {
+                // Only a shutdown ends a session in peace.
+                Ok(()) => backoff.next_delay(),
+                Err(error) => self.log_and_choose_delay(&error, &mut backoff),
+            };
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    async fn connect_and_stream(&mut self, shutdown: &CancellationToken) -> Result<(), LinkError> {
+        let (mut session, ack) = {
+            let establish = async {
+                self.enter(State::Connecting);
+                let secret = Some(&self.identity.secret);
+                let (socket, local_address) = self.connector.connect(secret).await?;
+                self.enter(State::Registering);
+                let mut session =
+                    Session::new(socket, Arc::clone(&self.clock), self.timing, self.heartbeat_interval);
+                self.register.ip = local_address.to_string();
+                self.register.interval_ms = Some(*self.interval_ms.borrow());
+                let ack = session.register(self.register.clone()).await?;
+                Ok((session, ack))
+            };
+            tokio::select! {
+                established = establish => established?,
+                () = shutdown.cancelled() => return Ok(()),
+            }
+        };
+
+        self.enter(State::Streaming);
+        info!(server = %self.connector.endpoint(), agent = %Printable::new(&ack.agent_id), "connected");
+        if ack.agent_id != self.identity.id {
+            warn!(agent = %Printable::new(&ack.agent_id), "the server knows this agent under another id");
+        }
+        self.outbox.set_clock_offset_ms(ack.clock_offset_ms);
+        let end = session
+            .stream(&self.outbox, self.backlog_frame_interval, shutdown, |config| {
+                if let Some(clock_offset_ms) = config.clock_offset_ms {
+                    self.outbox.set_clock_offset_ms(clock_offset_ms);
+                }
+                if let Some(wanted_ms) = config.interval_ms {
+                    let interval_ms = wanted_ms.clamp(INTERVAL_MS_MIN, INTERVAL_MS_MAX);
+                    let is_new = self
+                        .interval_ms
+                        .send_if_modified(|current| std::mem::replace(current, interval_ms) != interval_ms);
+                    if is_new {
+                        info!(interval_ms, wanted_ms, "the server set another interval");
+                    }
+                }
+            })
+            .await;
+        match end {
+            End::Shutdown => Ok(()),
+            End::Failed(error) => Err(error),
+        }
+    }
+
+    fn log_and_choose_delay(&self, error: &LinkError, backoff: &mut Backoff) -> Duration {
+        let chain = Chain(error);
+        match error {
+            LinkError::Refused { code: ErrorCode::Unauthorized, .. } => {
+                let delay = backoff.refused_delay();
+                error!(
+                    error = %chain,
+                    retry_seconds = delay.as_secs(),
+                    "the server does not accept this agent's identity; enroll it again with \
+                     `pika-agent enroll --replace`. Samples are kept meanwhile"
+                );
+                delay
+            }
+            LinkError::Refused { code: ErrorCode::Superseded, .. } => {
+                let delay = backoff.refused_delay();
+                error!(
+                    error = %chain,
+                    retry_seconds = delay.as_secs(),
+                    "another machine reports with this agent's identity; a cloned machine has to be enrolled \
+                     anew with `pika-agent enroll --replace`"
+                );
+                delay
+            }
+            _ => {
+                let delay = backoff.next_delay();
+                warn!(error = %chain, retry_ms = delay.as_millis(), "not connected");
+                delay
+            }
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        if self.state != state {
+            debug!(from = ?self.state, to = ?state, "link");
+            self.state = state;
+        }
+    }
+}
+
+fn register_message(host: &Host, name: &str, interval_ms: u64) -> Register {
+    Register {
+        name: name.to_owned(),
+        hostname: host.hostname.clone(),
+        ip: String::new(),
+        os: host.os.clone(),
+        arch: host.arch.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        token: None,
+        interval_ms: Some(interval_ms),
+    }
+}
+
+fn refused(refusal: &Refusal) -> LinkError {
+    LinkError::Refused { code: refusal.code, text: Printable::new(&refusal.message) }
+}
+
+fn warn_of_plain_text(endpoint: &Endpoint) {
+    if !endpoint.is_tls && !endpoint.is_loopback() {
+        warn!(server = %endpoint, "the connection is not encrypted: the agent's secret travels in clear. Use https://");
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn text_of_the_server_cannot_forge_a_line() {
+    let text = Printable::new(&format!("a\nb\x1b[31m{}", "x".repeat(1_000)));
+    assert!(text.0.starts_with("a b [31mxx"));
+    assert_eq!(text.0.chars().count(), Printable::CHARS_MAX);
+}

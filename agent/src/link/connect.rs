@@ -1,0 +1,194 @@
+//! From a server's address to an open WebSocket: name resolution, TCP, TLS, upgrade.
+//!
+//! Certificates are verified against the system's authorities and those of `tls.ca_file`. There is no way to turn
+//! that off.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pika_protocol::ErrorCode;
+use pika_protocol::limits::FRAME_BYTES_MAX;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, http};
+use tokio_util::either::Either;
+use tracing::warn;
+
+use super::{LinkError, Printable};
+use crate::config::Endpoint;
+
+/// The server's messages are a few hundred bytes; the default of 128 KiB would be a tenth of the agent.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// An open WebSocket.
+pub(super) type Socket = WebSocketStream<Either<TcpStream, Box<TlsStream<TcpStream>>>>;
+
+/// Opens connections to one server.
+pub(super) struct Connector {
+    endpoint: Endpoint,
+    tls: Option<TlsConnector>,
+    timeout: Duration,
+}
+
+/// Why TLS cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum TlsError {
+    #[error("cannot read the certificates in {}", path.display())]
+    CaFile { path: PathBuf, source: pem::Error },
+    #[error("{} holds no usable certificate", path.display())]
+    CaFileEmpty { path: PathBuf },
+    #[error("this system has no certificate authorities; install ca-certificates or set `tls.ca_file`")]
+    NoAuthorities,
+    #[error("TLS cannot be set up")]
+    SetUp { source: rustls::Error },
+}
+
+impl Connector {
+    /// `ca_file` is an additional file of certificates; an empty path for none. It is read only when TLS is spoken.
+    pub(super) fn new(endpoint: Endpoint, ca_file: &Path, timeout: Duration) -> Result<Connector, TlsError> {
+        let tls =
+            if endpoint.is_tls { Some(TlsConnector::from(Arc::new(client_config(ca_file)?))) } else { None };
+        Ok(Connector { endpoint, tls, timeout })
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Opens a connection; also tells from which of the machine's addresses.
+    pub(super) async fn connect(&self, secret: Option<&SecretString>) -> Result<(Socket, IpAddr), LinkError> {
+        match tokio::time::timeout(self.timeout, self.open(secret)).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(LinkError::ConnectTimeout { endpoint: self.endpoint.to_string(), timeout: self.timeout })
+            }
+        }
+    }
+
+    async fn open(&self, secret: Option<&SecretString>) -> Result<(Socket, IpAddr), LinkError> {
+        let endpoint = || self.endpoint.to_string();
+        let Endpoint { host, port, .. } = &self.endpoint;
+        let request = self
+            .request(secret)
+            .map_err(|source| LinkError::Upgrade { endpoint: endpoint(), source: Box::new(source) })?;
+
+        let tcp = async {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            // A frame is one write, and an acknowledgement is waited for: there is nothing to gather.
+            stream.set_nodelay(true)?;
+            let local_address = stream.local_addr()?.ip();
+            Ok((stream, local_address))
+        };
+        let (stream, local_address) =
+            tcp.await.map_err(|source| LinkError::Connect { endpoint: endpoint(), source })?;
+        let stream = match &self.tls {
+            None => Either::Left(stream),
+            Some(tls) => {
+                let tls = async {
+                    let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                    tls.connect(name, stream).await
+                };
+                let stream = tls.await.map_err(|source| LinkError::Tls { endpoint: endpoint(), source })?;
+                Either::Right(Box::new(stream))
+            }
+        };
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(2 * FRAME_BYTES_MAX)
+            .max_message_size(Some(FRAME_BYTES_MAX))
+            .max_frame_size(Some(FRAME_BYTES_MAX));
+        match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
+            Ok((socket, _)) => Ok((socket, local_address)),
+            Err(tungstenite::Error::Http(response)) if response.status() == StatusCode::UNAUTHORIZED => {
+                let text = Printable::new("HTTP 401");
+                Err(LinkError::Refused { code: ErrorCode::Unauthorized, text })
+            }
+            Err(source) => Err(LinkError::Upgrade { endpoint: endpoint(), source: Box::new(source) }),
+        }
+    }
+
+    fn request(&self, secret: Option<&SecretString>) -> Result<Request, tungstenite::Error> {
+        let uri: http::Uri = self.endpoint.to_string().parse().map_err(http::Error::from)?;
+        let mut request = uri.into_client_request()?;
+        if let Some(secret) = secret {
+            let value = format!("Bearer {}", secret.expose_secret());
+            let mut value = HeaderValue::from_str(&value).map_err(http::Error::from)?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        let agent = concat!("pika-agent/", env!("CARGO_PKG_VERSION"));
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        Ok(request)
+    }
+}
+
+fn client_config(ca_file: &Path) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    if let Some(error) = native.errors.first() {
+        warn!(%error, "some of the system's certificate authorities cannot be read");
+    }
+    roots.add_parsable_certificates(native.certs);
+    if !ca_file.as_os_str().is_empty() {
+        let path = || ca_file.to_owned();
+        let certificates = CertificateDer::pem_file_iter(ca_file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|source| TlsError::CaFile { path: path(), source })?;
+        let (n_added, _) = roots.add_parsable_certificates(certificates);
+        if n_added == 0 {
+            return Err(TlsError::CaFileEmpty { path: path() });
+        }
+    }
+    if roots.is_empty() {
+        return Err(TlsError::NoAuthorities);
+    }
+    // Named, because which provider would be the process's default depends on the features of other crates.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|source| TlsError::SetUp { source })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_is_in_the_header_and_not_in_the_url() {
+        let endpoint = Endpoint::parse("http://host:18888/prefix").unwrap();
+        let connector = Connector::new(endpoint, Path::new(""), Duration::ZERO).unwrap();
+        let request = connector.request(Some(&"s3cret".to_owned().into())).unwrap();
+        assert_eq!(request.uri(), "ws://host:18888/prefix/ws/agent");
+        assert_eq!(request.headers()[header::AUTHORIZATION], "Bearer s3cret");
+        assert!(!format!("{request:?}").contains("s3cret"), "not even when the request is logged");
+        assert!(connector.request(Some(&"line\nbreak".to_owned().into())).is_err());
+        assert!(connector.request(None).unwrap().headers().get(header::AUTHORIZATION).is_none());
+    }
+
+    #[test]
+    fn an_unusable_ca_file_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        assert!(matches!(client_config(&path), Err(TlsError::CaFile { .. })));
+        std::fs::write(&path, "no certificate").unwrap();
+        assert!(matches!(client_config(&path), Err(TlsError::CaFileEmpty { .. })));
+    }
+}

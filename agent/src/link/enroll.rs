@@ -1,0 +1,66 @@
+//! Enrollment: an enrollment token for an identity, once.
+
+use std::path::Path;
+
+use pika_protocol::Register;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::connect::{Connector, TlsError};
+use super::session::Session;
+use super::{LinkError, Timing, register_message, warn_of_plain_text};
+use crate::clock::SharedClock;
+use crate::collect::Host;
+use crate::config::Endpoint;
+use crate::identity::Identity;
+
+/// What an enrollment needs to know.
+pub struct Enrollment<'a> {
+    /// The server, as the person wrote it; kept in the identity.
+    pub server: &'a str,
+    /// The same, understood.
+    pub endpoint: Endpoint,
+    /// Additional certificates to trust; an empty path for none.
+    pub ca_file: &'a Path,
+    /// The name shown to people; empty for the host name.
+    pub name: &'a str,
+    /// How often samples will come, in milliseconds.
+    pub interval_ms: u64,
+    /// What the machine is.
+    pub host: &'a Host,
+    /// Proves that somebody wants this agent.
+    pub token: SecretString,
+}
+
+/// Why an enrollment failed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the sources say it")]
+pub enum EnrollError {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+/// Registers with an enrollment token; the server answers with the agent's id and secret. Does not try again.
+///
+/// # Errors
+/// When the server cannot be reached, or refuses.
+pub async fn enroll(
+    enrollment: Enrollment<'_>,
+    clock: SharedClock,
+    timing: Timing,
+) -> Result<Identity, EnrollError> {
+    warn_of_plain_text(&enrollment.endpoint);
+    let connector = Connector::new(enrollment.endpoint, enrollment.ca_file, timing.connect_timeout)?;
+    let (socket, local_address) = connector.connect(None).await?;
+    let mut session = Session::new(socket, clock, timing, timing.register_timeout);
+    let register = Register {
+        ip: local_address.to_string(),
+        token: Some(enrollment.token.expose_secret().to_owned()),
+        ..register_message(enrollment.host, enrollment.name, enrollment.interval_ms)
+    };
+    let ack = session.register(register).await?;
+    session.close().await;
+    let secret = ack.secret.filter(|secret| !secret.is_empty()).ok_or(LinkError::NoSecret)?;
+    Ok(Identity { id: ack.agent_id, secret: secret.into(), server: enrollment.server.to_owned() })
+}

@@ -1,0 +1,307 @@
+//! One connection, from `register` to its end.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use pika_protocol::message::{AgentConfig, Heartbeat, RegisterAck};
+use pika_protocol::{AgentFrame, AgentMessage, Batch, ErrorCode, Register, ServerMessage};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::connect::Socket;
+use super::{LinkError, Printable, Timing, refused};
+use crate::clock::SharedClock;
+use crate::outbox::{self, Outbox};
+use crate::throttle::Throttle;
+
+/// After how many heartbeat intervals without a sign of life the server counts as gone.
+const SILENT_INTERVALS_MAX: u32 = 3;
+
+/// How long the server may take to answer a goodbye.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Shortest time between two lines about messages that the server refused or that nobody understands.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How a session ended.
+pub(super) enum End {
+    /// The agent stops.
+    Shutdown,
+    /// Anything else.
+    Failed(LinkError),
+}
+
+/// An open connection.
+pub(super) struct Session {
+    socket: Socket,
+    clock: SharedClock,
+    timing: Timing,
+    heartbeat_interval: Duration,
+    last_sent: Instant,
+    last_received: Instant,
+    last_ping: Instant,
+    /// Before then no further frame of older samples; `None` when there were none left.
+    backlog_due: Option<Instant>,
+    refusals: Throttle,
+    oddities: Throttle,
+    /// The server said so before it closed the connection.
+    superseded: Option<LinkError>,
+}
+
+impl Session {
+    pub(super) fn new(
+        socket: Socket,
+        clock: SharedClock,
+        timing: Timing,
+        heartbeat_interval: Duration,
+    ) -> Session {
+        let now = Instant::now();
+        Session {
+            socket,
+            clock,
+            timing,
+            heartbeat_interval,
+            last_sent: now,
+            last_received: now,
+            last_ping: now,
+            backlog_due: None,
+            refusals: Throttle::new(COMPLAINT_INTERVAL),
+            oddities: Throttle::new(COMPLAINT_INTERVAL),
+            superseded: None,
+        }
+    }
+
+    /// Introduces the agent and waits for the answer.
+    pub(super) async fn register(&mut self, register: Register) -> Result<RegisterAck, LinkError> {
+        self.send_message(AgentMessage::Register(register), None).await?;
+        let deadline = Instant::now() + self.timing.register_timeout;
+        loop {
+            let message =
+                timeout_at(deadline, self.receive()).await.map_err(|_| LinkError::RegisterTimeout)??;
+            match message {
+                Some(ServerMessage::RegisterAck(ack)) => return Ok(ack),
+                Some(ServerMessage::RegisterError(refusal) | ServerMessage::Error(refusal)) => {
+                    return Err(refused(&refusal));
+                }
+                Some(ServerMessage::Ack(_) | ServerMessage::Config(_)) | None => {}
+            }
+        }
+    }
+
+    /// Sends what is in the outbox until the connection ends or `shutdown`; what the server wants set is handed to
+    /// `configure`.
+    pub(super) async fn stream(
+        &mut self,
+        outbox: &Outbox,
+        backlog_frame_interval: Duration,
+        shutdown: &CancellationToken,
+        mut configure: impl FnMut(AgentConfig),
+    ) -> End {
+        let streaming = self.stream_until(outbox, backlog_frame_interval, shutdown, &mut configure);
+        if let Err(error) = streaming.await {
+            return End::Failed(error);
+        }
+        // Nothing is lost when this fails: what is not acknowledged is sent by the next run.
+        let flush_timeout = self.timing.flush_timeout;
+        match timeout(flush_timeout, self.flush(outbox)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "the last samples wait for the next start"),
+            Err(_) => debug!("the last samples wait for the next start"),
+        }
+        self.close().await;
+        End::Shutdown
+    }
+
+    /// Says goodbye.
+    pub(super) async fn close(&mut self) {
+        let goodbye = async {
+            let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+            self.socket.close(Some(frame)).await?;
+            while let Some(message) = self.socket.next().await {
+                message?;
+            }
+            Ok::<_, tungstenite::Error>(())
+        };
+        match timeout(CLOSE_TIMEOUT, goodbye).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "the server hung up"),
+            Err(_) => debug!("the server did not answer the goodbye"),
+        }
+    }
+
+    async fn stream_until(
+        &mut self,
+        outbox: &Outbox,
+        backlog_frame_interval: Duration,
+        shutdown: &CancellationToken,
+        configure: &mut impl FnMut(AgentConfig),
+    ) -> Result<(), LinkError> {
+        loop {
+            self.send_samples(outbox, backlog_frame_interval).await?;
+            self.keep_alive().await?;
+            let wake_at = self.backlog_due.map_or(self.keep_alive_at(), |due| due.min(self.keep_alive_at()));
+            tokio::select! {
+                message = self.receive() => self.handle(message?, outbox, configure)?,
+                () = outbox.changed() => {}
+                () = sleep_until(wake_at) => {}
+                () = shutdown.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends until nothing is open any more.
+    async fn flush(&mut self, outbox: &Outbox) -> Result<(), LinkError> {
+        while 0 < outbox.counts().open {
+            self.send_samples(outbox, Duration::ZERO).await?;
+            let message = self.receive().await?;
+            self.handle(message, outbox, &mut |_| {})?;
+        }
+        Ok(())
+    }
+
+    /// The newest sample first, then older ones at their pace.
+    async fn send_samples(
+        &mut self,
+        outbox: &Outbox,
+        backlog_frame_interval: Duration,
+    ) -> Result<(), LinkError> {
+        loop {
+            if let Some(batch) = outbox.take_live() {
+                self.send_batch(batch).await?;
+                continue;
+            }
+            if self.backlog_due.is_some_and(|due| Instant::now() < due) && !backlog_frame_interval.is_zero() {
+                return Ok(());
+            }
+            let Some(batch) = outbox.take_backlog() else {
+                self.backlog_due = None;
+                return Ok(());
+            };
+            self.send_batch(batch).await?;
+            self.backlog_due = Some(Instant::now() + backlog_frame_interval);
+        }
+    }
+
+    async fn send_batch(&mut self, batch: outbox::Batch) -> Result<(), LinkError> {
+        let outbox::Batch { seq, samples } = batch;
+        self.send_message(AgentMessage::Batch(Batch { samples }), Some(seq)).await
+    }
+
+    /// Sends a heartbeat when nothing else was sent for a while, and a ping when nothing was heard: the answer to
+    /// it proves that the server is there.
+    async fn keep_alive(&mut self) -> Result<(), LinkError> {
+        let now = Instant::now();
+        let silence = now - self.last_received;
+        if self.heartbeat_interval * SILENT_INTERVALS_MAX <= silence {
+            return Err(LinkError::Silent { silence });
+        }
+        if self.heartbeat_interval <= now - self.last_received.max(self.last_ping) {
+            self.last_ping = now;
+            self.send(Message::Ping(Vec::new().into())).await?;
+        }
+        if self.heartbeat_interval <= now - self.last_sent {
+            self.send_message(AgentMessage::Heartbeat(Heartbeat {}), None).await?;
+        }
+        Ok(())
+    }
+
+    /// When [`keep_alive`](Session::keep_alive) has something to do next.
+    fn keep_alive_at(&self) -> Instant {
+        let silent_at = self.last_received + self.heartbeat_interval * SILENT_INTERVALS_MAX;
+        let next = self.last_sent.min(self.last_received.max(self.last_ping)) + self.heartbeat_interval;
+        next.min(silent_at)
+    }
+
+    fn handle(
+        &mut self,
+        message: Option<ServerMessage>,
+        outbox: &Outbox,
+        configure: &mut impl FnMut(AgentConfig),
+    ) -> Result<(), LinkError> {
+        match message {
+            Some(ServerMessage::Ack(ack)) => outbox.acknowledge(ack.seq),
+            Some(ServerMessage::Config(config)) => configure(config),
+            Some(ServerMessage::RegisterError(refusal)) => return Err(refused(&refusal)),
+            Some(ServerMessage::Error(refusal)) => {
+                if refusal.code == ErrorCode::Superseded {
+                    self.superseded = Some(refused(&refusal));
+                }
+                // What was refused is acknowledged all the same, and so is not sent again.
+                if let Some(count) = self.refusals.note(1) {
+                    let text = Printable::new(&refusal.message);
+                    warn!(code = %refusal.code, seq = refusal.seq, count, "the server refused something: {text}");
+                }
+            }
+            Some(ServerMessage::RegisterAck(_)) => self.note_oddity("a second register_ack"),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The next message; `None` for a frame that is none. Nothing is lost when the future is dropped.
+    async fn receive(&mut self) -> Result<Option<ServerMessage>, LinkError> {
+        let message = match self.socket.next().await {
+            Some(Ok(message)) => message,
+            Some(Err(source)) => {
+                return Err(self.end(LinkError::Broken { source: Box::new(source) }));
+            }
+            None => {
+                return Err(self.end(LinkError::Closed { reason: Printable::new("") }));
+            }
+        };
+        self.last_received = Instant::now();
+        match message {
+            Message::Text(text) => match serde_json::from_str(&text) {
+                Ok(message) => Ok(Some(message)),
+                Err(error) => {
+                    self.note_oddity(&error.to_string());
+                    Ok(None)
+                }
+            },
+            Message::Binary(_) => {
+                self.note_oddity("a binary frame");
+                Ok(None)
+            }
+            Message::Close(frame) => {
+                let mut reason = String::new();
+                if let Some(frame) = frame {
+                    // Writing to a string cannot fail.
+                    write!(reason, " with code {}: {}", u16::from(frame.code), frame.reason)
+                        .unwrap_or_default();
+                }
+                Err(self.end(LinkError::Closed { reason: Printable::new(&reason) }))
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
+        }
+    }
+
+    fn end(&mut self, error: LinkError) -> LinkError {
+        self.superseded.take().unwrap_or(error)
+    }
+
+    async fn send_message(&mut self, message: AgentMessage, seq: Option<u64>) -> Result<(), LinkError> {
+        let frame = AgentFrame { message, timestamp: Some(self.clock.now_ms()), seq };
+        let text = serde_json::to_string(&frame).map_err(|source| LinkError::Encode { source })?;
+        self.last_sent = Instant::now();
+        self.send(Message::text(text)).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), LinkError> {
+        match timeout(self.timing.send_timeout, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(source)) => Err(self.end(LinkError::Broken { source: Box::new(source) })),
+            Err(_) => Err(LinkError::SendTimeout),
+        }
+    }
+
+    fn note_oddity(&mut self, what: &str) {
+        if let Some(count) = self.oddities.note(1) {
+            warn!(count, "ignored a frame that is not of the protocol: {}", Printable::new(what));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Tests of the spool, with damage done to its files.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const BYTES_MAX: u64 = 256 * 1024;
+
+fn open(dir: &Path) -> Opened {
+    Spool::open(dir, BYTES_MAX).unwrap()
+}
+
+fn payload(id: u64) -> Vec<u8> {
+    format!("{id:0width$}", width = 100 + usize::try_from(id % 37).unwrap()).into_bytes()
+}
+
+fn read_all(spool: &mut Spool, from: u64, to: u64) -> Vec<u64> {
+    let mut found = Vec::new();
+    let mut id = from;
+    while id < to {
+        match spool.read(id).unwrap() {
+            Found::Record(bytes) => {
+                assert_eq!(bytes, payload(id));
+                found.push(id);
+                id += 1;
+            }
+            Found::Lost(until) => id = until,
+        }
+    }
+    found
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| segment::first_id(path).is_some());
+    files.sort();
+    files
+}
+
+#[test]
+fn records_come_back_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { mut spool, next_id, last, .. } = open(dir.path());
+    assert_eq!((next_id, last), (1, None));
+    for id in 1..=300 {
+        spool.append(id, &payload(id)).unwrap();
+    }
+    assert!(1 < files(dir.path()).len(), "several files");
+    drop(spool);
+
+    let mut opened = open(dir.path());
+    assert_eq!((opened.cursor, opened.next_id, opened.last), (0, 301, Some(payload(300))));
+    assert_eq!(read_all(&mut opened.spool, 1, 301), (1..301).collect::<Vec<_>>());
+    assert_eq!(read_all(&mut opened.spool, 7, 9), [7, 8], "backwards, too");
+}
+
+#[test]
+fn what_is_forgotten_takes_no_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    for id in 1..=1_000 {
+        spool.append(id, &payload(id)).unwrap();
+        spool.forget_below(id + 1).unwrap();
+        assert!(files(dir.path()).len() <= 2);
+    }
+    drop(spool);
+    let opened = open(dir.path());
+    assert_eq!((opened.cursor, opened.next_id, opened.last), (1_001, 1_001, Some(payload(1_000))));
+}
+
+#[test]
+fn the_oldest_go_when_it_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    for id in 1..=10_000 {
+        spool.append(id, &payload(id)).unwrap();
+        assert!(spool.bytes() <= BYTES_MAX);
+    }
+    let on_disk: u64 = files(dir.path()).iter().map(|path| path.metadata().unwrap().len()).sum();
+    assert_eq!(on_disk, spool.bytes());
+    assert!(BYTES_MAX * 9 / 10 < on_disk, "the room is used");
+    let first = spool.first_id().unwrap();
+    assert_eq!(read_all(&mut spool, 1, 10_001), (first..10_001).collect::<Vec<_>>());
+}
+
+#[test]
+fn numbers_may_be_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    for id in [1, 2, 5, 6, 9] {
+        spool.append(id, &payload(id)).unwrap();
+    }
+    assert_eq!(read_all(&mut spool, 1, 10), [1, 2, 5, 6, 9]);
+    assert_eq!(spool.read(3).unwrap(), Found::Lost(5));
+    drop(spool);
+    // Where a file ends is derived from the next one's name; what is not there is found out when it is read.
+    assert_eq!(read_all(&mut open(dir.path()).spool, 1, 10), [1, 2, 5, 6, 9]);
+}
+
+#[test]
+fn a_second_agent_is_kept_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path());
+    let error = Spool::open(dir.path(), BYTES_MAX).err().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    drop(first);
+    open(dir.path());
+}
+
+#[test]
+fn a_sample_that_fits_no_frame_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    assert!(spool.append(1, &vec![0; segment::PAYLOAD_BYTES_MAX + 1]).is_err());
+    spool.append(2, &payload(2)).unwrap();
+    assert_eq!(read_all(&mut spool, 1, 3), [2]);
+}
+
+#[test]
+fn a_damaged_cursor_brings_everything_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    spool.append(1, &payload(1)).unwrap();
+    spool.forget_below(2).unwrap();
+    drop(spool);
+    fs::write(dir.path().join(CURSOR_NAME), b"123").unwrap();
+    let mut opened = open(dir.path());
+    assert_eq!((opened.cursor, opened.next_id), (0, 2));
+    assert_eq!(read_all(&mut opened.spool, 1, 2), [1]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Wherever the newest file is cut, the whole records before the cut come back and appending goes on.
+    #[test]
+    fn a_torn_tail_costs_only_itself(n_records in 1u64..40, cut in 0usize..6_000) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = open(dir.path()).spool;
+        let mut ends = Vec::new();
+        for id in 1..=n_records {
+            spool.append(id, &payload(id)).unwrap();
+            ends.push(spool.bytes());
+        }
+        drop(spool);
+        let path = files(dir.path()).remove(0);
+        let bytes = fs::read(&path).unwrap();
+        let cut = cut % (bytes.len() + 1);
+        fs::write(&path, &bytes[..cut]).unwrap();
+
+        let whole = ends.iter().filter(|&&end| end <= cut as u64).count() as u64;
+        let mut opened = open(dir.path());
+        prop_assert_eq!(opened.next_id, whole + 1);
+        opened.spool.append(whole + 1, &payload(whole + 1)).unwrap();
+        prop_assert_eq!(read_all(&mut opened.spool, 1, whole + 2), (1..whole + 2).collect::<Vec<_>>());
+    }
+
+    /// A flipped bit loses records of one file, and never yields a wrong one (`read_all` compares).
+    #[test]
+    fn a_flipped_bit_is_noticed(position in 0usize..100_000, bit in 0..8u8) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = open(dir.path()).spool;
+        for id in 1..=300 {
+            spool.append(id, &payload(id)).unwrap();
+        }
+        drop(spool);
+        let path = files(dir.path()).remove(0);
+        let mut bytes = fs::read(&path).unwrap();
+        let position = position % bytes.len();
+        bytes[position] ^= 1 << bit;
+        fs::write(&path, &bytes).unwrap();
+
+        let second = segment::first_id(&files(dir.path())[1]).unwrap();
+        let found = read_all(&mut open(dir.path()).spool, 1, 301);
+        prop_assert!(found.len() < 300);
+        prop_assert!((second..301).all(|id| found.contains(&id)), "the other files are unharmed");
+    }
+}

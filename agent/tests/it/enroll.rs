@@ -1,0 +1,118 @@
+//! Enrollment, and who the agent says it is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pika_agent::clock::SystemClock;
+use pika_agent::collect::Host;
+use pika_agent::config::Endpoint;
+use pika_agent::identity::Identity;
+use pika_agent::link::{self, EnrollError, Enrollment, LinkError};
+use pika_protocol::message::Refusal;
+use pika_protocol::{AgentMessage, ErrorCode, Register, ServerMessage};
+use secrecy::ExposeSecret as _;
+use tokio::task::JoinHandle;
+
+use crate::support::*;
+
+fn start_enrollment(server: &FakeServer) -> JoinHandle<Result<Identity, EnrollError>> {
+    let url = server.url();
+    tokio::spawn(async move {
+        let host = Host::detect();
+        let enrollment = Enrollment {
+            server: &url,
+            endpoint: Endpoint::parse(&url).unwrap(),
+            ca_file: Path::new(""),
+            name: "web-1",
+            interval_ms: 5_000,
+            host: &host,
+            token: "one-time-token".to_owned().into(),
+        };
+        link::enroll(enrollment, Arc::new(SystemClock), timing()).await
+    })
+}
+
+async fn receive_register(peer: &mut Peer) -> Register {
+    match peer.receive().await.message {
+        AgentMessage::Register(register) => register,
+        other => panic!("expected register, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_exchanged_for_an_identity() {
+    let server = FakeServer::start().await;
+    let enrollment = start_enrollment(&server);
+    let mut peer = server.accept().await;
+    assert_eq!(peer.head.uri(), "/prefix/ws/agent", "no secret is in the URL");
+    assert!(peer.head.headers().get("authorization").is_none());
+    let register = receive_register(&mut peer).await;
+    assert_eq!(register.token.as_deref(), Some("one-time-token"));
+    assert_eq!((register.name.as_str(), register.ip.as_str()), ("web-1", "127.0.0.1"));
+    assert_eq!(
+        (register.os.as_str(), register.version.as_str()),
+        (std::env::consts::OS, env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(register.interval_ms, Some(5_000));
+
+    peer.send(&register_ack(Some(SECRET))).await;
+    // Answers the goodbye.
+    while peer.receive_message().await.is_some() {}
+    let identity = within("the enrollment", enrollment).await.unwrap().unwrap();
+    assert_eq!((identity.id.as_str(), identity.server), (AGENT_ID, server.url()));
+    assert_eq!(identity.secret.expose_secret(), SECRET);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_an_error_with_the_servers_reason() {
+    let server = FakeServer::start().await;
+    let enrollment = start_enrollment(&server);
+    let mut peer = server.accept().await;
+    receive_register(&mut peer).await;
+    let message = "the token has expired".to_owned();
+    let refusal = Refusal { code: ErrorCode::Unauthorized, message, seq: None };
+    peer.send(&ServerMessage::RegisterError(refusal)).await;
+    let error = within("the enrollment", enrollment).await.unwrap().unwrap_err();
+    assert!(matches!(error, EnrollError::Link(LinkError::Refused { code: ErrorCode::Unauthorized, .. })));
+    assert!(error.to_string().contains("the token has expired"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_secret_is_no_enrollment() {
+    let server = FakeServer::start().await;
+    let enrollment = start_enrollment(&server);
+    let mut peer = server.accept().await;
+    receive_register(&mut peer).await;
+    peer.send(&register_ack(None)).await;
+    while peer.receive_message().await.is_some() {}
+    let error = within("the enrollment", enrollment).await.unwrap().unwrap_err();
+    assert!(matches!(error, EnrollError::Link(LinkError::NoSecret)));
+}
+
+#[tokio::test]
+async fn an_enrolled_agent_proves_itself_in_the_header() {
+    let server = FakeServer::start().await;
+    let dir = state_dir(None);
+    let agent = start_agent(&server, dir.path(), "name: web-1\n");
+    let mut peer = server.accept().await;
+    assert_eq!(peer.head.uri(), "/prefix/ws/agent");
+    assert_eq!(peer.head.headers()["authorization"], format!("Bearer {SECRET}"));
+    let register = receive_register(&mut peer).await;
+    assert_eq!((register.name.as_str(), register.token), ("web-1", None));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_agent_waits_and_asks_again() {
+    let server = FakeServer::start().await;
+    let dir = state_dir(None);
+    let agent = start_agent(&server, dir.path(), "");
+    for code in [ErrorCode::Unauthorized, ErrorCode::Unavailable, ErrorCode::Superseded] {
+        let mut peer = server.accept().await;
+        receive_register(&mut peer).await;
+        let refusal = Refusal { code, message: "no\nreally".to_owned(), seq: None };
+        peer.send(&ServerMessage::RegisterError(refusal)).await;
+    }
+    server.accept_registered().await.receive_batch().await;
+    agent.stop().await;
+}

@@ -1,0 +1,9 @@
+//! The agent against a fake server that does only what a test tells it to.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod enroll;
+mod nothing_to_execute;
+mod process;
+mod stream;
+mod support;
+mod tls;
