@@ -7,6 +7,7 @@ mod enrollments;
 mod error;
 mod metrics;
 mod security;
+mod settings;
 mod socket;
 mod system;
 
@@ -39,6 +40,7 @@ pub type Resources = (
     agents::AgentsApi,
     metrics::MetricsApi,
     enrollments::EnrollmentsApi,
+    settings::SettingsApi,
     system::SystemApi,
     socket::SocketApi,
 );
@@ -53,6 +55,8 @@ enum Tag {
     Agents,
     /// Letting new agents in.
     Enrollments,
+    /// What can be changed while the server runs.
+    Settings,
     /// The server itself.
     System,
 }
@@ -64,6 +68,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         agents::AgentsApi,
         metrics::MetricsApi,
         enrollments::EnrollmentsApi,
+        settings::SettingsApi,
         system::SystemApi,
         socket::SocketApi,
     );

@@ -21,6 +21,8 @@ use crate::telemetry::{Counters, chain};
 
 /// How often the database is tried while it is away at the start.
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// How often rollups and retention are looked after.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// How often ended sessions are forgotten.
 const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -156,23 +158,50 @@ async fn prepare_and_maintain(
     auth: &Auth,
     announce_password: fn(&str, &SecretString),
 ) -> Result<(), AppError> {
-    migrate(store).await?;
+    migrate(store, clock).await?;
     create_first_admin(config, auth, announce_password).await?;
     tracing::info!(address = %config.server.addr, "ready");
-    let mut ticks = tokio::time::interval(SESSION_SWEEP_INTERVAL);
+    let mut session_sweeps = tokio::time::interval(SESSION_SWEEP_INTERVAL);
+    let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
+    maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        match store.delete_expired_sessions(clock.now()).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "forgot sessions that have ended"),
-            Err(error) => tracing::warn!(error = %chain(&error), "ended sessions could not be forgotten"),
+        tokio::select! {
+            _ = session_sweeps.tick() => match store.delete_expired_sessions(clock.now()).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "forgot sessions that have ended"),
+                Err(error) => tracing::warn!(error = %chain(&error), "ended sessions could not be forgotten"),
+            },
+            _ = maintenance.tick() => maintain(store, clock).await,
         }
     }
 }
 
-async fn migrate(store: &Store) -> Result<(), AppError> {
+/// One round: rolls up and drops what is due, or checks that the database does.
+async fn maintain(store: &Store, clock: &Clock) {
+    match store.maintain(clock.now()).await {
+        Ok(maintained) => {
+            for job in &maintained.unhealthy_jobs {
+                tracing::warn!(
+                    job = job.job_id,
+                    procedure = %job.procedure,
+                    relation = %job.relation,
+                    status = %job.last_status,
+                    failures = job.failures,
+                    "a job of the database fails or does not run"
+                );
+            }
+            if 0 < maintained.chunks_dropped {
+                tracing::info!(chunks = maintained.chunks_dropped, "dropped chunks that have expired");
+            }
+            tracing::debug!(changes = maintained.changes_rolled_up, "rolled up");
+        }
+        Err(error) => tracing::warn!(error = %chain(&error), "maintenance failed; trying again"),
+    }
+}
+
+async fn migrate(store: &Store, clock: &Clock) -> Result<(), AppError> {
     loop {
-        match store.migrate().await {
+        match store.migrate(clock.now()).await {
             Ok(migrated) => {
                 for migration in &migrated.applied {
                     tracing::info!(%migration, "applied a migration");

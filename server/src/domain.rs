@@ -3,8 +3,10 @@
 pub mod agent;
 pub mod family;
 pub mod id;
+pub mod retention;
 pub mod row;
 pub mod sample;
+pub mod tier;
 pub mod time_range;
 pub mod token;
 pub mod user;

@@ -127,7 +127,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
 
 async fn migrate(config: &Config) -> Result<(), Failure> {
     let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
-    let migrated = store.migrate().await?;
+    let migrated = store.migrate(Clock::system().now()).await?;
     for migration in &migrated.applied {
         print(&format!("applied {migration}\n"))?;
     }

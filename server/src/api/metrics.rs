@@ -1,5 +1,7 @@
 //! What agents reported: in buckets for charts, and the latest values.
 
+use std::collections::BTreeMap;
+
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -8,8 +10,10 @@ use uuid::Uuid;
 
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag, agents};
+use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Unit};
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
+use crate::domain::tier::Tier;
 use crate::domain::time_range::{TimeRange, TimeRangeRequest};
 use crate::store::{LatestMetrics, MetricBuckets, SeriesLabel};
 
@@ -47,10 +51,31 @@ impl From<MetricType> for Family {
 
 /// The stored resolution that an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "lowercase")]
-enum Tier {
+#[oai(rename = "Tier")]
+enum TierName {
     /// Samples as they were reported.
+    #[oai(rename = "raw")]
     Raw,
+    /// Rollups of one minute.
+    #[oai(rename = "1m")]
+    OneMinute,
+    /// Rollups of one hour.
+    #[oai(rename = "1h")]
+    OneHour,
+    /// Rollups of one day.
+    #[oai(rename = "1d")]
+    OneDay,
+}
+
+impl From<Tier> for TierName {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Raw => TierName::Raw,
+            Tier::OneMinute => TierName::OneMinute,
+            Tier::OneHour => TierName::OneHour,
+            Tier::OneDay => TierName::OneDay,
+        }
+    }
 }
 
 /// What the numbers of a series mean.
@@ -97,8 +122,8 @@ struct Metrics {
     end: i64,
     /// Width of a bucket in milliseconds. Buckets start at multiples of it, so the first may start before `start`.
     interval_ms: i64,
-    /// The stored resolution that the answer comes from.
-    tier: Tier,
+    /// The stored resolution that the answer comes from; its newest part, which is not rolled up yet, from finer ones.
+    tier: TierName,
     /// Where each bucket starts, in milliseconds since the Unix epoch.
     timestamps: Vec<i64>,
     /// The series.
@@ -125,6 +150,9 @@ struct Series {
     min: Vec<Option<f64>>,
     /// The largest value of each bucket.
     max: Vec<Option<f64>>,
+    /// The value below which 95 % of the samples of each bucket lie, for `usagePercent` of the CPU to within one
+    /// percentage point, for `load1` to within a tenth of itself; only where buckets are made of whole hours.
+    p95: Option<Vec<Option<f64>>>,
 }
 
 /// The newest values of an agent, however old they are; each says when it was taken.
@@ -271,18 +299,22 @@ impl MetricsApi {
     ) -> Result<Json<Metrics>, ApiError> {
         let request =
             TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: interval.0 };
-        let range = TimeRange::resolve(request, context.clock.now())?;
+        let now = context.clock.now();
+        let range = TimeRange::resolve(request, now)?;
         let agent = agents::find(&context.store, id.0).await?;
         let family = Family::from(metric_type.0);
-        let buckets = context.store.metric_buckets(agent.key, family, range).await?;
+        let retention = context.store.retention().await?;
+        let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier));
+        let buckets = context.store.metric_buckets(agent.key, family, tier, range).await?;
+        let percentiles = context.store.percentiles(agent.key, family, tier, range).await?;
         Ok(Json(Metrics {
             agent_id: id.0,
             metric_type: metric_type.0,
             start: range.start,
             end: range.end,
             interval_ms: range.interval_ms,
-            tier: Tier::Raw,
-            series: series(family, &buckets),
+            tier: tier.into(),
+            series: series(family, &buckets, &percentiles),
             timestamps: buckets.timestamps,
         }))
     }
@@ -306,7 +338,13 @@ fn default_points() -> u32 {
     crate::domain::time_range::POINTS_DEFAULT
 }
 
-fn series(family: Family, buckets: &MetricBuckets) -> Vec<Series> {
+fn series(family: Family, buckets: &MetricBuckets, percentiles: &BTreeMap<TimestampMs, f64>) -> Vec<Series> {
+    let percentiles_of =
+        family.histogram().filter(|_| !percentiles.is_empty()).map(|histogram| histogram.metric);
+    let p95 = || {
+        buckets.timestamps.iter().map(|timestamp| percentiles.get(timestamp).copied().map(rounded)).collect()
+    };
+
     let mut all = Vec::new();
     for buckets in &buckets.series {
         let label = buckets.label.clone();
@@ -330,6 +368,7 @@ fn series(family: Family, buckets: &MetricBuckets) -> Vec<Series> {
                 avg: round(&values.avg),
                 min: round(&values.min),
                 max: round(&values.max),
+                p95: (percentiles_of == Some(metric.name)).then(p95),
             });
         }
     }

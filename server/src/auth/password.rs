@@ -31,7 +31,7 @@ pub enum PasswordError {
     /// The configured cost makes no sense.
     #[error("auth.scrypt_log_n, scrypt_r and scrypt_p are not valid parameters of scrypt")]
     Parameters,
-    /// Longer than [`PASSWORD_BYTES_MAX`].
+    /// Longer than a password may be.
     #[error("a password may have {PASSWORD_BYTES_MAX} bytes at most")]
     TooLong,
     /// The library refused, or the stored hash is damaged.

@@ -1,6 +1,6 @@
 //! The five families of metrics: what each measures, in which unit, and how it is averaged.
 
-use super::row::{CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow};
+use super::row::{Column, CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow};
 
 /// A family of metrics: one table of raw samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,12 @@ pub enum Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// A level: its average is the mean of the samples.
-    Gauge,
+    Gauge {
+        /// Not every sample has it.
+        is_optional: bool,
+        /// The last value of a bucket is kept, too: what was used at the end of the day, not on average.
+        keeps_last: bool,
+    },
     /// An amount since the previous sample: its average is the amount divided by the time it covers, which stays
     /// right when samples are irregular, missing, or span a reboot.
     Rate {
@@ -58,8 +63,65 @@ pub struct Metric {
     pub kind: MetricKind,
 }
 
+/// A percentile that is kept beside a family's rollups, as a histogram of the raw samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Histogram {
+    /// Which metric.
+    pub metric: &'static str,
+    /// What is counted, in SQL, for a sample: the value, or its logarithm where it has no upper limit.
+    pub expression: &'static str,
+    /// Lower end of the first bin.
+    pub min: f64,
+    /// Upper end of the last bin.
+    pub max: f64,
+    /// How many bins there are between the two; one more at each end counts what lies outside.
+    pub n_bins: u16,
+    /// Whether `expression` is a logarithm.
+    pub is_logarithmic: bool,
+}
+
+impl Histogram {
+    /// The value below which this share of the counted samples lies, to within a bin; `None` where nothing was counted.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52, for a value to within a bin")]
+    pub fn percentile(&self, counts: &[i64], share: f64) -> Option<f64> {
+        let total: i64 = counts.iter().sum();
+        if total <= 0 {
+            return None;
+        }
+        let wanted = share * total as f64;
+        let width = (self.max - self.min) / f64::from(self.n_bins);
+        let mut reached = 0.0;
+        for (index, count) in counts.iter().enumerate() {
+            let count = *count as f64;
+            if wanted <= reached + count && 0.0 < count {
+                // The first bin counts what lies below the range, so the second begins at its lower end.
+                let within = (wanted - reached) / count;
+                let position = (index as f64 - 1.0 + within).clamp(0.0, f64::from(self.n_bins));
+                return Some(self.value(self.min + width * position));
+            }
+            reached += count;
+        }
+        Some(self.value(self.max))
+    }
+
+    fn value(&self, counted: f64) -> f64 {
+        if self.is_logarithmic { (counted.exp() - LOAD_LOGARITHM_OFFSET).max(0.0) } else { counted }
+    }
+}
+
+/// What is added to a load before its logarithm is taken, so that an idle machine has one.
+const LOAD_LOGARITHM_OFFSET: f64 = 0.01;
+
 const fn gauge(name: &'static str, column: &'static str, unit: Unit) -> Metric {
-    Metric { name, column, unit, kind: MetricKind::Gauge }
+    Metric { name, column, unit, kind: MetricKind::Gauge { is_optional: false, keeps_last: false } }
+}
+
+const fn level(name: &'static str, column: &'static str, unit: Unit) -> Metric {
+    Metric { name, column, unit, kind: MetricKind::Gauge { is_optional: false, keeps_last: true } }
+}
+
+const fn optional(name: &'static str, column: &'static str, unit: Unit) -> Metric {
+    Metric { name, column, unit, kind: MetricKind::Gauge { is_optional: true, keeps_last: false } }
 }
 
 const fn rate(name: &'static str, column: &'static str, unit: Unit) -> Metric {
@@ -68,29 +130,29 @@ const fn rate(name: &'static str, column: &'static str, unit: Unit) -> Metric {
 
 const CPU: &[Metric] = &[
     gauge("usagePercent", "usage_percent", Unit::Percent),
-    gauge("userPercent", "user_percent", Unit::Percent),
-    gauge("systemPercent", "system_percent", Unit::Percent),
-    gauge("iowaitPercent", "iowait_percent", Unit::Percent),
-    gauge("stealPercent", "steal_percent", Unit::Percent),
-    gauge("coreCount", "core_count", Unit::Count),
+    optional("userPercent", "user_percent", Unit::Percent),
+    optional("systemPercent", "system_percent", Unit::Percent),
+    optional("iowaitPercent", "iowait_percent", Unit::Percent),
+    optional("stealPercent", "steal_percent", Unit::Percent),
+    level("coreCount", "core_count", Unit::Count),
 ];
 
 const MEMORY: &[Metric] = &[
     gauge("usagePercent", "usage_percent", Unit::Percent),
-    gauge("usedBytes", "used_bytes", Unit::Bytes),
+    level("usedBytes", "used_bytes", Unit::Bytes),
     gauge("freeBytes", "free_bytes", Unit::Bytes),
-    gauge("availableBytes", "available_bytes", Unit::Bytes),
-    gauge("totalBytes", "total_bytes", Unit::Bytes),
-    gauge("swapUsedBytes", "swap_used_bytes", Unit::Bytes),
-    gauge("swapTotalBytes", "swap_total_bytes", Unit::Bytes),
+    optional("availableBytes", "available_bytes", Unit::Bytes),
+    level("totalBytes", "total_bytes", Unit::Bytes),
+    optional("swapUsedBytes", "swap_used_bytes", Unit::Bytes),
+    optional("swapTotalBytes", "swap_total_bytes", Unit::Bytes),
 ];
 
 const DISK: &[Metric] = &[
     gauge("usagePercent", "usage_percent", Unit::Percent),
-    gauge("usedBytes", "used_bytes", Unit::Bytes),
-    gauge("freeBytes", "free_bytes", Unit::Bytes),
-    gauge("totalBytes", "total_bytes", Unit::Bytes),
-    gauge("inodesUsagePercent", "inodes_usage_percent", Unit::Percent),
+    level("usedBytes", "used_bytes", Unit::Bytes),
+    level("freeBytes", "free_bytes", Unit::Bytes),
+    level("totalBytes", "total_bytes", Unit::Bytes),
+    optional("inodesUsagePercent", "inodes_usage_percent", Unit::Percent),
 ];
 
 const NETWORK: &[Metric] = &[
@@ -105,6 +167,26 @@ const LOAD: &[Metric] = &[
     gauge("load5", "load5", Unit::Count),
     gauge("load15", "load15", Unit::Count),
 ];
+
+/// Bins of one percentage point.
+const CPU_HISTOGRAM: Histogram = Histogram {
+    metric: "usagePercent",
+    expression: "usage_percent::float8",
+    min: 0.0,
+    max: 100.0,
+    n_bins: 100,
+    is_logarithmic: false,
+};
+
+/// Bins a tenth wide, from 0 (e^-4.6 = 0.01, the offset) to 10,000 (e^9.2).
+const LOAD_HISTOGRAM: Histogram = Histogram {
+    metric: "load1",
+    expression: "ln(load1::float8 + 0.01)",
+    min: -4.6,
+    max: 9.2,
+    n_bins: 138,
+    is_logarithmic: true,
+};
 
 impl Family {
     /// All families.
@@ -141,6 +223,26 @@ impl Family {
         }
     }
 
+    /// The distribution that is kept for the family's percentiles, where there is one.
+    pub fn histogram(self) -> Option<&'static Histogram> {
+        match self {
+            Family::Cpu => Some(&CPU_HISTOGRAM),
+            Family::Load => Some(&LOAD_HISTOGRAM),
+            Family::Memory | Family::Disk | Family::Network => None,
+        }
+    }
+
+    /// The columns of the family's raw table.
+    pub fn columns(self) -> &'static [Column] {
+        match self {
+            Family::Cpu => CpuRow::COLUMNS,
+            Family::Memory => MemoryRow::COLUMNS,
+            Family::Disk => DiskRow::COLUMNS,
+            Family::Network => NetworkRow::COLUMNS,
+            Family::Load => LoadRow::COLUMNS,
+        }
+    }
+
     /// The family's metrics, the most telling first.
     pub fn metrics(self) -> &'static [Metric] {
         match self {
@@ -156,22 +258,10 @@ impl Family {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::row::Column;
-
-    fn columns(family: Family) -> &'static [Column] {
-        match family {
-            Family::Cpu => CpuRow::COLUMNS,
-            Family::Memory => MemoryRow::COLUMNS,
-            Family::Disk => DiskRow::COLUMNS,
-            Family::Network => NetworkRow::COLUMNS,
-            Family::Load => LoadRow::COLUMNS,
-        }
-    }
-
     #[test]
     fn every_metric_names_columns_that_the_row_has() {
         for family in Family::ALL {
-            let has = |name: &str| columns(family).iter().any(|column| column.name == name);
+            let has = |name: &str| family.columns().iter().any(|column| column.name == name);
             for metric in family.metrics() {
                 assert!(has(metric.column), "{}.{}", family.table(), metric.column);
                 if let MetricKind::Rate { interval_column } = metric.kind {
@@ -182,5 +272,18 @@ mod tests {
                 assert!(has(series), "{}.{series}", family.table());
             }
         }
+    }
+
+    #[test]
+    fn percentiles_lie_within_their_bin() {
+        let mut counts = vec![0; 102];
+        // A hundred samples of 0.5, 1.5 … 99.5 percent.
+        counts[1..=100].fill(1);
+        let percentile = CPU_HISTOGRAM.percentile(&counts, 0.95).unwrap();
+        assert!((94.0..=95.0).contains(&percentile), "{percentile}");
+        assert_eq!(CPU_HISTOGRAM.percentile(&[0; 102], 0.95), None);
+        let mut idle = vec![0; 140];
+        idle[1] = 10;
+        assert!(LOAD_HISTOGRAM.percentile(&idle, 0.95).unwrap() < 0.01);
     }
 }

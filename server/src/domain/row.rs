@@ -245,14 +245,20 @@ impl Rows {
         self.load.append(&mut other.load);
     }
 
+    /// Hands out agent and time of every row.
+    pub fn for_each_agent_and_time(&self, mut receive: impl FnMut(i32, i64)) {
+        self.cpu.iter().for_each(|row| receive(row.agent_key, row.ts));
+        self.memory.iter().for_each(|row| receive(row.agent_key, row.ts));
+        self.disk.iter().for_each(|row| receive(row.agent_key, row.ts));
+        self.network.iter().for_each(|row| receive(row.agent_key, row.ts));
+        self.load.iter().for_each(|row| receive(row.agent_key, row.ts));
+    }
+
     /// The earliest time of any row.
     pub fn earliest(&self) -> Option<i64> {
-        let cpu = self.cpu.iter().map(|row| row.ts);
-        let memory = self.memory.iter().map(|row| row.ts);
-        let disk = self.disk.iter().map(|row| row.ts);
-        let network = self.network.iter().map(|row| row.ts);
-        let load = self.load.iter().map(|row| row.ts);
-        cpu.chain(memory).chain(disk).chain(network).chain(load).min()
+        let mut earliest: Option<i64> = None;
+        self.for_each_agent_and_time(|_, ts| earliest = Some(earliest.map_or(ts, |known| known.min(ts))));
+        earliest
     }
 
     /// Sorts each table's rows by series and time.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::TimestampMs;
+use super::tier::{DAY_MS, Tier, bucket_start};
 
 /// Fewest buckets that can be asked for.
 pub const POINTS_MIN: u32 = 1;
@@ -17,12 +18,12 @@ pub const SPAN_MS_MAX: i64 = 3_660 * 24 * 60 * 60 * 1000;
 /// The latest time that can be asked for: the year 10000. Keeps all arithmetic far from overflow.
 const TIMESTAMP_MS_MAX: i64 = 253_402_300_800_000;
 
-/// A half-open span `start..end` cut into buckets of `interval_ms`.
+/// A half-open span `start..end` of whole buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange {
-    /// First millisecond covered.
+    /// First millisecond covered: that of the bucket in which the request's span begins.
     pub start: TimestampMs,
-    /// First millisecond not covered.
+    /// First millisecond not covered: that after the bucket in which the request's span ends.
     pub end: TimestampMs,
     /// Width of a bucket. Buckets start at multiples of it.
     pub interval_ms: i64,
@@ -88,7 +89,7 @@ impl TimeRange {
             return error("points", format!("must be {POINTS_MIN}–{POINTS_MAX}, but is {points}"));
         }
         let Some(interval_ms) = request.interval_ms else {
-            return Ok(Self { start, end, interval_ms: interval_for(span_ms, points) });
+            return Ok(Self::narrowest(start, end, points));
         };
         if interval_ms < 1 {
             return error("interval", format!("must be at least 1 ms, but is {interval_ms}"));
@@ -103,28 +104,52 @@ impl TimeRange {
                 ),
             );
         }
-        Ok(Self { start, end, interval_ms })
+        Ok(Self::covering(start, end, interval_ms))
+    }
+
+    /// The narrowest pleasant buckets of which a span touches at most `points`.
+    fn narrowest(start: TimestampMs, end: TimestampMs, points: u32) -> Self {
+        let fits = |range: &Self| (range.end - range.start) / range.interval_ms <= i64::from(points);
+        let pleasant = PLEASANT_SECONDS.into_iter().map(|seconds| seconds * 1000);
+        let days = (1..=SPAN_MS_MAX / DAY_MS).map(|days| days * DAY_MS);
+        let mut ranges = pleasant.chain(days).map(|interval_ms| Self::covering(start, end, interval_ms));
+        // A single bucket that begins in 1970 holds everything.
+        ranges.find(fits).unwrap_or_else(|| Self::covering(0, end, bucket_start(end, DAY_MS) + DAY_MS))
+    }
+
+    /// The whole buckets that a span touches.
+    fn covering(start: TimestampMs, end: TimestampMs, interval_ms: i64) -> Self {
+        let last = bucket_start(end - 1, interval_ms);
+        Self { start: bucket_start(start, interval_ms), end: last + interval_ms, interval_ms }
+    }
+
+    /// The tier that answers: the coarsest whose buckets fill those of the range, or a coarser one with wider buckets
+    /// where that tier no longer holds the range's start. A tier that is kept for ever holds everything.
+    pub fn tier(self, now: TimestampMs, keep_ms: impl Fn(Tier) -> Option<i64>) -> (Tier, Self) {
+        let holds =
+            |tier: Tier| keep_ms(tier).is_none_or(|keep_ms| now.saturating_sub(keep_ms) <= self.start);
+        let mut tier = Tier::coarsest_for(self.interval_ms);
+        let mut range = self;
+        while let Some(coarser) = tier.coarser()
+            && !holds(tier)
+        {
+            tier = coarser;
+            let bucket_ms = tier.bucket_ms();
+            let interval_ms = (self.interval_ms + bucket_ms - 1) / bucket_ms * bucket_ms;
+            range = Self::covering(self.start, self.end, interval_ms);
+        }
+        (tier, range)
     }
 }
 
-/// The narrowest pleasant bucket that cuts `span_ms` into at most `points` of them.
-fn interval_for(span_ms: i64, points: u32) -> i64 {
-    const PLEASANT_SECONDS: [i64; 16] =
-        [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200];
-    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-    // An unaligned span touches one bucket more than it holds.
-    let buckets = i64::from(points).max(2) - 1;
-    let narrowest = (span_ms + buckets - 1) / buckets;
-    PLEASANT_SECONDS
-        .into_iter()
-        .map(|seconds| seconds * 1000)
-        .find(|interval_ms| narrowest <= *interval_ms)
-        .unwrap_or_else(|| (narrowest + DAY_MS - 1) / DAY_MS * DAY_MS)
-}
+/// Widths of buckets that people can read off an axis.
+const PLEASANT_SECONDS: [i64; 16] =
+    [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::tier::{HOUR_MS, MINUTE_MS};
 
     const NOW: i64 = 1_800_000_000_000;
 
@@ -137,16 +162,52 @@ mod tests {
     #[test]
     fn no_span_and_no_points_make_more_buckets_than_asked_for() {
         for span_ms in [1, 999, 60_000, 3_600_000, 86_400_000, 30 * 86_400_000, SPAN_MS_MAX] {
-            for points in [2, 3, 600, 5_000] {
-                let interval_ms = interval_for(span_ms, points);
-                // The worst alignment: the span starts at the last millisecond of a bucket.
-                let buckets = (span_ms - 1 + interval_ms - 1) / interval_ms + 1;
-                assert!(
-                    buckets <= i64::from(points),
-                    "{span_ms} ms in {points}: {interval_ms} ms gives {buckets}"
-                );
+            for points in [1, 2, 3, 600, 5_000] {
+                // Any alignment, the worst included: a span that starts at the last millisecond of a bucket.
+                for shift_ms in [0, 1, 999, 59_999, 86_399_999] {
+                    let end = Some(NOW + shift_ms);
+                    let start = Some(NOW + shift_ms - span_ms);
+                    let request = TimeRangeRequest { start, end, points: Some(points), interval_ms: None };
+                    let range = TimeRange::resolve(request, NOW).unwrap();
+                    let buckets = (range.end - range.start) / range.interval_ms;
+                    assert!(
+                        buckets <= i64::from(points),
+                        "{span_ms} ms in {points}: {range:?} gives {buckets}"
+                    );
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_range_is_made_of_whole_buckets() {
+        let request =
+            TimeRangeRequest { start: Some(61_000), end: Some(119_000), ..TimeRangeRequest::default() };
+        let range =
+            TimeRange::resolve(TimeRangeRequest { interval_ms: Some(60_000), ..request }, NOW).unwrap();
+        assert_eq!(range, TimeRange { start: 60_000, end: 120_000, interval_ms: 60_000 });
+    }
+
+    #[test]
+    fn a_tier_that_has_dropped_the_start_is_passed_over() {
+        let keep_ms = |tier| match tier {
+            Tier::Raw => Some(30 * DAY_MS),
+            Tier::OneMinute => Some(90 * DAY_MS),
+            Tier::OneHour => Some(400 * DAY_MS),
+            Tier::OneDay => None,
+        };
+        let tier = |days: i64, interval_ms| {
+            let start = Some(NOW - days * DAY_MS);
+            let end = Some(NOW - days * DAY_MS + HOUR_MS);
+            let request = TimeRangeRequest { start, end, interval_ms: Some(interval_ms), points: None };
+            let (tier, range) = TimeRange::resolve(request, NOW).unwrap().tier(NOW, keep_ms);
+            (tier, range.interval_ms)
+        };
+        assert_eq!(tier(1, 5_000), (Tier::Raw, 5_000));
+        assert_eq!(tier(31, 5_000), (Tier::OneMinute, MINUTE_MS));
+        assert_eq!(tier(31, 90_000), (Tier::OneMinute, 2 * MINUTE_MS));
+        assert_eq!(tier(91, 5_000), (Tier::OneHour, HOUR_MS));
+        assert_eq!(tier(2_000, 5_000), (Tier::OneDay, DAY_MS));
     }
 
     #[test]

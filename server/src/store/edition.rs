@@ -154,10 +154,7 @@ impl Store {
     /// When it is away, or not one that Pika can use.
     pub async fn database_info(&self) -> Result<DatabaseInfo, Error> {
         let mut connection = self.connection().await?;
-        inspect(&mut connection).await.map_err(|error| match error {
-            UnsupportedDatabase::Query(error) => error.into(),
-            other => Error::Unsupported(Box::new(other)),
-        })
+        Ok(inspect(&mut connection).await?)
     }
 }
 

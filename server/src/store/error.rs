@@ -40,6 +40,15 @@ impl From<tokio_postgres::Error> for Error {
     }
 }
 
+impl From<UnsupportedDatabase> for Error {
+    fn from(error: UnsupportedDatabase) -> Self {
+        match error {
+            UnsupportedDatabase::Query(error) => error.into(),
+            other => Error::Unsupported(Box::new(other)),
+        }
+    }
+}
+
 impl From<bb8::RunError<tokio_postgres::Error>> for Error {
     fn from(error: bb8::RunError<tokio_postgres::Error>) -> Self {
         match error {

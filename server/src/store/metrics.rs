@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join5;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
+use super::rollup::{self, Content};
 use super::{Error, Store};
 use crate::domain::TimestampMs;
-use crate::domain::family::{Family, MetricKind};
+use crate::domain::family::Family;
 use crate::domain::id::AgentKey;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
+use crate::domain::tier::Tier;
 use crate::domain::time_range::TimeRange;
 
 const LATEST_CPU: &str = "SELECT ts, agent_key, core_count, usage_percent, user_percent, system_percent, \
@@ -31,8 +34,20 @@ const LATEST_LOAD: &str = "SELECT ts, agent_key, load1, load5, load15 \
 const DISK_LABELS: &str = "SELECT key, mount_point, device FROM disks WHERE agent_key = $1";
 const INTERFACE_LABELS: &str = "SELECT key, name, '' FROM network_interfaces WHERE agent_key = $1";
 
-pub(super) const LATEST_STATEMENTS: &[&str] =
-    &[LATEST_CPU, LATEST_MEMORY, LATEST_DISK, LATEST_NETWORK, LATEST_LOAD, DISK_LABELS, INTERFACE_LABELS];
+/// Up to where the rollups of a kind are complete.
+const WATERMARKS: &str = "SELECT pika_rollup_watermark($1::text || '_1m', '1m'), \
+     pika_rollup_watermark($1::text || '_1h', '1h'), pika_rollup_watermark($1::text || '_1d', '1d')";
+
+pub(super) const LATEST_STATEMENTS: &[&str] = &[
+    LATEST_CPU,
+    LATEST_MEMORY,
+    LATEST_DISK,
+    LATEST_NETWORK,
+    LATEST_LOAD,
+    DISK_LABELS,
+    INTERFACE_LABELS,
+    WATERMARKS,
+];
 
 /// A disk or interface that was last reported this long before the newest one is gone from its machine.
 const SERIES_GONE_MS: i64 = 5 * 60 * 1000;
@@ -90,36 +105,76 @@ pub struct LatestMetrics {
     pub load: Option<LoadRow>,
 }
 
-/// The statement that cuts an agent's samples into buckets: agent, start, end, width → bucket, series, and for each
-/// metric average, minimum and maximum. The bounds are constants to the planner, which so reads no other chunks.
-pub(super) fn buckets_statement(family: Family) -> String {
-    let series = family.series_column().unwrap_or("0");
-    let mut columns = String::new();
-    for metric in family.metrics() {
-        let column = metric.column;
-        columns += &match metric.kind {
-            MetricKind::Gauge => {
-                format!(", avg({column}::float8), min({column})::float8, max({column})::float8")
-            }
-            MetricKind::Rate { interval_column } => {
-                let rate = format!("{column}::float8 * 1000 / nullif({interval_column}, 0)");
-                format!(
-                    ", sum({column}::float8) * 1000 \
-                     / nullif(sum({interval_column}::float8) FILTER (WHERE {column} IS NOT NULL), 0), \
-                     min({rate}), max({rate})"
-                )
-            }
-        };
-    }
+/// The statement that cuts an agent's metrics into buckets: agent, width, then one bound more than there are tiers →
+/// bucket, series, and for each metric average, minimum and maximum. Each tier answers for the span that it holds
+/// complete, and the next finer one goes on from there, so that a chart reaches now. The bounds are constants to the
+/// planner, which so reads no chunk outside of them.
+pub(super) fn buckets_statement(family: Family, coarsest: Tier) -> String {
+    let pieces: Vec<String> =
+        tiers_from(coarsest).zip(3..).map(|(tier, bound)| buckets_of_tier(family, tier, bound)).collect();
+    let columns: String = (0..family.metrics().len())
+        .map(|i| format!(", sum(total{i}) / nullif(sum(weight{i}), 0), min(low{i}), max(high{i})"))
+        .collect();
     format!(
-        "SELECT time_bucket($4::int8, ts) AS bucket, {series}::int4 AS series{columns} FROM {table} \
-         WHERE agent_key = $1 AND $2::int8 <= ts AND ts < $3::int8 GROUP BY 1, 2 ORDER BY 2, 1",
-        table = family.table()
+        "SELECT bucket, series{columns} FROM ({}) AS pieces GROUP BY 1, 2 ORDER BY 2, 1",
+        pieces.join(" UNION ALL ")
     )
 }
 
+fn buckets_of_tier(family: Family, tier: Tier, bound: usize) -> String {
+    let relation = rollup::relation(family, tier, Content::Metrics);
+    let time = if tier == Tier::Raw { "ts" } else { "bucket" };
+    let series = family.series_column().unwrap_or("0");
+    let columns: String = (0..)
+        .zip(family.metrics())
+        .map(|(i, metric)| {
+            let (from_raw, from_rollup) = rollup::chart_expressions(metric);
+            let [weight, total, low, high] = if tier == Tier::Raw { from_raw } else { from_rollup };
+            format!(", {weight} AS weight{i}, {total} AS total{i}, {low} AS low{i}, {high} AS high{i}")
+        })
+        .collect();
+    format!(
+        "SELECT time_bucket($2::int8, {time}) AS bucket, {series}::int4 AS series{columns} FROM {relation} \
+         WHERE agent_key = $1 AND ${bound}::int8 <= {time} AND {time} < ${next}::int8 GROUP BY 1, 2",
+        next = bound + 1
+    )
+}
+
+/// The statement that adds an agent's histograms up in buckets; parameters as for the buckets.
+pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<String> {
+    let from_raw = rollup::histogram_expression(family)?;
+    let pieces: Vec<String> = [Tier::OneDay, Tier::OneHour, Tier::Raw]
+        .into_iter()
+        .filter(|tier| *tier <= coarsest)
+        .zip(3..)
+        .map(|(tier, bound)| {
+            let relation = rollup::relation(family, tier, Content::Histogram);
+            let (time, histogram) = if tier == Tier::Raw {
+                ("ts", from_raw.as_str())
+            } else {
+                ("bucket", "pika_sum_histograms(histogram)")
+            };
+            format!(
+                "SELECT time_bucket($2::int8, {time}) AS bucket, {histogram} AS histogram FROM {relation} \
+                 WHERE agent_key = $1 AND ${bound}::int8 <= {time} AND {time} < ${next}::int8 GROUP BY 1",
+                next = bound + 1
+            )
+        })
+        .collect();
+    Some(format!(
+        "SELECT bucket, pika_sum_histograms(histogram) FROM ({}) AS pieces GROUP BY 1 ORDER BY 1",
+        pieces.join(" UNION ALL ")
+    ))
+}
+
+/// A tier and all finer ones.
+fn tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
+    Tier::ALL.into_iter().rev().filter(move |tier| *tier <= coarsest)
+}
+
 impl Store {
-    /// An agent's samples of one family, in buckets.
+    /// An agent's metrics of one family, in buckets. The range's bounds are multiples of its interval, and its interval
+    /// one of the tier's buckets.
     ///
     /// # Errors
     /// When the database is away.
@@ -127,12 +182,21 @@ impl Store {
         &self,
         agent: AgentKey,
         family: Family,
+        tier: Tier,
         range: TimeRange,
     ) -> Result<MetricBuckets, Error> {
         let mut connection = self.connection().await?;
-        let rows = connection
-            .query(&buckets_statement(family), &[&agent.0, &range.start, &range.end, &range.interval_ms])
-            .await?;
+        let row = connection.query_opt(WATERMARKS, &[&relation_name(family, Content::Metrics)]).await?;
+        let complete_until = |tier: Tier| match (tier, &row) {
+            (Tier::Raw, _) | (_, None) => None,
+            (Tier::OneMinute, Some(row)) => row.get::<_, Option<i64>>(0),
+            (Tier::OneHour, Some(row)) => row.get(1),
+            (Tier::OneDay, Some(row)) => row.get(2),
+        };
+        let bounds = bounds(range, tiers_from(tier), complete_until);
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
+        parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
+        let rows = connection.query(&buckets_statement(family, tier), &parameters).await?;
         let labels = match family {
             Family::Disk => connection.query(DISK_LABELS, &[&agent.0]).await?,
             Family::Network => connection.query(INTERFACE_LABELS, &[&agent.0]).await?,
@@ -143,6 +207,42 @@ impl Store {
             .map(|row| (row.get::<_, i32>(0), SeriesLabel { name: row.get(1), device: row.get(2) }))
             .collect();
         Ok(arrange(family, &rows, &labels))
+    }
+
+    /// The 95th percentile of a family's histogram metric in buckets, by the start of each; empty for families that have
+    /// none, and for buckets of less than an hour.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn percentiles(
+        &self,
+        agent: AgentKey,
+        family: Family,
+        tier: Tier,
+        range: TimeRange,
+    ) -> Result<BTreeMap<TimestampMs, f64>, Error> {
+        let (Some(histogram), Some(statement)) = (family.histogram(), histogram_statement(family, tier))
+        else {
+            return Ok(BTreeMap::new());
+        };
+        if tier < Tier::OneHour {
+            return Ok(BTreeMap::new());
+        }
+        let mut connection = self.connection().await?;
+        let row = connection.query_opt(WATERMARKS, &[&relation_name(family, Content::Histogram)]).await?;
+        let complete_until = |tier: Tier| match (tier, &row) {
+            (Tier::OneHour, Some(row)) => row.get::<_, Option<i64>>(1),
+            (Tier::OneDay, Some(row)) => row.get(2),
+            _ => None,
+        };
+        let tiers = [Tier::OneDay, Tier::OneHour, Tier::Raw].into_iter().filter(|other| *other <= tier);
+        let bounds = bounds(range, tiers, complete_until);
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
+        parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
+        let rows = connection.query(&statement, &parameters).await?;
+        let percentile =
+            |row: &Row| Some((row.get(0), histogram.percentile(&row.get::<_, Vec<i64>>(1), 0.95)?));
+        Ok(rows.iter().filter_map(percentile).collect())
     }
 
     /// The newest values of an agent, however old they are.
@@ -180,6 +280,29 @@ impl Store {
         }
         Ok(latest)
     }
+}
+
+/// What the rollups' names have in common.
+fn relation_name(family: Family, content: Content) -> String {
+    match content {
+        Content::Metrics => family.table().to_owned(),
+        Content::Histogram => format!("{}_histogram", family.name()),
+    }
+}
+
+/// Where each tier's part of a range begins, and where the last one's ends.
+fn bounds(
+    range: TimeRange,
+    tiers: impl Iterator<Item = Tier>,
+    complete_until: impl Fn(Tier) -> Option<TimestampMs>,
+) -> Vec<TimestampMs> {
+    let mut bounds = vec![range.start];
+    for tier in tiers {
+        let reached = bounds.last().copied().unwrap_or(range.start);
+        let until = if tier == Tier::Raw { range.end } else { complete_until(tier).unwrap_or(range.start) };
+        bounds.push(until.clamp(reached, range.end.max(reached)));
+    }
+    bounds
 }
 
 /// Turns rows of (bucket, series, values…) into columns over one common list of times.

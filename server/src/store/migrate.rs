@@ -3,9 +3,12 @@
 use refinery_core::{AsyncMigrate, Migration, Runner};
 
 use super::Store;
-use super::connection::Connection;
+use crate::domain::TimestampMs;
+use tokio_postgres::Client;
+
 use super::edition::{self, DatabaseInfo, UnsupportedDatabase};
 use super::error::Error;
+use super::maintenance;
 
 /// Where refinery remembers what it has applied.
 const HISTORY_TABLE: &str = "pika_migrations";
@@ -18,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__accounts", include_str!("../../../sql/migrations/0001_accounts.sql")),
     ("V2__agents", include_str!("../../../sql/migrations/0002_agents.sql")),
     ("V3__metrics", include_str!("../../../sql/migrations/0003_metrics.sql")),
+    ("V4__rollups", include_str!("../../../sql/migrations/0004_rollups.sql")),
 ];
 
 /// What migrating found and did.
@@ -74,17 +78,20 @@ impl MigrateError {
 }
 
 impl Store {
-    /// Checks the database and applies the migrations that it lacks. Harmless when there is nothing to do.
+    /// Checks the database, applies the migrations that it lacks, and sets up rollups and policies for its edition.
+    /// Harmless when there is nothing to do. `now` is the time.
     ///
     /// # Errors
     /// When the database is away, is none that Pika can use, or a migration fails; the latter is rolled back.
-    pub async fn migrate(&self) -> Result<Migrated, MigrateError> {
+    pub async fn migrate(&self, now: TimestampMs) -> Result<Migrated, MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
         // Ends with the connection, whatever happens below.
         let locked = connection.client().execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK]).await;
         locked.map_err(UnsupportedDatabase::from)?;
         let database = edition::inspect(&mut connection).await?;
-        let applied = run(connection).await?;
+        let mut client = connection.into_client();
+        let applied = run(&mut client).await?;
+        maintenance::set_up(&mut client, database.edition, now).await?;
         Ok(Migrated { database, applied })
     }
 
@@ -99,8 +106,7 @@ impl Store {
     }
 }
 
-async fn run(connection: Connection) -> Result<Vec<String>, MigrateError> {
-    let mut client = connection.into_client();
+async fn run(client: &mut Client) -> Result<Vec<String>, MigrateError> {
     let migrations = migrations().map_err(MigrateError::Divergent)?;
     let mut runner = Runner::new(&migrations);
     runner.set_migration_table_name(HISTORY_TABLE);
@@ -109,7 +115,7 @@ async fn run(connection: Connection) -> Result<Vec<String>, MigrateError> {
     {
         return Err(MigrateError::TooNew { found: last.version(), known: newest_known() });
     }
-    let report = runner.run_async(&mut client).await.map_err(|error| match error.kind() {
+    let report = runner.run_async(client).await.map_err(|error| match error.kind() {
         refinery_core::error::Kind::DivergentVersion(..) | refinery_core::error::Kind::MissingVersion(..) => {
             MigrateError::Divergent(error)
         }

@@ -4,7 +4,8 @@ use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
 use super::connection::Connection;
-use super::{Error, Store, copy};
+use super::edition::{self, Edition};
+use super::{Error, Store, copy, rollup};
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow, Rows};
 
 /// How rows reach the database.
@@ -26,12 +27,27 @@ pub struct Written {
     pub duplicates: u64,
 }
 
+#[derive(Debug)]
+struct WriterConnection {
+    connection: Connection,
+    /// The Apache edition wants to be told what changes (see `rollup::apache`).
+    marks_changes: bool,
+}
+
 /// The one connection through which all samples of this server are stored.
 #[derive(Debug)]
 pub struct SampleWriter {
     store: Store,
     method: WriteMethod,
-    connection: Option<Connection>,
+    connection: Option<WriterConnection>,
+}
+
+impl WriterConnection {
+    async fn open(store: &Store) -> Result<Self, Error> {
+        let mut connection = store.dedicated_connection().await?;
+        let edition = edition::inspect(&mut connection).await.map_err(Error::from)?.edition;
+        Ok(Self { connection, marks_changes: edition == Edition::Apache })
+    }
 }
 
 impl SampleWriter {
@@ -48,8 +64,8 @@ impl SampleWriter {
     /// was lost during the commit itself.
     pub async fn write(&mut self, rows: &Rows) -> Result<Written, Error> {
         let mut connection = match self.connection.take() {
-            Some(connection) if !connection.is_closed() => connection,
-            _ => self.store.dedicated_connection().await?,
+            Some(connection) if !connection.connection.is_closed() => connection,
+            _ => WriterConnection::open(&self.store).await?,
         };
         let written = match self.method {
             WriteMethod::Copy => match copy_all(&mut connection, rows).await {
@@ -65,7 +81,8 @@ impl SampleWriter {
     }
 }
 
-async fn copy_all(connection: &mut Connection, rows: &Rows) -> Result<Written, tokio_postgres::Error> {
+async fn copy_all(writer: &mut WriterConnection, rows: &Rows) -> Result<Written, tokio_postgres::Error> {
+    let WriterConnection { connection, marks_changes } = writer;
     let cpu = connection.prepare(&copy::copy_statement::<CpuRow>()).await?;
     let memory = connection.prepare(&copy::copy_statement::<MemoryRow>()).await?;
     let disk = connection.prepare(&copy::copy_statement::<DiskRow>()).await?;
@@ -78,6 +95,9 @@ async fn copy_all(connection: &mut Connection, rows: &Rows) -> Result<Written, t
     written.rows += copy_some(&transaction, &disk, &rows.disk).await?;
     written.rows += copy_some(&transaction, &network, &rows.network).await?;
     written.rows += copy_some(&transaction, &load, &rows.load).await?;
+    if *marks_changes {
+        rollup::apache::mark(&transaction, rows).await?;
+    }
     transaction.commit().await?;
     Ok(written)
 }
@@ -93,7 +113,8 @@ async fn copy_some<R: MetricRow>(
     copy::copy_in(transaction, statement, rows).await
 }
 
-async fn insert_all(connection: &mut Connection, rows: &Rows) -> Result<Written, tokio_postgres::Error> {
+async fn insert_all(writer: &mut WriterConnection, rows: &Rows) -> Result<Written, tokio_postgres::Error> {
+    let WriterConnection { connection, marks_changes } = writer;
     let cpu = connection.prepare(&copy::insert_statement::<CpuRow>()).await?;
     let memory = connection.prepare(&copy::insert_statement::<MemoryRow>()).await?;
     let disk = connection.prepare(&copy::insert_statement::<DiskRow>()).await?;
@@ -106,6 +127,9 @@ async fn insert_all(connection: &mut Connection, rows: &Rows) -> Result<Written,
     stored += insert_some(&transaction, &disk, &rows.disk).await?;
     stored += insert_some(&transaction, &network, &rows.network).await?;
     stored += insert_some(&transaction, &load, &rows.load).await?;
+    if *marks_changes {
+        rollup::apache::mark(&transaction, rows).await?;
+    }
     transaction.commit().await?;
     Ok(Written { rows: stored, duplicates: (rows.len() as u64).saturating_sub(stored) })
 }

@@ -1,9 +1,11 @@
 //! Every statement that the store prepares, in one list, so that a test can prepare all of them on a migrated
 //! database of either edition.
 
-use super::{agents, copy, enrollments, metrics, series, sessions, users};
+use super::rollup::apache;
+use super::{agents, copy, enrollments, maintenance, metrics, series, sessions, users};
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
+use crate::domain::tier::Tier;
 
 /// The texts of all statements but the COPYs, which not every test database can prepare.
 pub fn all() -> Vec<String> {
@@ -14,12 +16,19 @@ pub fn all() -> Vec<String> {
         sessions::STATEMENTS,
         users::STATEMENTS,
         metrics::LATEST_STATEMENTS,
+        maintenance::STATEMENTS,
+        apache::STATEMENTS,
     ]
     .concat()
     .into_iter()
     .map(ToOwned::to_owned)
     .collect();
-    statements.extend(Family::ALL.into_iter().map(metrics::buckets_statement));
+    for family in Family::ALL {
+        statements.extend(Tier::ALL.map(|tier| metrics::buckets_statement(family, tier)));
+        let percentiles =
+            [Tier::OneHour, Tier::OneDay].map(|tier| metrics::histogram_statement(family, tier));
+        statements.extend(percentiles.into_iter().flatten());
+    }
     statements.push(copy::insert_statement::<CpuRow>());
     statements.push(copy::insert_statement::<MemoryRow>());
     statements.push(copy::insert_statement::<DiskRow>());

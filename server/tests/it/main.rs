@@ -17,5 +17,6 @@ mod database_away;
 mod ingest;
 mod openapi;
 mod presence;
+mod rollups;
 mod schema;
 mod store;

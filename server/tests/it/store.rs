@@ -5,6 +5,7 @@ use pika_server::domain::agent::AgentDescription;
 use pika_server::domain::family::Family;
 use pika_server::domain::id::{AgentKey, ConnectionId};
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
+use pika_server::domain::tier::Tier;
 use pika_server::domain::time_range::TimeRange;
 use pika_server::domain::token::{NewToken, TokenHash, TokenKind};
 use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
@@ -139,7 +140,7 @@ async fn rows_come_back_as_buckets(database: TestDatabase) {
     write(&store, WriteMethod::Copy, &rows).await;
     let range = TimeRange { start, end: start + 60_000, interval_ms: 10_000 };
 
-    let buckets = store.metric_buckets(agent, Family::Cpu, range).await.unwrap();
+    let buckets = store.metric_buckets(agent, Family::Cpu, Tier::Raw, range).await.unwrap();
     assert_eq!(buckets.timestamps, [start, start + 10_000]);
     let usage = &buckets.series[0].metrics[0];
     assert_eq!(usage.avg, [Some(20.0), Some(50.0)]);
@@ -149,12 +150,12 @@ async fn rows_come_back_as_buckets(database: TestDatabase) {
     assert_eq!(system.avg, [None, None], "nobody reported it");
 
     let range = TimeRange { interval_ms: 60_000, ..range };
-    let buckets = store.metric_buckets(agent, Family::Network, range).await.unwrap();
+    let buckets = store.metric_buckets(agent, Family::Network, Tier::Raw, range).await.unwrap();
     let received = &buckets.series[0].metrics[0];
     assert_eq!(received.avg, [Some(500.0)], "5,000 bytes in the 10 s that the deltas cover");
     assert_eq!((received.min[0], received.max[0]), (Some(200.0), Some(800.0)));
 
-    let nothing = store.metric_buckets(agent, Family::Load, range).await.unwrap();
+    let nothing = store.metric_buckets(agent, Family::Load, Tier::Raw, range).await.unwrap();
     assert_eq!((nothing.timestamps.len(), nothing.series.len()), (0, 0));
 }
 

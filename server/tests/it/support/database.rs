@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::client::now;
 use pika_server::store::{Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -111,7 +112,7 @@ async fn make_server_template() -> String {
     sweep().await;
     let name = format!("pika_test_{}_template", std::process::id());
     execute(&server_url(), &format!("CREATE DATABASE {name}")).await;
-    store(&with_database(&name)).migrate().await.unwrap();
+    store(&with_database(&name)).migrate(now()).await.unwrap();
     // TimescaleDB runs no workers in a template, and a clone needs one without connections.
     execute(&server_url(), &format!("ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await;
     let rest = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
@@ -156,7 +157,7 @@ async fn make_community_template() -> PathBuf {
     let directory = TempDir::with_prefix("pika-test-community-").unwrap().keep();
     let data = directory.join("data");
     let mut bridge = Bridge::start(&["--data-dir", data.to_str().unwrap()]).await;
-    store(&bridge.url).migrate().await.unwrap();
+    store(&bridge.url).migrate(now()).await.unwrap();
     bridge.stop().await;
     data
 }

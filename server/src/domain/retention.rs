@@ -1,0 +1,164 @@
+//! How long each tier is kept, and which combinations would lose data.
+
+use std::fmt;
+
+use super::tier::{DAY_MS, HOUR_MS, Tier};
+
+/// The longest time that anything can be kept for, short of for ever: a thousand years.
+const KEEP_MS_MAX: i64 = 365_250 * DAY_MS;
+
+/// How long each tier is kept, in milliseconds; `None`: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Raw samples.
+    pub raw_ms: Option<i64>,
+    /// Buckets of one minute.
+    pub one_minute_ms: Option<i64>,
+    /// Buckets of one hour.
+    pub one_hour_ms: Option<i64>,
+    /// Buckets of one day.
+    pub one_day_ms: Option<i64>,
+}
+
+/// Why a combination is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetentionError {
+    /// The tier at fault.
+    pub tier: Tier,
+    /// What would happen, and what would do.
+    pub message: String,
+}
+
+impl fmt::Display for RetentionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for RetentionError {}
+
+impl Retention {
+    /// How long a tier is kept.
+    pub fn keep_ms(&self, tier: Tier) -> Option<i64> {
+        match tier {
+            Tier::Raw => self.raw_ms,
+            Tier::OneMinute => self.one_minute_ms,
+            Tier::OneHour => self.one_hour_ms,
+            Tier::OneDay => self.one_day_ms,
+        }
+    }
+
+    /// Changes how long a tier is kept.
+    pub fn set_keep_ms(&mut self, tier: Tier, keep_ms: Option<i64>) {
+        match tier {
+            Tier::Raw => self.raw_ms = keep_ms,
+            Tier::OneMinute => self.one_minute_ms = keep_ms,
+            Tier::OneHour => self.one_hour_ms = keep_ms,
+            Tier::OneDay => self.one_day_ms = keep_ms,
+        }
+    }
+
+    /// The shortest time that a tier must be kept for: as far back as a refresh of what is made of it reaches, plus
+    /// the chunk that is dropped as a whole, plus a bucket. A refresh that finds a part of its source dropped would
+    /// take the rest for the truth and erase rollups.
+    pub fn keep_ms_min(tier: Tier) -> i64 {
+        let made_of_it = match tier {
+            // The hourly histograms are made of raw samples, too.
+            Tier::Raw => Tier::OneHour,
+            Tier::OneMinute => Tier::OneHour,
+            Tier::OneHour => Tier::OneDay,
+            Tier::OneDay => return DAY_MS,
+        };
+        made_of_it.refresh_start_ms() + tier.chunk_ms() + made_of_it.bucket_ms() + HOUR_MS
+    }
+
+    /// Refuses combinations that would lose data.
+    ///
+    /// # Errors
+    /// Names the tier and says what would do.
+    pub fn check(&self) -> Result<(), RetentionError> {
+        for tier in Tier::ALL {
+            let refuse = |message| Err(RetentionError { tier, message });
+            let coarser = tier.coarser().and_then(|coarser| Some((coarser, self.keep_ms(coarser)?)));
+            let Some(keep_ms) = self.keep_ms(tier) else {
+                if let Some((coarser, _)) = coarser {
+                    return refuse(format!(
+                        "{} is kept for ever, so {} must be, too",
+                        tier.name(),
+                        coarser.name()
+                    ));
+                }
+                continue;
+            };
+            let keep_ms_min = Self::keep_ms_min(tier);
+            if keep_ms < keep_ms_min {
+                return refuse(format!(
+                    "{} must be kept for at least {keep_ms_min} ms, because late samples are still rolled up from it; \
+                     with {keep_ms} ms a refresh would erase rollups",
+                    tier.name()
+                ));
+            }
+            if KEEP_MS_MAX < keep_ms {
+                return refuse(format!(
+                    "{} may be kept for {KEEP_MS_MAX} ms at most, or for ever",
+                    tier.name()
+                ));
+            }
+            if let Some((coarser, coarser_ms)) = coarser
+                && coarser_ms < keep_ms
+            {
+                return refuse(format!(
+                    "{} may not be kept for longer than {}: charts would have a hole between the two",
+                    tier.name(),
+                    coarser.name()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: Retention = Retention {
+        raw_ms: Some(30 * DAY_MS),
+        one_minute_ms: Some(90 * DAY_MS),
+        one_hour_ms: Some(400 * DAY_MS),
+        one_day_ms: None,
+    };
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        DEFAULT.check().unwrap();
+    }
+
+    #[test]
+    fn what_would_erase_rollups_is_refused() {
+        let shortest = Retention {
+            raw_ms: Some(Retention::keep_ms_min(Tier::Raw)),
+            one_minute_ms: Some(Retention::keep_ms_min(Tier::OneMinute)),
+            one_hour_ms: Some(Retention::keep_ms_min(Tier::OneHour)),
+            one_day_ms: None,
+        };
+        shortest.check().unwrap();
+        for tier in [Tier::Raw, Tier::OneMinute, Tier::OneHour] {
+            let mut shorter = shortest;
+            shorter.set_keep_ms(tier, shortest.keep_ms(tier).map(|keep_ms| keep_ms - 1));
+            shorter.check().unwrap_err();
+        }
+        let raw_too_short = Retention { raw_ms: Some(DAY_MS), ..DEFAULT };
+        let error = raw_too_short.check().unwrap_err();
+        assert_eq!(error.tier, Tier::Raw);
+        assert!(error.message.contains("erase rollups"), "{error}");
+    }
+
+    #[test]
+    fn a_coarser_tier_is_kept_at_least_as_long() {
+        let hole = Retention { one_hour_ms: Some(60 * DAY_MS), ..DEFAULT };
+        assert_eq!(hole.check().unwrap_err().tier, Tier::OneMinute);
+        let for_ever = Retention { raw_ms: None, ..DEFAULT };
+        assert_eq!(for_ever.check().unwrap_err().tier, Tier::Raw);
+    }
+}

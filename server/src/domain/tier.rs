@@ -1,0 +1,130 @@
+//! The resolutions in which metrics are kept: raw samples and three rollups, each made of the one before.
+
+/// One minute in milliseconds.
+pub const MINUTE_MS: i64 = 60 * 1000;
+/// One hour in milliseconds.
+pub const HOUR_MS: i64 = 60 * MINUTE_MS;
+/// One day in milliseconds.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tier {
+    /// Samples as they were reported.
+    Raw,
+    /// Buckets of one minute.
+    OneMinute,
+    /// Buckets of one hour.
+    OneHour,
+    /// Buckets of one day, UTC.
+    OneDay,
+}
+
+impl Tier {
+    /// All tiers, the finest first.
+    pub const ALL: [Tier; 4] = [Tier::Raw, Tier::OneMinute, Tier::OneHour, Tier::OneDay];
+    /// The tiers that are rolled up, the finest first.
+    pub const ROLLUPS: [Tier; 3] = [Tier::OneMinute, Tier::OneHour, Tier::OneDay];
+
+    /// The tier's name in the API and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Raw => "raw",
+            Tier::OneMinute => "1m",
+            Tier::OneHour => "1h",
+            Tier::OneDay => "1d",
+        }
+    }
+
+    /// The tier of a name.
+    pub fn parse(name: &str) -> Option<Tier> {
+        Tier::ALL.into_iter().find(|tier| tier.name() == name)
+    }
+
+    /// Width of a bucket in milliseconds; 1 for raw samples.
+    pub fn bucket_ms(self) -> i64 {
+        match self {
+            Tier::Raw => 1,
+            Tier::OneMinute => MINUTE_MS,
+            Tier::OneHour => HOUR_MS,
+            Tier::OneDay => DAY_MS,
+        }
+    }
+
+    /// Width of a chunk of the tier's tables in milliseconds.
+    pub fn chunk_ms(self) -> i64 {
+        match self {
+            Tier::Raw | Tier::OneMinute => DAY_MS,
+            Tier::OneHour => 30 * DAY_MS,
+            Tier::OneDay => 360 * DAY_MS,
+        }
+    }
+
+    /// How far back a refresh of the tier reaches, in milliseconds. Samples may be a day late; their buckets have to
+    /// be within reach until they have passed through the finer tiers.
+    pub fn refresh_start_ms(self) -> i64 {
+        match self {
+            Tier::Raw => 0,
+            Tier::OneMinute => 26 * HOUR_MS,
+            Tier::OneHour => 28 * HOUR_MS,
+            Tier::OneDay => 84 * HOUR_MS,
+        }
+    }
+
+    /// How close to now a refresh of the tier comes, in milliseconds: buckets that still grow are left alone.
+    pub fn refresh_end_ms(self) -> i64 {
+        match self {
+            Tier::Raw => 0,
+            Tier::OneMinute => 2 * MINUTE_MS,
+            Tier::OneHour => HOUR_MS,
+            Tier::OneDay => DAY_MS,
+        }
+    }
+
+    /// The next coarser tier.
+    pub fn coarser(self) -> Option<Tier> {
+        match self {
+            Tier::Raw => Some(Tier::OneMinute),
+            Tier::OneMinute => Some(Tier::OneHour),
+            Tier::OneHour => Some(Tier::OneDay),
+            Tier::OneDay => None,
+        }
+    }
+
+    /// The coarsest tier whose buckets fill buckets of `interval_ms` without a rest.
+    pub fn coarsest_for(interval_ms: i64) -> Tier {
+        let fits = |tier: &Tier| interval_ms % tier.bucket_ms() == 0;
+        Tier::ALL.into_iter().rev().find(fits).unwrap_or(Tier::Raw)
+    }
+}
+
+/// The start of the bucket of `width_ms` that holds `timestamp`.
+pub fn bucket_start(timestamp: i64, width_ms: i64) -> i64 {
+    timestamp - timestamp.rem_euclid(width_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coarsest_fitting_tier_answers() {
+        assert_eq!(Tier::coarsest_for(10_000), Tier::Raw);
+        assert_eq!(Tier::coarsest_for(MINUTE_MS), Tier::OneMinute);
+        assert_eq!(Tier::coarsest_for(90_000), Tier::Raw);
+        assert_eq!(Tier::coarsest_for(15 * MINUTE_MS), Tier::OneMinute);
+        assert_eq!(Tier::coarsest_for(2 * HOUR_MS), Tier::OneHour);
+        assert_eq!(Tier::coarsest_for(7 * DAY_MS), Tier::OneDay);
+    }
+
+    /// A sample that is as late as it may be still reaches every tier.
+    #[test]
+    fn late_samples_stay_within_reach() {
+        let late_limit_ms = DAY_MS;
+        for tier in Tier::ROLLUPS {
+            assert!(late_limit_ms + 2 * MINUTE_MS + tier.bucket_ms() <= tier.refresh_start_ms(), "{tier:?}");
+            // TimescaleDB wants two buckets in a refresh window.
+            assert!(2 * tier.bucket_ms() <= tier.refresh_start_ms() - tier.refresh_end_ms(), "{tier:?}");
+        }
+    }
+}

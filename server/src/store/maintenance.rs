@@ -1,0 +1,210 @@
+//! Keeps the rollups and the retention of either edition: set up at start, looked after while the server runs.
+
+use tokio_postgres::Client;
+
+use super::edition::Edition;
+use super::rollup::{self, Content, Rollup, apache, community, convert};
+use super::{Error, Store};
+use crate::domain::TimestampMs;
+use crate::domain::family::Family;
+use crate::domain::retention::Retention;
+use crate::domain::tier::Tier;
+
+/// Held by the one server that does the maintenance. The number is arbitrary.
+const ADVISORY_LOCK: i64 = 0x7069_6b61_0002;
+
+const FIND_RETENTION: &str = "SELECT tier, keep_ms FROM retention_settings";
+const SET_RETENTION: &str = "UPDATE retention_settings SET keep_ms = $2 WHERE tier = $1";
+/// Jobs that have failed last time, or have not succeeded for three of their intervals.
+const UNHEALTHY_JOBS: &str = "SELECT jobs.job_id, proc_name::text, \
+         coalesce(view_name, jobs.hypertable_name)::text, coalesce(last_run_status, 'never run')::text, \
+         coalesce(total_failures, 0)::int8 \
+     FROM timescaledb_information.jobs AS jobs \
+     LEFT JOIN timescaledb_information.job_stats AS stats USING (job_id) \
+     LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
+         ON (materialization_hypertable_schema, materialization_hypertable_name) \
+            = (jobs.hypertable_schema, jobs.hypertable_name) \
+     WHERE proc_name LIKE 'policy\\_%' AND jobs.hypertable_name IS NOT NULL \
+       AND (last_run_status = 'Failed' \
+            OR coalesce(nullif(last_successful_finish, '-infinity'), initial_start) < now() - 3 * schedule_interval)";
+
+pub(super) const STATEMENTS: &[&str] = &[FIND_RETENTION, SET_RETENTION, UNHEALTHY_JOBS];
+
+/// What a round of maintenance did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Another server has the maintenance; nothing was done.
+    pub is_elsewhere: bool,
+    /// Apache edition: changed spans that were rolled up.
+    pub changes_rolled_up: u64,
+    /// Chunks that were dropped here. On the Community edition that is the policies' work, unless they do not run.
+    pub chunks_dropped: u64,
+    /// Community edition: jobs that fail or do not run.
+    pub unhealthy_jobs: Vec<UnhealthyJob>,
+}
+
+/// A job of the database that fails or does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnhealthyJob {
+    /// TimescaleDB's number of the job.
+    pub job_id: i32,
+    /// What it does, for example `policy_retention`.
+    pub procedure: String,
+    /// What it does it to.
+    pub relation: String,
+    /// How its last run ended.
+    pub last_status: String,
+    /// How often it has failed.
+    pub failures: i64,
+}
+
+/// Sets rollups and policies up for the edition at hand. Runs under the lock of the migrations.
+pub(super) async fn set_up(
+    client: &mut Client,
+    edition: Edition,
+    now: TimestampMs,
+) -> Result<(), tokio_postgres::Error> {
+    let retention = read_retention(client).await?;
+    match edition {
+        Edition::Apache => {
+            if apache::create_missing(client).await? {
+                apache::mark_everything(client).await?;
+            }
+        }
+        Edition::Community => {
+            if convert::is_needed(client).await? {
+                // What the Apache edition had still to do may be out of reach of a refresh.
+                apache::roll_up(client, now, |tier| starts_at(&retention, tier, now)).await?;
+                let n_rows = convert::from_apache(client).await?;
+                client.batch_execute("DELETE FROM rollup_changes").await?;
+                tracing::info!(n_rows, "turned the Apache edition's rollups into continuous aggregates");
+            }
+            let created = community::create_missing(client).await?;
+            community::backfill(client, &created, now).await?;
+            let n_changed = community::apply_policies(client, &retention).await?;
+            if 0 < n_changed {
+                tracing::info!(n_changed, "brought the database's policies up to date");
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Store {
+    /// How long each tier is kept.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn retention(&self) -> Result<Retention, Error> {
+        let mut connection = self.connection().await?;
+        Ok(read_retention(connection.client()).await?)
+    }
+
+    /// Changes how long each tier is kept, and the database's policies with it. The caller has checked it.
+    ///
+    /// # Errors
+    /// When the database is away; nothing has changed then.
+    pub async fn set_retention(&self, retention: &Retention) -> Result<(), Error> {
+        let edition = self.database_info().await?.edition;
+        let mut connection = self.dedicated_connection().await?;
+        let client = connection.client();
+        let transaction = client.transaction().await?;
+        for tier in Tier::ALL {
+            transaction.execute(SET_RETENTION, &[&tier.name(), &retention.keep_ms(tier)]).await?;
+        }
+        transaction.commit().await?;
+        if edition == Edition::Community {
+            community::apply_policies(client, retention).await?;
+        }
+        Ok(())
+    }
+
+    /// One round of maintenance, unless another server has it: on the Apache edition, rolls up what has changed and
+    /// drops what has expired; on the Community edition, looks whether the policies do that, and drops what has expired
+    /// if they do not.
+    ///
+    /// # Errors
+    /// When the database is away or refuses; what was done until then is kept and complete in itself.
+    pub async fn maintain(&self, now: TimestampMs) -> Result<Maintained, Error> {
+        let mut connection = self.dedicated_connection().await?;
+        let client = connection.client();
+        // Ends with the connection.
+        let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&ADVISORY_LOCK]).await?;
+        if !locked.get::<_, bool>(0) {
+            return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
+        }
+        let mut maintained = Maintained::default();
+        let retention = read_retention(client).await?;
+        match self.database_info().await?.edition {
+            Edition::Apache => {
+                let source_starts_at = |tier| starts_at(&retention, tier, now);
+                maintained.changes_rolled_up = apache::roll_up(client, now, source_starts_at).await?;
+                maintained.chunks_dropped = drop_expired(client, &retention, now, |_| true).await?;
+            }
+            Edition::Community => {
+                maintained.unhealthy_jobs = unhealthy_jobs(client).await?;
+                let stopped: Vec<&str> = maintained
+                    .unhealthy_jobs
+                    .iter()
+                    .filter(|job| job.procedure == "policy_retention")
+                    .map(|job| job.relation.as_str())
+                    .collect();
+                let has_stopped = |relation: &str| stopped.contains(&relation);
+                maintained.chunks_dropped = drop_expired(client, &retention, now, has_stopped).await?;
+            }
+        }
+        Ok(maintained)
+    }
+}
+
+/// What is older may have been dropped already.
+fn starts_at(retention: &Retention, tier: Tier, now: TimestampMs) -> TimestampMs {
+    retention.keep_ms(tier).map_or(i64::MIN, |keep_ms| now.saturating_sub(keep_ms))
+}
+
+async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
+    let mut retention = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
+    for row in client.query(FIND_RETENTION, &[]).await? {
+        if let Some(tier) = Tier::parse(row.get(0)) {
+            retention.set_keep_ms(tier, row.get(1));
+        }
+    }
+    Ok(retention)
+}
+
+/// Drops the chunks of the wanted relations that hold nothing but expired rows.
+async fn drop_expired(
+    client: &Client,
+    retention: &Retention,
+    now: TimestampMs,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<u64, tokio_postgres::Error> {
+    let raw = Family::ALL.map(|family| (rollup::relation(family, Tier::Raw, Content::Metrics), Tier::Raw));
+    let rollups = Rollup::all().into_iter().map(|rollup| (rollup.relation(), rollup.tier));
+    let mut n_chunks = 0;
+    for (relation, tier) in raw.into_iter().chain(rollups) {
+        if let Some(keep_ms) = retention.keep_ms(tier)
+            && is_wanted(&relation)
+        {
+            let sql = format!("SELECT count(*) FROM drop_chunks('{relation}', older_than => $1::int8)");
+            n_chunks += client
+                .query_one(&sql, &[&now.saturating_sub(keep_ms)])
+                .await?
+                .get::<_, i64>(0)
+                .unsigned_abs();
+        }
+    }
+    Ok(n_chunks)
+}
+
+async fn unhealthy_jobs(client: &Client) -> Result<Vec<UnhealthyJob>, tokio_postgres::Error> {
+    let rows = client.query(UNHEALTHY_JOBS, &[]).await?;
+    let job = |row: &tokio_postgres::Row| UnhealthyJob {
+        job_id: row.get(0),
+        procedure: row.get(1),
+        relation: row.get(2),
+        last_status: row.get(3),
+        failures: row.get(4),
+    };
+    Ok(rows.iter().map(job).collect())
+}

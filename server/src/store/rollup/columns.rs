@@ -1,0 +1,156 @@
+//! What the columns of a rollup are, and how each is made from raw samples and from the finer rollup.
+//!
+//! Averages are kept as sum and count, so that tiers compose exactly. Sums of integers stop at the largest one instead
+//! of failing: one agent that reports absurd amounts must not stop the rollups of all others.
+
+use super::RollupColumn;
+use crate::domain::family::{Family, Metric, MetricKind};
+use crate::domain::row::ColumnType;
+
+const INT8_MAX: i64 = i64::MAX;
+
+pub(super) fn metric_columns(family: Family) -> Vec<RollupColumn> {
+    let mut columns = vec![RollupColumn {
+        name: "n".to_owned(),
+        sql_type: "int8",
+        from_raw: "count(*)".to_owned(),
+        from_rollup: "sum(n)::int8".to_owned(),
+    }];
+    for metric in family.metrics() {
+        match metric.kind {
+            MetricKind::Gauge { is_optional, keeps_last } => {
+                columns.extend(gauge_columns(
+                    metric,
+                    sql_type(family, metric.column),
+                    is_optional,
+                    keeps_last,
+                ));
+            }
+            MetricKind::Rate { interval_column } => columns.extend(rate_columns(metric, interval_column)),
+        }
+    }
+    columns
+}
+
+pub(super) fn histogram_columns(family: Family) -> Vec<RollupColumn> {
+    let histogram = family.histogram().map(|histogram| RollupColumn {
+        name: "histogram".to_owned(),
+        sql_type: "int8[]",
+        from_raw: format!(
+            "histogram({}, {:.1}, {:.1}, {})::int8[]",
+            histogram.expression, histogram.min, histogram.max, histogram.n_bins
+        ),
+        from_rollup: "pika_sum_histograms(histogram)".to_owned(),
+    });
+    histogram.into_iter().collect()
+}
+
+fn gauge_columns(
+    metric: &Metric,
+    sql_type: &'static str,
+    is_optional: bool,
+    keeps_last: bool,
+) -> impl Iterator<Item = RollupColumn> {
+    let column = metric.column;
+    let count = is_optional.then(|| RollupColumn {
+        name: format!("{column}_n"),
+        sql_type: "int8",
+        from_raw: format!("count({column})"),
+        from_rollup: format!("sum({column}_n)::int8"),
+    });
+    let sum = RollupColumn {
+        name: format!("{column}_sum"),
+        sql_type: "float8",
+        from_raw: format!("sum({column}::float8)"),
+        from_rollup: format!("sum({column}_sum)"),
+    };
+    let extreme = move |function: &str| RollupColumn {
+        name: format!("{column}_{function}"),
+        sql_type,
+        from_raw: format!("{function}({column})"),
+        from_rollup: format!("{function}({column}_{function})"),
+    };
+    let last = keeps_last.then(|| RollupColumn {
+        name: format!("{column}_last"),
+        sql_type,
+        from_raw: format!("last({column}, ts)"),
+        from_rollup: format!("last({column}_last, bucket)"),
+    });
+    count.into_iter().chain([sum, extreme("min"), extreme("max")]).chain(last)
+}
+
+fn rate_columns(metric: &Metric, interval: &str) -> [RollupColumn; 4] {
+    let column = metric.column;
+    let rate = format!("{column}::float8 * 1000 / nullif({interval}, 0)");
+    // Not `least`, which takes NULL for the largest of all.
+    let capped = |sum: String| format!("CASE WHEN {INT8_MAX} < {sum} THEN {INT8_MAX} ELSE ({sum})::int8 END");
+    let extreme = |function: &str| RollupColumn {
+        name: format!("{column}_rate_{function}"),
+        sql_type: "float8",
+        from_raw: format!("{function}({rate})"),
+        from_rollup: format!("{function}({column}_rate_{function})"),
+    };
+    let sum = RollupColumn {
+        name: format!("{column}_sum"),
+        sql_type: "int8",
+        from_raw: capped(format!("sum({column})")),
+        from_rollup: capped(format!("sum({column}_sum)")),
+    };
+    let covered = RollupColumn {
+        name: format!("{column}_interval_ms"),
+        sql_type: "int8",
+        from_raw: capped(format!("sum({interval}) FILTER (WHERE {column} IS NOT NULL)")),
+        from_rollup: capped(format!("sum({column}_interval_ms)")),
+    };
+    [sum, covered, extreme("min"), extreme("max")]
+}
+
+fn sql_type(family: Family, name: &str) -> &'static str {
+    match family.columns().iter().find(|column| column.name == name).map(|column| column.column_type) {
+        Some(ColumnType::Int4) => "int4",
+        Some(ColumnType::Int8) => "int8",
+        Some(ColumnType::Float4) | None => "float4",
+    }
+}
+
+/// A metric's part of a chart, in SQL: weight, total, smallest and largest value. The average is total / weight,
+/// whatever the tier; the first four are for raw samples, the others for rollups.
+pub(in crate::store) fn chart_expressions(metric: &Metric) -> ([String; 4], [String; 4]) {
+    let column = metric.column;
+    match metric.kind {
+        MetricKind::Gauge { is_optional, .. } => {
+            let count = if is_optional { format!("{column}_n") } else { "n".to_owned() };
+            (
+                [
+                    format!("count({column})::float8"),
+                    format!("sum({column}::float8)"),
+                    format!("min({column})::float8"),
+                    format!("max({column})::float8"),
+                ],
+                [
+                    format!("sum({count})::float8"),
+                    format!("sum({column}_sum)"),
+                    format!("min({column}_min)::float8"),
+                    format!("max({column}_max)::float8"),
+                ],
+            )
+        }
+        MetricKind::Rate { interval_column } => {
+            let rate = format!("{column}::float8 * 1000 / nullif({interval_column}, 0)");
+            (
+                [
+                    format!("sum({interval_column}::float8) FILTER (WHERE {column} IS NOT NULL)"),
+                    format!("sum({column}::float8) * 1000"),
+                    format!("min({rate})"),
+                    format!("max({rate})"),
+                ],
+                [
+                    format!("sum({column}_interval_ms::float8)"),
+                    format!("sum({column}_sum::float8) * 1000"),
+                    format!("min({column}_rate_min)"),
+                    format!("max({column}_rate_max)"),
+                ],
+            )
+        }
+    }
+}

@@ -1,0 +1,579 @@
+//! Rollups are right: every bucket of every tier is what a recomputation from the raw rows gives.
+
+use std::collections::BTreeMap;
+
+use pika_server::domain::family::{Family, MetricKind};
+use pika_server::domain::id::AgentKey;
+use pika_server::domain::row::{
+    ColumnType, CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow, Rows,
+};
+use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, Tier, bucket_start};
+use pika_server::domain::time_range::TimeRange;
+use pika_server::store::{Edition, SampleWriter, Store, WriteMethod};
+use tokio_postgres::Client;
+
+use crate::support::client::now;
+use crate::support::random::Random;
+use crate::support::{TestDatabase, on_both_editions};
+
+on_both_editions!(
+    every_bucket_is_what_the_raw_rows_give,
+    rollups_outlive_raw_samples,
+    a_chart_reaches_now_and_is_the_same_from_every_tier,
+    percentiles_are_those_of_the_samples,
+    absurd_amounts_stop_nobody,
+);
+
+/// Rolls everything up that is due: the maintenance of one edition, the policies of the other.
+async fn roll_up(store: &Store, client: &Client, now: i64) {
+    store.maintain(now).await.unwrap();
+    if store.database_info().await.unwrap().edition == Edition::Community {
+        for tier in ["1m", "1h", "1d"] {
+            run_jobs(client, "policy_refresh_continuous_aggregate", &format!("%\\_{tier}")).await;
+        }
+    }
+}
+
+/// Runs the policies of a kind, as TimescaleDB's scheduler would.
+async fn run_jobs(client: &Client, procedure: &str, relations: &str) -> usize {
+    let sql = "SELECT job_id FROM timescaledb_information.jobs AS jobs \
+               LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
+                   ON (materialization_hypertable_schema, materialization_hypertable_name) \
+                      = (jobs.hypertable_schema, jobs.hypertable_name) \
+               WHERE proc_name = $1::text AND coalesce(view_name, jobs.hypertable_name)::text LIKE $2::text \
+               ORDER BY job_id";
+    let jobs = client.query(sql, &[&procedure, &relations]).await.unwrap();
+    for job in &jobs {
+        client.batch_execute(&format!("CALL run_job({})", job.get::<_, i32>(0))).await.unwrap();
+    }
+    jobs.len()
+}
+
+/// Random rows of three agents over a span: irregular, with gaps, resets and absent values.
+fn random_rows(random: &mut Random, start: i64, end: i64, count: u64) -> Rows {
+    let mut rows = Rows::default();
+    let percent = |random: &mut Random| {
+        #[expect(clippy::cast_precision_loss, reason = "noise")]
+        let percent = random.below(100_000) as f32 / 1_000.0;
+        percent
+    };
+    for _ in 0..count {
+        let span = u64::try_from(end - start).unwrap();
+        let ts = start + i64::try_from(random.below(span)).unwrap();
+        let agent_key = 1 + i32::try_from(random.below(3)).unwrap();
+        let series = 1 + i32::try_from(random.below(2)).unwrap();
+        let bytes = |random: &mut Random| i64::try_from(random.below(1 << 45)).unwrap();
+        match random.below(5) {
+            0 => rows.cpu.push(CpuRow {
+                ts,
+                agent_key,
+                core_count: 1 + i32::try_from(random.below(64)).unwrap(),
+                usage_percent: percent(random),
+                user_percent: random.maybe(percent),
+                system_percent: random.maybe(percent),
+                iowait_percent: random.maybe(percent),
+                steal_percent: None,
+            }),
+            1 => rows.memory.push(MemoryRow {
+                ts,
+                agent_key,
+                total_bytes: bytes(random),
+                used_bytes: bytes(random),
+                free_bytes: bytes(random),
+                available_bytes: random.maybe(bytes),
+                swap_total_bytes: random.maybe(bytes),
+                swap_used_bytes: random.maybe(bytes),
+                usage_percent: percent(random),
+            }),
+            2 => rows.disk.push(DiskRow {
+                ts,
+                agent_key,
+                disk_key: series,
+                total_bytes: bytes(random),
+                used_bytes: bytes(random),
+                free_bytes: bytes(random),
+                usage_percent: percent(random),
+                inodes_usage_percent: random.maybe(percent),
+            }),
+            3 => {
+                let has_deltas = random.below(4) != 0;
+                let delta = |random: &mut Random| has_deltas.then(|| bytes(random));
+                rows.network.push(NetworkRow {
+                    ts,
+                    agent_key,
+                    interface_key: series,
+                    received_bytes_total: bytes(random),
+                    sent_bytes_total: bytes(random),
+                    received_bytes: delta(random),
+                    sent_bytes: delta(random),
+                    interval_ms: has_deltas.then(|| 1 + i64::try_from(random.below(60_000)).unwrap()),
+                    receive_errors: random.maybe(bytes).filter(|_| has_deltas),
+                    send_errors: None,
+                });
+            }
+            _ => rows.load.push(LoadRow {
+                ts,
+                agent_key,
+                load1: percent(random),
+                load5: percent(random),
+                load15: percent(random),
+            }),
+        }
+    }
+    rows
+}
+
+async fn every_bucket_is_what_the_raw_rows_give(database: TestDatabase) {
+    let store = database.store();
+    let client = database.connect().await;
+    let mut random = Random::announced();
+    let mut writer = SampleWriter::new(store.clone(), WriteMethod::Copy);
+    // The hours of a day that a sample may be late, in several arrivals between which everything is rolled up.
+    let end = now();
+    let start = end - 23 * HOUR_MS;
+    for arrival in 0..4 {
+        let rows = random_rows(&mut random, start, end, 400);
+        writer.write(&rows).await.unwrap();
+        // Some of it arrives again, some of it from an agent that has been away.
+        let again = random_rows(&mut Random::seeded(random.below(u64::MAX)), start, start + HOUR_MS, 20);
+        writer.write(&again).await.unwrap();
+        writer.write(&again).await.unwrap();
+        if arrival < 3 {
+            roll_up(&store, &client, end).await;
+        }
+    }
+    roll_up(&store, &client, end).await;
+    let mut n_buckets = 0;
+    for family in Family::ALL {
+        for tier in Tier::ROLLUPS {
+            n_buckets += check_tier(&client, family, tier).await;
+        }
+    }
+    assert!(500 < n_buckets, "only {n_buckets} buckets to compare");
+}
+
+/// One bucket of one series: for each metric count, sum, minimum, maximum, last; in the order of the columns.
+type Bucket = BTreeMap<String, f64>;
+
+/// Compares all complete buckets of a tier with a recomputation; answers how many there are.
+async fn check_tier(client: &Client, family: Family, tier: Tier) -> usize {
+    let relation = format!("{}_{}", family.table(), tier.name());
+    let series = family.series_column().unwrap_or("0");
+    let raw = client
+        .query(&format!("SELECT to_jsonb(t)::text FROM {} t ORDER BY ts", family.table()), &[])
+        .await
+        .unwrap();
+    let mut expected: BTreeMap<(i64, i64, i64), Bucket> = BTreeMap::new();
+    for row in &raw {
+        let row: serde_json::Value = serde_json::from_str(row.get(0)).unwrap();
+        let key = (
+            row["agent_key"].as_i64().unwrap(),
+            row.get(series).and_then(serde_json::Value::as_i64).unwrap_or(0),
+            bucket_start(row["ts"].as_i64().unwrap(), tier.bucket_ms()),
+        );
+        let bucket = expected.entry(key).or_default();
+        *bucket.entry("n".to_owned()).or_default() += 1.0;
+        for metric in family.metrics() {
+            let Some(value) = row[metric.column].as_f64() else { continue };
+            let column = family.columns().iter().find(|column| column.name == metric.column).unwrap();
+            // JSON shows the shortest decimals that make the same 32 bits; what is summed are those bits.
+            #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits")]
+            let value =
+                if column.column_type == ColumnType::Float4 { f64::from(value as f32) } else { value };
+            let mut set = |suffix: &str, value: f64, merge: fn(f64, f64) -> f64| {
+                let name = format!("{}_{suffix}", metric.column);
+                bucket.entry(name).and_modify(|known| *known = merge(*known, value)).or_insert(value);
+            };
+            set("sum", value, |known, value| known + value);
+            match metric.kind {
+                MetricKind::Gauge { is_optional, keeps_last } => {
+                    set("min", value, f64::min);
+                    set("max", value, f64::max);
+                    if is_optional {
+                        set("n", 1.0, |known, value| known + value);
+                    }
+                    if keeps_last {
+                        set("last", value, |_, value| value);
+                    }
+                }
+                MetricKind::Rate { interval_column } => {
+                    let interval_ms = row[interval_column].as_f64().unwrap();
+                    set("interval_ms", interval_ms, |known, value| known + value);
+                    set("rate_min", value * 1000.0 / interval_ms, f64::min);
+                    set("rate_max", value * 1000.0 / interval_ms, f64::max);
+                }
+            }
+        }
+    }
+    let rolled = client.query(&format!("SELECT to_jsonb(t)::text FROM {relation} t"), &[]).await.unwrap();
+    let mut n_compared = 0;
+    for row in &rolled {
+        let row: serde_json::Value = serde_json::from_str(row.get(0)).unwrap();
+        let key = (
+            row["agent_key"].as_i64().unwrap(),
+            row.get(series).and_then(serde_json::Value::as_i64).unwrap_or(0),
+            row["bucket"].as_i64().unwrap(),
+        );
+        let bucket = expected.remove(&key).unwrap_or_else(|| panic!("{relation} {key:?} has no raw rows"));
+        for (name, value) in row.as_object().unwrap() {
+            if ["bucket", "agent_key", series].contains(&name.as_str()) {
+                continue;
+            }
+            let expected = bucket.get(name).copied();
+            let zero_or_null = if name.ends_with("_n") { Some(0.0) } else { None };
+            assert!(
+                close(value.as_f64(), expected.or(zero_or_null))
+                    || (is_float4(family, name) && shortest(value, expected)),
+                "{relation} {key:?} {name}: {value}, but the raw rows give {expected:?}"
+            );
+        }
+        n_compared += 1;
+    }
+    // What is missing must be too young: its bucket is not complete, or one of the finer tier on the way is not.
+    let complete_until = now() - tier.refresh_end_ms() - 2 * tier.bucket_ms();
+    let missing: Vec<_> = expected.keys().filter(|(_, _, bucket)| *bucket < complete_until).collect();
+    assert!(missing.is_empty(), "{relation} lacks {missing:?}");
+    n_compared
+}
+
+/// Whether a rollup's column has the type of a 32-bit metric.
+fn is_float4(family: Family, name: &str) -> bool {
+    let metric = ["_min", "_max", "_last"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    let column = family.columns().iter().find(|column| Some(column.name) == metric);
+    column.is_some_and(|column| column.column_type == ColumnType::Float4)
+}
+
+/// 32-bit columns are shown as the shortest decimals that make the same bits.
+#[expect(clippy::cast_possible_truncation, clippy::float_cmp, reason = "it was 32 bits, and exactly those")]
+fn shortest(value: &serde_json::Value, expected: Option<f64>) -> bool {
+    matches!((value.as_f64(), expected), (Some(value), Some(expected)) if value as f32 == expected as f32)
+}
+
+fn close(value: Option<f64>, expected: Option<f64>) -> bool {
+    match (value, expected) {
+        (None, None) => true,
+        (Some(value), Some(expected)) => (value - expected).abs() <= 1e-9 * expected.abs().max(1.0),
+        _ => false,
+    }
+}
+
+async fn rollups_outlive_raw_samples(database: TestDatabase) {
+    let store = database.store();
+    let client = database.connect().await;
+    let now = now();
+    let start = bucket_start(now - 40 * DAY_MS, DAY_MS);
+    // A sample an hour for forty days, stored as time went by.
+    let loads: Vec<LoadRow> = (0..40 * 24)
+        .map(|hour| LoadRow { ts: start + hour * HOUR_MS, agent_key: 1, load1: 1.5, load5: 1.0, load15: 0.5 })
+        .collect();
+    SampleWriter::new(store.clone(), WriteMethod::Copy)
+        .write(&Rows { load: loads, ..Rows::default() })
+        .await
+        .unwrap();
+    let is_community = store.database_info().await.unwrap().edition == Edition::Community;
+    if is_community {
+        for relation in [
+            "load_metrics_1m",
+            "load_metrics_1h",
+            "load_metrics_1d",
+            "load_histogram_1h",
+            "load_histogram_1d",
+        ] {
+            let sql = format!("CALL refresh_continuous_aggregate('{relation}', {start}::int8, {now}::int8)");
+            client.batch_execute(&sql).await.unwrap();
+        }
+    } else {
+        // Retention comes after: what has expired is rolled up first.
+        store
+            .set_retention(&pika_server::domain::retention::Retention {
+                raw_ms: None,
+                one_minute_ms: None,
+                one_hour_ms: None,
+                one_day_ms: None,
+            })
+            .await
+            .unwrap();
+        store.maintain(now).await.unwrap();
+        store
+            .set_retention(&pika_server::domain::retention::Retention {
+                raw_ms: Some(30 * DAY_MS),
+                one_minute_ms: Some(90 * DAY_MS),
+                one_hour_ms: Some(400 * DAY_MS),
+                one_day_ms: None,
+            })
+            .await
+            .unwrap();
+    }
+    let days = format!("SELECT count(*) FROM load_metrics_1d WHERE bucket < {}", now - 31 * DAY_MS);
+    let days_before = database.count(&days).await;
+    assert!(8 <= days_before, "{days_before}");
+    for _ in 0..2 {
+        if is_community {
+            assert!(0 < run_jobs(&client, "policy_retention", "load_metrics").await);
+        }
+        roll_up(&store, &client, now).await;
+        roll_up(&store, &client, now).await;
+        if is_community {
+            run_jobs(&client, "policy_retention", "%").await;
+        }
+        assert_eq!(database.count(&days).await, days_before);
+        let hours = format!("SELECT count(*) FROM load_metrics_1h WHERE bucket < {}", now - 31 * DAY_MS);
+        assert!(8 * 24 <= database.count(&hours).await);
+        let raw = format!("SELECT count(*) FROM load_metrics WHERE ts < {}", now - 31 * DAY_MS - HOUR_MS);
+        assert_eq!(database.count(&raw).await, 0, "raw samples have been dropped");
+    }
+}
+
+async fn a_chart_reaches_now_and_is_the_same_from_every_tier(database: TestDatabase) {
+    let store = database.store();
+    let client = database.connect().await;
+    let mut random = Random::announced();
+    let end = bucket_start(now(), DAY_MS) + DAY_MS;
+    let start = end - 2 * DAY_MS;
+    let rows = random_rows(&mut random, now() - 20 * HOUR_MS, now(), 1_000);
+    let mut writer = SampleWriter::new(store.clone(), WriteMethod::Copy);
+    writer.write(&rows).await.unwrap();
+    let range = TimeRange { start, end, interval_ms: DAY_MS };
+    for is_rolled_up in [false, true] {
+        if is_rolled_up {
+            roll_up(&store, &client, now()).await;
+        }
+        for family in Family::ALL {
+            let from_raw = store.metric_buckets(AgentKey(1), family, Tier::Raw, range).await.unwrap();
+            assert!(!from_raw.timestamps.is_empty());
+            for tier in Tier::ROLLUPS {
+                let from_tier = store.metric_buckets(AgentKey(1), family, tier, range).await.unwrap();
+                assert_eq!(from_tier.timestamps, from_raw.timestamps, "{family:?} {tier:?}");
+                for (one, other) in from_tier.series.iter().zip(&from_raw.series) {
+                    for (one, other) in one.metrics.iter().zip(&other.metrics) {
+                        assert_eq!((&one.min, &one.max), (&other.min, &other.max), "{family:?} {tier:?}");
+                        let mut pairs = one.avg.iter().zip(&other.avg);
+                        let is_same = pairs.all(|(one, other)| close(*one, *other));
+                        assert!(is_same, "{family:?} {tier:?}: {:?}, not {:?}", one.avg, other.avg);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn percentiles_are_those_of_the_samples(database: TestDatabase) {
+    let store = database.store();
+    let client = database.connect().await;
+    let hour = bucket_start(now() - 5 * HOUR_MS, HOUR_MS);
+    let cpu = |i: i64| CpuRow {
+        ts: hour + i * 10_000,
+        agent_key: 1,
+        core_count: 1,
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        usage_percent: i as f32 / 3.6,
+        user_percent: None,
+        system_percent: None,
+        iowait_percent: None,
+        steal_percent: None,
+    };
+    // 0 to 100 percent, evenly, over an hour.
+    let rows = Rows { cpu: (0..360).map(cpu).collect(), ..Rows::default() };
+    SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
+    let range = TimeRange { start: hour, end: hour + HOUR_MS, interval_ms: HOUR_MS };
+    for is_rolled_up in [false, true] {
+        if is_rolled_up {
+            roll_up(&store, &client, now()).await;
+        }
+        let percentiles = store.percentiles(AgentKey(1), Family::Cpu, Tier::OneHour, range).await.unwrap();
+        let p95 = percentiles[&hour];
+        assert!((p95 - 95.0).abs() <= 1.0, "{p95}");
+    }
+    let finer = store.percentiles(AgentKey(1), Family::Cpu, Tier::OneMinute, range).await.unwrap();
+    assert!(finer.is_empty());
+}
+
+/// One agent that reports nonsense must not stop the rollups of all others.
+async fn absurd_amounts_stop_nobody(database: TestDatabase) {
+    let store = database.store();
+    let client = database.connect().await;
+    let minute = bucket_start(now() - 3 * HOUR_MS, MINUTE_MS);
+    let network = |agent_key, offset_ms, bytes| NetworkRow {
+        ts: minute + offset_ms,
+        agent_key,
+        interface_key: agent_key,
+        received_bytes_total: bytes,
+        sent_bytes_total: bytes,
+        received_bytes: Some(bytes),
+        sent_bytes: Some(bytes),
+        interval_ms: Some(1),
+        receive_errors: None,
+        send_errors: None,
+    };
+    let network = vec![network(1, 0, i64::MAX), network(1, 1, i64::MAX), network(2, 0, 5), network(2, 1, 6)];
+    let rows = Rows { network, ..Rows::default() };
+    SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
+    roll_up(&store, &client, now()).await;
+    for tier in ["1m", "1h"] {
+        let sum = |agent: i32| {
+            format!("SELECT received_bytes_sum FROM network_metrics_{tier} WHERE agent_key = {agent}")
+        };
+        assert_eq!(database.count(&sum(1)).await, i64::MAX);
+        assert_eq!(database.count(&sum(2)).await, 11);
+    }
+}
+
+/// The Apache edition's database is opened with the Community library: every row of every rollup is still there.
+#[tokio::test]
+async fn a_database_of_the_apache_edition_is_converted() {
+    let database = TestDatabase::on_community().await;
+    let store = database.store();
+    let client = database.connect().await;
+    // Back to what the Apache edition would have left: tables instead of aggregates, with rows that are older than
+    // any raw sample.
+    make_apache(&client).await;
+    let old = bucket_start(now() - 300 * DAY_MS, DAY_MS);
+    for (relation, bucket) in
+        [("load_metrics_1h", old), ("load_metrics_1d", old), ("load_metrics_1m", now() - 60 * DAY_MS)]
+    {
+        let bucket = bucket_start(bucket, DAY_MS);
+        client
+            .batch_execute(&format!(
+                "INSERT INTO {relation} (bucket, agent_key, n, load1_sum, load1_min, load1_max) VALUES ({bucket}, 7, 3, 6, 1, 3)"
+            ))
+            .await
+            .unwrap();
+    }
+    let late = bucket_start(now() - 50 * HOUR_MS, MINUTE_MS);
+    client
+        .batch_execute(&format!(
+            "INSERT INTO load_metrics VALUES ({late}, 8, 1, 1, 1); \
+             INSERT INTO rollup_changes (tier, start_ms, end_ms) VALUES ('1m', {late}, {late} + 60000)"
+        ))
+        .await
+        .unwrap();
+    store.migrate(now()).await.unwrap();
+    let aggregates = "SELECT count(*) FROM timescaledb_information.continuous_aggregates";
+    assert_eq!(database.count(aggregates).await, 19);
+    for relation in ["load_metrics_1m", "load_metrics_1h", "load_metrics_1d"] {
+        let kept = format!("SELECT count(*) FROM {relation} WHERE agent_key = 7 AND n = 3 AND load1_sum = 6");
+        assert_eq!(database.count(&kept).await, 1, "{relation}");
+        roll_up(&store, &client, now()).await;
+        assert_eq!(database.count(&kept).await, 1, "{relation} after a refresh");
+    }
+    let pending = "SELECT count(*) FROM load_metrics_1m WHERE agent_key = 8";
+    assert_eq!(database.count(pending).await, 1, "what was still to be rolled up was");
+    store.migrate(now()).await.unwrap();
+}
+
+async fn make_apache(client: &Client) {
+    let views = client
+        .query(
+            "SELECT view_name::text, mat.sql FROM timescaledb_information.continuous_aggregates AS aggregates \
+             CROSS JOIN LATERAL (SELECT string_agg(format('%I %s', attname, format_type(atttypid, NULL)), ', ' ORDER BY attnum) \
+                 FROM pg_attribute WHERE attrelid = format('%I', view_name)::regclass AND 0 < attnum) AS mat (sql)",
+            &[],
+        )
+        .await
+        .unwrap();
+    for tier in ["1d", "1h", "1m"] {
+        for row in &views {
+            let (name, columns): (String, String) = (row.get(0), row.get(1));
+            if name.ends_with(tier) {
+                let key = if name.starts_with("disk") {
+                    "agent_key, disk_key, bucket"
+                } else if name.starts_with("network") {
+                    "agent_key, interface_key, bucket"
+                } else {
+                    "agent_key, bucket"
+                };
+                client
+                    .batch_execute(&format!(
+                        "DROP MATERIALIZED VIEW {name}; \
+                         CREATE TABLE {name} ({columns}, PRIMARY KEY ({key})); \
+                         SELECT create_hypertable('{name}', by_range('bucket', BIGINT '86400000'), create_default_indexes => false)"
+                    ))
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+}
+
+/// Each policy is there, with the settings that it should have, and runs.
+#[tokio::test]
+async fn the_policies_are_as_they_should_be_and_run() {
+    let database = TestDatabase::on_community().await;
+    let store = database.store();
+    let client = database.connect().await;
+    let setting = |relation: &'static str, procedure: &'static str, name: &'static str| {
+        let client = &client;
+        async move {
+            let sql = "SELECT (config->>$3::text)::int8 FROM timescaledb_information.jobs AS jobs \
+                       LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
+                           ON (materialization_hypertable_schema, materialization_hypertable_name) \
+                              = (jobs.hypertable_schema, jobs.hypertable_name) \
+                       WHERE coalesce(view_name, jobs.hypertable_name)::text = $1::text AND proc_name = $2::text";
+            let row = client.query_opt(sql, &[&relation, &procedure, &name]).await.unwrap();
+            row.and_then(|row| row.get::<_, Option<i64>>(0))
+        }
+    };
+    let refresh = "policy_refresh_continuous_aggregate";
+    for (relation, tier) in [
+        ("cpu_metrics_1m", Tier::OneMinute),
+        ("disk_metrics_1h", Tier::OneHour),
+        ("load_histogram_1d", Tier::OneDay),
+    ] {
+        assert_eq!(
+            setting(relation, refresh, "start_offset").await,
+            Some(tier.refresh_start_ms()),
+            "{relation}"
+        );
+        assert_eq!(setting(relation, refresh, "end_offset").await, Some(tier.refresh_end_ms()), "{relation}");
+    }
+    assert_eq!(setting("network_metrics", "policy_retention", "drop_after").await, Some(30 * DAY_MS));
+    assert_eq!(setting("network_metrics_1m", "policy_retention", "drop_after").await, Some(90 * DAY_MS));
+    assert_eq!(setting("network_metrics_1h", "policy_retention", "drop_after").await, Some(400 * DAY_MS));
+    assert_eq!(setting("network_metrics_1d", "policy_retention", "drop_after").await, None);
+    assert_eq!(setting("cpu_metrics", "policy_compression", "compress_after").await, Some(25 * HOUR_MS));
+
+    let rows = random_rows(&mut Random::seeded(1), now() - 20 * HOUR_MS, now(), 200);
+    let old = random_rows(&mut Random::seeded(2), now() - 60 * HOUR_MS, now() - 50 * HOUR_MS, 200);
+    let mut writer = SampleWriter::new(store.clone(), WriteMethod::Copy);
+    writer.write(&rows).await.unwrap();
+    writer.write(&old).await.unwrap();
+    assert_eq!(run_jobs(&client, refresh, "%").await, 19);
+    assert_eq!(run_jobs(&client, "policy_compression", "%").await, 24);
+    assert_eq!(run_jobs(&client, "policy_retention", "%").await, 17);
+    let columns = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'cpu_metrics' AND is_compressed";
+    assert!(0 < database.count(columns).await);
+
+    // Changed in place, and only what differs.
+    let mut retention = store.retention().await.unwrap();
+    retention.raw_ms = Some(10 * DAY_MS);
+    retention.one_hour_ms = None;
+    store.set_retention(&retention).await.unwrap();
+    assert_eq!(setting("network_metrics", "policy_retention", "drop_after").await, Some(10 * DAY_MS));
+    assert_eq!(setting("network_metrics_1h", "policy_retention", "drop_after").await, None);
+    let sql = "SELECT array_agg(job_id ORDER BY job_id) FROM timescaledb_information.jobs";
+    let before: Vec<i32> = client.query_one(sql, &[]).await.unwrap().get(0);
+    store.migrate(now()).await.unwrap();
+    let after: Vec<i32> = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(before, after, "nothing differs, so nothing is replaced");
+}
+
+/// Every column of a metric row is rolled up, or is known not to be.
+#[test]
+fn every_metric_column_is_rolled_up() {
+    let left_out = [
+        "ts",
+        "agent_key",
+        "disk_key",
+        "interface_key",
+        "received_bytes_total",
+        "sent_bytes_total",
+        "interval_ms",
+    ];
+    for family in Family::ALL {
+        for column in family.columns() {
+            let is_rolled_up = family.metrics().iter().any(|metric| metric.column == column.name);
+            assert!(is_rolled_up || left_out.contains(&column.name), "{}.{}", family.table(), column.name);
+        }
+    }
+    assert_eq!(LoadRow::COLUMNS[0].column_type, ColumnType::Int8);
+}

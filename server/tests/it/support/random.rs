@@ -1,0 +1,35 @@
+//! Random numbers that can be had again: the seed is printed, and `PIKA_TEST_SEED` sets it.
+
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// A new seed for every run, told so that a failure can be repeated.
+    pub(crate) fn announced() -> Self {
+        let seed = std::env::var("PIKA_TEST_SEED").map_or_else(
+            |_| super::client::now().unsigned_abs() ^ (u64::from(std::process::id()) << 40),
+            |seed| seed.parse().unwrap(),
+        );
+        #[expect(clippy::print_stdout, reason = "shown with a failure")]
+        {
+            println!("PIKA_TEST_SEED={seed}");
+        }
+        Self::seeded(seed)
+    }
+
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next number below `limit` (xorshift64*).
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % limit
+    }
+
+    /// A value two times out of three.
+    pub(crate) fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.below(3) != 0).then(|| value(self))
+    }
+}
