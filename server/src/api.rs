@@ -5,10 +5,13 @@ mod agents;
 mod body;
 mod enrollments;
 mod error;
+mod latest;
 mod metrics;
 mod security;
+mod serialized;
 mod settings;
 mod socket;
+mod storage;
 mod system;
 
 use poem_openapi::{OpenApiService, Tags};
@@ -39,9 +42,11 @@ pub type Resources = (
     account::AccountApi,
     agents::AgentsApi,
     metrics::MetricsApi,
+    latest::LatestApi,
     enrollments::EnrollmentsApi,
     settings::SettingsApi,
     system::SystemApi,
+    storage::StorageApi,
     socket::SocketApi,
 );
 
@@ -67,9 +72,11 @@ pub fn service() -> OpenApiService<Resources, ()> {
         account::AccountApi,
         agents::AgentsApi,
         metrics::MetricsApi,
+        latest::LatestApi,
         enrollments::EnrollmentsApi,
         settings::SettingsApi,
         system::SystemApi,
+        storage::StorageApi,
         socket::SocketApi,
     );
     OpenApiService::new(resources, "Pika", env!("CARGO_PKG_VERSION"))

@@ -16,6 +16,7 @@
 
 mod batcher;
 mod decode;
+mod latest;
 mod presence;
 mod refusals;
 mod register;
@@ -36,6 +37,7 @@ use crate::store::{SampleWriter, Store};
 use crate::telemetry::Counters;
 
 use batcher::{Batcher, Submission};
+use latest::Latest;
 use presence::Presence;
 use writer::Writer;
 
@@ -82,9 +84,13 @@ impl Ingest {
 
         let batcher = Batcher::new(&config, submissions, flush_sender, draining.clone());
         let sample_writer = SampleWriter::new(store.clone(), config.write_method);
-        let writer = Writer::new(sample_writer, flushes, Arc::clone(&counters), aborting.clone());
+        let latest = Latest::default();
+        let writer =
+            Writer::new(sample_writer, flushes, latest.clone(), Arc::clone(&counters), aborting.clone());
+        let written = writer.written();
         stages.spawn(batcher.run());
         stages.spawn(writer.run());
+        stages.spawn(latest.run(store.clone(), written));
 
         let presence = Presence::default();
         let shared = Arc::new(Shared {

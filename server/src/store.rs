@@ -9,6 +9,7 @@ mod copy;
 mod edition;
 mod enrollments;
 mod error;
+mod latest;
 mod maintenance;
 mod metrics;
 mod migrate;
@@ -17,10 +18,12 @@ mod samples;
 mod series;
 mod sessions;
 pub mod statements;
+mod storage;
 mod tls;
 mod users;
 
 use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bb8::{Pool, PooledConnection};
@@ -37,6 +40,7 @@ pub use metrics::{LatestMetrics, MetricBuckets, SeriesBuckets, SeriesLabel};
 pub use migrate::{MigrateError, Migrated};
 pub use samples::{SampleWriter, WriteMethod, Written};
 pub use sessions::NewSession;
+pub use storage::StorageReport;
 pub use users::{NewUser, UserWithPassword};
 
 use connection::{Connection, Manager};
@@ -62,6 +66,8 @@ pub struct Store {
     pool: Pool<Manager>,
     config: Config,
     tls: Tls,
+    /// The last storage report: it looks at every chunk, so it is not made anew for everyone who asks.
+    storage_report: Arc<Mutex<Option<StorageReport>>>,
 }
 
 impl fmt::Debug for Store {
@@ -87,7 +93,7 @@ impl Store {
             .error_sink(Box::new(connection::LogErrors))
             .test_on_check_out(true)
             .build_unchecked(Manager::new(pooled, tls.clone()));
-        Ok(Self { pool, config, tls })
+        Ok(Self { pool, config, tls, storage_report: Arc::default() })
     }
 
     /// Whether the database answers.

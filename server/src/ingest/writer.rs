@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::Flush;
+use super::latest::Latest;
 use crate::store::SampleWriter;
 use crate::telemetry::{Counters, chain};
 
@@ -21,22 +22,32 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Writer {
     samples: SampleWriter,
     flushes: mpsc::Receiver<Flush>,
+    latest: Latest,
     counters: Arc<Counters>,
     aborting: CancellationToken,
+    /// Cancelled when nothing will be written any more.
+    written: CancellationToken,
 }
 
 impl Writer {
     pub(super) fn new(
         samples: SampleWriter,
         flushes: mpsc::Receiver<Flush>,
+        latest: Latest,
         counters: Arc<Counters>,
         aborting: CancellationToken,
     ) -> Self {
-        Self { samples, flushes, counters, aborting }
+        Self { samples, flushes, latest, counters, aborting, written: CancellationToken::new() }
+    }
+
+    /// Tells when nothing will be written any more.
+    pub(super) fn written(&self) -> CancellationToken {
+        self.written.clone()
     }
 
     /// Runs until the batcher has ended and everything is written, or until it is aborted.
     pub(super) async fn run(mut self) {
+        let _written = self.written.clone().drop_guard();
         while let Some(flush) = self.flushes.recv().await {
             let aborting = self.aborting.clone();
             let written = tokio::select! {
@@ -58,6 +69,7 @@ impl Writer {
             match self.samples.write(&flush.rows).await {
                 Ok(written) => {
                     self.counters.add_flush(written.rows, written.duplicates);
+                    self.latest.note(&flush.rows);
                     if 0 < failures {
                         tracing::info!(failures, rows = written.rows, "the database takes samples again");
                     }

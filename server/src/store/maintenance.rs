@@ -197,7 +197,7 @@ async fn drop_expired(
     Ok(n_chunks)
 }
 
-async fn unhealthy_jobs(client: &Client) -> Result<Vec<UnhealthyJob>, tokio_postgres::Error> {
+pub(super) async fn unhealthy_jobs(client: &Client) -> Result<Vec<UnhealthyJob>, tokio_postgres::Error> {
     let rows = client.query(UNHEALTHY_JOBS, &[]).await?;
     let job = |row: &tokio_postgres::Row| UnhealthyJob {
         job_id: row.get(0),

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V2__agents", include_str!("../../../sql/migrations/0002_agents.sql")),
     ("V3__metrics", include_str!("../../../sql/migrations/0003_metrics.sql")),
     ("V4__rollups", include_str!("../../../sql/migrations/0004_rollups.sql")),
+    ("V5__agent_latest", include_str!("../../../sql/migrations/0005_agent_latest.sql")),
 ];
 
 /// What migrating found and did.

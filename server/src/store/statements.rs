@@ -2,7 +2,7 @@
 //! database of either edition.
 
 use super::rollup::apache;
-use super::{agents, copy, enrollments, maintenance, metrics, series, sessions, users};
+use super::{agents, copy, enrollments, latest, maintenance, metrics, series, sessions, storage, users};
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::domain::tier::Tier;
@@ -14,8 +14,10 @@ pub fn all() -> Vec<String> {
         enrollments::STATEMENTS,
         series::STATEMENTS,
         sessions::STATEMENTS,
+        storage::STATEMENTS,
         users::STATEMENTS,
         metrics::LATEST_STATEMENTS,
+        latest::STATEMENTS,
         maintenance::STATEMENTS,
         apache::STATEMENTS,
     ]

@@ -19,4 +19,5 @@ mod openapi;
 mod presence;
 mod rollups;
 mod schema;
+mod settings;
 mod store;
