@@ -68,7 +68,8 @@ pub(super) fn with_limits(config: &Config, options: &StoreConfig) -> Config {
     let own = config.get_options().unwrap_or_default();
     limited.options(format!(
         "{own} -c statement_timeout={statement_ms} -c lock_timeout={statement_ms} \
-         -c idle_in_transaction_session_timeout={idle_ms} -c plan_cache_mode=force_custom_plan -c jit=off",
+         -c idle_in_transaction_session_timeout={idle_ms} {planning}",
+        planning = super::statements::PLANNING_OPTIONS,
         statement_ms = options.statement_timeout.as_millis(),
         idle_ms = 2 * options.statement_timeout.as_millis(),
     ));

@@ -16,6 +16,7 @@ mod api;
 mod database_away;
 mod ingest;
 mod openapi;
+mod plans;
 mod presence;
 mod rollups;
 mod schema;
