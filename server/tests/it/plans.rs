@@ -70,11 +70,8 @@ async fn a_chart_plans_only_the_chunks_of_its_range(database: TestDatabase) {
         }
         let plan = explain(&client, &execute).await;
         assert!((1..=2).contains(&chunks(&plan).len()), "{tier:?}: {plan}");
-        let planned: BTreeSet<&str> = plan
-            .split_whitespace()
-            .filter(|word| word.starts_with("_hyper_") && word.ends_with("_chunk"))
-            .collect();
-        assert!(planned.len() <= 2, "{tier:?} plans for more chunks than it reads: {plan}");
+        // Nor has it planned for others and left them out only when it was executed.
+        assert!(!plan.contains("excluded during startup"), "{tier:?}: {plan}");
     }
 }
 
