@@ -15,8 +15,12 @@
 //! So a slow or absent database reaches the agents as late acknowledgements, and nothing is dropped on the way.
 
 mod batcher;
+mod clock_offset;
+mod connection;
 mod decode;
+mod frames;
 mod latest;
+mod naming;
 mod presence;
 mod refusals;
 mod register;

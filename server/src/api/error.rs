@@ -135,6 +135,10 @@ impl From<store::Error> for ApiError {
                 tracing::warn!(error = %chain(&error), request_id = %request_id::current(), "no database for a request");
                 ApiError::unavailable("the database is not available; try again later")
             }
+            store::Error::TimedOut(_) => {
+                tracing::warn!(error = %chain(&error), request_id = %request_id::current(), "the database took too long");
+                ApiError::unavailable("the database took too long to answer; ask for a narrower range")
+            }
             // Expected conflicts are handled where they can happen; others are mistakes.
             store::Error::Conflict { .. } | store::Error::Unsupported(_) | store::Error::Database(_) => {
                 ApiError::internal(&error)

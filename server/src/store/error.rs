@@ -10,6 +10,9 @@ pub enum Error {
     /// The database is away, or too busy to take another connection. Worth trying again.
     #[error("the database is not available")]
     Unavailable(#[source] Option<tokio_postgres::Error>),
+    /// The statement took longer than it may.
+    #[error("the database took too long")]
+    TimedOut(#[source] tokio_postgres::Error),
     /// Something with this name exists already.
     #[error("a row with the same value exists ({constraint})")]
     Conflict {
@@ -32,6 +35,9 @@ impl From<tokio_postgres::Error> for Error {
             return Error::Conflict {
                 constraint: database_error.constraint().unwrap_or_default().to_owned(),
             };
+        }
+        if error.code() == Some(&SqlState::QUERY_CANCELED) {
+            return Error::TimedOut(error);
         }
         if is_unavailable(&error) {
             return Error::Unavailable(Some(error));
@@ -58,8 +64,15 @@ impl From<bb8::RunError<tokio_postgres::Error>> for Error {
     }
 }
 
+impl Error {
+    /// Whether trying again later can help.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Error::Unavailable(_) | Error::TimedOut(_))
+    }
+}
+
 /// Whether trying again later can help.
-fn is_unavailable(error: &tokio_postgres::Error) -> bool {
+pub(super) fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     let Some(database_error) = error.as_db_error() else {
         // No answer from the database: the connection failed, was closed or broke.
         return error.is_closed()
