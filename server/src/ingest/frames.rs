@@ -98,7 +98,7 @@ impl Frames {
                 frame => self.held = frame,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Reads one frame before the agent is known. `None` where it was not `register`, which is answered here.
