@@ -83,7 +83,8 @@ impl Store {
     /// # Errors
     /// When the URL cannot be understood or the certificates cannot be read.
     pub fn new(url: &str, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
-        let config = connection::parse_url(url)?;
+        let mut config = connection::parse_url(url)?;
+        config.connect_timeout(options.connect_timeout);
         let encrypted = config.get_ssl_mode() == SslMode::Require;
         let tls = tls::connector(encrypted, options.root_certificates.as_deref())?;
         let pooled = connection::with_limits(&config, options);
@@ -96,21 +97,12 @@ impl Store {
         Ok(Self { pool, config, tls, storage_report: Arc::default() })
     }
 
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.connection().await?.execute("SELECT 1", &[]).await?;
-        Ok(())
-    }
-
     async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {
         Ok(self.pool.get().await?)
     }
 
     /// A connection of its own, outside the pool and without the time limits of requests.
     async fn dedicated_connection(&self) -> Result<Connection, Error> {
-        Ok(connection::connect(&self.config, &self.tls).await?)
+        connection::connect(&self.config, &self.tls).await
     }
 }

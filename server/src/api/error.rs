@@ -131,7 +131,7 @@ impl ApiError {
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match &error {
-            store::Error::Unavailable(_) => {
+            store::Error::Unavailable(_) | store::Error::Rejected(_) => {
                 tracing::warn!(error = %chain(&error), request_id = %request_id::current(), "no database for a request");
                 ApiError::unavailable("the database is not available; try again later")
             }

@@ -9,13 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::batcher::Flush;
 use super::latest::Latest;
-use crate::store::SampleWriter;
+use crate::store::{Error, SampleWriter};
 use crate::telemetry::{Counters, chain};
 
 /// The first wait after a failure; each further one is twice as long.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest wait.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// A flush that takes longer has been lost on the way; it is tried again over a new connection.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Writes flushes.
 #[derive(Debug)]
@@ -66,7 +69,8 @@ impl Writer {
         let mut backoff = BACKOFF_MIN;
         let mut failures = 0_u64;
         loop {
-            match self.samples.write(&flush.rows).await {
+            let attempt = tokio::time::timeout(WRITE_TIMEOUT, self.samples.write(&flush.rows)).await;
+            match attempt.unwrap_or(Err(Error::Unavailable(None))) {
                 Ok(written) => {
                     self.counters.add_flush(written.rows, written.duplicates);
                     self.latest.note(&flush.rows);

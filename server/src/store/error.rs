@@ -13,6 +13,9 @@ pub enum Error {
     /// The statement took longer than it may.
     #[error("the database took too long")]
     TimedOut(#[source] tokio_postgres::Error),
+    /// The database does not let this server in; waiting does not change that.
+    #[error("the database does not accept the configured user, password or name of the database")]
+    Rejected(#[source] tokio_postgres::Error),
     /// Something with this name exists already.
     #[error("a row with the same value exists ({constraint})")]
     Conflict {
@@ -36,6 +39,12 @@ impl From<tokio_postgres::Error> for Error {
                 constraint: database_error.constraint().unwrap_or_default().to_owned(),
             };
         }
+        if error
+            .code()
+            .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME)
+        {
+            return Error::Rejected(error);
+        }
         if error.code() == Some(&SqlState::QUERY_CANCELED) {
             return Error::TimedOut(error);
         }
@@ -55,10 +64,10 @@ impl From<UnsupportedDatabase> for Error {
     }
 }
 
-impl From<bb8::RunError<tokio_postgres::Error>> for Error {
-    fn from(error: bb8::RunError<tokio_postgres::Error>) -> Self {
+impl From<bb8::RunError<Error>> for Error {
+    fn from(error: bb8::RunError<Error>) -> Self {
         match error {
-            bb8::RunError::User(error) => Error::Unavailable(Some(error)),
+            bb8::RunError::User(error) => error,
             bb8::RunError::TimedOut => Error::Unavailable(None),
         }
     }
