@@ -126,6 +126,7 @@ impl Server {
             clock: clock.clone(),
             auth: auth.clone(),
             sockets: ingest.sockets(),
+            is_public_over_tls: config.server.public_url.starts_with("https://"),
         };
         let routes = http::routes(context, config.server.body_bytes_max);
         let acceptor = LimitedAcceptor::new(listener, config.server.connections_max);
