@@ -35,6 +35,8 @@ pub struct ApiContext {
     pub auth: Auth,
     /// Where agents' connections go.
     pub sockets: Sockets,
+    /// People reach the server over TLS, even where it does not speak it itself.
+    pub is_public_over_tls: bool,
 }
 
 /// All resources.
