@@ -1,0 +1,194 @@
+//! The database that a bench works on: its own, marked as such, so that nothing else is ever dropped.
+
+use std::time::Duration;
+
+use clap::Args;
+use pika_server::clock::Clock;
+use pika_server::domain::retention::Retention;
+use pika_server::store::{DatabaseInfo, Edition, Store, StoreConfig};
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_util::task::TaskTracker;
+
+use crate::error::BenchError;
+
+/// Where the bench's database is, and what becomes of it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DatabaseOptions {
+    /// A PostgreSQL with TimescaleDB on which a database may be made.
+    #[arg(long, env = "PIKA_BENCH_DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// The name of the bench's own database.
+    #[arg(long, default_value = "pika_bench")]
+    database: String,
+    /// Use the URL's own database instead, which has to be empty and is left as it is afterwards.
+    #[arg(long)]
+    in_place: bool,
+    /// Use what an earlier run has kept, if that is the same fleet.
+    #[arg(long)]
+    reuse: bool,
+    /// Do not drop the database at the end.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// What marks a database as a bench's, made before anything else in it.
+const MARK: &str = "CREATE SCHEMA bench; \
+     CREATE TABLE bench.fleet (spec text NOT NULL, start_ms int8 NOT NULL, end_ms int8 NOT NULL, \
+         n_rows int8 NOT NULL, load_ms int8 NOT NULL, roll_up_ms int8 NOT NULL)";
+
+/// A database that a bench may do with as it likes.
+pub(crate) struct BenchDatabase {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    pub(crate) store: Store,
+    pub(crate) info: DatabaseInfo,
+    /// Whether an earlier run made it.
+    pub(crate) is_reused: bool,
+    drops: Option<String>,
+    options: DatabaseOptions,
+}
+
+impl BenchDatabase {
+    /// Makes the database, or finds it.
+    pub(crate) async fn open(options: &DatabaseOptions) -> Result<Self, BenchError> {
+        let name = &options.database;
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if name.is_empty() || !name.chars().all(is_plain) {
+            return Err(BenchError::Usage(format!("--database: {name:?} is not of a–z, 0–9 and _")));
+        }
+        let (url, exists) = if options.in_place {
+            (options.database_url.clone(), true)
+        } else {
+            let url = with_database(&options.database_url, name)?;
+            let client = connect(&options.database_url).await?;
+            let found = client.query("SELECT FROM pg_database WHERE datname = $1", &[name]).await?;
+            if found.is_empty() {
+                client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+            } else if !is_marked(&connect(&url).await?).await? {
+                let message =
+                    format!("the database {name} exists and is not a bench's; name another with --database");
+                return Err(BenchError::Usage(message));
+            } else if !options.reuse {
+                recreate(&client, name).await?;
+            }
+            (url, !found.is_empty() && options.reuse)
+        };
+        let client = connect(&url).await?;
+        let is_reused = exists && is_marked(&client).await?;
+        if options.in_place && is_reused && !options.reuse {
+            return Err(BenchError::Usage(
+                "the database is in use by an earlier bench; add --reuse".to_owned(),
+            ));
+        }
+        if !is_reused {
+            client.batch_execute(MARK).await?;
+        }
+        let store = Store::new(&url, &store_config())?;
+        let info = store.migrate(Clock::system().now()).await?.database;
+        // The fleet's past ends when it is loaded; kept for another day, none of it may expire.
+        let for_ever = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
+        store.set_retention(&for_ever).await?;
+        if info.edition == Edition::Community {
+            // Policies would work on the fleet while it is measured; the bench runs them itself, when it is time.
+            let sql = "SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs \
+                       WHERE proc_name LIKE 'policy\\_%' AND hypertable_name IS NOT NULL";
+            client.query(sql, &[]).await?;
+        }
+        let drops = (!options.in_place && !options.keep).then(|| name.clone());
+        Ok(Self { url, client, store, info, is_reused, drops, options: options.clone() })
+    }
+
+    /// Starts over, because what an earlier run has left is another fleet.
+    pub(crate) async fn start_over(self) -> Result<Self, BenchError> {
+        if self.options.in_place {
+            let message = "the database holds another fleet; --in-place wants an empty one".to_owned();
+            return Err(BenchError::Usage(message));
+        }
+        let options = DatabaseOptions { reuse: false, ..self.options.clone() };
+        drop(self);
+        Box::pin(Self::open(&options)).await
+    }
+
+    /// Drops the database, unless it is to be kept.
+    pub(crate) async fn close(self) -> Result<(), BenchError> {
+        let Self { client, store, drops, options, .. } = self;
+        drop((client, store));
+        if let Some(name) = drops {
+            let client = connect(&options.database_url).await?;
+            client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+        }
+        Ok(())
+    }
+
+    /// On the Community edition, turns those chunks into columns that the policies would have turned by now.
+    pub(crate) async fn run_columnstore_policies(&self) -> Result<(), BenchError> {
+        if self.info.edition == Edition::Apache {
+            return Ok(());
+        }
+        let sql = "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression' ORDER BY 1";
+        for job in self.client.query(sql, &[]).await? {
+            self.client.batch_execute(&format!("CALL run_job({})", job.get::<_, i32>(0))).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The limits of the bench's own use of the store.
+fn store_config() -> StoreConfig {
+    StoreConfig {
+        pool_size: 4,
+        connect_timeout: Duration::from_secs(10),
+        statement_timeout: Duration::from_secs(600),
+        root_certificates: None,
+    }
+}
+
+/// A connection with the settings that the server's own have.
+pub(crate) async fn connect(url: &str) -> Result<Client, BenchError> {
+    let mut config: Config = url.parse()?;
+    config.application_name("pika-bench");
+    config.options("-c plan_cache_mode=force_custom_plan -c jit=off");
+    let (client, connection) = config.connect(NoTls).await?;
+    // Ends with the client, which learns of its errors, too.
+    TaskTracker::new().spawn(connection);
+    Ok(client)
+}
+
+async fn is_marked(client: &Client) -> Result<bool, BenchError> {
+    let row = client.query_one("SELECT to_regclass('bench.fleet') IS NOT NULL", &[]).await?;
+    Ok(row.get(0))
+}
+
+async fn recreate(client: &Client, name: &str) -> Result<(), BenchError> {
+    client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+    Ok(())
+}
+
+/// The URL of another database on the same server.
+fn with_database(url: &str, name: &str) -> Result<String, BenchError> {
+    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let authority_at = base.find("://").map_or(0, |position| position + 3);
+    let authority = base[authority_at..].split('/').next().unwrap_or_default();
+    if authority.is_empty() {
+        return Err(BenchError::Usage(
+            "--database-url is not of the form postgres://user:password@host:port/database".to_owned(),
+        ));
+    }
+    let server = &base[..authority_at + authority.len()];
+    Ok(query.map_or_else(|| format!("{server}/{name}"), |query| format!("{server}/{name}?{query}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_of_a_url_is_replaced() {
+        let of = |url| with_database(url, "bench").unwrap();
+        assert_eq!(of("postgres://u:p@h:1/pika"), "postgres://u:p@h:1/bench");
+        assert_eq!(of("postgres://u:p@h:1"), "postgres://u:p@h:1/bench");
+        assert_eq!(of("postgres://u:p@h:1/pika?sslmode=disable"), "postgres://u:p@h:1/bench?sslmode=disable");
+        assert!(with_database("postgres://", "bench").is_err());
+    }
+}

@@ -1,0 +1,287 @@
+//! Loads a fleet's past through the server's own writer, and has it rolled up the way of the database's edition.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use clap::Args;
+use pika_server::clock::Clock;
+use pika_server::domain::row::Rows;
+use pika_server::domain::tier::{DAY_MS, Tier, bucket_start};
+use pika_server::store::{Edition, SampleWriter, WriteMethod};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use crate::database::BenchDatabase;
+use crate::error::BenchError;
+use crate::history::{History, SimulatedAgent};
+
+/// Rows of one transaction at most: bounds the memory that a writer takes.
+const ROWS_PER_TRANSACTION_MAX: i64 = 4_000_000;
+
+/// Which fleet.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FleetOptions {
+    /// How many agents have a past.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) agents: u32,
+    /// How many days long it is.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub(crate) days: u32,
+    /// How often each reported, in milliseconds.
+    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(i64).range(1_000..=3_600_000))]
+    pub(crate) interval_ms: i64,
+    /// Disks of each agent.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=128))]
+    pub(crate) disks: u16,
+    /// Network interfaces of each agent.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=128))]
+    pub(crate) networks: u16,
+}
+
+/// How to load it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LoadOptions {
+    /// Connections that load at the same time.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    writers: u16,
+}
+
+/// A fleet that is in the database.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedFleet {
+    /// First millisecond of its past.
+    pub(crate) start: i64,
+    /// First millisecond after it.
+    pub(crate) end: i64,
+    pub(crate) n_rows: i64,
+    pub(crate) load_ms: i64,
+    pub(crate) roll_up_ms: i64,
+}
+
+/// Finds the fleet in the database, or loads it.
+pub(crate) async fn load(
+    database: BenchDatabase,
+    fleet: &FleetOptions,
+    options: &LoadOptions,
+) -> Result<(BenchDatabase, LoadedFleet), BenchError> {
+    let spec = serde_json::to_string(fleet).map_err(std::io::Error::from)?;
+    let mut database = database;
+    if database.is_reused {
+        let sql = "SELECT start_ms, end_ms, n_rows, load_ms, roll_up_ms FROM bench.fleet WHERE spec = $1";
+        if let Some(row) = database.client.query_opt(sql, &[&spec]).await? {
+            let loaded = LoadedFleet {
+                start: row.get(0),
+                end: row.get(1),
+                n_rows: row.get(2),
+                load_ms: row.get(3),
+                roll_up_ms: row.get(4),
+            };
+            return Ok((database, loaded));
+        }
+        progress("what is there is another fleet or not complete; starting over");
+        database = Box::pin(database.start_over()).await?;
+    }
+    let end = Clock::system().now();
+    let start = end - i64::from(fleet.days) * DAY_MS;
+    register(&database, 1, fleet.agents, fleet, start).await?;
+    let agents = simulated_agents(&database, fleet.agents).await?;
+    let history = Arc::new(History { agents, start, interval_ms: fleet.interval_ms });
+
+    let started_at = Instant::now();
+    let n_rows = write(&database, fleet, options, &history).await?;
+    let load_ms = milliseconds_since(started_at);
+    progress(&format!("{n_rows} rows are loaded after {} s; rolling up", load_ms / 1000));
+    let started_at = Instant::now();
+    roll_up(&database, start, Clock::system().now()).await?;
+    let roll_up_ms = milliseconds_since(started_at);
+    progress(&format!("rolled up after {} s; vacuuming", roll_up_ms / 1000));
+    // What the autovacuum would do during the measurement.
+    database.client.batch_execute("VACUUM (ANALYZE)").await?;
+    let sql = "INSERT INTO bench.fleet VALUES ($1, $2, $3, $4, $5, $6)";
+    database.client.execute(sql, &[&spec, &start, &end, &n_rows, &load_ms, &roll_up_ms]).await?;
+    Ok((database, LoadedFleet { start, end, n_rows, load_ms, roll_up_ms }))
+}
+
+/// Registers agents that have only the newest sample, until there are `n_agents`. Answers how many there are.
+pub(crate) async fn register_more(
+    database: &BenchDatabase,
+    fleet: &FleetOptions,
+    loaded: &LoadedFleet,
+    n_agents: u32,
+) -> Result<i64, BenchError> {
+    let count = "SELECT count(*) FROM agents";
+    let known: i64 = database.client.query_one(count, &[]).await?.get(0);
+    let first = u32::try_from(known).unwrap_or(u32::MAX).saturating_add(1);
+    if first <= n_agents {
+        register(database, first, n_agents, fleet, loaded.start).await?;
+        let agents = simulated_agents(database, n_agents).await?;
+        let history = History { agents, start: loaded.start, interval_ms: fleet.interval_ms };
+        let last_tick = (loaded.end - loaded.start) / fleet.interval_ms - 1;
+        let mut rows = Rows::default();
+        for agent in history.agents.iter().skip(usize::try_from(known).unwrap_or(0)) {
+            history.append_sample(agent, last_tick, &mut rows);
+        }
+        SampleWriter::new(database.store.clone(), WriteMethod::Copy).write(&rows).await?;
+        database.client.batch_execute("VACUUM (ANALYZE)").await?;
+    }
+    Ok(database.client.query_one(count, &[]).await?.get(0))
+}
+
+/// Makes the agents of these numbers, with their disks and interfaces.
+async fn register(
+    database: &BenchDatabase,
+    first: u32,
+    last: u32,
+    fleet: &FleetOptions,
+    created_at: i64,
+) -> Result<(), BenchError> {
+    let agents = "INSERT INTO agents (id, name, hostname, ip, os, arch, version, secret_hash, created_at, updated_at) \
+         SELECT gen_random_uuid(), name, name, '192.0.2.1', 'linux', 'amd64', $4, sha256(name::bytea), $3, $3 \
+         FROM generate_series($1::int8, $2::int8) AS number, format('bench-%s', lpad(number::text, 5, '0')) AS name \
+         ORDER BY number";
+    let disks = "INSERT INTO disks (agent_key, mount_point, device, fs_type, created_at) \
+         SELECT key, format('/mnt/%s', disk), format('/dev/sd%s', disk), 'ext4', $2 \
+         FROM agents, generate_series(1, $1::int4) AS disk ORDER BY key, disk ON CONFLICT DO NOTHING";
+    let interfaces = "INSERT INTO network_interfaces (agent_key, name, created_at) SELECT key, format('eth%s', number), $2 \
+         FROM agents, generate_series(1, $1::int4) AS number ORDER BY key, number ON CONFLICT DO NOTHING";
+    let client = &database.client;
+    let version = env!("CARGO_PKG_VERSION");
+    client.execute(agents, &[&i64::from(first), &i64::from(last), &created_at, &version]).await?;
+    client.execute(disks, &[&i32::from(fleet.disks), &created_at]).await?;
+    client.execute(interfaces, &[&i32::from(fleet.networks), &created_at]).await?;
+    Ok(())
+}
+
+/// The first agents of the database, with their keys.
+async fn simulated_agents(
+    database: &BenchDatabase,
+    n_agents: u32,
+) -> Result<Vec<SimulatedAgent>, BenchError> {
+    let sql = "SELECT key, ARRAY(SELECT disks.key FROM disks WHERE agent_key = agents.key ORDER BY 1), \
+                   ARRAY(SELECT interfaces.key FROM network_interfaces AS interfaces WHERE agent_key = agents.key ORDER BY 1) \
+               FROM agents ORDER BY key LIMIT $1";
+    let rows = database.client.query(sql, &[&i64::from(n_agents)]).await?;
+    let agent = |row: &tokio_postgres::Row| SimulatedAgent {
+        key: row.get(0),
+        disk_keys: row.get(1),
+        interface_keys: row.get(2),
+    };
+    Ok(rows.iter().map(agent).collect())
+}
+
+/// Writes everything in the order of its arrival, as a server that has been running would have: a table that is filled
+/// agent by agent would be read faster than any real one. Answers how many rows there were.
+async fn write(
+    database: &BenchDatabase,
+    fleet: &FleetOptions,
+    options: &LoadOptions,
+    history: &Arc<History>,
+) -> Result<i64, BenchError> {
+    let parts = parts(fleet, history);
+    let mut n_rows = 0;
+    // The chunks first, one after the other: whoever makes a chunk locks the table until its transaction ends.
+    let mut writer = SampleWriter::new(database.store.clone(), WriteMethod::Copy);
+    for part in &parts {
+        let mut rows = Rows::default();
+        history.append_tick(part.start, &mut rows);
+        n_rows += writer.write(&rows).await?.rows;
+    }
+    let parts = Arc::new(parts);
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut writers = JoinSet::new();
+    for _ in 0..options.writers {
+        let (parts, next, history) = (Arc::clone(&parts), Arc::clone(&next), Arc::clone(history));
+        let mut writer = SampleWriter::new(database.store.clone(), WriteMethod::Copy);
+        writers.spawn(async move {
+            let mut n_rows = 0;
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)).cloned() {
+                let history = Arc::clone(&history);
+                let rows = tokio::task::spawn_blocking(move || {
+                    let mut rows = Rows::default();
+                    (part.start + 1..part.end).for_each(|tick| history.append_tick(tick, &mut rows));
+                    rows
+                })
+                .await?;
+                n_rows += writer.write(&rows).await?.rows;
+                progress(&format!(
+                    "loaded {} of {} parts",
+                    next.load(Ordering::Relaxed).min(parts.len()),
+                    parts.len()
+                ));
+            }
+            Ok::<u64, BenchError>(n_rows)
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        n_rows += written??;
+    }
+    Ok(i64::try_from(n_rows).unwrap_or(i64::MAX))
+}
+
+/// The ticks of each transaction: a day, or less where a day is too much at once.
+fn parts(fleet: &FleetOptions, history: &History) -> Vec<Range<i64>> {
+    let n_ticks = i64::from(fleet.days) * DAY_MS / fleet.interval_ms;
+    let rows_per_tick = i64::from(fleet.agents) * (3 + i64::from(fleet.disks) + i64::from(fleet.networks));
+    let ticks_max = (ROWS_PER_TRANSACTION_MAX / rows_per_tick).max(2);
+    let mut parts = Vec::new();
+    let mut tick = 0;
+    while tick < n_ticks {
+        let at = history.start + tick * fleet.interval_ms;
+        let tomorrow = bucket_start(at, DAY_MS) + DAY_MS;
+        let ticks_today = (tomorrow - at + fleet.interval_ms - 1) / fleet.interval_ms;
+        let end = (tick + ticks_today.min(ticks_max)).min(n_ticks);
+        parts.push(tick..end);
+        tick = end;
+    }
+    parts
+}
+
+/// Brings every tier up to date: the server's maintenance on one edition, the aggregates' refresh on the other.
+async fn roll_up(database: &BenchDatabase, start: i64, now: i64) -> Result<(), BenchError> {
+    if database.info.edition == Edition::Apache {
+        database.store.maintain(now).await?;
+        return Ok(());
+    }
+    let sql = "SELECT view_name::text FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public'";
+    let views: Vec<String> = database.client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+    for tier in Tier::ROLLUPS {
+        let (start, end) =
+            (bucket_start(start, DAY_MS), bucket_start(now - tier.refresh_end_ms(), tier.bucket_ms()));
+        for view in views.iter().filter(|view| view.ends_with(&format!("_{}", tier.name()))) {
+            let sql = format!("CALL refresh_continuous_aggregate('{view}', {start}::int8, {end}::int8)");
+            database.client.batch_execute(&sql).await?;
+        }
+    }
+    Ok(())
+}
+
+fn milliseconds_since(started_at: Instant) -> i64 {
+    i64::try_from(started_at.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Tells people who wait for minutes what is going on.
+pub(crate) fn progress(text: &str) {
+    drop(writeln!(std::io::stderr(), "pika-bench: {text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_days_and_leave_nothing_out() {
+        let fleet = FleetOptions { agents: 100, days: 3, interval_ms: 15_000, disks: 2, networks: 1 };
+        let start = 1_800_000_000_000;
+        let history = History { agents: Vec::new(), start, interval_ms: 15_000 };
+        let parts = parts(&fleet, &history);
+        assert_eq!(parts.len(), 4);
+        assert_eq!((parts[0].start, parts[3].end), (0, 3 * 5_760));
+        for pair in parts.windows(2) {
+            assert_eq!(pair[0].end, pair[1].start);
+            assert_eq!((start + pair[1].start * 15_000) % DAY_MS, 0);
+        }
+    }
+}
