@@ -36,13 +36,13 @@ pub enum PasswordError {
     /// The configured cost makes no sense.
     #[error("auth.scrypt_log_n, scrypt_r and scrypt_p are not valid parameters of scrypt")]
     Parameters,
-    /// Longer than [`PASSWORD_BYTES_MAX`].
+    /// Longer than passwords may be.
     #[error("a password may have {PASSWORD_BYTES_MAX} bytes at most")]
     TooLong,
     /// The library refused, or the stored hash is damaged.
     #[error("scrypt failed")]
     Hash(#[source] scrypt::password_hash::Error),
-    /// [`WAITING_MAX`] are waiting already.
+    /// As many as may are waiting already.
     #[error("too many passwords are being checked; try again later")]
     Busy,
     /// The process is shutting down.
