@@ -184,7 +184,8 @@ fn enroll(arguments: EnrollArguments) -> Result<ExitCode, CommandError> {
     }
     let endpoint = Endpoint::parse(&config.server).map_err(|source| CommandError::Server { source })?;
     let token = token_of(token, token_file.as_deref())?;
-    Identity::prepare(&config.state_dir, if replace { Replace::Yes } else { Replace::No })?;
+    let replace = if replace { Replace::Yes } else { Replace::No };
+    let secret = Identity::prepare(&config.state_dir, &config.server, replace)?;
 
     let host = Host::detect();
     let enrollment = Enrollment {
@@ -195,6 +196,7 @@ fn enroll(arguments: EnrollArguments) -> Result<ExitCode, CommandError> {
         interval_ms: config.interval_ms,
         host: &host,
         token,
+        secret,
     };
     let clock: SharedClock = Arc::new(SystemClock);
     let runtime = runtime()?;

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,9 @@ use crate::files;
 
 /// Name of the file within the state directory.
 const FILE_NAME: &str = "identity.json";
+
+/// Holds the secret of an enrollment that has not succeeded yet.
+const PENDING_FILE_NAME: &str = "enrollment.json";
 
 /// An enrolled agent.
 #[derive(Clone, Debug)]
@@ -28,6 +33,14 @@ pub struct Identity {
 struct File {
     id: String,
     secret: String,
+    server: String,
+}
+
+/// `enrollment.json` as it lies on disk.
+#[derive(Deserialize, Serialize)]
+struct Pending {
+    secret: String,
+    /// One server's secret is nothing for another.
     server: String,
 }
 
@@ -49,6 +62,8 @@ pub enum IdentityError {
     Damaged { path: PathBuf, source: serde_json::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("the operating system gives no random numbers")]
+    Random { source: getrandom::Error },
     #[error("cannot encode the identity")]
     Encode { source: serde_json::Error },
 }
@@ -73,23 +88,28 @@ impl Identity {
         }
     }
 
-    /// Makes sure that an identity can be stored in `state_dir` before a token is spent on it: makes the
-    /// directory, and refuses when there is an identity already and `replace` is not asked for.
+    /// Makes the secret for an enrollment at `server` and writes it down before a token is spent on it, so that a try
+    /// whose answer is lost can be repeated: answers the same secret until [`store`](Identity::store). Refuses when
+    /// there is an identity already and `replace` is not asked for.
     ///
     /// # Errors
-    /// When there is an identity, or the directory cannot be made.
-    pub fn prepare(state_dir: &Path, replace: Replace) -> Result<(), IdentityError> {
+    /// When there is an identity, or `state_dir` cannot be written to.
+    pub fn prepare(state_dir: &Path, server: &str, replace: Replace) -> Result<SecretString, IdentityError> {
         let path = state_dir.join(FILE_NAME);
         if replace == Replace::No && path.exists() {
             return Err(IdentityError::Exists { path });
         }
         files::create_private_dir(state_dir)
             .map_err(|source| IdentityError::Write { path: state_dir.to_owned(), source })?;
-        // A read-only directory must be found out now, not when the server has already used the token up.
-        let probe = state_dir.join("identity.probe");
-        files::write_atomically(&probe, b"")
-            .and_then(|()| fs::remove_file(&probe))
-            .map_err(|source| IdentityError::Write { path, source })
+        let path = state_dir.join(PENDING_FILE_NAME);
+        let pending = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Pending>(&text).ok());
+        if let Some(pending) = pending.filter(|pending| pending.server == server) {
+            return Ok(pending.secret.into());
+        }
+        let pending = Pending { secret: new_secret()?, server: server.to_owned() };
+        let text = serde_json::to_vec(&pending).map_err(|source| IdentityError::Encode { source })?;
+        files::write_atomically(&path, &text).map_err(|source| IdentityError::Write { path, source })?;
+        Ok(pending.secret.into())
     }
 
     /// Stores the identity in `state_dir`, atomically and with mode 0600.
@@ -105,8 +125,18 @@ impl Identity {
         };
         let mut text = serde_json::to_vec_pretty(&file).map_err(|source| IdentityError::Encode { source })?;
         text.push(b'\n');
-        files::write_atomically(&path, &text).map_err(|source| IdentityError::Write { path, source })
+        files::write_atomically(&path, &text).map_err(|source| IdentityError::Write { path, source })?;
+        // Where it stays behind, the next enrollment asks for this same agent: harmless, and it has just been stored.
+        drop(fs::remove_file(state_dir.join(PENDING_FILE_NAME)));
+        Ok(())
     }
+}
+
+/// A secret as the server makes them: 256 random bits after a prefix by which scanners recognise it.
+fn new_secret() -> Result<String, IdentityError> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|source| IdentityError::Random { source })?;
+    Ok(format!("pika_agent_{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 /// Whether an existing identity may be overwritten.
@@ -126,7 +156,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state_dir = dir.path().join("state");
         assert!(matches!(Identity::load(&state_dir), Err(IdentityError::Missing { .. })));
-        Identity::prepare(&state_dir, Replace::No).unwrap();
+        let secret = Identity::prepare(&state_dir, "http://x", Replace::No).unwrap();
+        let again = Identity::prepare(&state_dir, "http://x", Replace::No).unwrap();
+        assert_eq!(secret.expose_secret(), again.expose_secret(), "another try is the same agent");
+        assert_eq!(secret.expose_secret().len(), "pika_agent_".len() + 43);
+        let other = Identity::prepare(&state_dir, "http://y", Replace::No).unwrap();
+        assert_ne!(
+            secret.expose_secret(),
+            other.expose_secret(),
+            "one server's secret is not shown to another"
+        );
 
         let identity = Identity {
             id: "a".to_owned(),
@@ -139,9 +178,11 @@ mod tests {
         assert_eq!(loaded.secret.expose_secret(), "s3cret");
         assert!(!format!("{loaded:?}").contains("s3cret"));
 
-        assert!(matches!(Identity::prepare(&state_dir, Replace::No), Err(IdentityError::Exists { .. })));
-        Identity::prepare(&state_dir, Replace::Yes).unwrap();
-        assert_eq!(fs::read_dir(&state_dir).unwrap().count(), 1, "the probe is gone");
+        assert_eq!(fs::read_dir(&state_dir).unwrap().count(), 1, "the enrollment is over");
+        let refused = Identity::prepare(&state_dir, "http://x", Replace::No);
+        assert!(matches!(refused, Err(IdentityError::Exists { .. })));
+        let replaced = Identity::prepare(&state_dir, "http://x", Replace::Yes).unwrap();
+        assert_ne!(replaced.expose_secret(), secret.expose_secret(), "a new identity");
     }
 
     #[test]

@@ -92,8 +92,6 @@ pub enum LinkError {
     SendTimeout,
     #[error("a frame could not be encoded")]
     Encode { source: serde_json::Error },
-    #[error("the server gave no secret to this agent; is it a Pika server?")]
-    NoSecret,
 }
 
 /// Text from the server, short and without control characters, so that it cannot forge lines of a log.
@@ -293,6 +291,7 @@ fn register_message(host: &Host, name: &str, interval_ms: u64) -> Register {
         arch: host.arch.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         token: None,
+        secret: None,
         interval_ms: Some(interval_ms),
     }
 }

@@ -83,8 +83,7 @@ impl Store {
     /// # Errors
     /// When the URL cannot be understood or the certificates cannot be read.
     pub fn new(url: &str, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
-        let mut config = connection::parse_url(url)?;
-        config.connect_timeout(options.connect_timeout);
+        let config = connection::parse_url(url)?;
         let encrypted = config.get_ssl_mode() == SslMode::Require;
         let tls = tls::connector(encrypted, options.root_certificates.as_deref())?;
         let pooled = connection::with_limits(&config, options);

@@ -99,6 +99,7 @@ fn agent_to_server() {
         arch: "amd64".to_owned(),
         version: "0.1.0".to_owned(),
         token: Some("an enrollment token".to_owned()),
+        secret: None,
         interval_ms: Some(5_000),
     };
     let timestamp = Some(1_760_918_400_123);

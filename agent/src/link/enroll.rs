@@ -29,6 +29,9 @@ pub struct Enrollment<'a> {
     pub host: &'a Host,
     /// Proves that somebody wants this agent.
     pub token: SecretString,
+    /// The agent's own secret from now on. The same at every try, so that one whose answer was lost makes no second
+    /// agent.
+    pub secret: SecretString,
 }
 
 /// Why an enrollment failed.
@@ -41,7 +44,7 @@ pub enum EnrollError {
     Link(#[from] LinkError),
 }
 
-/// Registers with an enrollment token; the server answers with the agent's id and secret. Does not try again.
+/// Registers with an enrollment token; the server answers with the agent's id. Does not try again.
 ///
 /// # Errors
 /// When the server cannot be reached, or refuses.
@@ -57,10 +60,13 @@ pub async fn enroll(
     let register = Register {
         ip: local_address.to_string(),
         token: Some(enrollment.token.expose_secret().to_owned()),
+        secret: Some(enrollment.secret.expose_secret().to_owned()),
         ..register_message(enrollment.host, enrollment.name, enrollment.interval_ms)
     };
     let ack = session.register(register).await?;
     session.close().await;
-    let secret = ack.secret.filter(|secret| !secret.is_empty()).ok_or(LinkError::NoSecret)?;
-    Ok(Identity { id: ack.agent_id, secret: secret.into(), server: enrollment.server.to_owned() })
+    // A server that does not know of secrets of the agent's making has made one itself.
+    let made_by_server = ack.secret.filter(|secret| !secret.is_empty()).map(SecretString::from);
+    let secret = made_by_server.unwrap_or(enrollment.secret);
+    Ok(Identity { id: ack.agent_id, secret, server: enrollment.server.to_owned() })
 }

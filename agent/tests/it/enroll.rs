@@ -27,6 +27,7 @@ fn start_enrollment(server: &FakeServer) -> JoinHandle<Result<Identity, EnrollEr
             interval_ms: 5_000,
             host: &host,
             token: "one-time-token".to_owned().into(),
+            secret: "own-secret".to_owned().into(),
         };
         link::enroll(enrollment, Arc::new(SystemClock), timing()).await
     })
@@ -48,6 +49,7 @@ async fn a_token_is_exchanged_for_an_identity() {
     assert!(peer.head.headers().get("authorization").is_none());
     let register = receive_register(&mut peer).await;
     assert_eq!(register.token.as_deref(), Some("one-time-token"));
+    assert_eq!(register.secret.as_deref(), Some("own-secret"));
     assert_eq!((register.name.as_str(), register.ip.as_str()), ("web-1", "127.0.0.1"));
     assert_eq!(
         (register.os.as_str(), register.version.as_str()),
@@ -78,15 +80,15 @@ async fn a_refused_token_is_an_error_with_the_servers_reason() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_secret_is_no_enrollment() {
+async fn an_answer_without_a_secret_confirms_the_agents_own() {
     let server = FakeServer::start().await;
     let enrollment = start_enrollment(&server);
     let mut peer = server.accept().await;
     receive_register(&mut peer).await;
     peer.send(&register_ack(None)).await;
     while peer.receive_message().await.is_some() {}
-    let error = within("the enrollment", enrollment).await.unwrap().unwrap_err();
-    assert!(matches!(error, EnrollError::Link(LinkError::NoSecret)));
+    let identity = within("the enrollment", enrollment).await.unwrap().unwrap();
+    assert_eq!(identity.secret.expose_secret(), "own-secret");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub enum PasswordError {
     /// The library refused, or the stored hash is damaged.
     #[error("scrypt failed")]
     Hash(#[source] scrypt::password_hash::Error),
-    /// [`WAITING_MAX`] are waiting already.
+    /// As many as may are waiting already.
     #[error("too many passwords are being checked; try again later")]
     Busy,
     /// The process is shutting down.

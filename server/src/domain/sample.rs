@@ -31,7 +31,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// A refusal with its reason, shortened to [`REASON_CHARS_MAX`]: reasons may quote what was sent, and go into
+    /// A refusal with its reason, shortened: reasons may quote what was sent, and go into
     /// answers and logs.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let mut message = message.into();

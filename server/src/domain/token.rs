@@ -7,6 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+/// Random bytes of a token.
+const TOKEN_BYTES: usize = 32;
+
 /// What a token opens. The prefix lets people and secret scanners recognise a token that has leaked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
@@ -25,6 +28,12 @@ impl TokenKind {
             TokenKind::Enrollment => "pika_enroll_",
             TokenKind::AgentSecret => "pika_agent_",
         }
+    }
+
+    /// Whether a token has the form of those that [`NewToken::random`] makes of this kind.
+    pub fn is_well_formed(self, token: &str) -> bool {
+        let bits = token.strip_prefix(self.prefix()).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        bits.is_some_and(|bits| bits.len() == TOKEN_BYTES)
     }
 
     /// The kind that a token claims to be by its prefix.
@@ -67,7 +76,7 @@ impl NewToken {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn random(kind: TokenKind) -> Result<Self, getrandom::Error> {
-        let mut bytes = [0_u8; 32];
+        let mut bytes = [0_u8; TOKEN_BYTES];
         getrandom::fill(&mut bytes)?;
         let secret = SecretString::from(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(bytes)));
         let hash = TokenHash::of(secret.expose_secret());
@@ -87,6 +96,9 @@ mod tests {
         assert_eq!(TokenKind::of(one.secret.expose_secret()), Some(TokenKind::Enrollment));
         assert_eq!(one.hash, TokenHash::of(one.secret.expose_secret()));
         assert_eq!(TokenKind::of("anything"), None);
+        assert!(TokenKind::Enrollment.is_well_formed(one.secret.expose_secret()));
+        assert!(!TokenKind::AgentSecret.is_well_formed(one.secret.expose_secret()));
+        assert!(!TokenKind::AgentSecret.is_well_formed("pika_agent_short"));
     }
 
     #[test]

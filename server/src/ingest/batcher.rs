@@ -149,3 +149,41 @@ async fn sleep_until_some(deadline: Option<Instant>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::row::LoadRow;
+
+    fn submission(ts: i64, late: bool, socket: &mpsc::Sender<Option<u64>>) -> Submission {
+        let row = LoadRow { ts, agent_key: 1, load1: 0.0, load5: 0.0, load15: 0.0 };
+        let rows = Rows { load: vec![row], ..Rows::default() };
+        Submission { rows, late, ack: PendingAck { seq: None, socket: socket.clone() } }
+    }
+
+    #[tokio::test]
+    async fn live_and_late_rows_end_up_in_different_flushes() {
+        let (queue, submissions) = mpsc::channel(8);
+        let (flush_sender, mut flushes) = mpsc::channel(8);
+        let (socket, _acked) = mpsc::channel(8);
+        let draining = CancellationToken::new();
+        let patience = Duration::from_secs(3_600);
+        let batcher = Batcher {
+            submissions,
+            flushes: flush_sender,
+            draining: draining.clone(),
+            live: Gathering::new(patience, 100),
+            late: Gathering::new(patience, 100),
+        };
+        for (ts, late) in [(10, false), (1, true), (11, false), (2, true)] {
+            queue.send(submission(ts, late, &socket)).await.unwrap();
+        }
+        draining.cancel();
+        batcher.run().await;
+        let mut times = Vec::new();
+        while let Some(flush) = flushes.recv().await {
+            times.push(flush.rows.load.iter().map(|row| row.ts).collect::<Vec<_>>());
+        }
+        assert_eq!(times, [[10, 11], [1, 2]], "live ones first");
+    }
+}

@@ -44,9 +44,13 @@ pub(super) async fn register(
         return Err(unauthorized("data.token or the header Authorization: Bearer is missing"));
     };
     // Held until the map knows what the database was told.
-    let _turn = shared.presence.turn(TokenHash::of(token)).await;
+    let turn_of = register.secret.as_deref().unwrap_or(token);
+    let _turn = shared.presence.turn(TokenHash::of(turn_of)).await;
     let (agent, secret) = match TokenKind::of(token) {
-        Some(TokenKind::Enrollment) => enroll(shared, token, &registration).await?,
+        Some(TokenKind::Enrollment) => match register.secret.as_deref() {
+            Some(secret) => (enroll_with_secret(shared, token, secret, &registration).await?, None),
+            None => enroll(shared, token, &registration).await?,
+        },
         Some(TokenKind::AgentSecret) => {
             let connected = shared.store.connect_agent(TokenHash::of(token), &registration).await;
             (connected.map_err(unavailable)?, None)
@@ -59,6 +63,26 @@ pub(super) async fn register(
     let ack =
         RegisterAck { agent_id: agent.id.to_string(), secret, server_time: now, clock_offset_ms: clock.ms() };
     Ok(Registered { agent, clock, present, ack })
+}
+
+/// The agent has made its secret itself. Where that is known, the answer to an earlier try was lost: it is the same agent,
+/// and the token is not used again.
+async fn enroll_with_secret(
+    shared: &Shared,
+    token: &str,
+    secret: &str,
+    registration: &Registration,
+) -> Result<Option<ConnectedAgent>, Refused> {
+    if !TokenKind::AgentSecret.is_well_formed(secret) {
+        return Err(Refused::new(ErrorCode::InvalidField, "register: secret has the wrong form"));
+    }
+    let hash = TokenHash::of(secret);
+    let known = shared.store.connect_agent(hash, registration).await.map_err(unavailable)?;
+    if known.is_some() {
+        return Ok(known);
+    }
+    let agent = shared.store.enroll_agent(TokenHash::of(token), hash, registration).await;
+    agent.map_err(unavailable)
 }
 
 async fn enroll(

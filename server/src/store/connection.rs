@@ -20,8 +20,10 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
-/// How long making a connection may take where nobody says otherwise.
+/// How long TCP may take where nobody says otherwise,
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// and all of it, with TLS and login. A busy database takes its time; a request gives up waiting before that.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
@@ -87,12 +89,13 @@ pub(super) fn with_limits(config: &Config, options: &StoreConfig) -> Config {
         statement_ms = options.statement_timeout.as_millis(),
         idle_ms = 2 * options.statement_timeout.as_millis(),
     ));
+    limited.connect_timeout(options.connect_timeout);
     limited
 }
 
 /// Connects outside the pool. The connection's own task ends with the client.
 pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<Connection, Error> {
-    let (client, connection) = in_time(config, config.connect(tls.clone())).await?;
+    let (client, connection) = in_time(HANDSHAKE_TIMEOUT, config.connect(tls.clone())).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(error = &error as &dyn std::error::Error, "database connection ended");
@@ -103,10 +106,9 @@ pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<Connection, Er
 
 /// The driver's own timeout covers TCP only; a database that accepts and then says nothing must not hold anybody up.
 async fn in_time<T>(
-    config: &Config,
+    patience: Duration,
     connecting: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, Error> {
-    let patience = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
     match tokio::time::timeout(patience, connecting).await {
         Ok(connected) => Ok(connected?),
         Err(_) => Err(Error::Unavailable(None)),
@@ -198,12 +200,11 @@ impl Connection {
 #[derive(Clone)]
 pub(super) struct Manager {
     inner: PostgresConnectionManager<Tls>,
-    config: Config,
 }
 
 impl Manager {
     pub(super) fn new(config: Config, tls: Tls) -> Self {
-        Self { inner: PostgresConnectionManager::new(config.clone(), tls), config }
+        Self { inner: PostgresConnectionManager::new(config, tls) }
     }
 }
 
@@ -218,7 +219,7 @@ impl bb8::ManageConnection for Manager {
     type Error = Error;
 
     async fn connect(&self) -> Result<Connection, Error> {
-        Ok(Connection::new(in_time(&self.config, self.inner.connect()).await?))
+        Ok(Connection::new(in_time(HANDSHAKE_TIMEOUT, self.inner.connect()).await?))
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), Error> {
@@ -270,12 +271,10 @@ mod tests {
     async fn a_database_that_says_nothing_is_not_waited_for() {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = silent.local_addr().unwrap().port();
-        let mut config = parse_url(&format!("postgres://u:p@127.0.0.1:{port}/d")).unwrap();
-        config.connect_timeout(Duration::from_millis(50));
+        let config = parse_url(&format!("postgres://u:p@127.0.0.1:{port}/d")).unwrap();
         let tls = super::super::tls::connector(false, None).unwrap();
-        assert!(matches!(connect(&config, &tls).await, Err(Error::Unavailable(None))));
-        let manager = Manager::new(config, tls);
-        assert!(matches!(bb8::ManageConnection::connect(&manager).await, Err(Error::Unavailable(None))));
+        let connected = in_time(Duration::from_millis(50), config.connect(tls)).await;
+        assert!(matches!(connected, Err(Error::Unavailable(None))));
     }
 
     #[test]

@@ -253,6 +253,30 @@ async fn nobody_gets_in_without_a_good_token() {
 }
 
 #[tokio::test]
+async fn an_enrollment_whose_answer_was_lost_is_repeated_without_a_second_use() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let token = server.enrollment_token(1).await;
+    let mut register = register_message("web-1", Some(&token));
+    register["data"]["secret"] = json!("pika_agent_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut agent = AgentClient::connect(&server.address, None).await;
+        agent.send(&register).await;
+        let ack = agent.receive_type("register_ack").await;
+        assert_eq!(ack["data"].get("secret"), None, "the agent has it already");
+        ids.push(ack["data"]["agentId"].clone());
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_eq!(database.count("SELECT count(*) FROM agents").await, 1);
+    register["data"]["secret"] = json!("pika_agent_guessable");
+    let mut agent = AgentClient::connect(&server.address, None).await;
+    agent.send(&register).await;
+    assert_eq!(agent.receive_type("register_error").await["data"]["code"], "invalid_field");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn nothing_counts_before_register() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
