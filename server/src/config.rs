@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::domain::tier::DAY_MS;
 use crate::store::{StoreConfig, WriteMethod};
 
 pub use layers::ConfigError;

@@ -54,12 +54,6 @@ pub fn all() -> Vec<String> {
     statements
 }
 
-/// The statement of a chart, for those who measure or explain it by itself: agent, width of the buckets, then where each
-/// tier's part begins, the coarsest first, and where the last one's ends.
-pub fn chart(family: Family, tier: Tier) -> String {
-    metrics::buckets_statement(family, tier)
-}
-
 /// The statement of a chart's percentiles, where there are any. Parameters as for the chart, without the tier of minutes.
 pub fn percentiles(family: Family, tier: Tier) -> Option<String> {
     metrics::histogram_statement(family, tier).filter(|_| Tier::OneHour <= tier)
