@@ -43,7 +43,8 @@ pub fn chart(family: Family, tier: Tier) -> String {
     metrics::buckets_statement(family, tier)
 }
 
-/// The statement of a chart's percentiles, where there are any. Parameters as for the chart, without the tier of minutes.
+/// The statement of a chart's percentiles, for families that have them. Parameters as for the chart, without the tier of
+/// minutes.
 pub fn percentiles(family: Family, tier: Tier) -> Option<String> {
-    metrics::histogram_statement(family, tier).filter(|_| Tier::OneHour <= tier)
+    metrics::histogram_statement(family, tier)
 }
