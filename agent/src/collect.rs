@@ -102,7 +102,7 @@ impl Collectors {
         let network_succeeded = matches!(network, Ok(Some(_)));
         let mut sample = Sample {
             timestamp,
-            clock_offset_ms: 0,
+            clock_offset_ms: None,
             cpu: self.note("cpu", cpu).flatten(),
             memory: self.note("memory", memory).flatten(),
             disks: self.note("disk", disks).unwrap_or_default(),

@@ -32,7 +32,8 @@ pub struct State {
 #[serde(rename_all = "camelCase", default)]
 struct Saved {
     seq_reserved: u64,
-    clock_offset_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_offset_ms: Option<i64>,
 }
 
 impl State {
@@ -42,7 +43,7 @@ impl State {
         let saved = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Saved>(&text).ok());
         let fresh = || Saved {
             seq_reserved: u64::try_from(now_ms).unwrap_or(0).saturating_mul(1_000),
-            clock_offset_ms: 0,
+            clock_offset_ms: None,
         };
         let saved = saved.unwrap_or_else(fresh);
         State { path, saved, seq_next: saved.seq_reserved, is_unsaved: false, is_failing: false }
@@ -58,15 +59,15 @@ impl State {
         self.seq_next
     }
 
-    /// What the server last told the agent to put into `clockOffsetMs`, in milliseconds.
-    pub fn clock_offset_ms(&self) -> i64 {
+    /// What the server last told the agent to put into `clockOffsetMs`, in milliseconds; `None` before the first time.
+    pub fn clock_offset_ms(&self) -> Option<i64> {
         self.saved.clock_offset_ms
     }
 
     /// Remembers a new clock offset, for the next run as soon as [`save_changes`](State::save_changes) is called.
     pub fn set_clock_offset_ms(&mut self, clock_offset_ms: i64) {
-        self.is_unsaved |= self.saved.clock_offset_ms != clock_offset_ms;
-        self.saved.clock_offset_ms = clock_offset_ms;
+        self.is_unsaved |= self.saved.clock_offset_ms != Some(clock_offset_ms);
+        self.saved.clock_offset_ms = Some(clock_offset_ms);
     }
 
     /// Writes what has changed. Not done at every change, because the server must not decide how often this machine
@@ -118,9 +119,12 @@ mod tests {
     fn the_clock_offset_is_remembered() {
         let dir = tempfile::tempdir().unwrap();
         let mut state = State::open(dir.path(), 0);
-        state.set_clock_offset_ms(-4_711);
-        state.save_changes();
-        assert_eq!(State::open(dir.path(), 0).clock_offset_ms(), -4_711);
+        assert_eq!(state.clock_offset_ms(), None);
+        for told_ms in [-4_711, 0] {
+            state.set_clock_offset_ms(told_ms);
+            state.save_changes();
+            assert_eq!(State::open(dir.path(), 0).clock_offset_ms(), Some(told_ms));
+        }
     }
 
     #[test]

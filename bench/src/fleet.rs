@@ -134,7 +134,7 @@ impl Agent {
         };
         Sample {
             timestamp: now_ms(),
-            clock_offset_ms: 0,
+            clock_offset_ms: None,
             cpu: Some(CpuMetrics {
                 usage_percent: percent,
                 core_count: 8,

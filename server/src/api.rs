@@ -5,10 +5,13 @@ mod agents;
 mod body;
 mod enrollments;
 mod error;
+mod latest;
 mod metrics;
 mod security;
+mod serialized;
 mod settings;
 mod socket;
+mod storage;
 mod system;
 
 use poem_openapi::{OpenApiService, Tags};
@@ -32,6 +35,8 @@ pub struct ApiContext {
     pub auth: Auth,
     /// Where agents' connections go.
     pub sockets: Sockets,
+    /// People reach the server over TLS, even where it does not speak it itself.
+    pub is_public_over_tls: bool,
 }
 
 /// All resources.
@@ -39,9 +44,11 @@ pub type Resources = (
     account::AccountApi,
     agents::AgentsApi,
     metrics::MetricsApi,
+    latest::LatestApi,
     enrollments::EnrollmentsApi,
     settings::SettingsApi,
     system::SystemApi,
+    storage::StorageApi,
     socket::SocketApi,
 );
 
@@ -67,9 +74,11 @@ pub fn service() -> OpenApiService<Resources, ()> {
         account::AccountApi,
         agents::AgentsApi,
         metrics::MetricsApi,
+        latest::LatestApi,
         enrollments::EnrollmentsApi,
         settings::SettingsApi,
         system::SystemApi,
+        storage::StorageApi,
         socket::SocketApi,
     );
     OpenApiService::new(resources, "Pika", env!("CARGO_PKG_VERSION"))

@@ -26,6 +26,11 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// How often ended sessions are forgotten.
 const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
+/// Requests of one HTTP/2 connection that are worked on at the same time.
+const HTTP2_STREAMS_MAX: u32 = 32;
+/// A connection over which nothing moves is closed after this long; one of an agent is not, which has pings.
+const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -49,6 +54,9 @@ pub enum AppError {
     /// The first user could not be made.
     #[error("the first administrator could not be created")]
     FirstAdmin(#[source] AuthError),
+    /// A task of the ingest path is gone.
+    #[error("samples can no longer be taken in; the log says why")]
+    Ingest,
     /// The HTTP server failed.
     #[error("the HTTP server failed")]
     Http(#[source] io::Error),
@@ -120,28 +128,43 @@ impl Server {
             clock: clock.clone(),
             auth: auth.clone(),
             sockets: ingest.sockets(),
+            is_public_over_tls: config.server.public_url.starts_with("https://"),
         };
         let routes = http::routes(context, config.server.body_bytes_max);
         let acceptor = LimitedAcceptor::new(listener, config.server.connections_max);
         let stop_http = CancellationToken::new();
         let http_stopped = stop_http.clone();
-        let http_server = tokio::spawn(async move {
+        let mut http_server = tokio::spawn(async move {
             HttpServer::new_with_acceptor(acceptor)
                 .name("pika")
+                .http2_max_concurrent_streams(HTTP2_STREAMS_MAX)
+                .idle_timeout(HTTP_IDLE_TIMEOUT)
                 .run_with_graceful_shutdown(routes, http_stopped.cancelled(), Some(deadline))
                 .await
         });
 
+        let mut http_ended = None;
         let result = tokio::select! {
+            () = ingest.failed() => Err(AppError::Ingest),
+            ended = &mut http_server => {
+                http_ended = Some(ended);
+                Ok(())
+            }
             () = shutdown.cancelled() => Ok(()),
             result = prepare_and_maintain(&config, &clock, &store, &auth, announce_password) => result,
         };
         if result.is_ok() {
             tracing::info!("stopping: storing what is in flight");
         }
-        ingest.stop(deadline).await;
+        // No more connections from here on; those that are there share one deadline with the ingest path.
         stop_http.cancel();
-        match http_server.await {
+        ingest.stop(deadline).await;
+        let by_itself = || Err(io::Error::other("it ended by itself"));
+        let http_ended = match http_ended {
+            Some(ended) => ended.map(|ended| ended.and_then(|()| by_itself())),
+            None => http_server.await,
+        };
+        match http_ended {
             Ok(Ok(())) => tracing::info!("stopped"),
             Ok(Err(error)) => return result.and(Err(AppError::Http(error))),
             Err(error) => return result.and(Err(AppError::Http(io::Error::other(error)))),

@@ -3,7 +3,7 @@
 mod layers;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +19,10 @@ const DEFAULTS: &str = include_str!("../../config/server.yaml");
 
 /// Where the configuration is looked for when no file is named.
 const SYSTEM_FILE: &str = "/etc/pika/server.yaml";
+
+/// Upper bounds of durations, so that sums of them stay far from overflowing.
+const HOUR_MS: u64 = 3_600_000;
+const DECADE_MS: i64 = 315_576_000_000;
 
 /// The whole configuration. The fields are described in `config/server.yaml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,6 +82,7 @@ pub struct Postgres {
 #[expect(missing_docs, reason = "described in config/server.yaml")]
 pub struct Server {
     pub addr: SocketAddr,
+    pub public_url: String,
     pub connections_max: usize,
     pub body_bytes_max: usize,
     pub shutdown_timeout_ms: u64,
@@ -163,10 +168,18 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let checks: [(&'static str, bool, &'static str); 14] = [
+        let checks: [(&'static str, bool, &'static str); 18] = [
             ("database.pool_size", (1..=1_000).contains(&self.database.pool_size), "1–1000"),
-            ("database.connect_timeout_ms", 0 < self.database.connect_timeout_ms, "at least 1"),
-            ("database.statement_timeout_ms", 0 < self.database.statement_timeout_ms, "at least 1"),
+            (
+                "database.connect_timeout_ms",
+                (1..=HOUR_MS).contains(&self.database.connect_timeout_ms),
+                "1–3600000",
+            ),
+            (
+                "database.statement_timeout_ms",
+                (1..=HOUR_MS).contains(&self.database.statement_timeout_ms),
+                "1–3600000",
+            ),
             ("server.connections_max", (1..=1_000_000).contains(&self.server.connections_max), "1–1000000"),
             (
                 "server.body_bytes_max",
@@ -175,17 +188,48 @@ impl Config {
             ),
             ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
             ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
-            ("ingest.late_limit_ms", 60_000 <= self.ingest.late_limit_ms, "at least 60000"),
-            ("ingest.late_after_ms", 1_000 <= self.ingest.late_after_ms, "at least 1000"),
+            (
+                "ingest.late_limit_ms",
+                (60_000..=DECADE_MS).contains(&self.ingest.late_limit_ms),
+                "60000–315576000000",
+            ),
+            (
+                "ingest.late_after_ms",
+                (1_000..=DECADE_MS).contains(&self.ingest.late_after_ms),
+                "1000–315576000000",
+            ),
             ("ingest.queue_frames_max", (1..=1_000_000).contains(&self.ingest.queue_frames_max), "1–1000000"),
             (
                 "ingest.unacknowledged_frames_max",
                 (1..=10_000).contains(&self.ingest.unacknowledged_frames_max),
                 "1–10000",
             ),
-            ("ingest.idle_timeout_ms", 1_000 <= self.ingest.idle_timeout_ms, "at least 1000"),
+            (
+                "ingest.idle_timeout_ms",
+                (1_000..=HOUR_MS).contains(&self.ingest.idle_timeout_ms),
+                "1000–3600000",
+            ),
+            (
+                "ingest.register_timeout_ms",
+                (1..=HOUR_MS).contains(&self.ingest.register_timeout_ms),
+                "1–3600000",
+            ),
+            ("ingest.reconnect_grace_ms", self.ingest.reconnect_grace_ms <= HOUR_MS, "0–3600000"),
+            ("server.shutdown_timeout_ms", self.server.shutdown_timeout_ms <= HOUR_MS, "0–3600000"),
+            (
+                "server.public_url",
+                ["", "http://", "https://"].iter().any(|scheme| match *scheme {
+                    "" => self.server.public_url.is_empty(),
+                    scheme => self.server.public_url.starts_with(scheme),
+                }),
+                "empty or begin with http:// or https://",
+            ),
             ("auth.password_checks_max", (1..=1_000).contains(&self.auth.password_checks_max), "1–1000"),
-            ("auth.session_lifetime_ms", 60_000 <= self.auth.session_lifetime_ms, "at least 60000"),
+            (
+                "auth.session_lifetime_ms",
+                (60_000..=DECADE_MS).contains(&self.auth.session_lifetime_ms),
+                "60000–315576000000",
+            ),
         ];
         match checks.into_iter().find(|(_, holds, _)| !holds) {
             Some((key, _, allowed)) => Err(ConfigError::OutOfRange { key, allowed }),
@@ -202,10 +246,16 @@ impl Database {
         }
         let Postgres { hostname, port, username, password, database, sslmode } = &self.postgres;
         SecretString::from(format!(
-            "postgres://{}:{}@{hostname}:{port}/{}?sslmode={sslmode}",
+            "postgres://{}:{}@{}:{port}/{}?sslmode={}",
             UrlPart(username),
             UrlPart(password.expose_secret()),
+            if hostname.parse::<Ipv6Addr>().is_ok() {
+                format!("[{hostname}]")
+            } else {
+                UrlPart(hostname).to_string()
+            },
             UrlPart(database),
+            UrlPart(sslmode),
         ))
     }
 
@@ -327,6 +377,55 @@ mod tests {
     fn a_mistyped_variable_is_named() {
         let text = message(&load("", &[("PIKA_DATABASE_POOL_SIZE", "many")]).unwrap_err());
         assert!(text.contains("PIKA_DATABASE_POOL_SIZE"), "{text}");
+    }
+
+    #[test]
+    fn a_bad_text_in_a_variable_is_blamed_on_the_variable() {
+        let text = message(&load("", &[("PIKA_SERVER_ADDR", "everywhere")]).unwrap_err());
+        assert!(text.contains("PIKA_SERVER_ADDR") && !text.contains("config.yaml"), "{text}");
+    }
+
+    #[test]
+    fn the_first_password_has_two_names() {
+        for name in ["PIKA_ADMIN_PASSWORD", "PIKA_AUTH_ADMIN_PASSWORD"] {
+            let config = load("", &[(name, "secret")]).unwrap();
+            assert_eq!(config.auth.admin_password.expose_secret(), "secret", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_password_of_digits_must_be_quoted_and_is_not_repeated() {
+        let text = message(&load("database:\n  postgres:\n    password: 815123\n", &[]).unwrap_err());
+        assert!(text.contains("database.postgres.password") && text.contains("quotes"), "{text}");
+        assert!(!text.contains("815"), "{text}");
+        let config = load("database:\n  postgres:\n    password: \"0815\"\n", &[]).unwrap();
+        assert_eq!(config.database.postgres.password.expose_secret(), "0815");
+    }
+
+    #[test]
+    fn hosts_of_all_kinds_fit_into_the_url() {
+        let url = |hostname: &str| {
+            let config =
+                load(&format!("database:\n  postgres:\n    hostname: \"{hostname}\"\n"), &[]).unwrap();
+            let url = config.database.url();
+            crate::store::Store::new(url.expose_secret(), &config.database.store_config()).map(|_| ())
+        };
+        // A pool needs a runtime.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _guard = runtime.enter();
+        for hostname in ["db.example.org", "::1", "/var/run/postgresql"] {
+            assert!(url(hostname).is_ok(), "{hostname}");
+        }
+    }
+
+    #[test]
+    fn durations_have_upper_bounds() {
+        for key in ["ingest.idle_timeout_ms", "ingest.late_limit_ms", "auth.session_lifetime_ms"] {
+            let (section, name) = key.split_once('.').unwrap();
+            let error = load(&format!("{section}:\n  {name}: {}\n", i64::MAX), &[]).unwrap_err();
+            assert!(message(&error).contains(key), "{error}");
+        }
+        assert!(load("server:\n  public_url: pika.example.org\n", &[]).is_err());
     }
 
     #[test]

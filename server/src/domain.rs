@@ -3,9 +3,11 @@
 pub mod agent;
 pub mod family;
 pub mod id;
+pub mod latest;
 pub mod retention;
 pub mod row;
 pub mod sample;
+pub mod storage;
 pub mod tier;
 pub mod time_range;
 pub mod token;

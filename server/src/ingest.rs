@@ -15,7 +15,12 @@
 //! So a slow or absent database reaches the agents as late acknowledgements, and nothing is dropped on the way.
 
 mod batcher;
+mod clock_offset;
+mod connection;
 mod decode;
+mod frames;
+mod latest;
+mod naming;
 mod presence;
 mod refusals;
 mod register;
@@ -23,6 +28,7 @@ mod session;
 mod socket;
 mod writer;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +42,7 @@ use crate::store::{SampleWriter, Store};
 use crate::telemetry::Counters;
 
 use batcher::{Batcher, Submission};
+use latest::Latest;
 use presence::Presence;
 use writer::Writer;
 
@@ -67,7 +74,32 @@ pub struct Ingest {
     draining: CancellationToken,
     /// Time is up.
     aborting: CancellationToken,
+    /// A stage has ended that must not.
+    failed: CancellationToken,
     stages: TaskTracker,
+}
+
+/// Held by a stage while it runs: its end, even by a panic, while nothing is stopping is that of the whole path.
+struct StageGuard {
+    name: &'static str,
+    stopping: CancellationToken,
+    failed: CancellationToken,
+}
+
+impl StageGuard {
+    async fn watch(self, stage: impl Future<Output = ()>) {
+        stage.await;
+        drop(self);
+    }
+}
+
+impl Drop for StageGuard {
+    fn drop(&mut self) {
+        if !self.stopping.is_cancelled() {
+            tracing::error!(stage = self.name, "ended unexpectedly");
+            self.failed.cancel();
+        }
+    }
 }
 
 impl Ingest {
@@ -79,12 +111,18 @@ impl Ingest {
         let aborting = CancellationToken::new();
         let stopping = CancellationToken::new();
         let stages = TaskTracker::new();
+        let failed = CancellationToken::new();
+        let guard = |name| StageGuard { name, stopping: stopping.clone(), failed: failed.clone() };
 
         let batcher = Batcher::new(&config, submissions, flush_sender, draining.clone());
         let sample_writer = SampleWriter::new(store.clone(), config.write_method);
-        let writer = Writer::new(sample_writer, flushes, Arc::clone(&counters), aborting.clone());
-        stages.spawn(batcher.run());
-        stages.spawn(writer.run());
+        let latest = Latest::default();
+        let writer =
+            Writer::new(sample_writer, flushes, latest.clone(), Arc::clone(&counters), aborting.clone());
+        let written = writer.written();
+        stages.spawn(guard("batcher").watch(batcher.run()));
+        stages.spawn(guard("writer").watch(writer.run()));
+        stages.spawn(guard("latest values").watch(latest.run(store.clone(), written)));
 
         let presence = Presence::default();
         let shared = Arc::new(Shared {
@@ -97,8 +135,13 @@ impl Ingest {
             stopping: stopping.clone(),
             sockets: TaskTracker::new(),
         });
-        stages.spawn(presence::run(Arc::clone(&shared)));
-        Self { shared, draining, aborting, stages }
+        stages.spawn(guard("presence").watch(presence::run(Arc::clone(&shared))));
+        Self { shared, draining, aborting, failed, stages }
+    }
+
+    /// Ends when samples can no longer be taken in, although nobody asked for a stop.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 
     /// The sockets of the agents: their tasks, and what they need.
@@ -140,5 +183,28 @@ impl Sockets {
         if let Err(error) = task.await {
             tracing::error!(%error, "an agent's socket task failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stage_that_panics_is_noticed() {
+        let (stopping, failed) = (CancellationToken::new(), CancellationToken::new());
+        let guard = || StageGuard { name: "test", stopping: stopping.clone(), failed: failed.clone() };
+        let panicking = tokio::spawn(guard().watch(async { panic!("on purpose") }));
+        assert!(panicking.await.unwrap_err().is_panic());
+        assert!(failed.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_ends_when_told_to_has_not_failed() {
+        let (stopping, failed) = (CancellationToken::new(), CancellationToken::new());
+        let guard = StageGuard { name: "test", stopping: stopping.clone(), failed: failed.clone() };
+        stopping.cancel();
+        guard.watch(async {}).await;
+        assert!(!failed.is_cancelled());
     }
 }

@@ -9,6 +9,7 @@ mod copy;
 mod edition;
 mod enrollments;
 mod error;
+mod latest;
 mod maintenance;
 mod metrics;
 mod migrate;
@@ -17,10 +18,12 @@ mod samples;
 mod series;
 mod sessions;
 pub mod statements;
+mod storage;
 mod tls;
 mod users;
 
 use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bb8::{Pool, PooledConnection};
@@ -37,6 +40,7 @@ pub use metrics::{LatestMetrics, MetricBuckets, SeriesBuckets, SeriesLabel};
 pub use migrate::{MigrateError, Migrated};
 pub use samples::{SampleWriter, WriteMethod, Written};
 pub use sessions::NewSession;
+pub use storage::StorageReport;
 pub use users::{NewUser, UserWithPassword};
 
 use connection::{Connection, Manager};
@@ -62,6 +66,8 @@ pub struct Store {
     pool: Pool<Manager>,
     config: Config,
     tls: Tls,
+    /// The last storage report: it looks at every chunk, so it is not made anew for everyone who asks.
+    storage_report: Arc<Mutex<Option<StorageReport>>>,
 }
 
 impl fmt::Debug for Store {
@@ -77,7 +83,8 @@ impl Store {
     /// # Errors
     /// When the URL cannot be understood or the certificates cannot be read.
     pub fn new(url: &str, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
-        let config = connection::parse_url(url)?;
+        let mut config = connection::parse_url(url)?;
+        config.connect_timeout(options.connect_timeout);
         let encrypted = config.get_ssl_mode() == SslMode::Require;
         let tls = tls::connector(encrypted, options.root_certificates.as_deref())?;
         let pooled = connection::with_limits(&config, options);
@@ -87,16 +94,7 @@ impl Store {
             .error_sink(Box::new(connection::LogErrors))
             .test_on_check_out(true)
             .build_unchecked(Manager::new(pooled, tls.clone()));
-        Ok(Self { pool, config, tls })
-    }
-
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.connection().await?.execute("SELECT 1", &[]).await?;
-        Ok(())
+        Ok(Self { pool, config, tls, storage_report: Arc::default() })
     }
 
     async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {
@@ -105,6 +103,6 @@ impl Store {
 
     /// A connection of its own, outside the pool and without the time limits of requests.
     async fn dedicated_connection(&self) -> Result<Connection, Error> {
-        Ok(connection::connect(&self.config, &self.tls).await?)
+        connection::connect(&self.config, &self.tls).await
     }
 }

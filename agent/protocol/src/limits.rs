@@ -18,6 +18,9 @@ pub const NAME_CHARS_MAX: usize = 255;
 /// Longest mount point, device or interface name, in characters.
 pub const PATH_CHARS_MAX: usize = 1024;
 
+/// Longest name of any kind, in bytes of UTF-8: what an index of the database can hold.
+pub const NAME_BYTES_MAX: usize = 1024;
+
 /// Largest CPU core count that is believed.
 pub const CORE_COUNT_MAX: i32 = 65_536;
 

@@ -19,9 +19,10 @@ pub struct Sample {
     /// When the sample was taken, by the agent's own clock, in milliseconds since the Unix epoch.
     pub timestamp: i64,
     /// What the server last told this agent to add to its clock, in milliseconds, as known when the sample
-    /// was taken. It travels with the sample so that a replay is stored at the same time as the first try.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub clock_offset_ms: i64,
+    /// was taken; absent where it had not been told anything yet, which is not the same as 0. It travels with the
+    /// sample so that a replay is stored at the same time as the first try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
     /// Processor metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<CpuMetrics>,
@@ -149,9 +150,4 @@ pub struct LoadMetrics {
     pub load5: f32,
     /// Over fifteen minutes.
     pub load15: f32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(value: &i64) -> bool {
-    *value == 0
 }

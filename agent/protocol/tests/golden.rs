@@ -106,7 +106,7 @@ fn agent_to_server() {
     check("heartbeat", &AgentFrame { message: AgentMessage::Heartbeat(Heartbeat {}), timestamp, seq: None });
     let full = Sample {
         timestamp: 1_760_918_400_000,
-        clock_offset_ms: -1_500,
+        clock_offset_ms: Some(-1_500),
         cpu: Some(cpu()),
         memory: Some(memory()),
         disks: vec![disk()],

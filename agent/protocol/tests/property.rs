@@ -78,7 +78,7 @@ prop_compose! {
 prop_compose! {
     fn sample()(
         timestamp: i64,
-        clock_offset_ms: i64,
+        clock_offset_ms: Option<i64>,
         cpu in option::of(cpu()),
         memory in option::of(memory()),
         disks in proptest::collection::vec(disk(), 0..3),
@@ -137,7 +137,7 @@ fn the_limits_fit_together() {
     };
     let sample = Sample {
         timestamp: 1_760_918_400_000,
-        clock_offset_ms: -12_345,
+        clock_offset_ms: Some(-12_345),
         cpu: Some(CpuMetrics {
             usage_percent: 12.345_678,
             core_count: 128,

@@ -101,13 +101,13 @@ async fn the_server_can_set_interval_and_clock_offset_within_bounds() {
     let dir = state_dir(None);
     let agent = start_agent(&server, dir.path(), ONE_SAMPLE);
     let mut peer = server.accept_registered().await;
-    assert_eq!(receive_sample(&mut peer).await.clock_offset_ms, 0);
+    assert!(matches!(receive_sample(&mut peer).await.clock_offset_ms, None | Some(0)));
     // One millisecond would be an attack; a second is the least.
     let config = AgentConfig { interval_ms: Some(1), clock_offset_ms: Some(-4_711) };
     peer.send(&ServerMessage::Config(config)).await;
     let first = receive_sample(&mut peer).await;
     let second = receive_sample(&mut peer).await;
-    assert_eq!(first.clock_offset_ms, -4_711);
+    assert_eq!(first.clock_offset_ms, Some(-4_711));
     assert!(800 <= second.timestamp - first.timestamp, "{} then {}", first.timestamp, second.timestamp);
     agent.stop().await;
 
@@ -117,7 +117,7 @@ async fn the_server_can_set_interval_and_clock_offset_within_bounds() {
     peer.receive().await;
     samples_taken(dir.path(), 1).await;
     peer.send(&register_ack(None)).await;
-    assert_eq!(receive_sample(&mut peer).await.clock_offset_ms, -4_711);
+    assert_eq!(receive_sample(&mut peer).await.clock_offset_ms, Some(-4_711));
     agent.stop().await;
 }
 

@@ -3,13 +3,13 @@
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
-use crate::auth::AuthError;
+use crate::auth::{AuthError, PasswordError};
 use crate::domain::time_range::TimeRangeError;
 use crate::http::request_id;
 use crate::store;
 use crate::telemetry::chain;
 
-/// How many seconds a client should wait when the database is away.
+/// How many seconds a client should wait before it tries again.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// What went wrong, for programs.
@@ -87,6 +87,14 @@ pub enum ApiError {
     /// The values make no sense; the message names the parameter.
     #[oai(status = 422)]
     Unprocessable(Json<ErrorBody>),
+    /// Too many ask for this at the same time.
+    #[oai(status = 429)]
+    TooManyRequests(
+        Json<ErrorBody>,
+        /// Seconds to wait before trying again.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
     /// The server is at fault.
     #[oai(status = 500)]
     Internal(Json<ErrorBody>),
@@ -122,6 +130,11 @@ impl ApiError {
         ApiError::Internal(ErrorBody::new(ErrorCode::Internal, "the server failed; its log says why"))
     }
 
+    /// 429.
+    pub fn too_many_requests(message: &str) -> Self {
+        ApiError::TooManyRequests(ErrorBody::new(ErrorCode::TooManyRequests, message), RETRY_AFTER_SECONDS)
+    }
+
     /// 503.
     pub fn unavailable(message: &str) -> Self {
         ApiError::Unavailable(ErrorBody::new(ErrorCode::Unavailable, message), RETRY_AFTER_SECONDS)
@@ -131,9 +144,13 @@ impl ApiError {
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match &error {
-            store::Error::Unavailable(_) => {
+            store::Error::Unavailable(_) | store::Error::Rejected(_) => {
                 tracing::warn!(error = %chain(&error), request_id = %request_id::current(), "no database for a request");
                 ApiError::unavailable("the database is not available; try again later")
+            }
+            store::Error::TimedOut(_) => {
+                tracing::warn!(error = %chain(&error), request_id = %request_id::current(), "the database took too long");
+                ApiError::unavailable("the database took too long to answer; ask for a narrower range")
             }
             // Expected conflicts are handled where they can happen; others are mistakes.
             store::Error::Conflict { .. } | store::Error::Unsupported(_) | store::Error::Database(_) => {
@@ -150,6 +167,8 @@ impl From<AuthError> for ApiError {
                 ApiError::Unauthorized(ErrorBody::new(ErrorCode::InvalidCredentials, error.to_string()))
             }
             AuthError::Store(error) => error.into(),
+            AuthError::Password(PasswordError::Busy) => ApiError::too_many_requests(&error.to_string()),
+            AuthError::Password(PasswordError::Stopping) => ApiError::unavailable(&error.to_string()),
             AuthError::Password(_) | AuthError::Random(_) => ApiError::internal(&error),
         }
     }

@@ -6,7 +6,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
-use crate::store::Edition;
+use crate::store::{DatabaseInfo, Edition};
 
 /// The server itself.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ enum EditionName {
 }
 
 /// What the database is.
-#[derive(Debug, Object)]
+#[derive(Clone, Debug, Object)]
 #[oai(rename = "Database", rename_all = "camelCase")]
-struct DatabaseBody {
+pub(super) struct DatabaseBody {
     /// PostgreSQL's version.
     postgres_version: String,
     /// TimescaleDB's version.
@@ -78,16 +78,19 @@ impl SystemApi {
     #[oai(path = "/api/system/info", method = "get", operation_id = "getSystemInfo")]
     async fn info(&self, context: Data<&ApiContext>, _auth: UserAuth) -> Result<Json<SystemInfo>, ApiError> {
         let database = context.store.database_info().await?;
-        Ok(Json(SystemInfo {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            database: DatabaseBody {
-                postgres_version: database.postgres_version,
-                timescaledb_version: database.timescaledb_version,
-                edition: match database.edition {
-                    Edition::Apache => EditionName::Apache,
-                    Edition::Community => EditionName::Community,
-                },
+        Ok(Json(SystemInfo { version: env!("CARGO_PKG_VERSION").to_owned(), database: database.into() }))
+    }
+}
+
+impl From<DatabaseInfo> for DatabaseBody {
+    fn from(database: DatabaseInfo) -> Self {
+        Self {
+            postgres_version: database.postgres_version,
+            timescaledb_version: database.timescaledb_version,
+            edition: match database.edition {
+                Edition::Apache => EditionName::Apache,
+                Edition::Community => EditionName::Community,
             },
-        }))
+        }
     }
 }

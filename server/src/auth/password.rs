@@ -15,12 +15,17 @@ use crate::config;
 /// Longest password in bytes: hashing is not to be fed megabytes.
 const PASSWORD_BYTES_MAX: usize = 1_024;
 
+/// Passwords that may wait for their turn; more are turned away, or a flood of logins would keep everybody out for hours.
+const WAITING_MAX: usize = 64;
+
 /// Hashes and verifies passwords.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     params: Params,
     /// A hash takes tens of megabytes and a tenth of a second: this many at a time.
     permits: Arc<Semaphore>,
+    /// Those and the ones that wait for them.
+    places: Arc<Semaphore>,
     /// What the passwords of unknown users are compared with, so that they take as long as those of known ones.
     dummy_hash: Arc<str>,
 }
@@ -37,6 +42,9 @@ pub enum PasswordError {
     /// The library refused, or the stored hash is damaged.
     #[error("scrypt failed")]
     Hash(#[source] scrypt::password_hash::Error),
+    /// [`WAITING_MAX`] are waiting already.
+    #[error("too many passwords are being checked; try again later")]
+    Busy,
     /// The process is shutting down.
     #[error("the password was not checked, because the server is stopping")]
     Stopping,
@@ -51,7 +59,13 @@ impl Passwords {
         let params = Params::new(config.scrypt_log_n, config.scrypt_r, config.scrypt_p)
             .map_err(|_| PasswordError::Parameters)?;
         let dummy_hash = hash(params, b"no user has this password")?.into();
-        Ok(Self { params, permits: Arc::new(Semaphore::new(config.password_checks_max)), dummy_hash })
+        Ok(Self::with_limits(params, dummy_hash, config.password_checks_max, WAITING_MAX))
+    }
+
+    fn with_limits(params: Params, dummy_hash: Arc<str>, checks_max: usize, waiting_max: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(checks_max));
+        let places = Arc::new(Semaphore::new(checks_max + waiting_max));
+        Self { params, permits, places, dummy_hash }
     }
 
     /// The hash of a new password, in PHC form.
@@ -82,6 +96,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
+        let _place = self.places.try_acquire().map_err(|_| PasswordError::Busy)?;
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
@@ -127,7 +142,7 @@ mod tests {
     fn cheap() -> Passwords {
         let params = Params::new(4, 8, 1).unwrap();
         let dummy_hash = hash(params, b"dummy").unwrap().into();
-        Passwords { params, permits: Arc::new(Semaphore::new(1)), dummy_hash }
+        Passwords::with_limits(params, dummy_hash, 1, 1)
     }
 
     #[tokio::test]
@@ -142,6 +157,20 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_user_has_no_password_not_even_the_dummy() {
         assert!(!cheap().verify("dummy".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn only_so_many_wait_for_their_turn() {
+        let passwords = cheap();
+        let busy = passwords.permits.acquire().await.unwrap();
+        let [mut first, mut second] = ["a", "b"].map(|password| Box::pin(passwords.hash(password.into())));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert!(matches!(passwords.verify("c".into(), None).await, Err(PasswordError::Busy)));
+        drop(busy);
+        first.await.unwrap();
+        second.await.unwrap();
+        assert!(!passwords.verify("c".into(), None).await.unwrap());
     }
 
     #[tokio::test]

@@ -37,6 +37,22 @@ pub enum ConfigError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// YAML takes a text for a number or the like. The value is not repeated: it is likely to be a password.
+    #[error("{origin}: {key} must be text; put it in quotes")]
+    Unquoted {
+        /// Which file.
+        origin: String,
+        /// The path of the key.
+        key: String,
+    },
+    /// A variable's value makes no sense.
+    #[error("the environment variable {name} cannot be used")]
+    VariableValue {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// A variable's value has the wrong type.
     #[error("the environment variable {name} must be {expected}")]
     Variable {
@@ -75,13 +91,17 @@ pub(super) fn merge<T: DeserializeOwned>(
     collect_leaves(&merged, &mut Vec::new(), &mut leaves);
     if let Some((path, text)) = file {
         origin = path.display().to_string();
-        overlay(&mut merged, parse(text, &origin)?);
+        overlay(&mut merged, parse(text, &origin)?, "")
+            .map_err(|key| ConfigError::Unquoted { origin: origin.clone(), key })?;
     }
-    apply_environment(&mut merged, &leaves, environment)?;
-    serde_path_to_error::deserialize(merged).map_err(|error| ConfigError::Key {
-        origin,
-        key: error.path().to_string(),
-        source: error.into_inner(),
+    let variables = apply_environment(&mut merged, &leaves, environment)?;
+    serde_path_to_error::deserialize(merged).map_err(|error| {
+        let key = error.path().to_string();
+        let source = error.into_inner();
+        match variables.into_iter().find(|(of, _)| *of == key) {
+            Some((_, name)) => ConfigError::VariableValue { name, source },
+            None => ConfigError::Key { origin, key, source },
+        }
     })
 }
 
@@ -103,17 +123,21 @@ fn lowercase_keys(value: Value) -> Value {
     }
 }
 
-/// Puts `over` on top. An empty section (`log:` and nothing below it) leaves what is there.
-fn overlay(base: &mut Value, over: Value) {
+/// Puts `over` on top. An empty section (`log:` and nothing below it) leaves what is there. Fails with the path of a
+/// key that is no text but ought to be.
+fn overlay(base: &mut Value, over: Value, path: &str) -> Result<(), String> {
     match (base, over) {
         (_, Value::Null) => {}
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {
-                overlay(base.entry(key).or_insert(Value::Null), value);
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                overlay(base.entry(key).or_insert(Value::Null), value, &path)?;
             }
         }
+        (Value::String(_), Value::Number(_) | Value::Bool(_)) => return Err(path.to_owned()),
         (base, over) => *base = over,
     }
+    Ok(())
 }
 
 fn collect_leaves(value: &Value, path: &mut Vec<String>, leaves: &mut Vec<Vec<String>>) {
@@ -129,11 +153,13 @@ fn collect_leaves(value: &Value, path: &mut Vec<String>, leaves: &mut Vec<Vec<St
     }
 }
 
+/// Answers which keys were set, and by which variables.
 fn apply_environment(
     merged: &mut Value,
     leaves: &[Vec<String>],
     environment: &[(String, String)],
-) -> Result<(), ConfigError> {
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut set = Vec::new();
     let variable =
         |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     if let Some(url) = variable("DATABASE_URL")
@@ -143,9 +169,10 @@ fn apply_environment(
     }
     for path in leaves {
         // PIKA_DATABASE_POSTGRES_PASSWORD for database.postgres.password; the administrator's first password is
-        // known by the shorter name that every guide uses.
+        // also known by the shorter name that every guide uses.
         let mut name = format!("{PREFIX}_{}", path.join("_").to_uppercase());
-        if name == "PIKA_AUTH_ADMIN_PASSWORD" {
+        let is_given = |name: &str| variable(name).is_some() || variable(&format!("{name}_FILE")).is_some();
+        if name == "PIKA_AUTH_ADMIN_PASSWORD" && !is_given(&name) {
             "PIKA_ADMIN_PASSWORD".clone_into(&mut name);
         }
         let file_name = format!("{name}_FILE");
@@ -158,10 +185,14 @@ fn apply_environment(
             (None, None) => continue,
         };
         if let Some(leaf) = merged.pointer_mut(&format!("/{}", path.join("/"))) {
-            *leaf = typed(&text, leaf).map_err(|expected| ConfigError::Variable { name, expected })?;
+            match typed(&text, leaf) {
+                Ok(value) => *leaf = value,
+                Err(expected) => return Err(ConfigError::Variable { name, expected }),
+            }
+            set.push((path.join("."), name));
         }
     }
-    Ok(())
+    Ok(set)
 }
 
 /// Reads a variable as what its key holds by default, so that a password of digits stays a text.

@@ -15,6 +15,9 @@ use super::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 /// Most disks, and most interfaces, that one agent may ever have reported.
 pub const SERIES_PER_AGENT_MAX: usize = 1_024;
 
+/// Longest reason of a refusal, in characters.
+const REASON_CHARS_MAX: usize = 200;
+
 /// Percentages may exceed 100 by this much: what is left of rounding to 32 bits.
 const PERCENT_ROUNDING: f32 = 0.01;
 
@@ -28,9 +31,15 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// A refusal with its reason.
+    /// A refusal with its reason, shortened to [`REASON_CHARS_MAX`]: reasons may quote what was sent, and go into
+    /// answers and logs.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(REASON_CHARS_MAX) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Self { code, message }
     }
 
     fn out_of_range(message: impl Into<String>) -> Self {
@@ -50,17 +59,17 @@ pub struct TimeWindow {
 }
 
 impl TimeWindow {
-    /// The time at which a sample is stored.
+    /// The time at which a sample is stored: by its own offset where it has one, so that every try gives the same
+    /// time. Only where that lies ahead has the clock been set since the agent was told: then by the new offset.
     ///
     /// # Errors
     /// When it lies too far in the future or in the past.
     pub fn corrected(&self, sample: &Sample) -> Result<TimestampMs, Refused> {
-        let offset_ms = match sample.clock_offset_ms {
-            0 => self.clock_offset_ms,
-            own => own,
-        };
-        let ts = sample.timestamp.saturating_add(offset_ms);
-        if self.now + limits::FUTURE_MS_MAX < ts {
+        let by = |offset_ms| sample.timestamp.saturating_add(offset_ms);
+        let is_ahead = |ts| self.now + limits::FUTURE_MS_MAX < ts;
+        let own = by(sample.clock_offset_ms.unwrap_or(self.clock_offset_ms));
+        let ts = if is_ahead(own) { own.min(by(self.clock_offset_ms)) } else { own };
+        if is_ahead(ts) {
             return Err(Refused::new(
                 ErrorCode::TimestampInFuture,
                 format!(
@@ -98,7 +107,7 @@ pub struct SeriesKeys {
 /// The last counters of an agent's interfaces on this connection: what deltas are derived from for agents that
 /// do not send any.
 #[derive(Clone, Debug, Default)]
-pub struct Counters {
+pub struct InterfaceCounters {
     last: HashMap<i32, Counter>,
 }
 
@@ -109,7 +118,7 @@ struct Counter {
     sent_bytes_total: i64,
 }
 
-impl Counters {
+impl InterfaceCounters {
     /// What was moved since the last call for this interface. A counter that went down was reset: everything it
     /// counts since then was moved.
     fn deltas(&mut self, interface_key: i32, now: Counter) -> Option<(i64, i64, i64)> {
@@ -127,7 +136,7 @@ impl Counters {
 }
 
 /// Appends the rows of a sample; `refused` gets what may not be stored, field by field. Disks and interfaces that
-/// have no key yet must have been given one before (see [`checked_disks`] and [`checked_interfaces`]).
+/// have no key are left out; [`keep_valid_series`] comes first.
 pub fn append_rows(
     rows: &mut Rows,
     refused: &mut Vec<Refused>,
@@ -135,7 +144,7 @@ pub fn append_rows(
     ts: TimestampMs,
     agent: AgentKey,
     keys: &SeriesKeys,
-    counters: &mut Counters,
+    counters: &mut InterfaceCounters,
 ) {
     if let Some(cpu) = &sample.cpu {
         collect(&mut rows.cpu, refused, cpu_row(ts, agent, cpu));
@@ -165,39 +174,33 @@ fn collect<T>(rows: &mut Vec<T>, refused: &mut Vec<Refused>, row: Result<T, Refu
     }
 }
 
-/// The disks of a sample whose names may be stored.
-pub fn checked_disks<'a>(
-    sample: &'a Sample,
-    refused: &mut Vec<Refused>,
-) -> impl Iterator<Item = &'a DiskMetrics> {
-    check_count("disks", sample.disks.len(), limits::DISKS_PER_SAMPLE_MAX, refused);
-    let mut names = Vec::new();
-    for disk in sample.disks.iter().take(limits::DISKS_PER_SAMPLE_MAX) {
-        let checked = check_text("disk.mountPoint", &disk.mount_point, 1, limits::PATH_CHARS_MAX)
-            .and_then(|()| check_text("disk.device", &disk.device, 0, limits::PATH_CHARS_MAX))
-            .and_then(|()| check_text("disk.fstype", &disk.fs_type, 0, limits::NAME_CHARS_MAX));
-        match checked {
-            Ok(()) => names.push(disk),
-            Err(refusal) => refused.push(refusal),
-        }
-    }
-    names.into_iter()
+/// Takes the disks and interfaces out of a sample that may not be stored: those beyond the most that one may have, and
+/// those whose names may not be kept. `refused` is told.
+pub fn keep_valid_series(sample: &mut Sample, refused: &mut Vec<Refused>) {
+    keep_first("disks", &mut sample.disks, limits::DISKS_PER_SAMPLE_MAX, refused);
+    keep_first("networks", &mut sample.networks, limits::NETWORKS_PER_SAMPLE_MAX, refused);
+    let mut is_valid =
+        |checked: Result<(), Refused>| checked.map_err(|refusal| refused.push(refusal)).is_ok();
+    sample.disks.retain(|disk| is_valid(check_disk(disk)));
+    sample.networks.retain(|network| {
+        is_valid(check_text("network.interface", &network.interface, 1, limits::PATH_CHARS_MAX))
+    });
 }
 
-/// The interfaces of a sample whose names may be stored.
-pub fn checked_interfaces<'a>(
-    sample: &'a Sample,
-    refused: &mut Vec<Refused>,
-) -> impl Iterator<Item = &'a str> {
-    check_count("networks", sample.networks.len(), limits::NETWORKS_PER_SAMPLE_MAX, refused);
-    let mut names = Vec::new();
-    for network in sample.networks.iter().take(limits::NETWORKS_PER_SAMPLE_MAX) {
-        match check_text("network.interface", &network.interface, 1, limits::PATH_CHARS_MAX) {
-            Ok(()) => names.push(network.interface.as_str()),
-            Err(refusal) => refused.push(refusal),
-        }
+fn keep_first<T>(field: &str, items: &mut Vec<T>, max: usize, refused: &mut Vec<Refused>) {
+    if max < items.len() {
+        refused.push(Refused::new(
+            ErrorCode::TooMany,
+            format!("{field}: {} of them; {max} is the most, the rest is not stored", items.len()),
+        ));
+        items.truncate(max);
     }
-    names.into_iter()
+}
+
+fn check_disk(disk: &DiskMetrics) -> Result<(), Refused> {
+    check_text("disk.mountPoint", &disk.mount_point, 1, limits::PATH_CHARS_MAX)?;
+    check_text("disk.device", &disk.device, 0, limits::PATH_CHARS_MAX)?;
+    check_text("disk.fstype", &disk.fs_type, 0, limits::NAME_CHARS_MAX)
 }
 
 /// What an agent says about itself, held to the limits.
@@ -272,7 +275,7 @@ fn network_row(
     agent: AgentKey,
     key: i32,
     network: &NetworkMetrics,
-    counters: &mut Counters,
+    counters: &mut InterfaceCounters,
 ) -> Result<NetworkRow, Refused> {
     let mut row = NetworkRow {
         ts,
@@ -342,15 +345,6 @@ fn optional<T>(
     value.map(|value| check(field, value)).transpose()
 }
 
-fn check_count(field: &str, count: usize, max: usize, refused: &mut Vec<Refused>) {
-    if max < count {
-        refused.push(Refused::new(
-            ErrorCode::TooMany,
-            format!("{field}: {count} of them; {max} is the most, the rest is not stored"),
-        ));
-    }
-}
-
 fn check_text(field: &str, value: &str, chars_min: usize, chars_max: usize) -> Result<(), Refused> {
     let chars = value.chars().count();
     if chars < chars_min {
@@ -359,6 +353,14 @@ fn check_text(field: &str, value: &str, chars_min: usize, chars_max: usize) -> R
     if chars_max < chars {
         return Err(Refused::out_of_range(format!(
             "{field} has {chars} characters; {chars_max} is the most"
+        )));
+    }
+    // An index entry may have 2,700 bytes or so, and four-byte characters fill it sooner than ASCII.
+    if limits::NAME_BYTES_MAX < value.len() {
+        return Err(Refused::out_of_range(format!(
+            "{field} has {} bytes; {} is the most",
+            value.len(),
+            limits::NAME_BYTES_MAX
         )));
     }
     // PostgreSQL's text cannot hold NUL, and control characters would forge log lines.
@@ -399,7 +401,7 @@ mod tests {
         };
         let (mut rows, mut refused) = (Rows::default(), Vec::new());
         let keys = SeriesKeys::default();
-        append_rows(&mut rows, &mut refused, &sample, 1, AGENT, &keys, &mut Counters::default());
+        append_rows(&mut rows, &mut refused, &sample, 1, AGENT, &keys, &mut InterfaceCounters::default());
         assert_eq!((rows.cpu.len(), rows.load.len(), refused.len()), (0, 1, 1));
     }
 
@@ -421,14 +423,27 @@ mod tests {
     #[test]
     fn the_offset_of_the_sample_beats_that_of_the_connection() {
         let window = TimeWindow { now: 1_000_000, late_limit_ms: 900_000, clock_offset_ms: 50 };
-        let sample = Sample { timestamp: 900_000, clock_offset_ms: 7, ..Sample::default() };
-        assert_eq!(window.corrected(&sample), Ok(900_007));
-        assert_eq!(window.corrected(&Sample { clock_offset_ms: 0, ..sample }), Ok(900_050));
+        let sample = |clock_offset_ms| Sample { timestamp: 900_000, clock_offset_ms, ..Sample::default() };
+        assert_eq!(window.corrected(&sample(Some(7))), Ok(900_007));
+        assert_eq!(window.corrected(&sample(Some(0))), Ok(900_000), "0 is an offset like any other");
+        assert_eq!(window.corrected(&sample(None)), Ok(900_050));
+    }
+
+    #[test]
+    fn a_stale_offset_does_not_cost_the_sample() {
+        let hour_ms = 3_600_000;
+        let window =
+            TimeWindow { now: 100 * hour_ms, late_limit_ms: 24 * hour_ms, clock_offset_ms: -hour_ms };
+        let sample = |timestamp| Sample { timestamp, clock_offset_ms: Some(0), ..Sample::default() };
+        assert_eq!(window.corrected(&sample(101 * hour_ms)), Ok(100 * hour_ms), "the clock has been set");
+        assert_eq!(window.corrected(&sample(99 * hour_ms)), Ok(99 * hour_ms), "taken before that");
+        let refused = window.corrected(&sample(102 * hour_ms)).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::TimestampInFuture, "ahead of the agent's own frame");
     }
 
     #[test]
     fn deltas_are_derived_and_survive_a_reset() {
-        let mut counters = Counters::default();
+        let mut counters = InterfaceCounters::default();
         let mut row = |ts, total| {
             let network = NetworkMetrics {
                 interface: "eth0".to_owned(),
@@ -452,7 +467,7 @@ mod tests {
             received_bytes_delta: Some(5),
             ..NetworkMetrics::default()
         };
-        let refused = network_row(1, AGENT, 1, &network, &mut Counters::default()).unwrap_err();
+        let refused = network_row(1, AGENT, 1, &network, &mut InterfaceCounters::default()).unwrap_err();
         assert!(refused.message.contains("intervalMs"), "{}", refused.message);
     }
 
@@ -464,9 +479,50 @@ mod tests {
             disks: vec![disk("/"), disk(""), disk("/a\0b"), disk(&"x".repeat(limits::PATH_CHARS_MAX + 1))],
             ..Sample::default()
         };
+        let (kept, refused) = kept(sample);
+        assert_eq!((kept, refused.len()), (vec!["/".to_owned()], 3));
+    }
+
+    fn kept(mut sample: Sample) -> (Vec<String>, Vec<Refused>) {
         let mut refused = Vec::new();
-        let kept: Vec<_> =
-            checked_disks(&sample, &mut refused).map(|disk| disk.mount_point.as_str()).collect();
-        assert_eq!((kept, refused.len()), (vec!["/"], 3));
+        keep_valid_series(&mut sample, &mut refused);
+        (sample.disks.into_iter().map(|disk| disk.mount_point).collect(), refused)
+    }
+
+    #[test]
+    fn names_are_limited_in_bytes_too() {
+        let disk = |mount_point: String| DiskMetrics { mount_point, ..DiskMetrics::default() };
+        let sample = Sample {
+            disks: vec![disk("\u{10348}".repeat(300)), disk("é".repeat(300))],
+            ..Sample::default()
+        };
+        let (kept, refused) = kept(sample);
+        assert_eq!((kept.len(), refused.len()), (1, 1));
+        assert!(refused[0].message.contains("1200 bytes"), "{}", refused[0].message);
+    }
+
+    #[test]
+    fn a_refused_disk_is_not_stored_although_its_mount_point_is_known() {
+        let disk = |mount_point: String, device: &str| DiskMetrics {
+            mount_point,
+            device: device.to_owned(),
+            ..DiskMetrics::default()
+        };
+        let mut disks: Vec<_> = (0..200).map(|n| disk(format!("/{n}"), "")).collect();
+        disks[1].device = "a\0b".to_owned();
+        let known = disks.iter().map(|disk| (disk.mount_point.clone(), 1)).collect();
+        let keys = SeriesKeys { disks: known, ..SeriesKeys::default() };
+        let mut sample = Sample { disks, ..Sample::default() };
+        let (mut rows, mut refused) = (Rows::default(), Vec::new());
+        keep_valid_series(&mut sample, &mut refused);
+        append_rows(&mut rows, &mut refused, &sample, 1, AGENT, &keys, &mut InterfaceCounters::default());
+        assert_eq!((rows.disk.len(), refused.len()), (limits::DISKS_PER_SAMPLE_MAX - 1, 2));
+    }
+
+    #[test]
+    fn reasons_are_short_and_whole_characters() {
+        let refused = Refused::new(ErrorCode::Malformed, "é".repeat(1_000));
+        assert_eq!(refused.message.chars().count(), REASON_CHARS_MAX + 1);
+        assert_eq!(Refused::new(ErrorCode::Malformed, "short").message, "short");
     }
 }

@@ -1,5 +1,6 @@
 //! Accepts connections: as many as are allowed, and calmly when the system has no more to give.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,24 +10,51 @@ use std::time::Duration;
 use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// After an accept that failed (usually: no file descriptors left) the next is tried after this long.
 const BACKOFF: Duration = Duration::from_millis(200);
+
+/// A connection over which nothing was answered by then is closed: its client sends its request too slowly, or not at
+/// all. Longer than the slowest answer takes.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection is probed when it was silent for this long, and again at this interval: clients that vanish without a
+/// word must not hold their places.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// That there is no place left is said at most this often.
+const FULL_WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Accepts TCP connections, at most so many at a time. An upgraded WebSocket counts until it ends.
 #[derive(Debug)]
 pub struct LimitedAcceptor {
     listener: TcpListener,
     permits: Arc<Semaphore>,
+    first_answer_timeout: Duration,
+    warned_full_at: Option<Instant>,
 }
 
 impl LimitedAcceptor {
     /// Takes over a bound listener.
     pub fn new(listener: TcpListener, connections_max: usize) -> Self {
-        Self { listener, permits: Arc::new(Semaphore::new(connections_max)) }
+        Self {
+            listener,
+            permits: Arc::new(Semaphore::new(connections_max)),
+            first_answer_timeout: FIRST_ANSWER_TIMEOUT,
+            warned_full_at: None,
+        }
+    }
+
+    fn warn_when_full(&mut self) {
+        let is_due = self.warned_full_at.is_none_or(|at| FULL_WARNING_INTERVAL <= at.elapsed());
+        if self.permits.available_permits() == 0 && is_due {
+            self.warned_full_at = Some(Instant::now());
+            tracing::warn!("server.connections_max is reached; further connections wait until one ends");
+        }
     }
 }
 
@@ -38,6 +66,7 @@ impl Acceptor for LimitedAcceptor {
     }
 
     async fn accept(&mut self) -> io::Result<(LimitedStream, LocalAddr, RemoteAddr, Scheme)> {
+        self.warn_when_full();
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, peer) = loop {
             match self.listener.accept().await {
@@ -52,8 +81,13 @@ impl Acceptor for LimitedAcceptor {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+        if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
+            tracing::debug!(%error, "SO_KEEPALIVE could not be set");
+        }
         let local = self.listener.local_addr()?;
-        let stream = LimitedStream { stream, _permit: permit };
+        let first_answer_due = Some(Box::pin(sleep(self.first_answer_timeout)));
+        let stream = LimitedStream { stream, first_answer_due, _permit: permit };
         Ok((stream, LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP))
     }
 }
@@ -62,7 +96,17 @@ impl Acceptor for LimitedAcceptor {
 #[derive(Debug)]
 pub struct LimitedStream {
     stream: TcpStream,
+    /// Until something was answered.
+    first_answer_due: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl LimitedStream {
+    fn note_answer(&mut self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(count)) if 0 < *count) {
+            self.first_answer_due = None;
+        }
+    }
 }
 
 impl AsyncRead for LimitedStream {
@@ -71,13 +115,20 @@ impl AsyncRead for LimitedStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(due) = &mut self.first_answer_due
+            && due.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for LimitedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note_answer(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -93,10 +144,61 @@ impl AsyncWrite for LimitedStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note_answer(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn accepted() -> (LimitedStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut acceptor = LimitedAcceptor::new(listener, 1);
+        acceptor.first_answer_timeout = Duration::from_millis(50);
+        let client = TcpStream::connect(address).await.unwrap();
+        let (stream, ..) = acceptor.accept().await.unwrap();
+        (stream, client)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_too_slowly_is_let_go() {
+        let (mut stream, mut client) = accepted().await;
+        let dripping = async {
+            loop {
+                client.write_all(b"x").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let reading = async {
+            loop {
+                if let Err(error) = stream.read(&mut [0; 16]).await {
+                    return error;
+                }
+            }
+        };
+        tokio::select! {
+            error = reading => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+            () = dripping => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_answered_may_be_silent() {
+        let (mut stream, mut client) = accepted().await;
+        stream.write_all(b"answer").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(stream.read(&mut [0; 16]).await.unwrap(), 1);
+        assert!(SockRef::from(&stream.stream).keepalive().unwrap());
     }
 }

@@ -10,10 +10,14 @@ use pika_protocol::{
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::domain::TimestampMs;
 use crate::domain::sample::Refused;
+
+/// Longer names of types are not repeated.
+const TYPE_BYTES_SHOWN_MAX: usize = 24;
 
 /// A frame that was understood, at least in part.
 #[derive(Debug, PartialEq)]
@@ -68,14 +72,14 @@ struct Envelope<'a> {
 /// # Errors
 /// When nothing of the frame can be used.
 pub fn decode(text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| DecodeError {
+    let envelope: Envelope<'_> = parse_discreetly(text).map_err(|reason| DecodeError {
         seq: None,
-        refused: Refused::new(ErrorCode::Malformed, format!("not a frame {{type, data}}: {error}")),
+        refused: Refused::new(ErrorCode::Malformed, format!("not a frame {{type, data}}: {reason}")),
     })?;
     let Envelope { message_type, data, timestamp, seq } = envelope;
     let mut refused = Vec::new();
     let message = match message_type.as_ref() {
-        "register" => required(data).and_then(parse).map(|register| Message::Register(Box::new(register))),
+        "register" => required(data).and_then(decode_register),
         "heartbeat" => Ok(Message::Heartbeat),
         "metrics" => required(data).and_then(|data| {
             let sample = decode_metrics(data, timestamp.unwrap_or(now), &mut refused)?;
@@ -85,7 +89,7 @@ pub fn decode(text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
             let samples = decode_batch(data, &mut refused)?;
             Ok(Message::Samples { samples, stamped_by_server: false })
         }),
-        other => Err(Refused::new(ErrorCode::UnknownType, format!("there is no message type {other:?}"))),
+        other => Err(unknown_type("message", other)),
     };
     match message {
         Ok(message) => Ok(Decoded { seq, timestamp, message, refused }),
@@ -97,8 +101,43 @@ fn required(data: Option<&RawValue>) -> Result<&RawValue, Refused> {
     data.ok_or_else(|| Refused::new(ErrorCode::InvalidField, "data is missing"))
 }
 
-fn parse<T: DeserializeOwned>(data: &RawValue) -> Result<T, Refused> {
-    serde_json::from_str(data.get()).map_err(|error| Refused::new(ErrorCode::InvalidField, error.to_string()))
+fn decode_register(data: &RawValue) -> Result<Message, Refused> {
+    match parse_discreetly(data.get()) {
+        Ok(register) => Ok(Message::Register(Box::new(register))),
+        Err(reason) => Err(Refused::new(ErrorCode::InvalidField, format!("register: {reason}"))),
+    }
+}
+
+/// Understands what may hold a token. The reason says where something is wrong, and never what is there: a token in the
+/// wrong place must not get into an answer or a log.
+fn parse_discreetly<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let error = error.into_inner();
+        match error.classify() {
+            // Names of fields are the protocol's own.
+            Category::Data if error.to_string().starts_with("missing field") => error.to_string(),
+            Category::Data => format!("{path} has the wrong type"),
+            Category::Syntax | Category::Eof | Category::Io => {
+                format!("not JSON at line {} column {}", error.line(), error.column())
+            }
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| format!("more follows at line {} column {}", error.line(), error.column()))?;
+    Ok(parsed)
+}
+
+/// Repeats the name where it is short, and so no token.
+fn unknown_type(kind: &str, name: &str) -> Refused {
+    let message = if name.len() <= TYPE_BYTES_SHOWN_MAX {
+        format!("there is no {kind} type {name:?}")
+    } else {
+        format!("there is no such {kind} type")
+    };
+    Refused::new(ErrorCode::UnknownType, message)
 }
 
 fn parse_field<T: DeserializeOwned>(field: &str, data: &RawValue) -> Result<T, Refused> {
@@ -128,9 +167,7 @@ fn decode_metrics(
         "disk" => Metrics::Disk(OneOrMany::Many(decode_list(&field, wrapper.data, refused)?)),
         "network" => Metrics::Network(OneOrMany::Many(decode_list(&field, wrapper.data, refused)?)),
         "load" => Metrics::Load(parse_field(&field, wrapper.data)?),
-        other => {
-            return Err(Refused::new(ErrorCode::UnknownType, format!("there is no metric type {other:?}")));
-        }
+        other => return Err(unknown_type("metric", other)),
     };
     let mut sample = Sample { timestamp, ..Sample::default() };
     match metrics {
@@ -193,8 +230,7 @@ fn decode_batch_piecewise(data: &RawValue, refused: &mut Vec<Refused>) -> Result
     #[serde(rename_all = "camelCase")]
     struct SamplePieces<'a> {
         timestamp: TimestampMs,
-        #[serde(default)]
-        clock_offset_ms: i64,
+        clock_offset_ms: Option<i64>,
         #[serde(borrow)]
         cpu: Option<&'a RawValue>,
         #[serde(borrow)]
@@ -300,6 +336,31 @@ mod tests {
         let missing = refused(r#"{"type":"metrics","data":{"type":"cpu","data":{"coreCount":8}}}"#);
         assert_eq!(missing.code, ErrorCode::InvalidField);
         assert!(missing.message.contains("usagePercent"), "{}", missing.message);
+    }
+
+    #[test]
+    fn a_token_in_the_wrong_place_is_not_repeated() {
+        let token = "pika_enroll_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+        for text in [
+            format!(r#"{{"type":"register","data":"{token}"}}"#),
+            format!(r#"{{"type":"register","data":{{"name":{{"x":"{token}"}}}}}}"#),
+            format!(r#"{{"type":"register","data":{{"name":"a","intervalMs":"{token}"}}}}"#),
+            format!(r#"{{"type":"register","data":{{"name":"a","{token}":1}}}}"#),
+            format!(r#"{{"type":"register","data":{{"token":"{token}"}}}}"#),
+            format!(r#"{{"type":"register","seq":"{token}"}}"#),
+            format!(r#"{{"type":"{token}","data":{{}}}}"#),
+            format!(r#"{{"type":"metrics","data":{{"type":"{token}","data":{{}}}}}}"#),
+            format!(r#""{token}""#),
+            token.to_owned(),
+        ] {
+            let message = refused(&text).message;
+            assert!(!message.contains("0123"), "{message}");
+        }
+        let wrong = refused(r#"{"type":"register","data":{"name":5}}"#);
+        assert!(wrong.message.contains("name has the wrong type"), "{}", wrong.message);
+        let missing = refused(r#"{"type":"register","data":{"name":"a"}}"#);
+        assert!(missing.message.contains("missing field `hostname`"), "{}", missing.message);
+        assert_eq!(refused(r#"{"type":"heartbeat"} x"#).code, ErrorCode::Malformed);
     }
 
     #[test]

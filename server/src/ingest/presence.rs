@@ -3,41 +3,68 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use crate::config;
 use crate::domain::TimestampMs;
 use crate::domain::id::{AgentId, AgentKey, ConnectionId};
-use crate::store::{ConnectedAgent, Touch};
+use crate::domain::token::TokenHash;
+use crate::store::{ConnectedAgent, Registration, Touch};
 use crate::telemetry::chain;
 
-/// How often signs of life are written down.
-const TOUCH_INTERVAL: Duration = Duration::from_secs(10);
+/// Signs of life are written down at least this often.
+const TOUCH_INTERVAL_MS_MAX: u64 = 10_000;
 /// Signs of life in one statement.
 const TOUCHES_PER_STATEMENT: usize = 5_000;
+/// Agents that may register at the same time.
+const TURNS: usize = 32;
 
 /// The agents that are connected to this server.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    connected: Mutex<HashMap<AgentKey, Entry>>,
+    connected: Arc<Connected>,
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
+
+#[derive(Debug, Default)]
+struct Connected(Mutex<HashMap<AgentKey, Entry>>);
 
 #[derive(Clone, Debug)]
 struct Entry {
     connection_id: ConnectionId,
-    last_seen_at: Arc<AtomicI64>,
+    signs: Arc<Signs>,
     superseded: CancellationToken,
 }
 
-/// A connection's own view of its presence.
-#[derive(Clone, Debug)]
+/// What is written down about a connected agent now and then.
+#[derive(Debug)]
+struct Signs {
+    last_seen_at: AtomicI64,
+    clock_offset_ms: AtomicI64,
+}
+
+impl Entry {
+    fn touch(&self, key: AgentKey) -> Touch {
+        Touch {
+            key,
+            connection_id: self.connection_id,
+            at: self.signs.last_seen_at.load(Ordering::Relaxed),
+            clock_offset_ms: self.signs.clock_offset_ms.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A connection's own view of its presence. The agent is not present any more when it is dropped: a connection that
+/// panics leaves nothing behind.
+#[derive(Debug)]
 pub(super) struct Present {
     agent: ConnectedAgent,
-    connection_id: ConnectionId,
-    last_seen_at: Arc<AtomicI64>,
+    entry: Entry,
+    connected: Arc<Connected>,
     /// Another connection of the same agent has taken over.
     pub(super) superseded: CancellationToken,
 }
@@ -45,73 +72,91 @@ pub(super) struct Present {
 impl Present {
     /// A sign of life.
     pub(super) fn seen(&self, now: TimestampMs) {
-        self.last_seen_at.store(now, Ordering::Relaxed);
+        self.entry.signs.last_seen_at.store(now, Ordering::Relaxed);
     }
 
-    fn touch(&self) -> Touch {
-        Touch {
-            key: self.agent.key,
-            connection_id: self.connection_id,
-            at: self.last_seen_at.load(Ordering::Relaxed),
+    /// The agent's clock was measured.
+    pub(super) fn set_clock_offset_ms(&self, clock_offset_ms: i64) {
+        self.entry.signs.clock_offset_ms.store(clock_offset_ms, Ordering::Relaxed);
+    }
+
+    /// Answers whether this was the agent's current connection.
+    fn disconnect(&self) -> bool {
+        let mut connected = self.connected.lock();
+        let is_current = connected
+            .get(&self.agent.key)
+            .is_some_and(|entry| entry.connection_id == self.entry.connection_id);
+        if is_current {
+            connected.remove(&self.agent.key);
         }
+        is_current
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.disconnect();
     }
 }
 
 impl Presence {
+    /// The turn of one agent to register. The database and the map must see the connections of one agent in the same
+    /// order, or each would end the other's. Waiting for a turn gives that order without a number of connections in
+    /// the database; between servers it needs none, because each asks the database which of its agents have left.
+    pub(super) async fn turn(&self, token: TokenHash) -> tokio::sync::MutexGuard<'_, ()> {
+        let [first, ..] = token.0;
+        self.turns[usize::from(first) % TURNS].lock().await
+    }
+
     /// An agent has registered over a new connection, which takes over from an older one if there is any.
-    pub(super) fn connect(
-        &self,
-        agent: ConnectedAgent,
-        connection_id: ConnectionId,
-        now: TimestampMs,
-    ) -> Present {
+    pub(super) fn connect(&self, agent: ConnectedAgent, registration: &Registration) -> Present {
         let entry = Entry {
-            connection_id,
-            last_seen_at: Arc::new(AtomicI64::new(now)),
+            connection_id: registration.connection_id,
+            signs: Arc::new(Signs {
+                last_seen_at: AtomicI64::new(registration.now),
+                clock_offset_ms: AtomicI64::new(registration.clock_offset_ms),
+            }),
             superseded: CancellationToken::new(),
         };
-        let older = self.lock().insert(agent.key, entry.clone());
+        let older = self.connected.lock().insert(agent.key, entry.clone());
         if let Some(older) = older {
             older.superseded.cancel();
         }
-        Present { agent, connection_id, last_seen_at: entry.last_seen_at, superseded: entry.superseded }
+        let superseded = entry.superseded.clone();
+        Present { agent, entry, connected: Arc::clone(&self.connected), superseded }
     }
 
-    /// A connection has ended. Answers whether it was the agent's current one.
-    fn disconnect(&self, present: &Present) -> bool {
-        let mut connected = self.lock();
-        let is_current = connected
-            .get(&present.agent.key)
-            .is_some_and(|entry| entry.connection_id == present.connection_id);
-        if is_current {
-            connected.remove(&present.agent.key);
+    /// The database knows another connection of this agent, or the agent no longer.
+    fn supersede(&self, touch: Touch) {
+        let connected = self.connected.lock();
+        // The agent may be back already, over a connection that has not been written down when this one was.
+        if let Some(entry) = connected.get(&touch.key)
+            && entry.connection_id == touch.connection_id
+        {
+            entry.superseded.cancel();
         }
-        is_current
     }
 
     fn is_connected(&self, key: AgentKey) -> bool {
-        self.lock().contains_key(&key)
+        self.connected.lock().contains_key(&key)
     }
 
     fn touches(&self) -> Vec<Touch> {
-        let touch = |(key, entry): (&AgentKey, &Entry)| Touch {
-            key: *key,
-            connection_id: entry.connection_id,
-            at: entry.last_seen_at.load(Ordering::Relaxed),
-        };
-        self.lock().iter().map(touch).collect()
+        self.connected.lock().iter().map(|(key, entry)| entry.touch(*key)).collect()
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<AgentKey, Entry>> {
+impl Connected {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentKey, Entry>> {
         // A panic while the lock is held cannot leave the map half-changed.
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A connection has ended: the agent is offline if it does not come back within the grace. When the server itself is
 /// stopping nobody is marked: the agents are well, and will be back.
 pub(super) async fn leave(shared: Arc<Shared>, present: Present) {
-    if !shared.presence.disconnect(&present) || shared.stopping.is_cancelled() {
+    if !present.disconnect() || shared.stopping.is_cancelled() {
         return;
     }
     let grace = Duration::from_millis(shared.config.reconnect_grace_ms);
@@ -119,40 +164,52 @@ pub(super) async fn leave(shared: Arc<Shared>, present: Present) {
         () = shared.stopping.cancelled() => return,
         () = tokio::time::sleep(grace) => {}
     }
-    if shared.presence.is_connected(present.agent.key) {
+    let agent = present.agent;
+    if shared.presence.is_connected(agent.key) {
         return;
     }
     // Where the agent has reconnected to another server, the database knows and this changes nothing.
-    match shared.store.disconnect_agent(present.touch()).await {
-        Ok(true) => tracing::info!(agent = %present.agent.id, "agent is offline"),
+    match shared.store.disconnect_agent(present.entry.touch(agent.key)).await {
+        Ok(true) => tracing::info!(agent = %agent.id, "agent is offline"),
         Ok(false) => {}
         // Expiry will find the agent once the database is back.
         Err(error) => tracing::warn!(error = %chain(&error), "an agent could not be marked offline"),
     }
 }
 
+/// How often signs of life are written down: several times before anybody counts as silent.
+fn touch_interval_ms(config: &config::Ingest) -> u64 {
+    (config.idle_timeout_ms / 9).clamp(1, TOUCH_INTERVAL_MS_MAX)
+}
+
+/// Who was not heard for this long is offline.
+fn silence_ms(config: &config::Ingest) -> i64 {
+    let silence_ms = config
+        .idle_timeout_ms
+        .saturating_add(config.reconnect_grace_ms)
+        .saturating_add(3 * touch_interval_ms(config));
+    i64::try_from(silence_ms).unwrap_or(i64::MAX)
+}
+
 /// Writes signs of life down, and marks agents offline that nobody has heard for too long: those whose server
 /// has died, too.
 pub(super) async fn run(shared: Arc<Shared>) {
-    // While no server ran, nobody wrote signs of life: agents first get the time to come back.
-    let silence_ms = i64::try_from(shared.config.idle_timeout_ms + shared.config.reconnect_grace_ms)
-        .unwrap_or(i64::MAX)
-        .saturating_add(i64::try_from(3 * TOUCH_INTERVAL.as_millis()).unwrap_or(i64::MAX));
-    let started_at = shared.clock.now();
-    let mut ticks = tokio::time::interval(TOUCH_INTERVAL);
+    let silence_ms = silence_ms(&shared.config);
+    let mut ticks = tokio::time::interval(Duration::from_millis(touch_interval_ms(&shared.config)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // The database was away: signs of life that could not be written must not look like silence.
-    let mut trusted_since = started_at;
+    // While no server ran, or the database was away, nobody wrote signs of life: that must not look like silence, so
+    // agents first get the time to come back.
+    let mut trusted_since = shared.clock.now();
     loop {
         tokio::select! {
             () = shared.stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
         let now = shared.clock.now();
-        let touched = touch_all(&shared).await;
-        let expired = match touched {
+        let deadline = now.saturating_sub(silence_ms);
+        let expired = match touch_all(&shared, deadline).await {
             Ok(()) if silence_ms <= now.saturating_sub(trusted_since) => {
-                shared.store.expire_agents(now.saturating_sub(silence_ms)).await
+                shared.store.expire_agents(deadline).await
             }
             Ok(()) => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -167,9 +224,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn touch_all(shared: &Shared) -> Result<(), crate::store::Error> {
+async fn touch_all(shared: &Shared, recent: TimestampMs) -> Result<(), crate::store::Error> {
     for touches in shared.presence.touches().chunks(TOUCHES_PER_STATEMENT) {
-        shared.store.touch_agents(touches).await?;
+        for stranger in shared.store.touch_agents(touches, recent).await? {
+            shared.presence.supersede(stranger);
+        }
     }
     Ok(())
 }
@@ -177,5 +236,55 @@ async fn touch_all(shared: &Shared) -> Result<(), crate::store::Error> {
 fn log_expired(agents: &[AgentId]) {
     for agent in agents {
         tracing::info!(%agent, "agent is offline: nothing was heard of it for too long");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::agent::AgentDescription;
+
+    fn connect(presence: &Presence) -> Present {
+        let text = String::new;
+        let registration = Registration {
+            description: AgentDescription {
+                name: text(),
+                hostname: text(),
+                ip: text(),
+                os: text(),
+                arch: text(),
+                version: text(),
+            },
+            remote_address: text(),
+            connection_id: ConnectionId::random(),
+            clock_offset_ms: 0,
+            now: 1,
+        };
+        presence.connect(ConnectedAgent { key: AgentKey(1), id: AgentId::random() }, &registration)
+    }
+
+    #[test]
+    fn a_connection_that_is_dropped_is_gone_and_takes_no_newer_one_with_it() {
+        let presence = Presence::default();
+        let old = connect(&presence);
+        let new = connect(&presence);
+        assert!(old.superseded.is_cancelled());
+        drop(old);
+        assert!(presence.is_connected(AgentKey(1)));
+        drop(new);
+        assert!(!presence.is_connected(AgentKey(1)));
+    }
+
+    #[test]
+    fn only_the_connection_that_the_database_does_not_know_is_ended() {
+        let presence = Presence::default();
+        let _old = connect(&presence);
+        let [touch] = presence.touches()[..] else { panic!() };
+        let new = connect(&presence);
+        presence.supersede(touch);
+        assert!(!new.superseded.is_cancelled(), "it came after the touch");
+        let [touch] = presence.touches()[..] else { panic!() };
+        presence.supersede(touch);
+        assert!(new.superseded.is_cancelled());
     }
 }

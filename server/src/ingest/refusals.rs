@@ -27,6 +27,16 @@ impl Refusals {
         self.who = who;
     }
 
+    /// The connection has ended: says how much was refused in all, where anything was.
+    pub(super) fn log_totals(&self) {
+        let total: u64 = self.counts.values().sum();
+        if 0 < total {
+            let mut counts: Vec<_> = self.counts.iter().map(|(code, count)| (code.as_str(), count)).collect();
+            counts.sort_unstable();
+            tracing::info!(agent = %self.who, total, ?counts, "refused on this connection in all");
+        }
+    }
+
     /// Counts a refusal, and logs it if it is the 1st, 2nd, 4th, 8th … for its reason on this connection.
     pub(super) fn add(&mut self, refused: &Refused) {
         self.counters.add_refused(refused.code);

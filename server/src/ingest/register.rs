@@ -1,11 +1,12 @@
 //! Lets agents in: an enrollment token makes a new agent, an agent's secret brings a known one back.
 
-use pika_protocol::limits::CLOCK_OFFSET_TOLERANCE_MS;
 use pika_protocol::message::RegisterAck;
 use pika_protocol::{ErrorCode, Register};
 use secrecy::ExposeSecret;
 
 use super::Shared;
+use super::clock_offset::ClockOffset;
+use super::presence::Present;
 use super::socket::Peer;
 use crate::domain::TimestampMs;
 use crate::domain::id::ConnectionId;
@@ -17,7 +18,8 @@ use crate::telemetry::chain;
 /// An agent that was let in.
 pub(super) struct Registered {
     pub(super) agent: ConnectedAgent,
-    pub(super) clock_offset_ms: i64,
+    pub(super) clock: ClockOffset,
+    pub(super) present: Present,
     pub(super) ack: RegisterAck,
 }
 
@@ -27,21 +29,22 @@ pub(super) async fn register(
     peer: &Peer,
     register: &Register,
     sent_at: Option<TimestampMs>,
-    connection_id: ConnectionId,
 ) -> Result<Registered, Refused> {
     let now = shared.clock.now();
-    let clock_offset_ms = measured_offset(now, sent_at);
+    let clock = ClockOffset::measured(now, sent_at);
     let registration = Registration {
         description: describe_agent(register)?,
         remote_address: peer.address.clone(),
-        connection_id,
-        clock_offset_ms,
+        connection_id: ConnectionId::random(),
+        clock_offset_ms: clock.ms(),
         now,
     };
     let header = peer.bearer_token.as_ref().map(ExposeSecret::expose_secret);
     let Some(token) = register.token.as_deref().or(header) else {
         return Err(unauthorized("data.token or the header Authorization: Bearer is missing"));
     };
+    // Held until the map knows what the database was told.
+    let _turn = shared.presence.turn(TokenHash::of(token)).await;
     let (agent, secret) = match TokenKind::of(token) {
         Some(TokenKind::Enrollment) => enroll(shared, token, &registration).await?,
         Some(TokenKind::AgentSecret) => {
@@ -52,8 +55,10 @@ pub(super) async fn register(
     };
     // One message for unknown, expired and used up: a stranger learns nothing from it.
     let agent = agent.ok_or_else(|| unauthorized("the token is unknown, expired or used up"))?;
-    let ack = RegisterAck { agent_id: agent.id.to_string(), secret, server_time: now, clock_offset_ms };
-    Ok(Registered { agent, clock_offset_ms, ack })
+    let present = shared.presence.connect(agent, &registration);
+    let ack =
+        RegisterAck { agent_id: agent.id.to_string(), secret, server_time: now, clock_offset_ms: clock.ms() };
+    Ok(Registered { agent, clock, present, ack })
 }
 
 async fn enroll(
@@ -76,13 +81,6 @@ async fn enroll(
     Ok((agent, Some(secret.secret.expose_secret().to_owned())))
 }
 
-/// What has to be added to the agent's clock. The message has just come over a fresh connection, so what is more
-/// than latency is the clock.
-fn measured_offset(now: TimestampMs, sent_at: Option<TimestampMs>) -> i64 {
-    let offset_ms = sent_at.map_or(0, |sent_at| now.saturating_sub(sent_at));
-    if offset_ms.saturating_abs() <= CLOCK_OFFSET_TOLERANCE_MS { 0 } else { offset_ms }
-}
-
 fn unauthorized(message: &str) -> Refused {
     Refused::new(ErrorCode::Unauthorized, message)
 }
@@ -91,19 +89,4 @@ fn unauthorized(message: &str) -> Refused {
 fn unavailable(error: Error) -> Refused {
     tracing::warn!(error = %chain(&error), "an agent could not be let in");
     Refused::new(ErrorCode::Unavailable, "the server cannot reach its database now; try again later")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn latency_is_not_a_wrong_clock() {
-        assert_eq!(measured_offset(10_000, None), 0);
-        assert_eq!(measured_offset(10_000, Some(9_000)), 0);
-        assert_eq!(measured_offset(10_000, Some(11_000)), 0);
-        assert_eq!(measured_offset(10_000, Some(4_000)), 6_000);
-        assert_eq!(measured_offset(10_000, Some(70_000)), -60_000);
-        assert_eq!(measured_offset(10_000, Some(i64::MIN)), i64::MAX);
-    }
 }

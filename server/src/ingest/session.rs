@@ -1,22 +1,31 @@
 //! What the server knows about a registered agent while it is connected; decides what of its samples is stored.
-//! No I/O: the socket asks it, and does what it answers.
+//! No I/O: the connection asks it, and does what it answers.
+
+use std::collections::{HashMap, HashSet};
 
 use pika_protocol::{DiskMetrics, ErrorCode, Sample};
 
+use super::clock_offset::ClockOffset;
+use super::naming::Named;
+use crate::domain::TimestampMs;
 use crate::domain::row::Rows;
 use crate::domain::sample::{
-    self, Counters, Refused, SERIES_PER_AGENT_MAX, SeriesKeys, TimeWindow, checked_disks, checked_interfaces,
+    self, InterfaceCounters, Refused, SERIES_PER_AGENT_MAX, SeriesKeys, TimeWindow, keep_valid_series,
 };
 use crate::store::ConnectedAgent;
+
+/// How long names that were refused are not asked for again.
+const DENIED_MS: i64 = 600_000;
 
 /// A registered agent.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) agent: ConnectedAgent,
-    /// Server's clock minus agent's clock, measured when it registered.
-    pub(super) clock_offset_ms: i64,
+    pub(super) clock: ClockOffset,
     keys: SeriesKeys,
-    counters: Counters,
+    denied_disks: Denied,
+    denied_interfaces: Denied,
+    counters: InterfaceCounters,
 }
 
 /// Disks and interfaces that have no key yet.
@@ -33,38 +42,70 @@ impl UnknownSeries {
 }
 
 impl Session {
-    pub(super) fn new(agent: ConnectedAgent, clock_offset_ms: i64) -> Self {
-        Self { agent, clock_offset_ms, keys: SeriesKeys::default(), counters: Counters::default() }
+    pub(super) fn new(agent: ConnectedAgent, clock: ClockOffset) -> Self {
+        Self {
+            agent,
+            clock,
+            keys: SeriesKeys::default(),
+            denied_disks: Denied::default(),
+            denied_interfaces: Denied::default(),
+            counters: InterfaceCounters::default(),
+        }
     }
 
-    /// The disks and interfaces of these samples that the database has to name first.
-    pub(super) fn unknown_series(&self, samples: &[Sample], refused: &mut Vec<Refused>) -> UnknownSeries {
+    /// Takes out of the samples what may not be stored for its name, and answers the disks and interfaces that the
+    /// database has to name first.
+    pub(super) fn unknown_series(
+        &mut self,
+        samples: &mut [Sample],
+        now: TimestampMs,
+        refused: &mut Vec<Refused>,
+    ) -> UnknownSeries {
         let mut unknown = UnknownSeries::default();
+        let (mut disks, mut interfaces) = (HashSet::new(), HashSet::new());
         for sample in samples {
-            for disk in checked_disks(sample, refused) {
-                let known = self.keys.disks.contains_key(&disk.mount_point)
-                    || unknown.disks.iter().any(|other| other.mount_point == disk.mount_point);
-                if !known {
+            keep_valid_series(sample, refused);
+            for disk in &sample.disks {
+                if !self.keys.disks.contains_key(&disk.mount_point) && disks.insert(disk.mount_point.clone())
+                {
                     unknown.disks.push(disk.clone());
                 }
             }
-            for name in checked_interfaces(sample, refused) {
-                let known = self.keys.interfaces.contains_key(name)
-                    || unknown.interfaces.iter().any(|other| other == name);
-                if !known {
-                    unknown.interfaces.push(name.to_owned());
+            for network in &sample.networks {
+                let name = &network.interface;
+                if !self.keys.interfaces.contains_key(name) && interfaces.insert(name.clone()) {
+                    unknown.interfaces.push(name.clone());
                 }
             }
         }
-        hold_to_limit("disks", &mut unknown.disks, self.keys.disks.len(), refused);
-        hold_to_limit("networks", &mut unknown.interfaces, self.keys.interfaces.len(), refused);
+        let n_disks = self.denied_disks.take_out(&mut unknown.disks, |disk| &disk.mount_point, now);
+        let n_interfaces = self.denied_interfaces.take_out(&mut unknown.interfaces, |name| name, now);
+        refuse_names("disks", n_disks, refused);
+        refuse_names("networks", n_interfaces, refused);
         unknown
     }
 
-    /// The database has named them.
-    pub(super) fn learn(&mut self, keys: SeriesKeys) {
-        self.keys.disks.extend(keys.disks);
-        self.keys.interfaces.extend(keys.interfaces);
+    /// The database has answered about the names that were `asked` for.
+    pub(super) fn learn(
+        &mut self,
+        asked: &UnknownSeries,
+        named: Named,
+        now: TimestampMs,
+        refused: &mut Vec<Refused>,
+    ) {
+        if let Named::Keys(keys) = named {
+            self.keys.disks.extend(keys.disks);
+            self.keys.interfaces.extend(keys.interfaces);
+        }
+        let disks = asked.disks.iter().map(|disk| &disk.mount_point);
+        let n_disks =
+            self.denied_disks.add(disks.filter(|name| !self.keys.disks.contains_key(*name)), now + DENIED_MS);
+        let interfaces = asked.interfaces.iter();
+        let n_interfaces = self
+            .denied_interfaces
+            .add(interfaces.filter(|name| !self.keys.interfaces.contains_key(*name)), now + DENIED_MS);
+        refuse_names("disks", n_disks, refused);
+        refuse_names("networks", n_interfaces, refused);
     }
 
     /// The rows of these samples. What may not be stored is told to `refused`.
@@ -93,16 +134,120 @@ impl Session {
     }
 }
 
-/// An agent that reports ever new names would fill the database with them.
-fn hold_to_limit<T>(field: &str, unknown: &mut Vec<T>, known: usize, refused: &mut Vec<Refused>) {
-    let room = SERIES_PER_AGENT_MAX.saturating_sub(known);
-    if room < unknown.len() {
+fn refuse_names(field: &str, count: usize, refused: &mut Vec<Refused>) {
+    if 0 < count {
         refused.push(Refused::new(
             ErrorCode::TooMany,
             format!(
-                "{field}: this agent has reported {SERIES_PER_AGENT_MAX} different ones; more are not stored"
+                "{field}: {count} new ones are not stored; an agent may report {SERIES_PER_AGENT_MAX} in all"
             ),
         ));
-        unknown.truncate(room);
+    }
+}
+
+/// Names that the database has refused, and until when it is not asked again.
+#[derive(Debug, Default)]
+struct Denied {
+    until: HashMap<String, TimestampMs>,
+}
+
+impl Denied {
+    /// Takes refused names out of what is to be asked for, and answers how many. An agent that keeps making names up
+    /// is asked for none until some time has passed.
+    fn take_out<T>(&mut self, asked: &mut Vec<T>, name: impl Fn(&T) -> &String, now: TimestampMs) -> usize {
+        if self.until.is_empty() || asked.is_empty() {
+            return 0;
+        }
+        self.until.retain(|_, until| now < *until);
+        let is_full = SERIES_PER_AGENT_MAX <= self.until.len();
+        let count = asked.len();
+        asked.retain(|item| !is_full && !self.until.contains_key(name(item)));
+        count - asked.len()
+    }
+
+    fn add<'a>(&mut self, names: impl Iterator<Item = &'a String>, until: TimestampMs) -> usize {
+        let mut count = 0;
+        for name in names {
+            count += 1;
+            if self.until.len() < SERIES_PER_AGENT_MAX {
+                self.until.insert(name.clone(), until);
+            }
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pika_protocol::NetworkMetrics;
+
+    use super::*;
+    use crate::domain::id::{AgentId, AgentKey};
+
+    fn session() -> Session {
+        let agent = ConnectedAgent { key: AgentKey(1), id: AgentId::random() };
+        Session::new(agent, ClockOffset::measured(0, None))
+    }
+
+    fn sample(names: &[&str]) -> Sample {
+        let disk = |name: &&str| DiskMetrics { mount_point: (*name).to_owned(), ..DiskMetrics::default() };
+        let network =
+            |name: &&str| NetworkMetrics { interface: (*name).to_owned(), ..NetworkMetrics::default() };
+        Sample {
+            disks: names.iter().map(disk).collect(),
+            networks: names.iter().map(network).collect(),
+            ..Sample::default()
+        }
+    }
+
+    fn asked(session: &mut Session, names: &[&str], now: TimestampMs) -> (UnknownSeries, Vec<Refused>) {
+        let mut refused = Vec::new();
+        let mut samples = [sample(names), sample(names)];
+        (session.unknown_series(&mut samples, now, &mut refused), refused)
+    }
+
+    #[test]
+    fn refused_names_are_told_and_not_asked_for_again_for_a_while() {
+        let mut session = session();
+        let (unknown, refused) = asked(&mut session, &["a", "b"], 0);
+        assert_eq!((unknown.disks.len(), unknown.interfaces.len(), refused.len()), (2, 2, 0));
+        let keys = SeriesKeys {
+            disks: HashMap::from([("a".to_owned(), 1)]),
+            interfaces: HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]),
+        };
+        let mut refused = Vec::new();
+        session.learn(&unknown, Named::Keys(keys), 0, &mut refused);
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].code, ErrorCode::TooMany);
+
+        let (unknown, refused) = asked(&mut session, &["a", "b", "c"], DENIED_MS - 1);
+        assert_eq!((unknown.disks[0].mount_point.as_str(), unknown.disks.len()), ("c", 1));
+        assert_eq!((unknown.interfaces, refused.len()), (vec!["c".to_owned()], 1));
+        let (unknown, refused) = asked(&mut session, &["b"], DENIED_MS);
+        assert_eq!((unknown.disks.len(), refused.len()), (1, 0), "room may have been made");
+    }
+
+    #[test]
+    fn names_that_the_database_does_not_want_are_refused() {
+        let mut session = session();
+        let (unknown, _) = asked(&mut session, &["a"], 0);
+        let mut refused = Vec::new();
+        session.learn(&unknown, Named::Refused, 0, &mut refused);
+        assert_eq!(refused.len(), 2, "the disk and the interface");
+        assert!(asked(&mut session, &["a"], 1).0.is_empty());
+    }
+
+    #[test]
+    fn who_makes_names_up_is_not_asked_for_more() {
+        let mut session = session();
+        let names: Vec<String> = (0..SERIES_PER_AGENT_MAX).map(|n| n.to_string()).collect();
+        for names in names.chunks(100) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let (unknown, _) = asked(&mut session, &names, 0);
+            session.learn(&unknown, Named::Refused, 0, &mut Vec::new());
+        }
+        let (unknown, refused) = asked(&mut session, &["new"], 1);
+        assert!(unknown.is_empty());
+        assert_eq!(refused.len(), 2);
     }
 }

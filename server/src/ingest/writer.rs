@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::Flush;
-use crate::store::SampleWriter;
+use super::latest::Latest;
+use crate::store::{Error, SampleWriter};
 use crate::telemetry::{Counters, chain};
 
 /// The first wait after a failure; each further one is twice as long.
@@ -16,27 +17,40 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest wait.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// A flush that takes longer has been lost on the way; it is tried again over a new connection.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Writes flushes.
 #[derive(Debug)]
 pub(super) struct Writer {
     samples: SampleWriter,
     flushes: mpsc::Receiver<Flush>,
+    latest: Latest,
     counters: Arc<Counters>,
     aborting: CancellationToken,
+    /// Cancelled when nothing will be written any more.
+    written: CancellationToken,
 }
 
 impl Writer {
     pub(super) fn new(
         samples: SampleWriter,
         flushes: mpsc::Receiver<Flush>,
+        latest: Latest,
         counters: Arc<Counters>,
         aborting: CancellationToken,
     ) -> Self {
-        Self { samples, flushes, counters, aborting }
+        Self { samples, flushes, latest, counters, aborting, written: CancellationToken::new() }
+    }
+
+    /// Tells when nothing will be written any more.
+    pub(super) fn written(&self) -> CancellationToken {
+        self.written.clone()
     }
 
     /// Runs until the batcher has ended and everything is written, or until it is aborted.
     pub(super) async fn run(mut self) {
+        let _written = self.written.clone().drop_guard();
         while let Some(flush) = self.flushes.recv().await {
             let aborting = self.aborting.clone();
             let written = tokio::select! {
@@ -55,9 +69,11 @@ impl Writer {
         let mut backoff = BACKOFF_MIN;
         let mut failures = 0_u64;
         loop {
-            match self.samples.write(&flush.rows).await {
+            let attempt = tokio::time::timeout(WRITE_TIMEOUT, self.samples.write(&flush.rows)).await;
+            match attempt.unwrap_or(Err(Error::Unavailable(None))) {
                 Ok(written) => {
                     self.counters.add_flush(written.rows, written.duplicates);
+                    self.latest.note(&flush.rows);
                     if 0 < failures {
                         tracing::info!(failures, rows = written.rows, "the database takes samples again");
                     }

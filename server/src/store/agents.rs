@@ -1,5 +1,7 @@
 //! Agents: enrolling, connecting, presence, reading.
 
+use std::collections::HashSet;
+
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -29,9 +31,14 @@ const ENROLL: &str = "WITH redeemed AS (UPDATE enrollments SET uses = uses + 1 \
 const CONNECT: &str = "UPDATE agents SET name = $2, hostname = $3, ip = $4, remote_address = $5, os = $6, arch = $7, \
      version = $8, status = 1, connection_id = $9, clock_offset_ms = $10, last_seen_at = $11, updated_at = $11 \
      WHERE secret_hash = $1 RETURNING key, id";
-const TOUCH: &str = "UPDATE agents SET last_seen_at = seen.at, status = 1 \
-     FROM unnest($1::int4[], $2::uuid[], $3::int8[]) AS seen (key, connection_id, at) \
-     WHERE agents.key = seen.key AND agents.connection_id = seen.connection_id";
+// An agent that nobody speaks for any more, although it is connected, is taken up again. One that was not heard for so
+// long that it would expire at once is not put online for that moment.
+const TOUCH: &str = "UPDATE agents SET last_seen_at = greatest(agents.last_seen_at, seen.at), \
+     connection_id = seen.connection_id, clock_offset_ms = seen.clock_offset_ms, \
+     status = CASE WHEN $5 <= seen.at THEN 1 ELSE agents.status END \
+     FROM unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[]) AS seen (key, connection_id, at, clock_offset_ms) \
+     WHERE agents.key = seen.key \
+         AND (agents.connection_id = seen.connection_id OR agents.connection_id IS NULL) RETURNING agents.key";
 const DISCONNECT: &str = "UPDATE agents SET status = 0, connection_id = NULL, last_seen_at = greatest(last_seen_at, $3) \
      WHERE key = $1 AND connection_id = $2";
 const EXPIRE: &str = "UPDATE agents SET status = 0 WHERE status = 1 AND last_seen_at < $1 RETURNING id";
@@ -71,6 +78,8 @@ pub struct Touch {
     pub connection_id: ConnectionId,
     /// When.
     pub at: TimestampMs,
+    /// Server's clock minus agent's clock, as last measured.
+    pub clock_offset_ms: i64,
 }
 
 impl Store {
@@ -146,16 +155,20 @@ impl Store {
         Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id: AgentId(row.get(1)) }))
     }
 
-    /// Writes signs of life. One of a connection that has been superseded changes nothing.
+    /// Writes signs of life; those since `recent` put their agents online. Answers those that changed nothing: another
+    /// connection speaks for the agent by now, or the agent is gone.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn touch_agents(&self, touches: &[Touch]) -> Result<(), Error> {
+    pub async fn touch_agents(&self, touches: &[Touch], recent: TimestampMs) -> Result<Vec<Touch>, Error> {
         let keys: Vec<i32> = touches.iter().map(|touch| touch.key.0).collect();
         let connections: Vec<Uuid> = touches.iter().map(|touch| touch.connection_id.0).collect();
         let times: Vec<i64> = touches.iter().map(|touch| touch.at).collect();
-        self.connection().await?.execute(TOUCH, &[&keys, &connections, &times]).await?;
-        Ok(())
+        let offsets: Vec<i64> = touches.iter().map(|touch| touch.clock_offset_ms).collect();
+        let mut connection = self.connection().await?;
+        let rows = connection.query(TOUCH, &[&keys, &connections, &times, &offsets, &recent]).await?;
+        let touched: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
+        Ok(touches.iter().filter(|touch| !touched.contains(&touch.key.0)).copied().collect())
     }
 
     /// Marks an agent offline, unless another connection speaks for it by now. Answers whether it did.

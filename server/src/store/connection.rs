@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
@@ -10,10 +11,17 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 
 use super::StoreConfig;
+use super::error::Error;
 use super::tls::Tls;
 
-/// Half-dead connections are noticed after this long.
+/// Half-dead connections are noticed after this long: while something is being sent,
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// and while nothing is.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// How long making a connection may take where nobody says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
@@ -57,7 +65,13 @@ pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
     if config.get_application_name().is_none() {
         config.application_name("pika-server");
     }
-    config.connect_timeout(Duration::from_secs(5)).tcp_user_timeout(TCP_USER_TIMEOUT);
+    config
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_user_timeout(TCP_USER_TIMEOUT)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES);
     Ok(config)
 }
 
@@ -68,23 +82,35 @@ pub(super) fn with_limits(config: &Config, options: &StoreConfig) -> Config {
     let own = config.get_options().unwrap_or_default();
     limited.options(format!(
         "{own} -c statement_timeout={statement_ms} -c lock_timeout={statement_ms} \
-         -c idle_in_transaction_session_timeout={idle_ms} -c plan_cache_mode=force_custom_plan -c jit=off",
+         -c idle_in_transaction_session_timeout={idle_ms} {planning}",
+        planning = super::statements::PLANNING_OPTIONS,
         statement_ms = options.statement_timeout.as_millis(),
         idle_ms = 2 * options.statement_timeout.as_millis(),
     ));
-    limited.connect_timeout(options.connect_timeout);
     limited
 }
 
 /// Connects outside the pool. The connection's own task ends with the client.
-pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<Connection, tokio_postgres::Error> {
-    let (client, connection) = config.connect(tls.clone()).await?;
+pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<Connection, Error> {
+    let (client, connection) = in_time(config, config.connect(tls.clone())).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(error = &error as &dyn std::error::Error, "database connection ended");
         }
     });
     Ok(Connection::new(client))
+}
+
+/// The driver's own timeout covers TCP only; a database that accepts and then says nothing must not hold anybody up.
+async fn in_time<T>(
+    config: &Config,
+    connecting: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Error> {
+    let patience = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    match tokio::time::timeout(patience, connecting).await {
+        Ok(connected) => Ok(connected?),
+        Err(_) => Err(Error::Unavailable(None)),
+    }
 }
 
 /// A connection with a cache of prepared statements, which tokio-postgres does not have.
@@ -172,11 +198,12 @@ impl Connection {
 #[derive(Clone)]
 pub(super) struct Manager {
     inner: PostgresConnectionManager<Tls>,
+    config: Config,
 }
 
 impl Manager {
     pub(super) fn new(config: Config, tls: Tls) -> Self {
-        Self { inner: PostgresConnectionManager::new(config, tls) }
+        Self { inner: PostgresConnectionManager::new(config.clone(), tls), config }
     }
 }
 
@@ -188,14 +215,14 @@ impl fmt::Debug for Manager {
 
 impl bb8::ManageConnection for Manager {
     type Connection = Connection;
-    type Error = tokio_postgres::Error;
+    type Error = Error;
 
-    async fn connect(&self) -> Result<Connection, tokio_postgres::Error> {
-        Ok(Connection::new(self.inner.connect().await?))
+    async fn connect(&self) -> Result<Connection, Error> {
+        Ok(Connection::new(in_time(&self.config, self.inner.connect()).await?))
     }
 
-    async fn is_valid(&self, connection: &mut Connection) -> Result<(), tokio_postgres::Error> {
-        self.inner.is_valid(&mut connection.client).await
+    async fn is_valid(&self, connection: &mut Connection) -> Result<(), Error> {
+        Ok(self.inner.is_valid(&mut connection.client).await?)
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
@@ -207,12 +234,12 @@ impl bb8::ManageConnection for Manager {
 #[derive(Debug)]
 pub(super) struct LogErrors;
 
-impl bb8::ErrorSink<tokio_postgres::Error> for LogErrors {
-    fn sink(&self, error: tokio_postgres::Error) {
+impl bb8::ErrorSink<Error> for LogErrors {
+    fn sink(&self, error: Error) {
         tracing::debug!(error = &error as &dyn std::error::Error, "pooled database connection failed");
     }
 
-    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<tokio_postgres::Error>> {
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<Error>> {
         Box::new(Self)
     }
 }
@@ -237,5 +264,25 @@ mod tests {
         assert!(!format!("{error:?} {error}").contains("hunter2"));
         assert!(matches!(parse_url("postgres:///pika"), Err(DatabaseUrlError::Incomplete("host"))));
         assert!(matches!(parse_url("postgres://host"), Err(DatabaseUrlError::Incomplete("database"))));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_says_nothing_is_not_waited_for() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let mut config = parse_url(&format!("postgres://u:p@127.0.0.1:{port}/d")).unwrap();
+        config.connect_timeout(Duration::from_millis(50));
+        let tls = super::super::tls::connector(false, None).unwrap();
+        assert!(matches!(connect(&config, &tls).await, Err(Error::Unavailable(None))));
+        let manager = Manager::new(config, tls);
+        assert!(matches!(bb8::ManageConnection::connect(&manager).await, Err(Error::Unavailable(None))));
+    }
+
+    #[test]
+    fn a_connection_that_is_silently_gone_is_noticed() {
+        let config = parse_url("postgres://u:p@h/d").unwrap();
+        assert!(config.get_keepalives());
+        assert_eq!(config.get_keepalives_idle(), KEEPALIVE_IDLE);
+        assert_eq!(config.get_keepalives_retries(), Some(KEEPALIVE_RETRIES));
     }
 }

@@ -10,6 +10,12 @@ pub enum Error {
     /// The database is away, or too busy to take another connection. Worth trying again.
     #[error("the database is not available")]
     Unavailable(#[source] Option<tokio_postgres::Error>),
+    /// The statement took longer than it may.
+    #[error("the database took too long")]
+    TimedOut(#[source] tokio_postgres::Error),
+    /// The database does not let this server in; waiting does not change that.
+    #[error("the database does not accept the configured user, password or name of the database")]
+    Rejected(#[source] tokio_postgres::Error),
     /// Something with this name exists already.
     #[error("a row with the same value exists ({constraint})")]
     Conflict {
@@ -33,6 +39,15 @@ impl From<tokio_postgres::Error> for Error {
                 constraint: database_error.constraint().unwrap_or_default().to_owned(),
             };
         }
+        if error
+            .code()
+            .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME)
+        {
+            return Error::Rejected(error);
+        }
+        if error.code() == Some(&SqlState::QUERY_CANCELED) {
+            return Error::TimedOut(error);
+        }
         if is_unavailable(&error) {
             return Error::Unavailable(Some(error));
         }
@@ -49,17 +64,24 @@ impl From<UnsupportedDatabase> for Error {
     }
 }
 
-impl From<bb8::RunError<tokio_postgres::Error>> for Error {
-    fn from(error: bb8::RunError<tokio_postgres::Error>) -> Self {
+impl From<bb8::RunError<Error>> for Error {
+    fn from(error: bb8::RunError<Error>) -> Self {
         match error {
-            bb8::RunError::User(error) => Error::Unavailable(Some(error)),
+            bb8::RunError::User(error) => error,
             bb8::RunError::TimedOut => Error::Unavailable(None),
         }
     }
 }
 
+impl Error {
+    /// Whether trying again later can help.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Error::Unavailable(_) | Error::TimedOut(_))
+    }
+}
+
 /// Whether trying again later can help.
-fn is_unavailable(error: &tokio_postgres::Error) -> bool {
+pub(super) fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     let Some(database_error) = error.as_db_error() else {
         // No answer from the database: the connection failed, was closed or broke.
         return error.is_closed()

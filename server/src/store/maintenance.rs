@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::edition::Edition;
+use super::edition::{self, Edition};
 use super::rollup::{self, Content, Rollup, apache, community, convert};
 use super::{Error, Store};
 use crate::domain::TimestampMs;
@@ -127,34 +127,45 @@ impl Store {
     /// When the database is away or refuses; what was done until then is kept and complete in itself.
     pub async fn maintain(&self, now: TimestampMs) -> Result<Maintained, Error> {
         let mut connection = self.dedicated_connection().await?;
+        let edition = edition::inspect(&mut connection).await?.edition;
         let client = connection.client();
-        // Ends with the connection.
         let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&ADVISORY_LOCK]).await?;
         if !locked.get::<_, bool>(0) {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
-        let mut maintained = Maintained::default();
-        let retention = read_retention(client).await?;
-        match self.database_info().await?.edition {
-            Edition::Apache => {
-                let source_starts_at = |tier| starts_at(&retention, tier, now);
-                maintained.changes_rolled_up = apache::roll_up(client, now, source_starts_at).await?;
-                maintained.chunks_dropped = drop_expired(client, &retention, now, |_| true).await?;
-            }
-            Edition::Community => {
-                maintained.unhealthy_jobs = unhealthy_jobs(client).await?;
-                let stopped: Vec<&str> = maintained
-                    .unhealthy_jobs
-                    .iter()
-                    .filter(|job| job.procedure == "policy_retention")
-                    .map(|job| job.relation.as_str())
-                    .collect();
-                let has_stopped = |relation: &str| stopped.contains(&relation);
-                maintained.chunks_dropped = drop_expired(client, &retention, now, has_stopped).await?;
-            }
-        }
-        Ok(maintained)
+        let maintained = maintain(client, edition, now).await;
+        // The end of the connection would give the lock back, too, but not before the next round may ask for it.
+        client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await?;
+        Ok(maintained?)
     }
+}
+
+async fn maintain(
+    client: &mut Client,
+    edition: Edition,
+    now: TimestampMs,
+) -> Result<Maintained, tokio_postgres::Error> {
+    let mut maintained = Maintained::default();
+    let retention = read_retention(client).await?;
+    match edition {
+        Edition::Apache => {
+            let source_starts_at = |tier| starts_at(&retention, tier, now);
+            maintained.changes_rolled_up = apache::roll_up(client, now, source_starts_at).await?;
+            maintained.chunks_dropped = drop_expired(client, &retention, now, |_| true).await?;
+        }
+        Edition::Community => {
+            maintained.unhealthy_jobs = unhealthy_jobs(client).await?;
+            let stopped: Vec<&str> = maintained
+                .unhealthy_jobs
+                .iter()
+                .filter(|job| job.procedure == "policy_retention")
+                .map(|job| job.relation.as_str())
+                .collect();
+            let has_stopped = |relation: &str| stopped.contains(&relation);
+            maintained.chunks_dropped = drop_expired(client, &retention, now, has_stopped).await?;
+        }
+    }
+    Ok(maintained)
 }
 
 /// What is older may have been dropped already.
@@ -197,7 +208,7 @@ async fn drop_expired(
     Ok(n_chunks)
 }
 
-async fn unhealthy_jobs(client: &Client) -> Result<Vec<UnhealthyJob>, tokio_postgres::Error> {
+pub(super) async fn unhealthy_jobs(client: &Client) -> Result<Vec<UnhealthyJob>, tokio_postgres::Error> {
     let rows = client.query(UNHEALTHY_JOBS, &[]).await?;
     let job = |row: &tokio_postgres::Row| UnhealthyJob {
         job_id: row.get(0),

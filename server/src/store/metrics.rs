@@ -38,6 +38,10 @@ const INTERFACE_LABELS: &str = "SELECT key, name, '' FROM network_interfaces WHE
 const WATERMARKS: &str = "SELECT pika_rollup_watermark($1::text || '_1m', '1m'), \
      pika_rollup_watermark($1::text || '_1h', '1h'), pika_rollup_watermark($1::text || '_1d', '1d')";
 
+/// The newest row of each series of an agent.
+pub(super) const LATEST_METRICS: &[&str] =
+    &[LATEST_CPU, LATEST_MEMORY, LATEST_DISK, LATEST_NETWORK, LATEST_LOAD];
+
 pub(super) const LATEST_STATEMENTS: &[&str] = &[
     LATEST_CPU,
     LATEST_MEMORY,

@@ -1,14 +1,14 @@
 //! Brings the schema up to date: versioned migrations, one server at a time.
 
 use refinery_core::{AsyncMigrate, Migration, Runner};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::Store;
-use crate::domain::TimestampMs;
-use tokio_postgres::Client;
-
 use super::edition::{self, DatabaseInfo, UnsupportedDatabase};
-use super::error::Error;
+use super::error::{Error, is_unavailable};
 use super::maintenance;
+use crate::domain::TimestampMs;
 
 /// Where refinery remembers what it has applied.
 const HISTORY_TABLE: &str = "pika_migrations";
@@ -22,6 +22,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V2__agents", include_str!("../../../sql/migrations/0002_agents.sql")),
     ("V3__metrics", include_str!("../../../sql/migrations/0003_metrics.sql")),
     ("V4__rollups", include_str!("../../../sql/migrations/0004_rollups.sql")),
+    ("V5__agent_latest", include_str!("../../../sql/migrations/0005_agent_latest.sql")),
 ];
 
 /// What migrating found and did.
@@ -68,10 +69,13 @@ impl MigrateError {
     /// Whether trying again later can help.
     pub fn is_temporary(&self) -> bool {
         match self {
-            MigrateError::Connect(_) => true,
+            MigrateError::Connect(error) => error.is_temporary(),
             MigrateError::Query(error) | MigrateError::Unsupported(UnsupportedDatabase::Query(error)) => {
-                error.is_closed() || error.as_db_error().is_none()
+                is_unavailable(error)
             }
+            MigrateError::Failed(error) => std::error::Error::source(error)
+                .and_then(|source| source.downcast_ref::<tokio_postgres::Error>())
+                .is_some_and(is_unavailable),
             _ => false,
         }
     }
@@ -101,7 +105,12 @@ impl Store {
     /// When the database is away.
     pub async fn is_schema_current(&self) -> Result<bool, Error> {
         let mut connection = self.connection().await?;
-        let row = connection.query_opt("SELECT max(version)::int4 FROM pika_migrations", &[]).await?;
+        let found = connection.query_opt("SELECT max(version)::int4 FROM pika_migrations", &[]).await;
+        let row = match found {
+            // Nobody has migrated it yet.
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(false),
+            other => other?,
+        };
         Ok(row.and_then(|row| row.get::<_, Option<i32>>(0)) == Some(newest_known()))
     }
 }

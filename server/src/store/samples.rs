@@ -1,7 +1,7 @@
 //! Writing samples: one connection, one transaction a flush, every row exactly once.
 
-use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Statement, Transaction};
 
 use super::connection::Connection;
 use super::edition::{self, Edition};
@@ -67,66 +67,35 @@ impl SampleWriter {
             Some(connection) if !connection.connection.is_closed() => connection,
             _ => WriterConnection::open(&self.store).await?,
         };
-        let written = match self.method {
-            WriteMethod::Copy => match copy_all(&mut connection, rows).await {
-                Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-                    insert_all(&mut connection, rows).await
-                }
-                other => other,
-            },
-            WriteMethod::Insert => insert_all(&mut connection, rows).await,
+        let written = match write_all(&mut connection, self.method, rows).await {
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                write_all(&mut connection, WriteMethod::Insert, rows).await
+            }
+            other => other,
         }?;
         self.connection = Some(connection);
         Ok(written)
     }
 }
 
-async fn copy_all(writer: &mut WriterConnection, rows: &Rows) -> Result<Written, tokio_postgres::Error> {
+/// All rows in one transaction.
+async fn write_all(
+    writer: &mut WriterConnection,
+    method: WriteMethod,
+    rows: &Rows,
+) -> Result<Written, tokio_postgres::Error> {
     let WriterConnection { connection, marks_changes } = writer;
-    let cpu = connection.prepare(&copy::copy_statement::<CpuRow>()).await?;
-    let memory = connection.prepare(&copy::copy_statement::<MemoryRow>()).await?;
-    let disk = connection.prepare(&copy::copy_statement::<DiskRow>()).await?;
-    let network = connection.prepare(&copy::copy_statement::<NetworkRow>()).await?;
-    let load = connection.prepare(&copy::copy_statement::<LoadRow>()).await?;
+    let cpu = connection.prepare(&statement::<CpuRow>(method)).await?;
+    let memory = connection.prepare(&statement::<MemoryRow>(method)).await?;
+    let disk = connection.prepare(&statement::<DiskRow>(method)).await?;
+    let network = connection.prepare(&statement::<NetworkRow>(method)).await?;
+    let load = connection.prepare(&statement::<LoadRow>(method)).await?;
     let transaction = connection.transaction().await?;
-    let mut written = Written::default();
-    written.rows += copy_some(&transaction, &cpu, &rows.cpu).await?;
-    written.rows += copy_some(&transaction, &memory, &rows.memory).await?;
-    written.rows += copy_some(&transaction, &disk, &rows.disk).await?;
-    written.rows += copy_some(&transaction, &network, &rows.network).await?;
-    written.rows += copy_some(&transaction, &load, &rows.load).await?;
-    if *marks_changes {
-        rollup::apache::mark(&transaction, rows).await?;
-    }
-    transaction.commit().await?;
-    Ok(written)
-}
-
-async fn copy_some<R: MetricRow>(
-    transaction: &Transaction<'_>,
-    statement: &tokio_postgres::Statement,
-    rows: &[R],
-) -> Result<u64, tokio_postgres::Error> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    copy::copy_in(transaction, statement, rows).await
-}
-
-async fn insert_all(writer: &mut WriterConnection, rows: &Rows) -> Result<Written, tokio_postgres::Error> {
-    let WriterConnection { connection, marks_changes } = writer;
-    let cpu = connection.prepare(&copy::insert_statement::<CpuRow>()).await?;
-    let memory = connection.prepare(&copy::insert_statement::<MemoryRow>()).await?;
-    let disk = connection.prepare(&copy::insert_statement::<DiskRow>()).await?;
-    let network = connection.prepare(&copy::insert_statement::<NetworkRow>()).await?;
-    let load = connection.prepare(&copy::insert_statement::<LoadRow>()).await?;
-    let transaction = connection.transaction().await?;
-    let mut stored = 0;
-    stored += insert_some(&transaction, &cpu, &rows.cpu).await?;
-    stored += insert_some(&transaction, &memory, &rows.memory).await?;
-    stored += insert_some(&transaction, &disk, &rows.disk).await?;
-    stored += insert_some(&transaction, &network, &rows.network).await?;
-    stored += insert_some(&transaction, &load, &rows.load).await?;
+    let stored = write_some(&transaction, method, &cpu, &rows.cpu).await?
+        + write_some(&transaction, method, &memory, &rows.memory).await?
+        + write_some(&transaction, method, &disk, &rows.disk).await?
+        + write_some(&transaction, method, &network, &rows.network).await?
+        + write_some(&transaction, method, &load, &rows.load).await?;
     if *marks_changes {
         rollup::apache::mark(&transaction, rows).await?;
     }
@@ -134,13 +103,23 @@ async fn insert_all(writer: &mut WriterConnection, rows: &Rows) -> Result<Writte
     Ok(Written { rows: stored, duplicates: (rows.len() as u64).saturating_sub(stored) })
 }
 
-async fn insert_some<R: MetricRow>(
+fn statement<R: MetricRow>(method: WriteMethod) -> String {
+    match method {
+        WriteMethod::Copy => copy::copy_statement::<R>(),
+        WriteMethod::Insert => copy::insert_statement::<R>(),
+    }
+}
+
+/// The rows of one table; answers how many were not there yet.
+async fn write_some<R: MetricRow>(
     transaction: &Transaction<'_>,
-    statement: &tokio_postgres::Statement,
+    method: WriteMethod,
+    statement: &Statement,
     rows: &[R],
 ) -> Result<u64, tokio_postgres::Error> {
-    if rows.is_empty() {
-        return Ok(0);
+    match method {
+        _ if rows.is_empty() => Ok(0),
+        WriteMethod::Copy => copy::copy_in(transaction, statement, rows).await,
+        WriteMethod::Insert => copy::insert(transaction, statement, rows).await,
     }
-    copy::insert(transaction, statement, rows).await
 }

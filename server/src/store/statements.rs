@@ -2,10 +2,25 @@
 //! database of either edition.
 
 use super::rollup::apache;
-use super::{agents, copy, enrollments, maintenance, metrics, series, sessions, users};
+use super::{agents, copy, enrollments, latest, maintenance, metrics, series, sessions, storage, users};
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::domain::tier::Tier;
+
+/// The statement behind a chart of a family from a tier: agent, width of a bucket, and one bound more than there are
+/// tiers from that one down to raw → bucket, series, and for each metric average, minimum and maximum.
+pub fn chart(family: Family, coarsest: Tier) -> String {
+    metrics::buckets_statement(family, coarsest)
+}
+
+/// The statements behind the latest values of one agent: agent → the newest row of each series.
+pub fn latest() -> &'static [&'static str] {
+    metrics::LATEST_METRICS
+}
+
+/// What connections that read are told about planning: bounds are always seen by the planner, however often a statement
+/// is executed, so that it never plans for chunks outside of them.
+pub const PLANNING_OPTIONS: &str = "-c plan_cache_mode=force_custom_plan -c jit=off";
 
 /// The texts of all statements but the COPYs, which not every test database can prepare.
 pub fn all() -> Vec<String> {
@@ -14,8 +29,10 @@ pub fn all() -> Vec<String> {
         enrollments::STATEMENTS,
         series::STATEMENTS,
         sessions::STATEMENTS,
+        storage::STATEMENTS,
         users::STATEMENTS,
         metrics::LATEST_STATEMENTS,
+        latest::STATEMENTS,
         maintenance::STATEMENTS,
         apache::STATEMENTS,
     ]

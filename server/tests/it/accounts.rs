@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::server::{ADMIN_PASSWORD, answer};
+use crate::support::server::{ADMIN_PASSWORD, answer, config};
 use crate::support::{TestDatabase, TestServer, on_both_editions};
 
 on_both_editions!(a_login_lasts_until_logout);
@@ -33,12 +33,24 @@ async fn the_cookie_opens_what_the_token_opens_and_is_well_guarded() {
         cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && cookie.contains("Path=/"),
         "{cookie}"
     );
+    assert!(!cookie.contains("Secure"), "nobody said that there is TLS: {cookie}");
     let pair = cookie.split(';').next().unwrap();
     let info = answer(server.http.get(server.url("/api/account/info")).header("Cookie", pair)).await;
     assert_eq!(info.status, 200);
     let wrong =
         answer(server.http.get(server.url("/api/account/info")).header("Cookie", format!("{pair}x"))).await;
     assert_eq!(wrong.status, 401);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_speaks_tls_the_cookie_is_only_sent_encrypted() {
+    let database = TestDatabase::on_server().await;
+    let mut config = config(&database.url);
+    config.server.public_url = "https://pika.example.org".to_owned();
+    let server = TestServer::start_with(config).await;
+    let login = server.login("admin", ADMIN_PASSWORD).await;
+    assert!(login.headers["set-cookie"].to_str().unwrap().ends_with("; Secure"), "{login:?}");
     server.stop().await.unwrap();
 }
 
@@ -71,6 +83,9 @@ async fn neither_passwords_nor_tokens_are_kept() {
             let text: String = row.get(0);
             for hidden in [ADMIN_PASSWORD, &server.admin_token, &secret] {
                 assert!(!text.contains(hidden), "{table}");
+                // The way bytea is shown.
+                let hex: String = hidden.bytes().map(|byte| format!("{byte:02x}")).collect();
+                assert!(!text.contains(&hex), "{table}");
             }
         }
     }

@@ -87,3 +87,38 @@ async fn a_stop_while_the_database_is_away_does_not_hang() {
     // Not acknowledged, so the agent would send it again.
     assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
 }
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_ends_the_server_with_the_reason() {
+    let database = TestDatabase::on_server().await;
+    let (base, _) = database.url.rsplit_once('/').unwrap();
+    let server = TestServer::start_unready(config(&format!("{base}/pika_test_missing"))).await;
+    let text = pika_server::telemetry::chain(&server.ended().await.unwrap_err());
+    assert!(text.contains("does not accept") && text.contains("pika_test_missing"), "{text}");
+}
+
+#[tokio::test]
+async fn a_database_that_was_not_migrated_yet_is_not_ready() {
+    let database = TestDatabase::on_server_unmigrated().await;
+    assert!(!database.store().is_schema_current().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_says_what_to_do() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let client = database.connect().await;
+    client.batch_execute("BEGIN; LOCK TABLE enrollments").await.unwrap();
+    let cancel = async {
+        let others = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually("the query was cancelled", || async {
+            (0 < client.query(others, &[]).await.unwrap().len()).then_some(())
+        })
+        .await;
+    };
+    let (answer, ()) = tokio::join!(server.get("/api/enrollments"), cancel);
+    assert_eq!((answer.status, &answer.body["code"]), (503, &json!("unavailable")), "{answer:?}");
+    assert!(answer.body["message"].as_str().unwrap().contains("narrower"), "{answer:?}");
+    server.stop().await.unwrap();
+}

@@ -108,8 +108,7 @@ async fn nonsense_is_answered_with_its_code_and_stores_nothing() {
     let (mut agent, ..) = server.enroll("web-1").await;
     let metrics = |data: Value| json!({"type": "metrics", "data": data}).to_string();
     let at = |timestamp: i64| {
-        json!({"type": "metrics", "timestamp": timestamp, "data": {"type": "cpu", "data": {"usagePercent": 1, "coreCount": 1}}})
-            .to_string()
+        json!({"type": "batch", "timestamp": now(), "data": {"samples": [sample(timestamp)]}}).to_string()
     };
     let cases = [
         ("not JSON".to_owned(), ErrorCode::Malformed),
@@ -300,6 +299,135 @@ async fn a_wrong_clock_is_measured_told_and_corrected() {
     agent.store(1, json!([corrected])).await;
     let stored = database.count("SELECT ts FROM cpu_metrics").await;
     assert_eq!(stored, taken_at + told_ms);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_is_measured_again_and_costs_no_sample() {
+    let database = TestDatabase::on_server().await;
+    let mut config = config(&database.url);
+    // So that it is written down soon.
+    config.ingest.idle_timeout_ms = 9_000;
+    let server = TestServer::start_with(config).await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let ahead_ms = 3_600_000;
+    let at = |timestamp: i64, clock_offset_ms: i64| {
+        let mut sample = sample(timestamp);
+        sample["clockOffsetMs"] = json!(clock_offset_ms);
+        sample
+    };
+    let taken_at = now();
+    // The agent's clock was set an hour ahead, and the agent does not know.
+    let mut frame = batch(1, json!([at(taken_at - 5_000, 0), at(taken_at + ahead_ms, 0)]));
+    frame["timestamp"] = json!(taken_at + ahead_ms);
+    agent.send(&frame).await;
+    let config = agent.receive_type("config").await;
+    let told_ms = config["data"]["clockOffsetMs"].as_i64().unwrap();
+    assert!((-ahead_ms..-ahead_ms + 60_000).contains(&told_ms), "{told_ms}");
+    assert_eq!(agent.receive_type("ack").await["data"]["seq"], 1);
+    let stored = database.count("SELECT max(ts) FROM cpu_metrics").await;
+    assert_eq!(stored, taken_at + ahead_ms + told_ms);
+    assert_eq!(database.count("SELECT min(ts) FROM cpu_metrics").await, taken_at - 5_000);
+    let told = eventually("the API tells", || async {
+        let known = server.get(&format!("/api/agents/{id}")).await.body;
+        (known["clockOffsetMs"] == told_ms).then_some(())
+    });
+    tokio::select! {
+        () = told => {}
+        // Being polled, it answers pings.
+        message = agent.receive() => panic!("{message:?}"),
+    }
+    assert_eq!(server.counters.refused(ErrorCode::TimestampInFuture), 0);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replay_over_another_connection_is_stored_at_the_same_time() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, _, secret) = server.enroll("web-1").await;
+    let mut taken = sample(now());
+    taken["clockOffsetMs"] = json!(0);
+    agent.store(1, json!([taken])).await;
+    agent.close().await;
+    // The clock was set meanwhile; the sample was taken before that.
+    let mut agent = AgentClient::connect(&server.address, Some(&secret)).await;
+    let mut register = register_message("web-1", None);
+    register["timestamp"] = json!(now() - 600_000);
+    agent.send(&register).await;
+    agent.receive_type("register_ack").await;
+    agent.store(2, json!([taken])).await;
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_makes_names_up_is_stopped_over_all_its_connections() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, _, secret) = server.enroll("web-1").await;
+    let samples = |from: usize| {
+        let network =
+            |n: usize| json!({"interface": format!("veth{n}"), "bytesRecvTotal": 1, "bytesSentTotal": 1});
+        let sample = |n: usize| {
+            let networks: Vec<Value> = (n..n + 100).map(network).collect();
+            json!({"timestamp": now() - i64::try_from(n).unwrap(), "networks": networks})
+        };
+        json!((from..from + 600).step_by(100).map(sample).collect::<Vec<_>>())
+    };
+    agent.store(1, samples(0)).await;
+    agent.close().await;
+    let mut agent = server.reconnect("web-1", &secret).await;
+    agent.send(&batch(2, samples(600))).await;
+    assert_eq!(agent.receive_type("error").await["data"]["code"], "too_many");
+    agent.receive_type("ack").await;
+    assert_eq!(database.count("SELECT count(*) FROM network_interfaces").await, 1_024);
+    // What was known before goes on.
+    agent.store(3, samples(0)).await;
+    assert_eq!(server.counters.refused(ErrorCode::TooMany), 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn new_names_of_a_deleted_agent_do_not_hold_its_connection_up() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    database.connect().await.batch_execute("DELETE FROM agents").await.unwrap();
+    agent.store(1, json!([sample(now())])).await;
+    assert_eq!(server.counters.refused(ErrorCode::TooMany), 2, "disks and interfaces");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_mount_point_is_refused_and_the_rest_stored() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    let mut taken = sample(now());
+    // Random, so that the database cannot compress it; 1,000 characters, 4,000 bytes.
+    let name: String =
+        (0..1_000_u32).map(|n| char::from_u32(0x20000 + n * 7_919 % 40_000).unwrap()).collect();
+    taken["disks"][1]["mountPoint"] = json!(name);
+    agent.store(1, json!([taken])).await;
+    assert_eq!(database.count("SELECT count(*) FROM disk_metrics").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
+    assert_eq!(server.counters.refused(ErrorCode::OutOfRange), 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_comes_before_the_answer_to_register_is_not_lost() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let token = server.enrollment_token(1).await;
+    let mut agent = AgentClient::connect(&server.address, None).await;
+    agent.send(&register_message("web-1", Some(&token))).await;
+    agent.send(&batch(1, json!([sample(now())]))).await;
+    agent.send(&batch(2, json!([sample(now() - 5_000)]))).await;
+    agent.receive_type("register_ack").await;
+    assert_eq!(agent.receive_type("ack").await["data"]["seq"], 1);
+    assert_eq!(agent.receive_type("ack").await["data"]["seq"], 2);
     server.stop().await.unwrap();
 }
 

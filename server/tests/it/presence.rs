@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::client::{now, sample};
 use crate::support::server::config;
-use crate::support::{TestDatabase, TestServer, eventually};
+use crate::support::{AgentClient, Proxy, TestDatabase, TestServer, eventually, register_message};
 
 /// A configuration in which an agent is offline soon after it has gone.
 fn impatient(database: &TestDatabase) -> Config {
@@ -130,13 +130,80 @@ async fn a_restart_of_the_server_marks_nobody() {
     server.stop().await.unwrap();
 }
 
+/// A configuration in which signs of life are written down, and missed, soon.
+fn attentive(database: &TestDatabase) -> Config {
+    let mut config = impatient(database);
+    config.ingest.idle_timeout_ms = 1_000;
+    config
+}
+
 #[tokio::test]
 async fn agents_of_a_server_that_died_expire() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
-    let (_agent, ..) = server.enroll("web-1").await;
-    let store = database.store();
-    assert!(store.expire_agents(now() - 60_000).await.unwrap().is_empty(), "it was heard just now");
-    assert_eq!(store.expire_agents(now() + 60_000).await.unwrap().len(), 1);
+    let dead = TestServer::start(&database.url).await;
+    let (_agent, id, _) = dead.enroll("web-1").await;
+    // As good as dead: a stop marks nobody.
+    dead.stop().await.unwrap();
+    let server = TestServer::start_with(attentive(&database)).await;
+    assert_eq!(server.status(&id).await, 1, "it first gets the time to come back");
+    // One that is heard stays.
+    let (mut other, other_id, _) = server.enroll("web-2").await;
+    tokio::select! {
+        () = is_offline(&server, &id) => {}
+        // Being polled, it answers pings.
+        message = other.receive() => panic!("{message:?}"),
+    }
+    assert_eq!(server.status(&other_id).await, 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connected_agent_that_was_marked_offline_is_taken_up_again() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start_with(attentive(&database)).await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let client = database.connect().await;
+    client.batch_execute("UPDATE agents SET status = 0, connection_id = NULL").await.unwrap();
+    let is_online =
+        eventually("the agent is online", || async { (server.status(&id).await == 1).then_some(()) });
+    tokio::select! {
+        () = is_online => {}
+        message = agent.receive() => panic!("{message:?}"),
+    }
+    assert_eq!(database.count("SELECT count(*) FROM agents WHERE connection_id IS NOT NULL").await, 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_the_database_does_not_know_is_ended() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start_with(attentive(&database)).await;
+    let (mut replaced, ..) = server.enroll("web-1").await;
+    let client = database.connect().await;
+    // What a register with another server does.
+    client.batch_execute("UPDATE agents SET connection_id = gen_random_uuid()").await.unwrap();
+    assert_eq!(replaced.receive_type("error").await["data"]["code"], "superseded");
+    let (mut deleted, ..) = server.enroll("web-2").await;
+    client.batch_execute("DELETE FROM agents").await.unwrap();
+    assert_eq!(deleted.receive_type("error").await["data"]["code"], "superseded");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_register_whose_agent_has_hung_up_goes_no_further() {
+    let database = TestDatabase::on_server().await;
+    let proxy = Proxy::start(&database.url).await;
+    let mut config = config(&proxy.url(&database.url));
+    config.database.connect_timeout_ms = 30_000;
+    let server = TestServer::start_with(config).await;
+    let (mut current, _, secret) = server.enroll("web-1").await;
+    proxy.cut();
+    let mut impatient = AgentClient::connect(&server.address, Some(&secret)).await;
+    impatient.send(&register_message("web-1", None)).await;
+    // Is answered although the register is not: the server has noticed.
+    impatient.hang_up().await;
+    proxy.restore();
+    assert_eq!(server.get("/api/agents").await.status, 200);
+    current.store(1, json!([sample(now())])).await;
     server.stop().await.unwrap();
 }

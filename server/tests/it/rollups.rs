@@ -35,7 +35,7 @@ async fn roll_up(store: &Store, client: &Client, now: i64) {
 }
 
 /// Runs the policies of a kind, as TimescaleDB's scheduler would.
-async fn run_jobs(client: &Client, procedure: &str, relations: &str) -> usize {
+pub(crate) async fn run_jobs(client: &Client, procedure: &str, relations: &str) -> usize {
     let sql = "SELECT job_id FROM timescaledb_information.jobs AS jobs \
                LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
                    ON (materialization_hypertable_schema, materialization_hypertable_name) \
@@ -418,6 +418,53 @@ async fn absurd_amounts_stop_nobody(database: TestDatabase) {
     }
 }
 
+/// Only one server at a time does the maintenance.
+#[tokio::test]
+async fn maintenance_is_one_servers_at_a_time() {
+    const LOCK: i64 = 0x7069_6b61_0002;
+    let database = TestDatabase::on_server().await;
+    let client = database.connect().await;
+    let held = "SELECT objid::int8 FROM pg_locks WHERE locktype = 'advisory' AND database = \
+                (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert!(!database.store().maintain(now()).await.unwrap().is_elsewhere);
+    assert!(client.query(held, &[]).await.unwrap().is_empty(), "the lock does not outlive the round");
+    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.unwrap();
+    assert!(database.store().maintain(now()).await.unwrap().is_elsewhere);
+    client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await.unwrap();
+    assert!(!database.store().maintain(now()).await.unwrap().is_elsewhere);
+}
+
+/// Apache edition: a round that dies in the middle is done again by the next one, in full.
+#[tokio::test]
+async fn a_round_that_fails_halfway_is_made_up_for() {
+    let database = TestDatabase::on_server().await;
+    let store = database.store();
+    if store.database_info().await.unwrap().edition == Edition::Community {
+        return check_that_policies_do_it(&database).await;
+    }
+    let client = database.connect().await;
+    let mut random = Random::announced();
+    let mut writer = SampleWriter::new(store.clone(), WriteMethod::Copy);
+    // Each of these is needed only after others have been rolled up in the same transaction.
+    for relation in ["load_metrics_1m", "network_metrics_1h", "load_histogram_1d", "disk_metrics_1d"] {
+        writer.write(&random_rows(&mut random, now() - 23 * HOUR_MS, now(), 300)).await.unwrap();
+        client.batch_execute(&format!("ALTER TABLE {relation} RENAME TO away")).await.unwrap();
+        store.maintain(now()).await.unwrap_err();
+        client.batch_execute(&format!("ALTER TABLE away RENAME TO {relation}")).await.unwrap();
+    }
+    store.maintain(now()).await.unwrap();
+    for family in Family::ALL {
+        for tier in Tier::ROLLUPS {
+            check_tier(&client, family, tier).await;
+        }
+    }
+}
+
+/// Community edition: there is no round, but jobs of the database, each in transactions of its own.
+async fn check_that_policies_do_it(database: &TestDatabase) {
+    assert_eq!(database.store().maintain(now()).await.unwrap().changes_rolled_up, 0);
+}
+
 /// The Apache edition's database is opened with the Community library: every row of every rollup is still there.
 #[tokio::test]
 async fn a_database_of_the_apache_edition_is_converted() {
@@ -495,42 +542,77 @@ async fn make_apache(client: &Client) {
     }
 }
 
+/// A setting of a relation's policy.
+async fn setting(client: &Client, relation: &str, procedure: &str, name: &str) -> Option<i64> {
+    let sql = "SELECT (config->>$3::text)::int8 FROM timescaledb_information.jobs AS jobs \
+               LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
+                   ON (materialization_hypertable_schema, materialization_hypertable_name) \
+                      = (jobs.hypertable_schema, jobs.hypertable_name) \
+               WHERE coalesce(view_name, jobs.hypertable_name)::text = $1::text AND proc_name = $2::text";
+    let row = client.query_opt(sql, &[&relation, &procedure, &name]).await.unwrap();
+    row.and_then(|row| row.get::<_, Option<i64>>(0))
+}
+
 /// Each policy is there, with the settings that it should have, and runs.
 #[tokio::test]
 async fn the_policies_are_as_they_should_be_and_run() {
     let database = TestDatabase::on_community().await;
     let store = database.store();
     let client = database.connect().await;
-    let setting = |relation: &'static str, procedure: &'static str, name: &'static str| {
-        let client = &client;
-        async move {
-            let sql = "SELECT (config->>$3::text)::int8 FROM timescaledb_information.jobs AS jobs \
-                       LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
-                           ON (materialization_hypertable_schema, materialization_hypertable_name) \
-                              = (jobs.hypertable_schema, jobs.hypertable_name) \
-                       WHERE coalesce(view_name, jobs.hypertable_name)::text = $1::text AND proc_name = $2::text";
-            let row = client.query_opt(sql, &[&relation, &procedure, &name]).await.unwrap();
-            row.and_then(|row| row.get::<_, Option<i64>>(0))
-        }
-    };
+    let setting =
+        async |relation: &str, procedure: &str, name: &str| setting(&client, relation, procedure, name).await;
     let refresh = "policy_refresh_continuous_aggregate";
-    for (relation, tier) in [
-        ("cpu_metrics_1m", Tier::OneMinute),
-        ("disk_metrics_1h", Tier::OneHour),
-        ("load_histogram_1d", Tier::OneDay),
-    ] {
-        assert_eq!(
-            setting(relation, refresh, "start_offset").await,
-            Some(tier.refresh_start_ms()),
-            "{relation}"
-        );
-        assert_eq!(setting(relation, refresh, "end_offset").await, Some(tier.refresh_end_ms()), "{relation}");
+    let kept = |tier| match tier {
+        Tier::Raw => Some(30 * DAY_MS),
+        Tier::OneMinute => Some(90 * DAY_MS),
+        Tier::OneHour => Some(400 * DAY_MS),
+        Tier::OneDay => None,
+    };
+    let mut n_relations = 0;
+    for family in Family::ALL {
+        for tier in Tier::ALL {
+            let histogram = format!("{}_histogram_{}", family.name(), tier.name());
+            let relations = match (tier, family.histogram()) {
+                (Tier::Raw, _) => vec![family.table().to_owned()],
+                (Tier::OneHour | Tier::OneDay, Some(_)) => {
+                    vec![format!("{}_{}", family.table(), tier.name()), histogram]
+                }
+                _ => vec![format!("{}_{}", family.table(), tier.name())],
+            };
+            for relation in relations {
+                n_relations += 1;
+                assert_eq!(
+                    setting(&relation, "policy_retention", "drop_after").await,
+                    kept(tier),
+                    "{relation}"
+                );
+                let compress_after =
+                    setting(&relation, "policy_compression", "compress_after").await.unwrap();
+                let late_limit_ms = DAY_MS;
+                assert!(
+                    late_limit_ms + HOUR_MS <= compress_after,
+                    "{relation}: late rows would go into columns"
+                );
+                assert!(kept(tier).is_none_or(|keep_ms| compress_after < keep_ms), "{relation}");
+                if tier != Tier::Raw {
+                    let window = (
+                        setting(&relation, refresh, "start_offset").await,
+                        setting(&relation, refresh, "end_offset").await,
+                    );
+                    assert_eq!(
+                        window,
+                        (Some(tier.refresh_start_ms()), Some(tier.refresh_end_ms())),
+                        "{relation}"
+                    );
+                    assert!(
+                        tier.refresh_start_ms() < compress_after,
+                        "{relation}: a refresh would go into columns"
+                    );
+                }
+            }
+        }
     }
-    assert_eq!(setting("network_metrics", "policy_retention", "drop_after").await, Some(30 * DAY_MS));
-    assert_eq!(setting("network_metrics_1m", "policy_retention", "drop_after").await, Some(90 * DAY_MS));
-    assert_eq!(setting("network_metrics_1h", "policy_retention", "drop_after").await, Some(400 * DAY_MS));
-    assert_eq!(setting("network_metrics_1d", "policy_retention", "drop_after").await, None);
-    assert_eq!(setting("cpu_metrics", "policy_compression", "compress_after").await, Some(25 * HOUR_MS));
+    assert_eq!(n_relations, 24);
 
     let rows = random_rows(&mut Random::seeded(1), now() - 20 * HOUR_MS, now(), 200);
     let old = random_rows(&mut Random::seeded(2), now() - 60 * HOUR_MS, now() - 50 * HOUR_MS, 200);

@@ -81,6 +81,12 @@ impl AgentClient {
         }
     }
 
+    /// Says goodbye and waits until the server has heard it.
+    pub(crate) async fn hang_up(&mut self) {
+        drop(self.stream.close(None).await);
+        self.closed().await;
+    }
+
     /// Says goodbye.
     pub(crate) async fn close(mut self) {
         drop(self.stream.close(None).await);

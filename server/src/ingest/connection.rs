@@ -1,0 +1,272 @@
+//! A registered agent's connection: reads frames, hands their rows on, answers. One task, one loop.
+//!
+//! At most one frame is being worked on, and at most `unacknowledged_frames_max` are on their way to the database;
+//! beyond that nothing is read, and the agent feels it as back-pressure of TCP.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pika_protocol::message::{Ack, AgentConfig};
+use pika_protocol::{ErrorCode, Sample, ServerMessage};
+use poem::web::websocket::CloseCode;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::batcher::{PendingAck, Submission};
+use super::decode::{self, Decoded, Message};
+use super::frames::{End, Flow, Frames, Received};
+use super::naming::{Named, name_series};
+use super::presence::Present;
+use super::session::{Session, UnknownSeries};
+use crate::domain::TimestampMs;
+use crate::domain::id::AgentId;
+use crate::domain::sample::{Refused, TimeWindow};
+
+/// A frame that comes after at least this much waiting has not lain unread in a buffer of this machine.
+const AWAITED_MIN: Duration = Duration::from_millis(100);
+
+type SeriesLookup = Pin<Box<dyn Future<Output = Named> + Send>>;
+
+/// The one frame that is being worked on.
+enum Intake {
+    /// None: the next one may be read.
+    Idle,
+    /// Its disks or interfaces are being given keys.
+    Naming { frame: SampleFrame, unknown: Arc<UnknownSeries>, lookup: SeriesLookup },
+    /// It waits for room in the queue.
+    Queueing(Submission),
+}
+
+/// The samples of one frame.
+struct SampleFrame {
+    samples: Vec<Sample>,
+    seq: Option<u64>,
+    stamped_by_server: bool,
+}
+
+/// A registered agent's connection.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    frames: Frames,
+    session: Session,
+    present: Present,
+    acks: mpsc::Sender<Option<u64>>,
+    acked: mpsc::Receiver<Option<u64>>,
+    n_unacknowledged: usize,
+    intake: Intake,
+    /// Since when the next frame has been waited for; `None` while nothing is read.
+    reading_since: Option<Instant>,
+    n_clock_changes: u64,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, frames: Frames, session: Session, present: Present) -> Self {
+        let (acks, acked) = mpsc::channel(shared.config.unacknowledged_frames_max);
+        Self {
+            shared,
+            frames,
+            session,
+            present,
+            acks,
+            acked,
+            n_unacknowledged: 0,
+            intake: Intake::Idle,
+            reading_since: None,
+            n_clock_changes: 0,
+        }
+    }
+
+    pub(super) fn agent_id(&self) -> AgentId {
+        self.session.agent.id
+    }
+
+    pub(super) fn into_present(self) -> Present {
+        self.present
+    }
+
+    pub(super) async fn run(&mut self) {
+        let end = match self.serve().await {
+            Ok(()) => End::Close(CloseCode::Away, "the server is stopping"),
+            Err(end) => end,
+        };
+        self.frames.close(end).await;
+    }
+
+    /// Ends without error when the server stops and everything in flight is acknowledged.
+    async fn serve(&mut self) -> Flow {
+        let idle_timeout = Duration::from_millis(self.shared.config.idle_timeout_ms);
+        let stopping = self.shared.stopping.clone();
+        let superseded = self.present.superseded.clone();
+        let queue = self.shared.queue.clone();
+        let mut pings = tokio::time::interval(idle_timeout / 3);
+        pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut heard_at = Instant::now();
+        loop {
+            let is_idle = matches!(self.intake, Intake::Idle);
+            let is_stopping = stopping.is_cancelled();
+            if is_stopping && is_idle && self.n_unacknowledged == 0 {
+                return Ok(());
+            }
+            let may_read = is_idle
+                && !is_stopping
+                && self.n_unacknowledged < self.shared.config.unacknowledged_frames_max;
+            self.reading_since = may_read.then(|| self.reading_since.unwrap_or_else(Instant::now));
+            tokio::select! {
+                biased;
+                () = superseded.cancelled() => {
+                    let refused = Refused::new(ErrorCode::Superseded, "another connection of this agent took over");
+                    self.frames.refuse(None, refused).await?;
+                    return Err(End::Close(CloseCode::Policy, "superseded"));
+                }
+                () = stopping.cancelled(), if !is_stopping => {}
+                Some(seq) = self.acked.recv() => self.acknowledge(seq).await?,
+                named = named(&mut self.intake) => self.queue_named(named).await?,
+                permit = queue.reserve(), if matches!(self.intake, Intake::Queueing(_)) => match permit {
+                    Ok(permit) => if let Intake::Queueing(submission) = std::mem::replace(&mut self.intake, Intake::Idle) {
+                        permit.send(submission);
+                        self.n_unacknowledged += 1;
+                    },
+                    Err(_) => return Err(End::Close(CloseCode::Away, "the server is stopping")),
+                },
+                frame = self.frames.next(), if may_read => {
+                    heard_at = Instant::now();
+                    self.present.seen(self.shared.clock.now());
+                    self.receive(frame).await?;
+                }
+                _ = pings.tick() => {
+                    if !may_read {
+                        // Silence counts only while somebody listens.
+                        heard_at = Instant::now();
+                        self.present.seen(self.shared.clock.now());
+                    } else if idle_timeout <= heard_at.elapsed() {
+                        return Err(End::Close(CloseCode::Policy, "silent for too long"));
+                    }
+                    self.frames.ping().await?;
+                }
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, seq: Option<u64>) -> Flow {
+        self.n_unacknowledged = self.n_unacknowledged.saturating_sub(1);
+        self.settle(seq).await
+    }
+
+    async fn receive(&mut self, frame: Received) -> Flow {
+        let was_awaited = self.reading_since.take().is_some_and(|since| AWAITED_MIN <= since.elapsed());
+        let Some(text) = self.frames.text_of(frame).await? else {
+            return Ok(());
+        };
+        let now = self.shared.clock.now();
+        match decode::decode(&text, now) {
+            Ok(decoded) => {
+                if let Some(sent_at) = decoded.timestamp {
+                    self.check_clock(now, sent_at, was_awaited).await?;
+                }
+                self.take(decoded).await
+            }
+            Err(error) => {
+                self.frames.refuse(error.seq, error.refused).await?;
+                self.settle(error.seq).await
+            }
+        }
+    }
+
+    /// Tells the agent when its clock has been set.
+    async fn check_clock(&mut self, now: TimestampMs, sent_at: TimestampMs, was_awaited: bool) -> Flow {
+        let Some(clock_offset_ms) = self.session.clock.observe(now, sent_at, was_awaited) else {
+            return Ok(());
+        };
+        self.present.set_clock_offset_ms(clock_offset_ms);
+        self.n_clock_changes += 1;
+        if self.n_clock_changes.is_power_of_two() {
+            let count = self.n_clock_changes;
+            tracing::info!(agent = %self.session.agent.id, clock_offset_ms, count, "an agent's clock was set");
+        }
+        let config = AgentConfig { clock_offset_ms: Some(clock_offset_ms), ..AgentConfig::default() };
+        self.frames.send(&ServerMessage::Config(config)).await
+    }
+
+    async fn take(&mut self, decoded: Decoded) -> Flow {
+        let Decoded { seq, message, refused, .. } = decoded;
+        self.frames.refuse_all(seq, refused).await?;
+        match message {
+            Message::Heartbeat => self.settle(seq).await,
+            Message::Register(_) => {
+                let refused = Refused::new(ErrorCode::AlreadyRegistered, "this connection is registered");
+                self.frames.refuse(seq, refused).await
+            }
+            Message::Samples { samples, stamped_by_server } => {
+                self.take_samples(SampleFrame { samples, seq, stamped_by_server }).await
+            }
+        }
+    }
+
+    async fn take_samples(&mut self, mut frame: SampleFrame) -> Flow {
+        let mut refused = Vec::new();
+        let now = self.shared.clock.now();
+        let unknown = self.session.unknown_series(&mut frame.samples, now, &mut refused);
+        self.frames.refuse_all(frame.seq, refused).await?;
+        if unknown.is_empty() {
+            return self.queue(frame).await;
+        }
+        let unknown = Arc::new(unknown);
+        let lookup = name_series(Arc::clone(&self.shared), self.session.agent.key, Arc::clone(&unknown));
+        self.intake = Intake::Naming { frame, unknown, lookup: Box::pin(lookup) };
+        Ok(())
+    }
+
+    async fn queue_named(&mut self, named: Named) -> Flow {
+        match std::mem::replace(&mut self.intake, Intake::Idle) {
+            Intake::Naming { frame, unknown, .. } => {
+                let mut refused = Vec::new();
+                self.session.learn(&unknown, named, self.shared.clock.now(), &mut refused);
+                self.frames.refuse_all(frame.seq, refused).await?;
+                self.queue(frame).await
+            }
+            other => {
+                self.intake = other;
+                Ok(())
+            }
+        }
+    }
+
+    async fn queue(&mut self, frame: SampleFrame) -> Flow {
+        let SampleFrame { samples, seq, stamped_by_server } = frame;
+        let now = self.shared.clock.now();
+        let window = TimeWindow {
+            now,
+            late_limit_ms: self.shared.config.late_limit_ms,
+            clock_offset_ms: if stamped_by_server { 0 } else { self.session.clock.ms() },
+        };
+        let mut refused = Vec::new();
+        let rows = self.session.rows(&samples, window, &mut refused);
+        self.frames.refuse_all(seq, refused).await?;
+        if rows.is_empty() {
+            return self.settle(seq).await;
+        }
+        let late = rows.earliest().is_some_and(|earliest| earliest < now - self.shared.config.late_after_ms);
+        let ack = PendingAck { seq, socket: self.acks.clone() };
+        self.intake = Intake::Queueing(Submission { rows, late, ack });
+        Ok(())
+    }
+
+    /// A frame is committed, or nothing of it is to be stored: the agent may forget it.
+    async fn settle(&mut self, seq: Option<u64>) -> Flow {
+        match seq {
+            Some(seq) => self.frames.send(&ServerMessage::Ack(Ack { seq })).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What became of the names of the frame that is being worked on; never, where there are none.
+async fn named(intake: &mut Intake) -> Named {
+    match intake {
+        Intake::Naming { lookup, .. } => lookup.await,
+        Intake::Idle | Intake::Queueing(_) => std::future::pending().await,
+    }
+}

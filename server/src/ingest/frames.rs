@@ -1,0 +1,162 @@
+//! The frames of one connection: sent, received, refused.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use pika_protocol::message::Refusal;
+use pika_protocol::{ErrorCode, Register, ServerMessage, limits};
+use poem::web::websocket::{CloseCode, Message as Frame, WebSocketStream};
+use tokio::time::timeout;
+
+use super::decode::{self, Message};
+use super::refusals::Refusals;
+use crate::domain::TimestampMs;
+use crate::domain::sample::Refused;
+
+/// An agent that does not take an answer within this time is gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most refusals of one frame that are told to the agent one by one.
+const REFUSALS_PER_FRAME_MAX: usize = 8;
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The agent closed it or it broke.
+    Gone,
+    /// The server closes it.
+    Close(CloseCode, &'static str),
+}
+
+pub(super) type Flow = Result<(), End>;
+
+/// What the stream gives: `None` at its end.
+pub(super) type Received = Option<io::Result<Frame>>;
+
+/// The stream, and what was refused on it.
+pub(super) struct Frames {
+    stream: WebSocketStream,
+    pub(super) refusals: Refusals,
+    /// A frame that came while nobody could take it.
+    held: Received,
+}
+
+impl Frames {
+    pub(super) fn new(stream: WebSocketStream, refusals: Refusals) -> Self {
+        Self { stream, refusals, held: None }
+    }
+
+    pub(super) async fn send(&mut self, message: &ServerMessage) -> Flow {
+        // These types always serialize.
+        let text = serde_json::to_string(message).unwrap_or_default();
+        self.send_frame(Frame::Text(text)).await
+    }
+
+    pub(super) async fn ping(&mut self) -> Flow {
+        self.send_frame(Frame::Ping(Vec::new())).await
+    }
+
+    async fn send_frame(&mut self, frame: Frame) -> Flow {
+        match timeout(SEND_TIMEOUT, self.stream.send(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        }
+    }
+
+    pub(super) async fn refuse(&mut self, seq: Option<u64>, refused: Refused) -> Flow {
+        self.refusals.add(&refused);
+        let refusal = Refusal { code: refused.code, message: refused.message, seq };
+        self.send(&ServerMessage::Error(refusal)).await
+    }
+
+    pub(super) async fn refuse_all(&mut self, seq: Option<u64>, refused: Vec<Refused>) -> Flow {
+        for (index, refused) in refused.into_iter().enumerate() {
+            if index < REFUSALS_PER_FRAME_MAX {
+                self.refuse(seq, refused).await?;
+            } else {
+                self.refusals.add(&refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next frame. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Received {
+        match self.held.take() {
+            Some(frame) => Some(frame),
+            None => self.stream.next().await,
+        }
+    }
+
+    /// Ends when the agent has hung up. A frame that comes before that is kept for [`Frames::next`].
+    pub(super) async fn hung_up(&mut self) {
+        while self.held.is_none() {
+            match self.stream.next().await {
+                Some(Ok(Frame::Close(_))) | None => return,
+                Some(Err(error)) if !is_too_large(&error) => return,
+                Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {}
+                frame => self.held = frame,
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Reads one frame before the agent is known. `None` where it was not `register`, which is answered here.
+    pub(super) async fn read_register(
+        &mut self,
+        now: impl Fn() -> TimestampMs,
+    ) -> Result<Option<(Register, Option<TimestampMs>)>, End> {
+        let frame = self.next().await;
+        let Some(text) = self.text_of(frame).await? else {
+            return Ok(None);
+        };
+        match decode::decode(&text, now()) {
+            Ok(decoded) => match decoded.message {
+                Message::Register(register) => return Ok(Some((*register, decoded.timestamp))),
+                Message::Heartbeat | Message::Samples { .. } => {
+                    let refused =
+                        Refused::new(ErrorCode::NotRegistered, "the first message must be register");
+                    self.refuse(decoded.seq, refused).await?;
+                }
+            },
+            Err(error) => self.refuse(error.seq, error.refused).await?,
+        }
+        Ok(None)
+    }
+
+    /// The text of a frame; `None` where it carries none.
+    pub(super) async fn text_of(&mut self, frame: Received) -> Result<Option<String>, End> {
+        match frame {
+            Some(Ok(Frame::Text(text))) => Ok(Some(text)),
+            Some(Ok(Frame::Binary(_))) => {
+                self.refuse(None, Refused::new(ErrorCode::BinaryFrame, "frames are JSON text")).await?;
+                Ok(None)
+            }
+            // Pongs are sent by the WebSocket library.
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => Ok(None),
+            Some(Ok(Frame::Close(_))) | None => Err(End::Gone),
+            Some(Err(error)) => {
+                if !is_too_large(&error) {
+                    return Err(End::Gone);
+                }
+                let message = format!("a frame may have {} bytes at most", limits::FRAME_BYTES_MAX);
+                self.refuse(None, Refused::new(ErrorCode::FrameTooLarge, message)).await?;
+                Err(End::Close(CloseCode::Size, "frame too large"))
+            }
+        }
+    }
+
+    pub(super) async fn close(&mut self, end: End) {
+        if let End::Close(code, reason) = end
+            && self.send_frame(Frame::Close(Some((code, reason.to_owned())))).await.is_err()
+        {
+            tracing::trace!("the agent did not wait for the goodbye");
+        }
+        self.refusals.log_totals();
+    }
+}
+
+/// poem hands the WebSocket library's errors on as text; a test holds this to what the library says.
+fn is_too_large(error: &io::Error) -> bool {
+    error.to_string().starts_with("Space limit exceeded")
+}

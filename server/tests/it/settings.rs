@@ -1,0 +1,142 @@
+//! Retention changed at run time, the storage report, the fleet's latest values.
+
+use pika_server::store::Edition;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::rollups::run_jobs;
+
+use crate::support::client::{now, sample};
+use crate::support::{TestDatabase, TestServer, eventually, on_both_editions};
+
+on_both_editions!(
+    retention_is_read_and_changed,
+    the_storage_report_adds_up,
+    the_fleets_latest_values_survive_a_restart
+);
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+async fn put(server: &TestServer, body: Value) -> crate::support::server::Answer {
+    server.request(Method::PUT, "/api/settings/retention", Some(&server.admin_token), Some(body)).await
+}
+
+async fn retention_is_read_and_changed(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let defaults = json!({"rawMs": 30 * DAY_MS, "oneMinuteMs": 90 * DAY_MS, "oneHourMs": 400 * DAY_MS, "oneDayMs": null});
+    assert_eq!(server.get("/api/settings/retention").await.body, defaults);
+    let changed =
+        json!({"rawMs": 3 * DAY_MS, "oneMinuteMs": 30 * DAY_MS, "oneHourMs": null, "oneDayMs": null});
+    let answer = put(&server, changed.clone()).await;
+    assert_eq!((answer.status, &answer.body), (200, &changed));
+    assert_eq!(server.get("/api/settings/retention").await.body, changed);
+
+    let too_short = json!({"rawMs": DAY_MS, "oneMinuteMs": 90 * DAY_MS, "oneHourMs": null, "oneDayMs": null});
+    let refused = put(&server, too_short).await;
+    let message = refused.body["message"].as_str().unwrap();
+    assert_eq!(
+        (refused.status, message.contains("rawMs"), message.contains("erase rollups")),
+        (422, true, true),
+        "{message}"
+    );
+    let forgotten =
+        put(&server, json!({"rawMs": 3 * DAY_MS, "oneMinuteMs": 30 * DAY_MS, "oneHourMs": null})).await;
+    assert_eq!(forgotten.status, 400, "a line that is left out is not for ever");
+    assert_eq!(server.get("/api/settings/retention").await.body, changed);
+
+    database.connect().await.batch_execute("UPDATE users SET role = 'user'").await.unwrap();
+    assert_eq!(put(&server, changed).await.status, 403);
+    server.stop().await.unwrap();
+}
+
+/// What has expired by a shorter retention is dropped by the next round of maintenance.
+#[tokio::test]
+async fn a_shorter_retention_drops_what_has_expired() {
+    let database = TestDatabase::on_server().await;
+    let store = database.store();
+    let client = database.connect().await;
+    let old = now() - 10 * DAY_MS;
+    client
+        .batch_execute(&format!(
+            "INSERT INTO load_metrics VALUES ({old}, 1, 1, 1, 1), ({}, 1, 1, 1, 1)",
+            now()
+        ))
+        .await
+        .unwrap();
+    store.maintain(now()).await.unwrap();
+    assert_eq!(database.count("SELECT count(*) FROM load_metrics").await, 2);
+    let mut retention = store.retention().await.unwrap();
+    retention.raw_ms = Some(5 * DAY_MS);
+    store.set_retention(&retention).await.unwrap();
+    store.maintain(now()).await.unwrap();
+    if store.database_info().await.unwrap().edition == Edition::Community {
+        run_jobs(&client, "policy_retention", "load_metrics").await;
+    }
+    assert_eq!(database.count("SELECT count(*) FROM load_metrics").await, 1);
+}
+
+/// On Community that is the policies' work; where they have not run for three of their intervals, the server does it.
+#[tokio::test]
+async fn the_server_drops_what_has_expired_when_the_policies_do_not_run() {
+    let database = TestDatabase::on_community().await;
+    let store = database.store();
+    let client = database.connect().await;
+    let old = now() - 40 * DAY_MS;
+    client.batch_execute(&format!("INSERT INTO load_metrics VALUES ({old}, 1, 1, 1, 1)")).await.unwrap();
+    let maintained = store.maintain(now()).await.unwrap();
+    assert_eq!(maintained.chunks_dropped, 0, "the policies are new and have had no time to run");
+    client
+        .batch_execute(
+            "SELECT alter_job(job_id, initial_start => now() - INTERVAL '10 days') \
+             FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'",
+        )
+        .await
+        .unwrap();
+    let maintained = store.maintain(now()).await.unwrap();
+    assert!(maintained.unhealthy_jobs.iter().any(|job| job.relation == "load_metrics"), "{maintained:?}");
+    assert_eq!(maintained.chunks_dropped, 1);
+    assert_eq!(database.count("SELECT count(*) FROM load_metrics").await, 0);
+}
+
+async fn the_storage_report_adds_up(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    agent.store(1, json!([sample(now())])).await;
+    let report = server.get("/api/system/storage").await.body;
+    let relations = report["relations"].as_array().unwrap();
+    assert_eq!(relations.len(), 5 + 19);
+    let sum = |tier: &str| -> i64 {
+        relations
+            .iter()
+            .filter(|relation| relation["tier"] == tier)
+            .map(|relation| relation["bytes"].as_i64().unwrap())
+            .sum()
+    };
+    for tier in report["tiers"].as_array().unwrap() {
+        assert_eq!(tier["bytes"].as_i64().unwrap(), sum(tier["tier"].as_str().unwrap()), "{tier}");
+    }
+    let cpu = relations.iter().find(|relation| relation["relation"] == "cpu_metrics").unwrap();
+    assert_eq!(cpu["chunks"], 1);
+    assert!(0 < cpu["bytes"].as_i64().unwrap() && 0 < cpu["bytesPerDay"].as_i64().unwrap());
+    assert!(cpu["bytes"].as_i64().unwrap() <= report["databaseBytes"].as_i64().unwrap());
+    assert!(0 < report["bytesPerAgentPerDay"].as_i64().unwrap());
+    server.stop().await.unwrap();
+}
+
+async fn the_fleets_latest_values_survive_a_restart(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let ts = now();
+    agent.store(1, json!([sample(ts - 5_000), sample(ts)])).await;
+    server.stop().await.unwrap();
+    let server = TestServer::start(&database.url).await;
+    let latest = eventually("the latest values", || async {
+        let latest = server.get("/api/agents/metrics/latest").await.body;
+        (latest["total"] == 1).then(|| latest["items"][0].clone())
+    })
+    .await;
+    assert_eq!((&latest["agentId"], &latest["timestamp"]), (&json!(id), &json!(ts)));
+    assert_eq!((&latest["cpuUsagePercent"], &latest["diskUsagePercent"]), (&json!(45.5), &json!(50.0)));
+    assert_eq!(latest["receivedBytesPerSecond"], 100.0);
+    server.stop().await.unwrap();
+}
