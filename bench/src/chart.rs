@@ -7,6 +7,7 @@ use pika_server::domain::family::Family;
 use pika_server::domain::tier::Tier;
 use pika_server::store::statements;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
@@ -40,7 +41,12 @@ struct Answer {
     interval_ms: i64,
     tier: String,
     timestamps: Vec<i64>,
-    series: Vec<serde::de::IgnoredAny>,
+    series: Vec<AnsweredSeries>,
+}
+
+#[derive(Deserialize)]
+struct AnsweredSeries {
+    p95: Option<IgnoredAny>,
 }
 
 /// A statement with the bounds between its tiers.
@@ -73,18 +79,8 @@ impl Chart<'_> {
         let Some(tier) = Tier::parse(&answer.tier) else {
             return Err(BenchError::Answer(format!("an unknown tier: {}", answer.tier)));
         };
-        let name = self.family.name();
-        let statement = statements::chart(self.family, tier);
-        let finer = Tier::ALL.into_iter().rev().filter(|other| *other <= tier).collect();
-        let mut bare = vec![self.prepare(&statement, self.family.table(), finer, &answer).await?];
-        if let Some(statement) = statements::percentiles(self.family, tier) {
-            let tiers = [Tier::OneDay, Tier::OneHour, Tier::Raw].into_iter().filter(|other| *other <= tier);
-            let relation = format!("{name}_histogram");
-            bare.push(self.prepare(&statement, &relation, tiers.collect(), &answer).await?);
-        }
-        let statement = statements::chart(self.family, Tier::Raw);
-        let from_raw = [self.prepare(&statement, self.family.table(), vec![Tier::Raw], &answer).await?];
-
+        let bare = self.prepare_chart(tier, &answer).await?;
+        let from_raw = self.prepare_chart(Tier::Raw, &answer).await?;
         let n_rows = self.check(first, &answer, &bare, &from_raw).await?;
         for agent in agents {
             self.api(agent).await?;
@@ -127,6 +123,21 @@ impl Chart<'_> {
         let started_at = Instant::now();
         self.subject.get(&self.path(agent)).await?;
         Ok(started_at.elapsed())
+    }
+
+    /// Prepares what a tier needs to give the answer: the chart, and percentiles where the answer has some.
+    async fn prepare_chart(&self, tier: Tier, answer: &Answer) -> Result<Vec<Prepared>, BenchError> {
+        let tiers = Tier::ALL.into_iter().rev().filter(|other| *other <= tier).collect();
+        let statement = statements::chart(self.family, tier);
+        let mut all = vec![self.prepare(&statement, self.family.table(), tiers, answer).await?];
+        if answer.series.iter().any(|series| series.p95.is_some())
+            && let Some(statement) = statements::percentiles(self.family, tier)
+        {
+            let tiers = [Tier::OneDay, Tier::OneHour, Tier::Raw].into_iter().filter(|other| *other <= tier);
+            let relation = format!("{}_histogram", self.family.name());
+            all.push(self.prepare(&statement, &relation, tiers.collect(), answer).await?);
+        }
+        Ok(all)
     }
 
     /// Prepares a statement with the bounds that the server's own would have.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use pika_server::clock::Clock;
 use pika_server::domain::retention::Retention;
-use pika_server::store::{DatabaseInfo, Edition, Store, StoreConfig};
+use pika_server::store::{DatabaseInfo, Edition, Store, StoreConfig, statements};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::task::TaskTracker;
 
@@ -147,7 +147,7 @@ fn store_config() -> StoreConfig {
 pub(crate) async fn connect(url: &str) -> Result<Client, BenchError> {
     let mut config: Config = url.parse()?;
     config.application_name("pika-bench");
-    config.options("-c plan_cache_mode=force_custom_plan -c jit=off");
+    config.options(statements::PLANNING_OPTIONS);
     let (client, connection) = config.connect(NoTls).await?;
     // Ends with the client, which learns of its errors, too.
     TaskTracker::new().spawn(connection);

@@ -127,7 +127,25 @@ pub(crate) async fn register_more(
         SampleWriter::new(database.store.clone(), WriteMethod::Copy).write(&rows).await?;
         database.client.batch_execute("VACUUM (ANALYZE)").await?;
     }
+    fill_latest(database, loaded).await?;
     Ok(database.client.query_one(count, &[]).await?.get(0))
+}
+
+/// Gives every agent a row of newest values, which a server writes aside from the samples. Servers
+/// without such a table have nothing to be filled.
+async fn fill_latest(database: &BenchDatabase, loaded: &LoadedFleet) -> Result<(), BenchError> {
+    let sql = "SELECT to_regclass('agent_latest') IS NOT NULL";
+    if !database.client.query_one(sql, &[]).await?.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let sql = "INSERT INTO agent_latest (agent_key, ts, cpu_usage_percent, memory_usage_percent, \
+             memory_used_bytes, memory_total_bytes, disk_usage_percent, received_bytes_per_second, \
+             sent_bytes_per_second, load1) \
+         SELECT key, $1, 100 * random(), 100 * random(), key * 1000003::int8, 1::int8 << 34, 100 * random(), \
+             1e7 * random(), 1e7 * random(), 8 * random() FROM agents ON CONFLICT DO NOTHING";
+    database.client.execute(sql, &[&loaded.end]).await?;
+    database.client.batch_execute("VACUUM (ANALYZE) agent_latest").await?;
+    Ok(())
 }
 
 /// Makes the agents of these numbers, with their disks and interfaces.

@@ -191,8 +191,9 @@ impl Config {
             ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
             (
                 "ingest.late_limit_ms",
-                (60_000..=DECADE_MS).contains(&self.ingest.late_limit_ms),
-                "60000–315576000000",
+                // Rollups are refreshed as far back as a day, and no further.
+                (60_000..=DAY_MS).contains(&self.ingest.late_limit_ms),
+                "60000–86400000",
             ),
             (
                 "ingest.late_after_ms",

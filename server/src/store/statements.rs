@@ -13,6 +13,12 @@ pub fn chart(family: Family, coarsest: Tier) -> String {
     metrics::buckets_statement(family, coarsest)
 }
 
+/// The statement of a chart's percentiles, for families that have them. Parameters as for the chart, without the tier of
+/// minutes.
+pub fn percentiles(family: Family, tier: Tier) -> Option<String> {
+    metrics::histogram_statement(family, tier)
+}
+
 /// The statements behind the latest values of one agent: agent → the newest row of each series.
 pub fn latest() -> &'static [&'static str] {
     metrics::LATEST_METRICS
@@ -52,9 +58,4 @@ pub fn all() -> Vec<String> {
     statements.push(copy::insert_statement::<NetworkRow>());
     statements.push(copy::insert_statement::<LoadRow>());
     statements
-}
-
-/// The statement of a chart's percentiles, where there are any. Parameters as for the chart, without the tier of minutes.
-pub fn percentiles(family: Family, tier: Tier) -> Option<String> {
-    metrics::histogram_statement(family, tier).filter(|_| Tier::OneHour <= tier)
 }
