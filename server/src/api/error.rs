@@ -152,6 +152,10 @@ impl From<store::Error> for ApiError {
                 tracing::warn!(error = %chain(&error), request_id = %request_id::current(), "the database took too long");
                 ApiError::unavailable("the database took too long to answer; ask for a narrower range")
             }
+            store::Error::TooManyBuckets => ApiError::unprocessable(
+                "points",
+                "all disks or interfaces of this agent together have too many buckets; ask for fewer points",
+            ),
             // Expected conflicts are handled where they can happen; others are mistakes.
             store::Error::Conflict { .. } | store::Error::Unsupported(_) | store::Error::Database(_) => {
                 ApiError::internal(&error)

@@ -25,6 +25,9 @@ pub enum Error {
     /// The database has become one that Pika cannot use.
     #[error(transparent)]
     Unsupported(Box<UnsupportedDatabase>),
+    /// The answer would have too many buckets.
+    #[error("the answer would be too large")]
+    TooManyBuckets,
     /// Anything else: a mistake in Pika or in the database.
     #[error("the database refused a statement")]
     Database(#[source] tokio_postgres::Error),

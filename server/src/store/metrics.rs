@@ -1,6 +1,6 @@
 //! Reading samples back: buckets for charts, and the latest values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join5;
 use tokio_postgres::Row;
@@ -52,6 +52,9 @@ pub(super) const LATEST_STATEMENTS: &[&str] = &[
     INTERFACE_LABELS,
     WATERMARKS,
 ];
+
+/// Most buckets of all series together that one query answers: with a dozen numbers each, some tens of megabytes.
+const BUCKETS_MAX: usize = 300_000;
 
 /// A disk or interface that was last reported this long before the newest one is gone from its machine.
 const SERIES_GONE_MS: i64 = 5 * 60 * 1000;
@@ -120,8 +123,9 @@ pub(super) fn buckets_statement(family: Family, coarsest: Tier) -> String {
         .map(|i| format!(", sum(total{i}) / nullif(sum(weight{i}), 0), min(low{i}), max(high{i})"))
         .collect();
     format!(
-        "SELECT bucket, series{columns} FROM ({}) AS pieces GROUP BY 1, 2 ORDER BY 2, 1",
-        pieces.join(" UNION ALL ")
+        "SELECT bucket, series{columns} FROM ({}) AS pieces GROUP BY 1, 2 ORDER BY 2, 1 LIMIT {}",
+        pieces.join(" UNION ALL "),
+        BUCKETS_MAX + 1
     )
 }
 
@@ -210,7 +214,7 @@ impl Store {
             .iter()
             .map(|row| (row.get::<_, i32>(0), SeriesLabel { name: row.get(1), device: row.get(2) }))
             .collect();
-        Ok(arrange(family, &rows, &labels))
+        arrange(family, &rows, &labels).ok_or(Error::TooManyBuckets)
     }
 
     /// The 95th percentile of a family's histogram metric in buckets, by the start of each; empty for families that have
@@ -309,11 +313,15 @@ fn bounds(
     bounds
 }
 
-/// Turns rows of (bucket, series, values…) into columns over one common list of times.
-fn arrange(family: Family, rows: &[Row], labels: &BTreeMap<i32, SeriesLabel>) -> MetricBuckets {
+/// Turns rows of (bucket, series, values…) into columns over one common list of times; `None` where they are too many.
+fn arrange(family: Family, rows: &[Row], labels: &BTreeMap<i32, SeriesLabel>) -> Option<MetricBuckets> {
     let mut timestamps: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     timestamps.sort_unstable();
     timestamps.dedup();
+    let n_series = rows.iter().map(|row| row.get::<_, i32>(1)).collect::<BTreeSet<_>>().len();
+    if BUCKETS_MAX < rows.len() || BUCKETS_MAX < timestamps.len() * n_series {
+        return None;
+    }
     let empty = MetricValues {
         avg: vec![None; timestamps.len()],
         min: vec![None; timestamps.len()],
@@ -337,7 +345,7 @@ fn arrange(family: Family, rows: &[Row], labels: &BTreeMap<i32, SeriesLabel>) ->
         .map(|(key, metrics)| SeriesBuckets { label: labels.get(&key).cloned(), metrics })
         .collect();
     series.sort_by(|one, other| one.label.cmp(&other.label));
-    MetricBuckets { timestamps, series }
+    Some(MetricBuckets { timestamps, series })
 }
 
 fn cpu_row(row: &Row) -> CpuRow {

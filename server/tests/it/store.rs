@@ -253,3 +253,25 @@ fn disk(mount_point: &str) -> DiskMetrics {
         ..DiskMetrics::default()
     }
 }
+
+/// An agent with many interfaces, asked for many points, must not take the server's memory.
+#[tokio::test]
+async fn an_answer_that_would_be_too_large_is_refused() {
+    let database = TestDatabase::on_server().await;
+    let store = database.store();
+    let client = database.connect().await;
+    let agent = enrolled(&store).await;
+    let start = (now() - 3_600_000) / 1_000 * 1_000;
+    // 400 interfaces, each in another second: few rows, but 400 times 800 places in the answer.
+    let insert = format!(
+        "INSERT INTO network_metrics (ts, agent_key, interface_key, received_bytes_total, sent_bytes_total) \
+         SELECT {start} + i * 1000, {}, i % 400, 0, 0 FROM generate_series(0, 799) AS i",
+        agent.0
+    );
+    client.batch_execute(&insert).await.unwrap();
+    let range = TimeRange { start, end: start + 800_000, interval_ms: 1_000 };
+    let refused = store.metric_buckets(agent, Family::Network, Tier::Raw, range).await;
+    assert!(matches!(refused, Err(pika_server::store::Error::TooManyBuckets)), "{refused:?}");
+    let range = TimeRange { interval_ms: 10_000, ..range };
+    store.metric_buckets(agent, Family::Network, Tier::Raw, range).await.unwrap();
+}
