@@ -30,9 +30,9 @@ CREATE TABLE rollup_progress (
 );
 
 -- Histograms of samples add up element by element.
-CREATE FUNCTION pika_add_histograms(total int8[], addend int8[]) RETURNS int8[]
+CREATE FUNCTION pika_add_histograms(total int4[], addend int4[]) RETURNS int4[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT array_agg(coalesce(one, 0) + coalesce(other, 0) ORDER BY position)
             FROM unnest(total, addend) WITH ORDINALITY AS pair (one, other, position));
-CREATE AGGREGATE pika_sum_histograms(int8[]) (
-    sfunc = pika_add_histograms, stype = int8[], initcond = '{}', combinefunc = pika_add_histograms, parallel = safe);
+CREATE AGGREGATE pika_sum_histograms(int4[]) (
+    sfunc = pika_add_histograms, stype = int4[], initcond = '{}', combinefunc = pika_add_histograms, parallel = safe);

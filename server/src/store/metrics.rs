@@ -247,10 +247,10 @@ impl Store {
         parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
         let mut counts: BTreeMap<TimestampMs, Vec<i64>> = BTreeMap::new();
         for row in connection.query(&statement, &parameters).await? {
-            let addend: Vec<i64> = row.get(1);
+            let addend = row.get::<_, Vec<i32>>(1).into_iter().map(i64::from);
             match counts.entry(row.get(0)) {
                 Entry::Vacant(entry) => {
-                    entry.insert(addend);
+                    entry.insert(addend.collect());
                 }
                 Entry::Occupied(entry) => {
                     entry.into_mut().iter_mut().zip(addend).for_each(|(count, addend)| *count += addend);

@@ -35,9 +35,9 @@ pub(super) fn metric_columns(family: Family) -> Vec<RollupColumn> {
 pub(super) fn histogram_columns(family: Family) -> Vec<RollupColumn> {
     let histogram = family.histogram().map(|histogram| RollupColumn {
         name: "histogram".to_owned(),
-        sql_type: "int8[]",
+        sql_type: "int4[]",
         from_raw: format!(
-            "histogram({}, {:.1}, {:.1}, {})::int8[]",
+            "histogram({}, {:.1}, {:.1}, {})",
             histogram.expression, histogram.min, histogram.max, histogram.n_bins
         ),
         from_rollup: "pika_sum_histograms(histogram)".to_owned(),
