@@ -3,10 +3,9 @@
 use tokio_postgres::Client;
 
 use super::edition::{self, Edition};
-use super::rollup::{self, Content, Rollup, apache, community, convert};
+use super::rollup::{self, apache, community, convert};
 use super::{Error, Store};
 use crate::domain::TimestampMs;
-use crate::domain::family::Family;
 use crate::domain::retention::Retention;
 use crate::domain::tier::Tier;
 
@@ -190,10 +189,8 @@ async fn drop_expired(
     now: TimestampMs,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<u64, tokio_postgres::Error> {
-    let raw = Family::ALL.map(|family| (rollup::relation(family, Tier::Raw, Content::Metrics), Tier::Raw));
-    let rollups = Rollup::all().into_iter().map(|rollup| (rollup.relation(), rollup.tier));
     let mut n_chunks = 0;
-    for (relation, tier) in raw.into_iter().chain(rollups) {
+    for (relation, _, tier) in rollup::relations() {
         if let Some(keep_ms) = retention.keep_ms(tier)
             && is_wanted(&relation)
         {

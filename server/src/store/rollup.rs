@@ -146,6 +146,13 @@ impl Source {
     }
 }
 
+/// Every table and view of metrics, raw samples first.
+pub(super) fn relations() -> impl Iterator<Item = (String, Family, Tier)> {
+    let raw = Family::ALL.map(|family| (relation(family, Tier::Raw, Content::Metrics), family, Tier::Raw));
+    let rollups = Rollup::all().into_iter().map(|rollup| (rollup.relation(), rollup.family, rollup.tier));
+    raw.into_iter().chain(rollups)
+}
+
 /// The table or view of a family's tier.
 pub(super) fn relation(family: Family, tier: Tier, content: Content) -> String {
     match (tier, content) {

@@ -5,12 +5,11 @@ use std::sync::PoisonError;
 
 use super::edition::DatabaseInfo;
 use super::maintenance::{UnhealthyJob, unhealthy_jobs};
-use super::rollup::{self, Content, Rollup};
+use super::rollup;
 use super::{Edition, Error, Store, edition};
 use crate::domain::TimestampMs;
-use crate::domain::family::Family;
 use crate::domain::storage::{Growth, RelationStorage};
-use crate::domain::tier::{DAY_MS, Tier};
+use crate::domain::tier::DAY_MS;
 
 /// A report that is older is made anew.
 const REPORT_AGE_MS_MAX: i64 = 30_000;
@@ -80,7 +79,7 @@ impl Store {
             connection.query(AGENTS, &[&(now - DAY_MS)]).await?.first().map_or(0, |row| row.get(0));
         let client = connection.client();
         let mut relations = Vec::new();
-        for (relation, family, tier) in all_relations() {
+        for (relation, family, tier) in rollup::relations() {
             let Some(row) = by_relation.remove(&relation) else { continue };
             let columnstore_chunks: i64 = row.get(3);
             let (before, after) = if database.edition == Edition::Community && 0 < columnstore_chunks {
@@ -116,11 +115,4 @@ impl Store {
             measured_at: now,
         })
     }
-}
-
-fn all_relations() -> impl Iterator<Item = (String, Family, Tier)> {
-    let raw =
-        Family::ALL.map(|family| (rollup::relation(family, Tier::Raw, Content::Metrics), family, Tier::Raw));
-    let rollups = Rollup::all().into_iter().map(|rollup| (rollup.relation(), rollup.family, rollup.tier));
-    raw.into_iter().chain(rollups)
 }

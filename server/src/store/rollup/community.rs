@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::{Rollup, series_key};
+use super::{Rollup, relations, series_key};
 use crate::domain::TimestampMs;
 use crate::domain::family::Family;
 use crate::domain::retention::Retention;
@@ -32,8 +32,7 @@ struct Policy {
     procedure: &'static str,
     /// The job's settings: integers, in milliseconds.
     settings: Vec<(&'static str, i64)>,
-    /// In SQL.
-    schedule_interval: &'static str,
+    schedule_seconds: i64,
     /// Adds it.
     add: String,
     /// Removes it.
@@ -44,7 +43,7 @@ struct Policy {
 #[derive(Debug)]
 struct Job {
     config: Value,
-    schedule_interval: String,
+    schedule_seconds: i64,
 }
 
 /// Makes the aggregates that are missing. Answers those, so that what was stored before can be rolled up.
@@ -129,7 +128,7 @@ pub(in crate::store) async fn apply_policies(
         transaction.commit().await?;
         n_changed += 1;
     }
-    for (relation, tier) in kept(retention) {
+    for (relation, _, tier) in relations() {
         let is_unwanted = retention.keep_ms(tier).is_none();
         if is_unwanted && jobs.contains_key(&(relation.clone(), "policy_retention".to_owned())) {
             client
@@ -141,18 +140,12 @@ pub(in crate::store) async fn apply_policies(
     Ok(n_changed)
 }
 
-/// Every relation that retention concerns.
-fn kept(_: &Retention) -> impl Iterator<Item = (String, Tier)> {
-    let raw = Family::ALL.into_iter().map(|family| (family.table().to_owned(), Tier::Raw));
-    raw.chain(Rollup::all().into_iter().map(|rollup| (rollup.relation(), rollup.tier)))
-}
-
 fn policies(retention: &Retention) -> Vec<Policy> {
     let mut policies = Vec::new();
     for rollup in Rollup::all() {
         policies.push(refresh(rollup));
     }
-    for (relation, tier) in kept(retention) {
+    for (relation, _, tier) in relations() {
         policies.push(columnstore(&relation, tier));
         if let Some(keep_ms) = retention.keep_ms(tier) {
             policies.push(drop_after(&relation, tier, keep_ms));
@@ -170,18 +163,18 @@ fn policies(retention: &Retention) -> Vec<Policy> {
 fn refresh(rollup: Rollup) -> Policy {
     let relation = rollup.relation();
     let (start_ms, end_ms) = (rollup.tier.refresh_start_ms(), rollup.tier.refresh_end_ms());
-    let schedule_interval = match rollup.tier {
-        Tier::Raw | Tier::OneMinute => "1 minute",
-        Tier::OneHour => "15 minutes",
-        Tier::OneDay => "1 hour",
+    let schedule_seconds = match rollup.tier {
+        Tier::Raw | Tier::OneMinute => 60,
+        Tier::OneHour => 15 * 60,
+        Tier::OneDay => 60 * 60,
     };
     Policy {
         procedure: "policy_refresh_continuous_aggregate",
         settings: vec![("start_offset", start_ms), ("end_offset", end_ms)],
-        schedule_interval,
+        schedule_seconds,
         add: format!(
             "SELECT add_continuous_aggregate_policy('{relation}', start_offset => BIGINT '{start_ms}', \
-             end_offset => BIGINT '{end_ms}', schedule_interval => INTERVAL '{schedule_interval}', \
+             end_offset => BIGINT '{end_ms}', schedule_interval => INTERVAL '{schedule_seconds} seconds', \
              initial_start => {{initial_start}}, buckets_per_batch => 60)"
         ),
         remove: format!("SELECT remove_continuous_aggregate_policy('{relation}', if_exists => true)"),
@@ -191,30 +184,30 @@ fn refresh(rollup: Rollup) -> Policy {
 
 fn columnstore(relation: &str, tier: Tier) -> Policy {
     let after_ms = columnstore_after_ms(tier);
-    let schedule_interval = "1 hour";
+    let schedule_seconds = 60 * 60;
     Policy {
         relation: relation.to_owned(),
         procedure: "policy_compression",
         settings: vec![("compress_after", after_ms)],
-        schedule_interval,
+        schedule_seconds,
         add: format!(
             "CALL add_columnstore_policy('{relation}', after => BIGINT '{after_ms}', \
-             schedule_interval => INTERVAL '{schedule_interval}', initial_start => {{initial_start}})"
+             schedule_interval => INTERVAL '{schedule_seconds} seconds', initial_start => {{initial_start}})"
         ),
         remove: format!("CALL remove_columnstore_policy('{relation}', if_exists => true)"),
     }
 }
 
 fn drop_after(relation: &str, tier: Tier, keep_ms: i64) -> Policy {
-    let schedule_interval = if tier == Tier::Raw { "1 hour" } else { "6 hours" };
+    let schedule_seconds = if tier == Tier::Raw { 60 * 60 } else { 6 * 60 * 60 };
     Policy {
         relation: relation.to_owned(),
         procedure: "policy_retention",
         settings: vec![("drop_after", keep_ms)],
-        schedule_interval,
+        schedule_seconds,
         add: format!(
             "SELECT add_retention_policy('{relation}', drop_after => BIGINT '{keep_ms}', \
-             schedule_interval => INTERVAL '{schedule_interval}', initial_start => {{initial_start}})"
+             schedule_interval => INTERVAL '{schedule_seconds} seconds', initial_start => {{initial_start}})"
         ),
         remove: format!("SELECT remove_retention_policy('{relation}', if_exists => true)"),
     }
@@ -226,13 +219,13 @@ impl Policy {
             .settings
             .iter()
             .all(|(name, value)| job.config.get(name).and_then(Value::as_i64) == Some(*value));
-        settings && job.schedule_interval == self.schedule_interval
+        settings && job.schedule_seconds == self.schedule_seconds
     }
 }
 
 /// The policies that there are, by relation and procedure.
 async fn jobs(client: &Client) -> Result<HashMap<(String, String), Job>, tokio_postgres::Error> {
-    // The jobs of an aggregate name the hypertable behind it. Intervals are compared by length, not by spelling.
+    // The jobs of an aggregate name the hypertable behind it.
     let sql = "SELECT coalesce(view_name, jobs.hypertable_name)::text, proc_name::text, config::text, \
                       extract(epoch FROM schedule_interval)::int8 \
                FROM timescaledb_information.jobs AS jobs \
@@ -243,16 +236,8 @@ async fn jobs(client: &Client) -> Result<HashMap<(String, String), Job>, tokio_p
     let rows = client.query(sql, &[]).await?;
     let job = |row: &tokio_postgres::Row| {
         let config: Option<&str> = row.get(2);
-        let seconds: i64 = row.get(3);
-        let schedule_interval = match seconds {
-            60 => "1 minute".to_owned(),
-            900 => "15 minutes".to_owned(),
-            3_600 => "1 hour".to_owned(),
-            21_600 => "6 hours".to_owned(),
-            other => format!("{other} seconds"),
-        };
         let config = config.and_then(|config| serde_json::from_str(config).ok()).unwrap_or_default();
-        ((row.get(0), row.get(1)), Job { config, schedule_interval })
+        ((row.get(0), row.get(1)), Job { config, schedule_seconds: row.get(3) })
     };
     Ok(rows.iter().map(job).collect())
 }
