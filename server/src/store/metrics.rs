@@ -7,6 +7,7 @@ use futures_util::future::try_join5;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::connection::Connection;
 use super::rollup::{self, Content};
 use super::{Error, Store};
 use crate::domain::TimestampMs;
@@ -36,8 +37,8 @@ const DISK_LABELS: &str = "SELECT key, mount_point, device FROM disks WHERE agen
 const INTERFACE_LABELS: &str = "SELECT key, name, '' FROM network_interfaces WHERE agent_key = $1";
 
 /// Up to where the rollups of a kind are complete.
-const WATERMARKS: &str = "SELECT pika_rollup_watermark($1::text || '_1m', '1m'), \
-     pika_rollup_watermark($1::text || '_1h', '1h'), pika_rollup_watermark($1::text || '_1d', '1d')";
+const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_watermark($2, '1h'), \
+     pika_rollup_watermark($3, '1d')";
 
 /// The newest row of each series of an agent.
 pub(super) const LATEST_METRICS: &[&str] =
@@ -153,9 +154,7 @@ fn buckets_of_tier(family: Family, tier: Tier, bound: usize) -> String {
 /// may belong to one bucket: adding them up in SQL takes ten times as long as reading them.
 pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<String> {
     let from_raw = rollup::histogram_expression(family)?;
-    let pieces: Vec<String> = [Tier::OneDay, Tier::OneHour, Tier::Raw]
-        .into_iter()
-        .filter(|tier| *tier <= coarsest)
+    let pieces: Vec<String> = histogram_tiers_from(coarsest)
         .zip(3..)
         .map(|(tier, bound)| {
             let relation = rollup::relation(family, tier, Content::Histogram);
@@ -178,6 +177,11 @@ fn tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
     Tier::ALL.into_iter().rev().filter(move |tier| *tier <= coarsest)
 }
 
+/// The same of histograms, which there are none of minutes of.
+fn histogram_tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
+    tiers_from(coarsest).filter(|tier| *tier != Tier::OneMinute)
+}
+
 impl Store {
     /// An agent's metrics of one family, in buckets. The range's bounds are multiples of its interval, and its interval
     /// one of the tier's buckets.
@@ -192,14 +196,7 @@ impl Store {
         range: TimeRange,
     ) -> Result<MetricBuckets, Error> {
         let mut connection = self.connection().await?;
-        let row = connection.query_opt(WATERMARKS, &[&relation_name(family, Content::Metrics)]).await?;
-        let complete_until = |tier: Tier| match (tier, &row) {
-            (Tier::Raw, _) | (_, None) => None,
-            (Tier::OneMinute, Some(row)) => row.get::<_, Option<i64>>(0),
-            (Tier::OneHour, Some(row)) => row.get(1),
-            (Tier::OneDay, Some(row)) => row.get(2),
-        };
-        let bounds = bounds(range, tiers_from(tier), complete_until);
+        let bounds = bounds(&mut connection, family, Content::Metrics, tiers_from(tier), range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
         let rows = connection.query(&buckets_statement(family, tier), &parameters).await?;
@@ -235,14 +232,8 @@ impl Store {
             return Ok(BTreeMap::new());
         }
         let mut connection = self.connection().await?;
-        let row = connection.query_opt(WATERMARKS, &[&relation_name(family, Content::Histogram)]).await?;
-        let complete_until = |tier: Tier| match (tier, &row) {
-            (Tier::OneHour, Some(row)) => row.get::<_, Option<i64>>(1),
-            (Tier::OneDay, Some(row)) => row.get(2),
-            _ => None,
-        };
-        let tiers = [Tier::OneDay, Tier::OneHour, Tier::Raw].into_iter().filter(|other| *other <= tier);
-        let bounds = bounds(range, tiers, complete_until);
+        let tiers = histogram_tiers_from(tier);
+        let bounds = bounds(&mut connection, family, Content::Histogram, tiers, range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
         let mut counts: BTreeMap<TimestampMs, Vec<i64>> = BTreeMap::new();
@@ -299,27 +290,28 @@ impl Store {
     }
 }
 
-/// What the rollups' names have in common.
-fn relation_name(family: Family, content: Content) -> String {
-    match content {
-        Content::Metrics => family.table().to_owned(),
-        Content::Histogram => format!("{}_histogram", family.name()),
-    }
-}
-
-/// Where each tier's part of a range begins, and where the last one's ends.
-fn bounds(
-    range: TimeRange,
+/// Where each tier's part of a range begins, and where the last one's ends: a rollup answers up to where it is complete.
+async fn bounds(
+    connection: &mut Connection,
+    family: Family,
+    content: Content,
     tiers: impl Iterator<Item = Tier>,
-    complete_until: impl Fn(Tier) -> Option<TimestampMs>,
-) -> Vec<TimestampMs> {
+    range: TimeRange,
+) -> Result<Vec<TimestampMs>, Error> {
+    let relations = Tier::ROLLUPS.map(|tier| rollup::relation(family, tier, content));
+    let row = connection.query_opt(WATERMARKS, &[&relations[0], &relations[1], &relations[2]]).await?;
+    let complete_until = |tier: Tier| {
+        let position = Tier::ROLLUPS.iter().position(|rollup| *rollup == tier)?;
+        row.as_ref()?.get::<_, Option<TimestampMs>>(position)
+    };
     let mut bounds = vec![range.start];
+    let mut reached = range.start;
     for tier in tiers {
-        let reached = bounds.last().copied().unwrap_or(range.start);
         let until = if tier == Tier::Raw { range.end } else { complete_until(tier).unwrap_or(range.start) };
-        bounds.push(until.clamp(reached, range.end.max(reached)));
+        reached = until.clamp(reached, range.end.max(reached));
+        bounds.push(reached);
     }
-    bounds
+    Ok(bounds)
 }
 
 /// Turns rows of (bucket, series, values…) into columns over one common list of times; `None` where they are too many.
