@@ -49,7 +49,7 @@ struct Pending {
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum IdentityError {
     #[error(
-        "this machine is not enrolled: {} does not exist. Make an enrollment token in the console, then run: \
+        "this machine is not enrolled: {} does not exist. Make an enrollment token (pika-server enrollment create, or POST /api/enrollments), then run: \
          PIKA_ENROLLMENT_TOKEN=... pika-agent enroll --server https://your-server",
         path.display()
     )]

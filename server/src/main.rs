@@ -88,7 +88,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Healthcheck { url } => runtime()?.block_on(healthcheck::run(&url)).map_err(Into::into),
         Command::CheckConfig => {
             let config = load_config(file)?;
-            Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
+            runtime()?.block_on(async { open_store(&config) })?;
             print("the configuration can be used\n")
         }
         Command::Serve => {
@@ -126,7 +126,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
 }
 
 async fn migrate(config: &Config) -> Result<(), Failure> {
-    let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
+    let store = open_store(config)?;
     let migrated = store.migrate(Clock::system().now()).await?;
     for migration in &migrated.applied {
         print(&format!("applied {migration}\n"))?;
@@ -139,7 +139,7 @@ async fn migrate(config: &Config) -> Result<(), Failure> {
 }
 
 async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<(), Failure> {
-    let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
+    let store = open_store(config)?;
     let now = Clock::system().now();
     let token = NewToken::random(TokenKind::Enrollment)?;
     let lifetime = Duration::from_secs(60 * 60).as_millis();
@@ -151,6 +151,10 @@ async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<
     };
     store.insert_enrollment(&new, now).await?;
     print(&format!("{}\n", token.secret.expose_secret()))
+}
+
+fn open_store(config: &Config) -> Result<Store, Failure> {
+    Ok(Store::new(config.database.url().expose_secret(), &config.database.store_config())?)
 }
 
 fn load_config(file: Option<&Path>) -> Result<Config, Failure> {

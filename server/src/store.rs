@@ -82,6 +82,9 @@ impl Store {
     ///
     /// # Errors
     /// When the URL cannot be understood or the certificates cannot be read.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, which the pool needs for its house-keeping.
     pub fn new(url: &str, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
         let config = connection::parse_url(url)?;
         let encrypted = config.get_ssl_mode() == SslMode::Require;

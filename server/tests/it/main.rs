@@ -13,6 +13,7 @@ mod support;
 mod accounts;
 mod agent;
 mod api;
+mod command_line;
 mod database_away;
 mod ingest;
 mod openapi;
