@@ -6,9 +6,10 @@
 //! the frames that were on their way are open again, and are packed anew on the next one: with new frame numbers,
 //! but with the timestamps that the samples always had, so the server stores none of them twice.
 //!
-//! When it is full the oldest sample is dropped; that is counted and logged.
+//! When it is full the oldest sample is dropped; that is counted, logged, and told to the server as a gap.
 
 mod done;
+mod gaps;
 mod queue;
 mod segment;
 mod spool;
@@ -19,6 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pika_protocol::Sample;
+use pika_protocol::message::Gap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -90,6 +92,11 @@ impl Outbox {
         self.lock().take_backlog()
     }
 
+    /// A frame's number and what it tells: samples that were dropped. One such frame is on its way at a time.
+    pub fn take_gap(&self) -> Option<(u64, Gap)> {
+        self.lock().take_gap()
+    }
+
     /// The server has stored the frame with this number.
     pub fn acknowledge(&self, seq: u64) {
         self.lock().acknowledge(seq);
@@ -119,6 +126,7 @@ impl Outbox {
             let files = {
                 let mut queue = self.lock();
                 queue.state.save_changes();
+                queue.gaps.save_changes();
                 queue.take_unsynced()
             };
             if !files.is_empty() {

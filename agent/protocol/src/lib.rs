@@ -6,7 +6,7 @@
 //!
 //! | direction | types |
 //! |---|---|
-//! | agent → server | [`register`](message::Register), `heartbeat`, [`metrics`](message::Metrics), [`batch`](sample::Batch) |
+//! | agent → server | [`register`](message::Register), `heartbeat`, [`metrics`](message::Metrics), [`batch`](sample::Batch), [`gap`](message::Gap) |
 //! | server → agent | the variants of [`ServerMessage`], and no others |
 //!
 //! The first frame of a connection is `register`. A frame that carries a `seq` is answered by

@@ -17,8 +17,9 @@ pub struct AgentFrame {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<i64>,
     /// Identifies the frame in the server's `ack`; grows with every frame of an agent, restarts of the agent
-    /// included. Samples that are sent again come in new frames with new numbers; their time stays, and by that
-    /// the server knows them again.
+    /// included, and by exactly one from one numbered frame of a connection to the next: the server reports a jump as
+    /// frames that were lost. Samples that are sent again come in new frames with new numbers; their time stays, and
+    /// by that the server knows them again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
 }
@@ -35,6 +36,8 @@ pub enum AgentMessage {
     Metrics(Metrics),
     /// Whole samples.
     Batch(Batch),
+    /// Samples that will never come.
+    Gap(Gap),
 }
 
 /// The data of `register`.
@@ -80,6 +83,46 @@ impl fmt::Debug for Register {
 /// The data of `heartbeat`: an empty object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {}
+
+/// The data of `gap`: samples that the agent took and had to drop before the server acknowledged them, so that a hole in
+/// a chart has its reason beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The time of the first of them, by the agent's clock, in milliseconds since the Unix epoch.
+    pub start: i64,
+    /// The time of the last of them.
+    pub end: i64,
+    /// How many there were, at least one; samples between them may have arrived.
+    pub samples: i64,
+    /// Why they were dropped.
+    pub reason: GapReason,
+}
+
+/// Why an agent dropped samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// The spool, or the memory where there is no spool, had no more room; the oldest samples went first.
+    SpoolFull,
+    /// They were older than the agent keeps samples.
+    Expired,
+    /// They could not be read from the spool, or were too large for a frame.
+    Unreadable,
+}
+
+impl GapReason {
+    /// All reasons.
+    pub const ALL: [GapReason; 3] = [GapReason::SpoolFull, GapReason::Expired, GapReason::Unreadable];
+
+    /// The reason as it is written on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GapReason::SpoolFull => "spool_full",
+            GapReason::Expired => "expired",
+            GapReason::Unreadable => "unreadable",
+        }
+    }
+}
 
 /// The data of `metrics`: one family, as agents of the original Pika send it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,7 +172,8 @@ pub enum ServerMessage {
     RegisterError(Refusal),
     /// The frame with this `seq` is committed.
     Ack(Ack),
-    /// Something that the agent sent was refused and will never be stored.
+    /// Something that the agent sent was refused and will never be stored; with [`ErrorCode::TooFast`]: it is read more
+    /// slowly from now on, and nothing is lost.
     Error(Refusal),
     /// New settings.
     Config(AgentConfig),
@@ -214,6 +258,8 @@ pub enum ErrorCode {
     OutOfRange,
     /// More samples, disks or interfaces than a frame may hold.
     TooMany,
+    /// More samples a second than the server takes from one agent. They are stored, but read more slowly.
+    TooFast,
     /// Further ahead of the server's clock than [`FUTURE_MS_MAX`](crate::limits::FUTURE_MS_MAX).
     TimestampInFuture,
     /// Older than the server's late limit.
@@ -232,7 +278,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of the documentation.
-    pub const ALL: [ErrorCode; 14] = [
+    pub const ALL: [ErrorCode; 15] = [
         ErrorCode::Malformed,
         ErrorCode::BinaryFrame,
         ErrorCode::FrameTooLarge,
@@ -240,6 +286,7 @@ impl ErrorCode {
         ErrorCode::InvalidField,
         ErrorCode::OutOfRange,
         ErrorCode::TooMany,
+        ErrorCode::TooFast,
         ErrorCode::TimestampInFuture,
         ErrorCode::TimestampTooOld,
         ErrorCode::NotRegistered,
@@ -259,6 +306,7 @@ impl ErrorCode {
             ErrorCode::InvalidField => "invalid_field",
             ErrorCode::OutOfRange => "out_of_range",
             ErrorCode::TooMany => "too_many",
+            ErrorCode::TooFast => "too_fast",
             ErrorCode::TimestampInFuture => "timestamp_in_future",
             ErrorCode::TimestampTooOld => "timestamp_too_old",
             ErrorCode::NotRegistered => "not_registered",

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pika_protocol::message::{
-    Ack, AgentConfig, Heartbeat, Metrics, OneOrMany, Refusal, Register, RegisterAck,
+    Ack, AgentConfig, Gap, GapReason, Heartbeat, Metrics, OneOrMany, Refusal, Register, RegisterAck,
 };
 use pika_protocol::{
     AgentFrame, AgentMessage, Batch, CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MemoryMetrics,
@@ -117,6 +117,13 @@ fn agent_to_server() {
     let empty = Sample { timestamp: 1_760_918_405_000, ..Sample::default() };
     let batch = AgentMessage::Batch(Batch { samples: vec![full, empty] });
     check("batch", &AgentFrame { message: batch, timestamp, seq: Some(1_760_918_400_123_001) });
+    let gap =
+        Gap { start: 1_760_918_400_000, end: 1_760_922_000_000, samples: 721, reason: GapReason::SpoolFull };
+    let (message, timestamp) = (AgentMessage::Gap(gap), Some(1_760_932_800_000));
+    check("gap", &AgentFrame { message, timestamp, seq: Some(1_760_918_400_123_002) });
+    for reason in GapReason::ALL {
+        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+    }
 }
 
 #[test]

@@ -175,6 +175,9 @@ impl Session {
                 self.send_batch(batch).await?;
                 continue;
             }
+            if let Some((seq, gap)) = outbox.take_gap() {
+                self.send_message(AgentMessage::Gap(gap), Some(seq)).await?;
+            }
             if self.backlog_due.is_some_and(|due| Instant::now() < due) && !backlog_frame_interval.is_zero() {
                 return Ok(());
             }

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use pika_protocol::Sample;
 use pika_protocol::limits::FRAME_BYTES_MAX;
+use pika_protocol::message::{Gap, GapReason};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use super::done::Done;
-use super::spool::{Found, Opened, Spool};
+use super::gaps::{Dropped, Gaps};
+use super::spool::{Evicted, Found, Opened, Spool};
 use super::{Batch, Counts};
 use crate::collect::{NetworkBaseline, Reading};
 use crate::config::OutboxConfig;
@@ -32,6 +34,7 @@ const SEARCH_MAX: usize = 2_000;
 pub(super) struct Queue {
     pub(super) config: OutboxConfig,
     pub(super) state: State,
+    pub(super) gaps: Gaps,
     pub(super) spool: Option<Spool>,
     /// Samples that could not be written to the spool. At most `memory_samples_max`; the oldest is dropped.
     overflow: BTreeMap<u64, Sample>,
@@ -39,6 +42,8 @@ pub(super) struct Queue {
     /// The newest sample, until it is sent.
     live: Option<(u64, Sample)>,
     latest_timestamp: i64,
+    /// Of the last sample that was read back: about where an unreadable one belongs.
+    read_timestamp: i64,
     done: Done,
     /// Where the search for older samples goes on.
     search_id: u64,
@@ -81,11 +86,13 @@ impl Queue {
         let mut queue = Queue {
             config: config.clone(),
             state,
+            gaps: Gaps::open(state_dir),
             spool: None,
             overflow: BTreeMap::new(),
             next_id: 1,
             live: None,
             latest_timestamp: i64::MIN,
+            read_timestamp: now_ms,
             done: Done::new(1),
             search_id: 0,
             in_flight: BTreeMap::new(),
@@ -123,7 +130,8 @@ impl Queue {
             Ok(payload) => payload,
             Err(error) => {
                 error!(%error, "a sample cannot be sent");
-                return self.lose(id, id + 1);
+                let at = self.latest_timestamp;
+                return self.lose(id, id + 1, (at, at), GapReason::Unreadable);
             }
         };
         if let Err(error) = self.write(id, &payload) {
@@ -132,17 +140,23 @@ impl Queue {
             }
             self.overflow.insert(id, reading.sample.clone());
             while self.config.memory_samples_max < self.overflow.len() {
-                if let Some((lost, _)) = self.overflow.pop_first() {
-                    self.lose(lost, lost + 1);
+                if let Some((lost, sample)) = self.overflow.pop_first() {
+                    let at = sample.timestamp;
+                    self.lose(lost, lost + 1, (at, at), GapReason::SpoolFull);
                 }
             }
         } else if std::mem::take(&mut self.is_spool_failing) {
             info!("the spool can be written to again");
         }
         // A file that was dropped to make room may have held samples that are still open.
-        if let Some(first_id) = self.spool.as_ref().and_then(Spool::first_id) {
-            let end = self.overflow.first_key_value().map_or(first_id, |(&id, _)| id.min(first_id));
-            self.lose(self.done.below(), end);
+        while let Some(evicted) = self.spool.as_mut().and_then(Spool::take_evicted) {
+            let Evicted { start_id, end_id, first, last } = evicted;
+            let time_of = |payload: Option<Vec<u8>>| {
+                let record = payload.and_then(|payload| serde_json::from_slice::<Record>(&payload).ok());
+                record.map_or(self.read_timestamp, |record| record.sample.timestamp)
+            };
+            let span = (time_of(first), time_of(last));
+            self.lose(start_id, end_id, span, GapReason::SpoolFull);
         }
         self.live = Some((id, reading.sample));
         // The sample that was the newest until now may have been passed over by the search.
@@ -187,17 +201,22 @@ impl Queue {
             }
             match self.read(id) {
                 Ok((sample, _)) if sample.timestamp < self.oldest_timestamp() => {
-                    self.lose(id, id + 1);
+                    let at = sample.timestamp;
+                    self.lose(id, id + 1, (at, at), GapReason::Expired);
                 }
                 Ok((_, sample_bytes)) if 0 < n_bytes && FRAME_SAMPLES_BYTES_MAX < n_bytes + sample_bytes => {
                     break;
                 }
                 Ok((sample, sample_bytes)) => {
+                    self.read_timestamp = sample.timestamp;
                     n_bytes += sample_bytes;
                     ids.push(id);
                     samples.push(sample);
                 }
-                Err(end) => self.lose(id, end),
+                Err(end) => {
+                    let at = self.read_timestamp;
+                    self.lose(id, end, (at, at), GapReason::Unreadable);
+                }
             }
             id += 1;
         }
@@ -228,7 +247,15 @@ impl Queue {
         Err(end.min(next_in_memory.unwrap_or(self.next_id)).min(self.next_id))
     }
 
+    pub(super) fn take_gap(&mut self) -> Option<(u64, Gap)> {
+        let gap = self.gaps.next()?;
+        let seq = self.state.next_seq();
+        self.gaps.launch(seq);
+        Some((seq, gap))
+    }
+
     pub(super) fn acknowledge(&mut self, seq: u64) {
+        self.gaps.acknowledge(seq);
         let Some(frame) = self.in_flight.remove(&seq) else {
             return;
         };
@@ -241,6 +268,7 @@ impl Queue {
 
     pub(super) fn connection_lost(&mut self) {
         self.in_flight.clear();
+        self.gaps.connection_lost();
         self.search_id = 0;
     }
 
@@ -268,16 +296,19 @@ impl Queue {
         self.latest_timestamp.saturating_sub(self.config.age_ms_max)
     }
 
-    /// Gives the samples from `start` to `end` (exclusive) up, counts those that were still open, and says so.
-    fn lose(&mut self, start: u64, end: u64) {
-        let open = |done: &Done| done.count_open(end.max(start)) - done.count_open(start);
-        let lost = open(&self.done);
+    /// Gives the samples numbered `start_id` to `end_id` (exclusive) up, counts those that were still open, and says so.
+    /// `span` are the times of the first and the last of them.
+    fn lose(&mut self, start_id: u64, end_id: u64, span: (i64, i64), reason: GapReason) {
+        let end_id = end_id.max(start_id);
+        let lost = self.done.count_open(end_id) - self.done.count_open(start_id);
         if lost == 0 {
             return;
         }
-        self.done.insert(start, end);
+        self.done.insert(start_id, end_id);
         self.forget();
         self.dropped += lost;
+        let (start, end) = (span.0.min(span.1), span.0.max(span.1));
+        self.gaps.note(Dropped { start_id, end_id, samples: lost, start, end, reason });
         if let Some(samples) = self.drop_log.note(lost) {
             warn!(
                 samples,

@@ -46,6 +46,8 @@ pub(super) struct Spool {
     unsynced: Vec<File>,
     is_active_unsynced: bool,
     reader: Option<Reader>,
+    /// What had to go since it was last asked for.
+    evicted: VecDeque<Evicted>,
 }
 
 /// One file.
@@ -55,6 +57,18 @@ struct Segment {
     /// Number behind the last record.
     end_id: u64,
     bytes: u64,
+}
+
+/// Records that were dropped to make room.
+pub(super) struct Evicted {
+    /// The number of the first.
+    pub(super) start_id: u64,
+    /// The number behind the last.
+    pub(super) end_id: u64,
+    /// The payload of the first; `None` where it cannot be read.
+    pub(super) first: Option<Vec<u8>>,
+    /// The payload of the last.
+    pub(super) last: Option<Vec<u8>>,
 }
 
 /// Reads on where it stopped, because records are read in order.
@@ -121,6 +135,7 @@ impl Spool {
             unsynced: Vec::new(),
             is_active_unsynced: false,
             reader: None,
+            evicted: VecDeque::new(),
         };
         let last = spool.open_last()?;
         let next_id = spool.segments.back().map_or(0, |segment| segment.end_id).max(cursor).max(1);
@@ -148,7 +163,7 @@ impl Spool {
             self.roll(id)?;
         }
         while self.bytes_max < self.bytes() + record_bytes && 1 < self.segments.len() {
-            self.drop_oldest();
+            self.evict_oldest();
         }
         let (Some(file), Some(segment)) = (&mut self.active, self.segments.back_mut()) else {
             return Err(io::Error::other("the spool has no file to append to"));
@@ -253,6 +268,21 @@ impl Spool {
         Ok(())
     }
 
+    /// What was dropped to make room, oldest first; each is told once.
+    pub(super) fn take_evicted(&mut self) -> Option<Evicted> {
+        self.evicted.pop_front()
+    }
+
+    fn evict_oldest(&mut self) {
+        if let Some(&Segment { first_id, end_id, .. }) = self.segments.front()
+            && first_id < end_id
+        {
+            let (first, last) = first_and_last(&segment::path(&self.dir, first_id)).unwrap_or_default();
+            self.evicted.push_back(Evicted { start_id: first_id, end_id, first, last });
+        }
+        self.drop_oldest();
+    }
+
     fn drop_oldest(&mut self) {
         let Some(segment) = self.segments.pop_front() else {
             return;
@@ -292,6 +322,20 @@ impl Spool {
         self.active = Some(file);
         Ok(last)
     }
+}
+
+/// The payloads of the first and the last record of a file.
+fn first_and_last(path: &Path) -> io::Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    let mut reader = SegmentReader::open(path)?;
+    let first = reader.next()?.map(<[u8]>::to_vec);
+    let mut last = first.clone();
+    while let Some(payload) = reader.next()? {
+        if let Some(last) = &mut last {
+            last.clear();
+            last.extend_from_slice(payload);
+        }
+    }
+    Ok((first, last))
 }
 
 /// The files that are there. Where one ends is known from where the next begins; the last is scanned later.

@@ -1,6 +1,7 @@
 //! Tests of the outbox as a whole.
 
 use pika_protocol::limits::FRAME_BYTES_MAX;
+use pika_protocol::message::GapReason;
 
 use super::*;
 use crate::config::{Config, Overrides};
@@ -186,6 +187,12 @@ fn a_full_spool_drops_the_oldest_and_counts_them() {
     let Counts { open, dropped, .. } = outbox.counts();
     assert_eq!(open + dropped, 2_000);
     assert!(0 < dropped && 500 < open);
+    let (seq, gap) = outbox.take_gap().unwrap();
+    let last = i64::try_from(dropped).unwrap() - 1;
+    let expected = Gap { start: 0, end: last, samples: last + 1, reason: GapReason::SpoolFull };
+    assert_eq!(gap, expected, "the server is told which");
+    outbox.acknowledge(seq);
+    assert_eq!(outbox.take_gap(), None);
     let sent = drain(&outbox);
     assert_eq!(sent[0], 1_999);
     assert_eq!(sent[1..], (i64::try_from(dropped).unwrap()..1_999).collect::<Vec<_>>());
@@ -197,6 +204,8 @@ fn what_is_too_old_is_not_sent() {
     let outbox = open(dir.path(), "outbox:\n  age_ms_max: 60000\n");
     push(&outbox, [1_000, 2_000, 61_500]);
     assert_eq!(drain(&outbox), [61_500, 2_000]);
+    let (_, gap) = outbox.take_gap().unwrap();
+    assert_eq!(gap, Gap { start: 1_000, end: 1_000, samples: 1, reason: GapReason::Expired });
     assert_eq!(outbox.counts().dropped, 1);
 }
 

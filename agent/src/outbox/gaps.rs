@@ -1,0 +1,177 @@
+//! Samples that had to be dropped, until the server knows of it: a hole in a chart then has its reason beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pika_protocol::message::{Gap, GapReason};
+use tracing::warn;
+
+use crate::files;
+
+/// Name of the file within the state directory.
+const FILE_NAME: &str = "gaps.json";
+
+/// Gaps that wait for the server. A further one widens the newest: the count stays right, and the span covers both.
+const GAPS_MAX: usize = 64;
+
+/// The gaps that the server has not acknowledged.
+pub(super) struct Gaps {
+    path: PathBuf,
+    /// Oldest first.
+    waiting: Vec<Gap>,
+    /// The first of `waiting` is on its way in the frame with this number, and does not change any more.
+    in_flight: Option<u64>,
+    /// The number behind the last dropped sample: a drop that goes on there belongs to the same gap.
+    end_id: Option<u64>,
+    is_unsaved: bool,
+    /// Said once, not at every write.
+    is_failing: bool,
+}
+
+/// Samples that are dropped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropped {
+    /// The number of the first.
+    pub(super) start_id: u64,
+    /// The number behind the last.
+    pub(super) end_id: u64,
+    /// How many of them the server had not acknowledged.
+    pub(super) samples: u64,
+    /// The time of the first, in milliseconds since the Unix epoch.
+    pub(super) start: i64,
+    /// The time of the last.
+    pub(super) end: i64,
+    /// Why.
+    pub(super) reason: GapReason,
+}
+
+impl Gaps {
+    /// Reads what an earlier run has left.
+    pub(super) fn open(state_dir: &Path) -> Gaps {
+        let path = state_dir.join(FILE_NAME);
+        let saved = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let waiting = saved.unwrap_or_default();
+        Gaps { path, waiting, in_flight: None, end_id: None, is_unsaved: false, is_failing: false }
+    }
+
+    /// Notes what was dropped.
+    pub(super) fn note(&mut self, dropped: Dropped) {
+        let Dropped { start_id, end_id, samples, start, end, reason } = dropped;
+        let goes_on = self.end_id == Some(start_id);
+        let is_full = GAPS_MAX <= self.waiting.len();
+        let n_fixed = usize::from(self.in_flight.is_some());
+        let gap = Gap { start, end, samples: i64::try_from(samples).unwrap_or(i64::MAX), reason };
+        match self.waiting.get_mut(n_fixed..).and_then(<[Gap]>::last_mut) {
+            Some(last) if is_full || (goes_on && last.reason == reason) => {
+                last.start = last.start.min(gap.start);
+                last.end = last.end.max(gap.end);
+                last.samples = last.samples.saturating_add(gap.samples);
+            }
+            _ => self.waiting.push(gap),
+        }
+        self.end_id = Some(end_id);
+        self.is_unsaved = true;
+    }
+
+    /// The oldest gap, unless one is on its way already.
+    pub(super) fn next(&self) -> Option<Gap> {
+        if self.in_flight.is_some() { None } else { self.waiting.first().copied() }
+    }
+
+    /// What [`next`](Gaps::next) answered goes out in the frame with this number.
+    pub(super) fn launch(&mut self, seq: u64) {
+        self.in_flight = Some(seq);
+        if self.waiting.len() == 1 {
+            self.end_id = None;
+        }
+    }
+
+    /// The server has stored the frame with this number.
+    pub(super) fn acknowledge(&mut self, seq: u64) {
+        if self.in_flight == Some(seq) {
+            self.in_flight = None;
+            self.waiting.remove(0);
+            self.is_unsaved = true;
+        }
+    }
+
+    /// What was on its way has to be sent again.
+    pub(super) fn connection_lost(&mut self) {
+        self.in_flight = None;
+    }
+
+    /// Writes what has changed.
+    pub(super) fn save_changes(&mut self) {
+        if !self.is_unsaved {
+            return;
+        }
+        let written = serde_json::to_vec(&self.waiting)
+            .map_err(std::io::Error::from)
+            .and_then(|text| files::write_atomically(&self.path, &text));
+        match written {
+            Ok(()) => {
+                self.is_unsaved = false;
+                self.is_failing = false;
+            }
+            Err(error) if !self.is_failing => {
+                self.is_failing = true;
+                warn!(path = %self.path.display(), %error, "cannot write down which samples were dropped");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dropped(start_id: u64, n: u64, reason: GapReason) -> Dropped {
+        let time = |id: u64| i64::try_from(id).unwrap() * 10;
+        let end_id = start_id + n;
+        Dropped { start_id, end_id, samples: n, start: time(start_id), end: time(end_id - 1), reason }
+    }
+
+    #[test]
+    fn drops_that_follow_each_other_are_one_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut gaps = Gaps::open(dir.path());
+        gaps.note(dropped(1, 2, GapReason::SpoolFull));
+        gaps.note(dropped(3, 1, GapReason::SpoolFull));
+        gaps.note(dropped(7, 1, GapReason::SpoolFull));
+        gaps.note(dropped(8, 1, GapReason::Expired));
+        let spans: Vec<_> = gaps.waiting.iter().map(|gap| (gap.start, gap.end, gap.samples)).collect();
+        assert_eq!(spans, [(10, 30, 3), (70, 70, 1), (80, 80, 1)]);
+    }
+
+    #[test]
+    fn a_gap_on_its_way_does_not_grow() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut gaps = Gaps::open(dir.path());
+        gaps.note(dropped(1, 1, GapReason::SpoolFull));
+        let sent = gaps.next().unwrap();
+        gaps.launch(5);
+        assert_eq!(gaps.next(), None, "one at a time");
+        gaps.note(dropped(2, 1, GapReason::SpoolFull));
+        assert_eq!(gaps.waiting.first(), Some(&sent));
+        gaps.acknowledge(4);
+        gaps.acknowledge(5);
+        assert_eq!(gaps.next().map(|gap| gap.start), Some(20));
+    }
+
+    #[test]
+    fn a_gap_survives_lost_connections_and_restarts_and_their_number_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut gaps = Gaps::open(dir.path());
+        for id in 0..200 {
+            gaps.note(dropped(2 * id, 1, GapReason::SpoolFull));
+        }
+        assert_eq!(gaps.waiting.len(), GAPS_MAX);
+        assert_eq!(gaps.waiting.iter().map(|gap| gap.samples).sum::<i64>(), 200);
+        gaps.launch(1);
+        gaps.connection_lost();
+        gaps.acknowledge(1);
+        gaps.save_changes();
+        assert_eq!(Gaps::open(dir.path()).waiting, gaps.waiting);
+    }
+}
