@@ -5,6 +5,7 @@ mod agents;
 mod body;
 mod enrollments;
 mod error;
+mod gaps;
 mod latest;
 mod metrics;
 mod security;
@@ -14,12 +15,15 @@ mod socket;
 mod storage;
 mod system;
 
+use std::sync::Arc;
+
 use poem_openapi::{OpenApiService, Tags};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::ingest::Sockets;
 use crate::store::Store;
+use crate::telemetry::{Counters, Snapshot};
 
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use security::{Caller, SESSION_COOKIE};
@@ -35,8 +39,25 @@ pub struct ApiContext {
     pub auth: Auth,
     /// Where agents' connections go.
     pub sockets: Sockets,
+    /// What is counted and measured.
+    pub counters: Arc<Counters>,
     /// People reach the server over TLS, even where it does not speak it itself.
     pub is_public_over_tls: bool,
+}
+
+impl ApiContext {
+    /// Everything that is counted and measured, in Prometheus text format.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn metrics(&self) -> Result<Vec<u8>, prometheus::Error> {
+        self.counters.render(&Snapshot {
+            agents_connected: self.sockets.agents_connected(),
+            queue_frames: self.sockets.queue_frames(),
+            pool_connections: self.store.pool_connections(),
+            database_errors: self.store.error_counts(),
+        })
+    }
 }
 
 /// All resources.
@@ -45,6 +66,7 @@ pub type Resources = (
     agents::AgentsApi,
     metrics::MetricsApi,
     latest::LatestApi,
+    gaps::GapsApi,
     enrollments::EnrollmentsApi,
     settings::SettingsApi,
     system::SystemApi,
@@ -75,6 +97,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         agents::AgentsApi,
         metrics::MetricsApi,
         latest::LatestApi,
+        gaps::GapsApi,
         enrollments::EnrollmentsApi,
         settings::SettingsApi,
         system::SystemApi,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::Server as HttpServer;
+use poem::{Endpoint, Response, Server as HttpServer};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 const HTTP2_STREAMS_MAX: u32 = 32;
 /// A connection over which nothing moves is closed after this long; one of an agent is not, which has pings.
 const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections to the separate address for metrics.
+const METRICS_CONNECTIONS_MAX: usize = 64;
 
 /// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +59,31 @@ pub enum AppError {
     /// A task of the ingest path is gone.
     #[error("samples can no longer be taken in; the log says why")]
     Ingest,
+    /// The metrics cannot be set up.
+    #[error("the server's own metrics cannot be set up")]
+    Metrics(#[from] prometheus::Error),
     /// The HTTP server failed.
     #[error("the HTTP server failed")]
     Http(#[source] io::Error),
+}
+
+/// Serves HTTP until `stopped`.
+async fn serve(
+    acceptor: LimitedAcceptor,
+    routes: impl Endpoint<Output = Response> + 'static,
+    stopped: CancellationToken,
+    deadline: Duration,
+) -> io::Result<()> {
+    HttpServer::new_with_acceptor(acceptor)
+        .name("pika")
+        .http2_max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .idle_timeout(HTTP_IDLE_TIMEOUT)
+        .run_with_graceful_shutdown(routes, stopped.cancelled(), Some(deadline))
+        .await
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })
 }
 
 /// A server that is bound to its address and not yet running.
@@ -69,6 +93,7 @@ pub struct Server {
     clock: Clock,
     store: Store,
     listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
     counters: Arc<Counters>,
     announce_password: fn(&str, &SecretString),
 }
@@ -80,17 +105,13 @@ impl Server {
     /// When the address cannot be had or the database's URL makes no sense.
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
         let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
-        let address = config.server.addr;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
-        Ok(Self {
-            config,
-            clock,
-            store,
-            listener,
-            counters: Arc::new(Counters::default()),
-            announce_password: |_, _| {},
-        })
+        let counters = Arc::new(Counters::new()?);
+        let listener = listen(config.server.addr).await?;
+        let metrics_listener = match config.metrics.addr {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        Ok(Self { config, clock, store, listener, counters, metrics_listener, announce_password: |_, _| {} })
     }
 
     /// What to do with the name and the made-up password of the first administrator.
@@ -108,6 +129,11 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// Where the server serves its metrics to everybody, if it does.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// What is counted.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
@@ -119,29 +145,44 @@ impl Server {
     /// # Errors
     /// When the database is there but cannot be used.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { config, clock, store, listener, counters, announce_password } = self;
+        let Self { config, clock, store, listener, metrics_listener, counters, announce_password } = self;
         let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
         let auth = Auth::new(store.clone(), clock.clone(), &config.auth)?;
-        let ingest = Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), counters);
+        let ingest =
+            Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), Arc::clone(&counters));
         let context = ApiContext {
             store: store.clone(),
             clock: clock.clone(),
             auth: auth.clone(),
             sockets: ingest.sockets(),
+            counters: Arc::clone(&counters),
             is_public_over_tls: config.server.public_url.starts_with("https://"),
         };
-        let routes = http::routes(context, config.server.body_bytes_max);
-        let acceptor = LimitedAcceptor::new(listener, config.server.connections_max);
+        let metrics_token = Some(&config.metrics.token).filter(|token| !token.expose_secret().is_empty());
+        let metrics_routes = http::metrics_routes(context.clone());
+        let routes = http::routes(context, config.server.body_bytes_max, metrics_token.cloned());
+        let acceptor = LimitedAcceptor::new(
+            listener,
+            config.server.connections_max,
+            config.server.connections_per_address_max,
+            Arc::clone(&counters),
+        );
         let stop_http = CancellationToken::new();
-        let http_stopped = stop_http.clone();
-        let mut http_server = tokio::spawn(async move {
-            HttpServer::new_with_acceptor(acceptor)
-                .name("pika")
-                .http2_max_concurrent_streams(HTTP2_STREAMS_MAX)
-                .idle_timeout(HTTP_IDLE_TIMEOUT)
-                .run_with_graceful_shutdown(routes, http_stopped.cancelled(), Some(deadline))
-                .await
-        });
+        let api_server = serve(acceptor, routes, stop_http.clone(), deadline);
+        let metrics_server = {
+            let (stopped, counters) = (stop_http.clone(), Arc::clone(&counters));
+            async move {
+                let Some(listener) = metrics_listener else {
+                    stopped.cancelled().await;
+                    return Ok(());
+                };
+                let places = METRICS_CONNECTIONS_MAX;
+                let acceptor = LimitedAcceptor::new(listener, places, places, counters);
+                serve(acceptor, metrics_routes, stopped, deadline).await
+            }
+        };
+        let mut http_server =
+            tokio::spawn(async move { tokio::try_join!(api_server, metrics_server).map(|_| ()) });
 
         let mut http_ended = None;
         let result = tokio::select! {
@@ -151,7 +192,7 @@ impl Server {
                 Ok(())
             }
             () = shutdown.cancelled() => Ok(()),
-            result = prepare_and_maintain(&config, &clock, &store, &auth, announce_password) => result,
+            result = prepare_and_maintain(&config, &clock, &store, &auth, &counters, announce_password) => result,
         };
         if result.is_ok() {
             tracing::info!("stopping: storing what is in flight");
@@ -179,6 +220,7 @@ async fn prepare_and_maintain(
     clock: &Clock,
     store: &Store,
     auth: &Auth,
+    counters: &Counters,
     announce_password: fn(&str, &SecretString),
 ) -> Result<(), AppError> {
     migrate(store, clock).await?;
@@ -194,13 +236,13 @@ async fn prepare_and_maintain(
                 Ok(count) => tracing::info!(count, "forgot sessions that have ended"),
                 Err(error) => tracing::warn!(error = %chain(&error), "ended sessions could not be forgotten"),
             },
-            _ = maintenance.tick() => maintain(store, clock).await,
+            _ = maintenance.tick() => maintain(store, clock, counters).await,
         }
     }
 }
 
 /// One round: rolls up and drops what is due, or checks that the database does.
-async fn maintain(store: &Store, clock: &Clock) {
+async fn maintain(store: &Store, clock: &Clock, counters: &Counters) {
     match store.maintain(clock.now()).await {
         Ok(maintained) => {
             for job in &maintained.unhealthy_jobs {
@@ -217,8 +259,16 @@ async fn maintain(store: &Store, clock: &Clock) {
                 tracing::info!(chunks = maintained.chunks_dropped, "dropped chunks that have expired");
             }
             tracing::debug!(changes = maintained.changes_rolled_up, "rolled up");
+            counters.add_maintenance(
+                clock.now() / 1_000,
+                maintained.unhealthy_jobs.len(),
+                maintained.chunks_dropped,
+            );
         }
-        Err(error) => tracing::warn!(error = %chain(&error), "maintenance failed; trying again"),
+        Err(error) => {
+            counters.add_maintenance_failure();
+            tracing::warn!(error = %chain(&error), "maintenance failed; trying again");
+        }
     }
 }
 

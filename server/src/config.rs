@@ -7,8 +7,9 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pika_protocol::limits;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use crate::domain::tier::DAY_MS;
 use crate::store::{StoreConfig, WriteMethod};
@@ -23,6 +24,8 @@ const SYSTEM_FILE: &str = "/etc/pika/server.yaml";
 
 /// Upper bounds of durations, so that sums of them stay far from overflowing.
 const HOUR_MS: u64 = 3_600_000;
+/// A shorter token could be guessed.
+const METRICS_TOKEN_CHARS_MIN: usize = 16;
 const DECADE_MS: i64 = 315_576_000_000;
 
 /// The whole configuration. The fields are described in `config/server.yaml`.
@@ -39,6 +42,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// How people get in.
     pub auth: Auth,
+    /// Who may read the server's own metrics.
+    pub metrics: Metrics,
 }
 
 /// How to reach the database.
@@ -85,6 +90,7 @@ pub struct Server {
     pub addr: SocketAddr,
     pub public_url: String,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
     pub body_bytes_max: usize,
     pub shutdown_timeout_ms: u64,
 }
@@ -120,6 +126,12 @@ pub struct Ingest {
     pub late_limit_ms: i64,
     pub queue_frames_max: usize,
     pub unacknowledged_frames_max: usize,
+    pub frame_bytes_max: usize,
+    pub samples_per_frame_max: usize,
+    pub samples_per_second_max: u32,
+    pub outbound_bytes_max: usize,
+    pub registrations_max: usize,
+    pub registration_wait_ms: u64,
     pub idle_timeout_ms: u64,
     pub register_timeout_ms: u64,
     pub reconnect_grace_ms: u64,
@@ -132,6 +144,25 @@ pub struct Ingest {
 enum WriteMethodName {
     Copy,
     Insert,
+}
+
+/// Who may read the server's own metrics.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct Metrics {
+    #[serde(deserialize_with = "optional_address")]
+    pub addr: Option<SocketAddr>,
+    pub token: SecretString,
+}
+
+/// An empty text is no address.
+fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| de::Error::custom("must be an address and a port, or empty"))
 }
 
 /// How people get in.
@@ -169,7 +200,7 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let checks: [(&'static str, bool, &'static str); 18] = [
+        let checks: [(&'static str, bool, &'static str); 26] = [
             ("database.pool_size", (1..=1_000).contains(&self.database.pool_size), "1–1000"),
             (
                 "database.connect_timeout_ms",
@@ -182,6 +213,11 @@ impl Config {
                 "1–3600000",
             ),
             ("server.connections_max", (1..=1_000_000).contains(&self.server.connections_max), "1–1000000"),
+            (
+                "server.connections_per_address_max",
+                (1..=1_000_000).contains(&self.server.connections_per_address_max),
+                "1–1000000",
+            ),
             (
                 "server.body_bytes_max",
                 (1_024..=1 << 30).contains(&self.server.body_bytes_max),
@@ -206,6 +242,33 @@ impl Config {
                 (1..=10_000).contains(&self.ingest.unacknowledged_frames_max),
                 "1–10000",
             ),
+            // Less than the protocol promises to agents would make them send again and again what is never taken.
+            (
+                "ingest.frame_bytes_max",
+                (limits::FRAME_BYTES_MAX..=16 << 20).contains(&self.ingest.frame_bytes_max),
+                "524288–16777216",
+            ),
+            (
+                "ingest.samples_per_frame_max",
+                (limits::SAMPLES_PER_FRAME_MAX..=10_000).contains(&self.ingest.samples_per_frame_max),
+                "200–10000",
+            ),
+            (
+                "ingest.samples_per_second_max",
+                (1..=1_000_000).contains(&self.ingest.samples_per_second_max),
+                "1–1000000",
+            ),
+            (
+                "ingest.outbound_bytes_max",
+                (16 << 10..=16 << 20).contains(&self.ingest.outbound_bytes_max),
+                "16384–16777216",
+            ),
+            ("ingest.registrations_max", (1..=1_000).contains(&self.ingest.registrations_max), "1–1000"),
+            (
+                "ingest.registration_wait_ms",
+                (1..=HOUR_MS).contains(&self.ingest.registration_wait_ms),
+                "1–3600000",
+            ),
             (
                 "ingest.idle_timeout_ms",
                 (1_000..=HOUR_MS).contains(&self.ingest.idle_timeout_ms),
@@ -225,6 +288,12 @@ impl Config {
                     scheme => self.server.public_url.starts_with(scheme),
                 }),
                 "empty or begin with http:// or https://",
+            ),
+            (
+                "metrics.token",
+                self.metrics.token.expose_secret().is_empty()
+                    || METRICS_TOKEN_CHARS_MIN <= self.metrics.token.expose_secret().len(),
+                "empty or at least 16 characters",
             ),
             ("auth.password_checks_max", (1..=1_000).contains(&self.auth.password_checks_max), "1–1000"),
             (

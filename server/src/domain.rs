@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod family;
+pub mod gap;
 pub mod id;
 pub mod latest;
 pub mod retention;

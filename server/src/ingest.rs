@@ -19,11 +19,14 @@ mod clock_offset;
 mod connection;
 mod decode;
 mod frames;
+mod gaps;
 mod latest;
 mod naming;
+mod pace;
 mod presence;
 mod refusals;
 mod register;
+mod sequence;
 mod session;
 mod socket;
 mod writer;
@@ -32,7 +35,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +63,8 @@ struct Shared {
     clock: Clock,
     counters: Arc<Counters>,
     presence: Presence,
+    /// Turns to ask the database on behalf of agents that have just come.
+    admission: Semaphore,
     queue: mpsc::Sender<Submission>,
     /// No more is read from agents; what is in flight is still acknowledged.
     stopping: CancellationToken,
@@ -125,12 +130,14 @@ impl Ingest {
         stages.spawn(guard("latest values").watch(latest.run(store.clone(), written)));
 
         let presence = Presence::default();
+        let admission = Semaphore::new(config.registrations_max);
         let shared = Arc::new(Shared {
             config,
             store,
             clock,
             counters,
             presence,
+            admission,
             queue,
             stopping: stopping.clone(),
             sockets: TaskTracker::new(),
@@ -175,6 +182,27 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    /// Agents that are registered here.
+    pub fn agents_connected(&self) -> usize {
+        self.shared.presence.count()
+    }
+
+    /// Frames that wait for the batcher.
+    pub fn queue_frames(&self) -> usize {
+        let queue = &self.shared.queue;
+        queue.max_capacity() - queue.capacity()
+    }
+
+    /// Largest frame of an agent, in bytes.
+    pub fn frame_bytes_max(&self) -> usize {
+        self.shared.config.frame_bytes_max
+    }
+
+    /// Most bytes of answers that wait for one agent.
+    pub fn outbound_bytes_max(&self) -> usize {
+        self.shared.config.outbound_bytes_max
+    }
+
     /// Serves one upgraded connection until it ends. Tracked, so that a stop waits for it.
     pub async fn serve(&self, stream: poem::web::websocket::WebSocketStream, peer: Peer) {
         let shared = Arc::clone(&self.shared);

@@ -11,5 +11,6 @@ pub mod domain;
 pub mod healthcheck;
 pub mod http;
 pub mod ingest;
+pub mod open_files;
 pub mod store;
 pub mod telemetry;

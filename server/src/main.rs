@@ -11,7 +11,7 @@ use pika_server::clock::Clock;
 use pika_server::config::Config;
 use pika_server::domain::token::{NewToken, TokenKind};
 use pika_server::store::{NewEnrollment, Store};
-use pika_server::{api, healthcheck, telemetry};
+use pika_server::{api, healthcheck, open_files, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -94,6 +94,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve => {
             let config = load_config(file)?;
             telemetry::start_logging(&config.log)?;
+            open_files::allow(config.server.connections_max);
             runtime()?.block_on(serve(config))
         }
         Command::Migrate => {

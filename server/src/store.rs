@@ -9,6 +9,7 @@ mod copy;
 mod edition;
 mod enrollments;
 mod error;
+mod gaps;
 mod latest;
 mod maintenance;
 mod metrics;
@@ -44,6 +45,7 @@ pub use storage::StorageReport;
 pub use users::{NewUser, UserWithPassword};
 
 use connection::{Connection, Manager};
+use error::ErrorCounts;
 use tls::Tls;
 
 /// How to reach the database and how much of it to use.
@@ -66,6 +68,7 @@ pub struct Store {
     pool: Pool<Manager>,
     config: Config,
     tls: Tls,
+    errors: Arc<ErrorCounts>,
     /// The last storage report: it looks at every chunk, so it is not made anew for everyone who asks.
     storage_report: Arc<Mutex<Option<StorageReport>>>,
 }
@@ -90,21 +93,35 @@ impl Store {
         let encrypted = config.get_ssl_mode() == SslMode::Require;
         let tls = tls::connector(encrypted, options.root_certificates.as_deref())?;
         let pooled = connection::with_limits(&config, options);
+        let errors = Arc::new(ErrorCounts::default());
         let pool = Pool::builder()
             .max_size(options.pool_size)
             .connection_timeout(options.connect_timeout)
             .error_sink(Box::new(connection::LogErrors))
             .test_on_check_out(true)
-            .build_unchecked(Manager::new(pooled, tls.clone()));
-        Ok(Self { pool, config, tls, storage_report: Arc::default() })
+            .build_unchecked(Manager::new(pooled, tls.clone(), Arc::clone(&errors)));
+        Ok(Self { pool, config, tls, errors, storage_report: Arc::default() })
     }
 
     async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {
-        Ok(self.pool.get().await?)
+        let connection = self.pool.get().await.map_err(Error::from);
+        connection.inspect_err(|error| self.errors.add_failed_connection(error))
     }
 
     /// A connection of its own, outside the pool and without the time limits of requests.
     async fn dedicated_connection(&self) -> Result<Connection, Error> {
-        connection::connect(&self.config, &self.tls).await
+        let connection = connection::connect(&self.config, &self.tls, &self.errors).await;
+        connection.inspect_err(|error| self.errors.add_failed_connection(error))
+    }
+
+    /// Connections of the pool: all, and those not in use.
+    pub fn pool_connections(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+
+    /// Errors of the database and of connections to it since the start, by kind.
+    pub fn error_counts(&self) -> Vec<(&'static str, u64)> {
+        self.errors.all()
     }
 }

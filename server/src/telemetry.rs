@@ -1,4 +1,4 @@
-//! What the server says about itself: log lines, and counters of what it refused.
+//! What the server says about itself: log lines, and metrics.
 
 mod counters;
 
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Log, LogFormat};
 
-pub use counters::Counters;
+pub use counters::{ConnectionRefusal, Counters, Registration, Snapshot};
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]

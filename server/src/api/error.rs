@@ -109,6 +109,11 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// 401.
+    pub fn unauthorized(message: &str) -> Self {
+        ApiError::Unauthorized(ErrorBody::new(ErrorCode::Unauthorized, message))
+    }
+
     /// 403.
     pub fn forbidden(message: &str) -> Self {
         ApiError::Forbidden(ErrorBody::new(ErrorCode::Forbidden, message))

@@ -1,6 +1,5 @@
 //! Where agents connect.
 
-use pika_protocol::limits;
 use poem::Request;
 use poem::web::Data;
 use poem::web::websocket::{BoxWebSocketUpgraded, WebSocket};
@@ -16,8 +15,6 @@ use crate::ingest::Peer;
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes of answers gathered before they are written.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
-/// Most bytes of answers that wait for one agent; one that takes none for so long is disconnected.
-const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
 /// Where agents connect.
 #[derive(Debug)]
@@ -44,9 +41,9 @@ impl SocketApi {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
-            .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-            .max_message_size(Some(limits::FRAME_BYTES_MAX))
-            .max_frame_size(Some(limits::FRAME_BYTES_MAX));
+            .max_write_buffer_size(sockets.outbound_bytes_max())
+            .max_message_size(Some(sockets.frame_bytes_max()))
+            .max_frame_size(Some(sockets.frame_bytes_max()));
         Ok(socket
             .config(config)
             .on_upgrade(move |stream| async move { sockets.serve(stream, peer).await })

@@ -1,4 +1,4 @@
-//! Accepts connections: as many as are allowed, and calmly when the system has no more to give.
+//! Accepts connections: those that have a place, and calmly when the system has no more to give.
 
 use std::future::Future as _;
 use std::io;
@@ -13,8 +13,10 @@ use poem::web::{LocalAddr, RemoteAddr};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
+
+use super::places::{Place, Places};
+use crate::telemetry::{ConnectionRefusal, Counters};
 
 /// After an accept that failed (usually: no file descriptors left) the next is tried after this long.
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -26,35 +28,28 @@ const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// word must not hold their places.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// That there is no place left is said at most this often.
-const FULL_WARNING_INTERVAL: Duration = Duration::from_secs(60);
+/// When a client that found no place should try again.
+const TURNED_AWAY_RETRY_SECONDS: u64 = 10;
 
-/// Accepts TCP connections, at most so many at a time. An upgraded WebSocket counts until it ends.
+/// Accepts TCP connections that have a place. An upgraded WebSocket has its place until it ends.
 #[derive(Debug)]
 pub struct LimitedAcceptor {
     listener: TcpListener,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
+    counters: Arc<Counters>,
     first_answer_timeout: Duration,
-    warned_full_at: Option<Instant>,
 }
 
 impl LimitedAcceptor {
-    /// Takes over a bound listener.
-    pub fn new(listener: TcpListener, connections_max: usize) -> Self {
-        Self {
-            listener,
-            permits: Arc::new(Semaphore::new(connections_max)),
-            first_answer_timeout: FIRST_ANSWER_TIMEOUT,
-            warned_full_at: None,
-        }
-    }
-
-    fn warn_when_full(&mut self) {
-        let is_due = self.warned_full_at.is_none_or(|at| FULL_WARNING_INTERVAL <= at.elapsed());
-        if self.permits.available_permits() == 0 && is_due {
-            self.warned_full_at = Some(Instant::now());
-            tracing::warn!("server.connections_max is reached; further connections wait until one ends");
-        }
+    /// Takes over a bound listener: at most so many connections in all, and so many from one address.
+    pub fn new(
+        listener: TcpListener,
+        connections_max: usize,
+        connections_per_address_max: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let places = Places::new(connections_max, connections_per_address_max, Arc::clone(&counters));
+        Self { listener, places, counters, first_answer_timeout: FIRST_ANSWER_TIMEOUT }
     }
 }
 
@@ -66,12 +61,14 @@ impl Acceptor for LimitedAcceptor {
     }
 
     async fn accept(&mut self) -> io::Result<(LimitedStream, LocalAddr, RemoteAddr, Scheme)> {
-        self.warn_when_full();
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, peer) = loop {
+        let (stream, peer, place) = loop {
             match self.listener.accept().await {
-                Ok(accepted) => break accepted,
+                Ok((stream, peer)) => match self.places.take(peer.ip()) {
+                    Ok(place) => break (stream, peer, place),
+                    Err(refusal) => turn_away(&stream, refusal),
+                },
                 Err(error) => {
+                    self.counters.add_refused_connection(ConnectionRefusal::AcceptError);
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(BACKOFF).await;
                 }
@@ -87,8 +84,30 @@ impl Acceptor for LimitedAcceptor {
         }
         let local = self.listener.local_addr()?;
         let first_answer_due = Some(Box::pin(sleep(self.first_answer_timeout)));
-        let stream = LimitedStream { stream, first_answer_due, _permit: permit };
+        let stream = LimitedStream { stream, first_answer_due, _place: place };
         Ok((stream, LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP))
+    }
+}
+
+/// Says why, as far as that can be done without waiting, before the connection is dropped.
+fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
+    let (status, code, limit) = match refusal {
+        ConnectionRefusal::FullForAddress => {
+            ("429 Too Many Requests", "too_many_requests", "server.connections_per_address_max")
+        }
+        ConnectionRefusal::Full | ConnectionRefusal::AcceptError => {
+            ("503 Service Unavailable", "unavailable", "server.connections_max")
+        }
+    };
+    let body =
+        format!("{{\"code\":\"{code}\",\"message\":\"too many connections ({limit})\",\"requestId\":\"\"}}");
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: \
+         {TURNED_AWAY_RETRY_SECONDS}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    if let Err(error) = stream.try_write(answer.as_bytes()) {
+        tracing::trace!(%error, "a connection that was turned away could not be told why");
     }
 }
 
@@ -98,7 +117,7 @@ pub struct LimitedStream {
     stream: TcpStream,
     /// Until something was answered.
     first_answer_due: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl LimitedStream {
@@ -163,7 +182,7 @@ mod tests {
     async fn accepted() -> (LimitedStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut acceptor = LimitedAcceptor::new(listener, 1);
+        let mut acceptor = LimitedAcceptor::new(listener, 1, 1, Arc::new(Counters::new().unwrap()));
         acceptor.first_answer_timeout = Duration::from_millis(50);
         let client = TcpStream::connect(address).await.unwrap();
         let (stream, ..) = acceptor.accept().await.unwrap();

@@ -26,6 +26,8 @@ pub(super) struct Submission {
 /// Whom to tell once the rows are committed.
 #[derive(Debug)]
 pub(super) struct PendingAck {
+    /// When the frame came.
+    pub(super) received_at: Instant,
     /// The frame's number, where it had one.
     pub(super) seq: Option<u64>,
     /// The frame's socket. Has room for every frame that the socket may have in flight, so it is never full.
@@ -143,7 +145,8 @@ impl Batcher {
     }
 }
 
-async fn sleep_until_some(deadline: Option<Instant>) {
+/// Sleeps until then; for good, where there is no such time.
+pub(super) async fn sleep_until_some(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => pending().await,
@@ -158,7 +161,11 @@ mod tests {
     fn submission(ts: i64, late: bool, socket: &mpsc::Sender<Option<u64>>) -> Submission {
         let row = LoadRow { ts, agent_key: 1, load1: 0.0, load5: 0.0, load15: 0.0 };
         let rows = Rows { load: vec![row], ..Rows::default() };
-        Submission { rows, late, ack: PendingAck { seq: None, socket: socket.clone() } }
+        Submission {
+            rows,
+            late,
+            ack: PendingAck { received_at: Instant::now(), seq: None, socket: socket.clone() },
+        }
     }
 
     #[tokio::test]

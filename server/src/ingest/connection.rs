@@ -8,20 +8,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pika_protocol::message::{Ack, AgentConfig};
+use pika_protocol::message::{Ack, AgentConfig, Gap};
 use pika_protocol::{ErrorCode, Sample, ServerMessage};
 use poem::web::websocket::CloseCode;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::batcher::{PendingAck, Submission};
-use super::decode::{self, Decoded, Message};
+use super::batcher::{PendingAck, Submission, sleep_until_some};
+use super::decode::{Decoded, Message};
 use super::frames::{End, Flow, Frames, Received};
+use super::gaps::record_gap;
 use super::naming::{Named, name_series};
+use super::pace::Pace;
 use super::presence::Present;
+use super::sequence::{Sequence, Step};
 use super::session::{Session, UnknownSeries};
 use crate::domain::TimestampMs;
+use crate::domain::gap::SampleGap;
 use crate::domain::id::AgentId;
 use crate::domain::sample::{Refused, TimeWindow};
 
@@ -38,6 +42,8 @@ enum Intake {
     Naming { frame: SampleFrame, unknown: Arc<UnknownSeries>, lookup: SeriesLookup },
     /// It waits for room in the queue.
     Queueing(Submission),
+    /// It told of a gap, which is being written down.
+    RecordingGap { seq: Option<u64>, recorded: Pin<Box<dyn Future<Output = ()> + Send>> },
 }
 
 /// The samples of one frame.
@@ -45,6 +51,7 @@ struct SampleFrame {
     samples: Vec<Sample>,
     seq: Option<u64>,
     stamped_by_server: bool,
+    received_at: Instant,
 }
 
 /// A registered agent's connection.
@@ -57,6 +64,12 @@ pub(super) struct Connection {
     acked: mpsc::Receiver<Option<u64>>,
     n_unacknowledged: usize,
     intake: Intake,
+    sequence: Sequence,
+    /// How often something was wrong with the frames' numbers.
+    n_sequence_faults: u64,
+    pace: Pace,
+    /// Too much has come: nothing is read until then.
+    paused_until: Option<Instant>,
     /// Since when the next frame has been waited for; `None` while nothing is read.
     reading_since: Option<Instant>,
     n_clock_changes: u64,
@@ -65,6 +78,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, frames: Frames, session: Session, present: Present) -> Self {
         let (acks, acked) = mpsc::channel(shared.config.unacknowledged_frames_max);
+        let pace = Pace::new(shared.config.samples_per_second_max, Instant::now());
         Self {
             shared,
             frames,
@@ -74,6 +88,10 @@ impl Connection {
             acked,
             n_unacknowledged: 0,
             intake: Intake::Idle,
+            sequence: Sequence::default(),
+            n_sequence_faults: 0,
+            pace,
+            paused_until: None,
             reading_since: None,
             n_clock_changes: 0,
         }
@@ -110,7 +128,9 @@ impl Connection {
             if is_stopping && is_idle && self.n_unacknowledged == 0 {
                 return Ok(());
             }
+            self.paused_until = self.paused_until.filter(|until| Instant::now() < *until);
             let may_read = is_idle
+                && self.paused_until.is_none()
                 && !is_stopping
                 && self.n_unacknowledged < self.shared.config.unacknowledged_frames_max;
             self.reading_since = may_read.then(|| self.reading_since.unwrap_or_else(Instant::now));
@@ -123,14 +143,22 @@ impl Connection {
                 }
                 () = stopping.cancelled(), if !is_stopping => {}
                 Some(seq) = self.acked.recv() => self.acknowledge(seq).await?,
-                named = named(&mut self.intake) => self.queue_named(named).await?,
+                answer = database_answer(&mut self.intake) => match answer {
+                    DatabaseAnswer::Named(named) => self.queue_named(named).await?,
+                    DatabaseAnswer::GapRecorded { seq } => {
+                        self.intake = Intake::Idle;
+                        self.settle(seq).await?;
+                    }
+                },
                 permit = queue.reserve(), if matches!(self.intake, Intake::Queueing(_)) => match permit {
                     Ok(permit) => if let Intake::Queueing(submission) = std::mem::replace(&mut self.intake, Intake::Idle) {
+                        self.shared.counters.begin_frame(submission.rows.len());
                         permit.send(submission);
                         self.n_unacknowledged += 1;
                     },
                     Err(_) => return Err(End::Close(CloseCode::Away, "the server is stopping")),
                 },
+                () = sleep_until_some(self.paused_until), if self.paused_until.is_some() => {}
                 frame = self.frames.next(), if may_read => {
                     heard_at = Instant::now();
                     self.present.seen(self.shared.clock.now());
@@ -161,8 +189,10 @@ impl Connection {
             return Ok(());
         };
         let now = self.shared.clock.now();
-        match decode::decode(&text, now) {
+        self.shared.counters.add_frame();
+        match self.frames.decode(&text, now) {
             Ok(decoded) => {
+                self.check_sequence(decoded.seq);
                 if let Some(sent_at) = decoded.timestamp {
                     self.check_clock(now, sent_at, was_awaited).await?;
                 }
@@ -172,6 +202,30 @@ impl Connection {
                 self.frames.refuse(error.seq, error.refused).await?;
                 self.settle(error.seq).await
             }
+        }
+    }
+
+    /// Counts frames that went missing or came twice, and logs the 1st, 2nd, 4th, 8th … of a connection. Nothing is lost
+    /// by it: what is not acknowledged comes again.
+    fn check_sequence(&mut self, seq: Option<u64>) {
+        let Some(seq) = seq else {
+            return;
+        };
+        let missing = match self.sequence.observe(seq) {
+            Step::Next => return,
+            Step::Missing(missing) => {
+                self.shared.counters.add_missing_frames(missing);
+                missing
+            }
+            Step::Repeated => {
+                self.shared.counters.add_repeated_frame();
+                0
+            }
+        };
+        self.n_sequence_faults += 1;
+        if self.n_sequence_faults.is_power_of_two() {
+            let count = self.n_sequence_faults;
+            tracing::warn!(agent = %self.session.agent.id, seq, missing, count, "an agent's frames do not follow one another");
         }
     }
 
@@ -200,7 +254,33 @@ impl Connection {
                 self.frames.refuse(seq, refused).await
             }
             Message::Samples { samples, stamped_by_server } => {
-                self.take_samples(SampleFrame { samples, seq, stamped_by_server }).await
+                let received_at = Instant::now();
+                let paused_until = self.pace.take(samples.len(), received_at);
+                if paused_until.is_some() {
+                    self.paused_until = paused_until;
+                    self.frames.slow_down(self.shared.config.samples_per_second_max).await?;
+                }
+                self.take_samples(SampleFrame { samples, seq, stamped_by_server, received_at }).await
+            }
+            Message::Gap(gap) => self.take_gap(gap, seq).await,
+        }
+    }
+
+    async fn take_gap(&mut self, gap: Gap, seq: Option<u64>) -> Flow {
+        let now = self.shared.clock.now();
+        match SampleGap::reported(gap, self.session.clock.ms(), now) {
+            Ok(gap) => {
+                let SampleGap { start, end, samples, reason, .. } = gap;
+                let agent = &self.session.agent;
+                tracing::warn!(agent = %agent.id, start, end, samples, ?reason, "an agent had to drop samples");
+                self.shared.counters.add_dropped_samples(samples.unsigned_abs());
+                let recorded = record_gap(Arc::clone(&self.shared), agent.key, gap);
+                self.intake = Intake::RecordingGap { seq, recorded: Box::pin(recorded) };
+                Ok(())
+            }
+            Err(refused) => {
+                self.frames.refuse(seq, refused).await?;
+                self.settle(seq).await
             }
         }
     }
@@ -235,7 +315,7 @@ impl Connection {
     }
 
     async fn queue(&mut self, frame: SampleFrame) -> Flow {
-        let SampleFrame { samples, seq, stamped_by_server } = frame;
+        let SampleFrame { samples, seq, stamped_by_server, received_at } = frame;
         let now = self.shared.clock.now();
         let window = TimeWindow {
             now,
@@ -249,7 +329,7 @@ impl Connection {
             return self.settle(seq).await;
         }
         let late = rows.earliest().is_some_and(|earliest| earliest < now - self.shared.config.late_after_ms);
-        let ack = PendingAck { seq, socket: self.acks.clone() };
+        let ack = PendingAck { received_at, seq, socket: self.acks.clone() };
         self.intake = Intake::Queueing(Submission { rows, late, ack });
         Ok(())
     }
@@ -263,10 +343,20 @@ impl Connection {
     }
 }
 
-/// What became of the names of the frame that is being worked on; never, where there are none.
-async fn named(intake: &mut Intake) -> Named {
+/// What the database says about the frame that is being worked on.
+enum DatabaseAnswer {
+    Named(Named),
+    GapRecorded { seq: Option<u64> },
+}
+
+/// Waits for the database where the frame that is being worked on needs it; for good, where none does.
+async fn database_answer(intake: &mut Intake) -> DatabaseAnswer {
     match intake {
-        Intake::Naming { lookup, .. } => lookup.await,
+        Intake::Naming { lookup, .. } => DatabaseAnswer::Named(lookup.await),
+        Intake::RecordingGap { seq, recorded } => {
+            recorded.await;
+            DatabaseAnswer::GapRecorded { seq: *seq }
+        }
         Intake::Idle | Intake::Queueing(_) => std::future::pending().await,
     }
 }

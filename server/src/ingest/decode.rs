@@ -3,10 +3,9 @@
 
 use std::borrow::Cow;
 
-use pika_protocol::message::{Metrics, OneOrMany};
+use pika_protocol::message::{Gap, Metrics, OneOrMany};
 use pika_protocol::{
     Batch, CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MemoryMetrics, NetworkMetrics, Register, Sample,
-    limits,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +45,8 @@ pub enum Message {
         /// The frame had no time of its own, so the samples carry the server's.
         stamped_by_server: bool,
     },
+    /// That it had to drop samples.
+    Gap(Gap),
 }
 
 /// A frame of which nothing was understood.
@@ -67,11 +68,12 @@ struct Envelope<'a> {
     seq: Option<u64>,
 }
 
-/// Understands one text frame. `now` is the server's clock, for samples without a time of their own.
+/// Understands one text frame. `now` is the server's clock, for samples without a time of their own; `samples_max` is how
+/// many samples a frame may hold.
 ///
 /// # Errors
 /// When nothing of the frame can be used.
-pub fn decode(text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
+pub fn decode(text: &str, now: TimestampMs, samples_max: usize) -> Result<Decoded, DecodeError> {
     let envelope: Envelope<'_> = parse_discreetly(text).map_err(|reason| DecodeError {
         seq: None,
         refused: Refused::new(ErrorCode::Malformed, format!("not a frame {{type, data}}: {reason}")),
@@ -86,9 +88,10 @@ pub fn decode(text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
             Ok(Message::Samples { samples: vec![sample], stamped_by_server: timestamp.is_none() })
         }),
         "batch" => required(data).and_then(|data| {
-            let samples = decode_batch(data, &mut refused)?;
+            let samples = decode_batch(data, samples_max, &mut refused)?;
             Ok(Message::Samples { samples, stamped_by_server: false })
         }),
+        "gap" => required(data).and_then(|data| Ok(Message::Gap(parse_field("gap", data)?))),
         other => Err(unknown_type("message", other)),
     };
     match message {
@@ -205,16 +208,20 @@ fn parse_items<T: DeserializeOwned>(field: &str, items: &[&RawValue], refused: &
     parsed
 }
 
-fn decode_batch(data: &RawValue, refused: &mut Vec<Refused>) -> Result<Vec<Sample>, Refused> {
+fn decode_batch(
+    data: &RawValue,
+    samples_max: usize,
+    refused: &mut Vec<Refused>,
+) -> Result<Vec<Sample>, Refused> {
     // The straight way for well-formed batches; a second look, piece by piece, only for the others.
     let samples = match serde_json::from_str::<Batch>(data.get()) {
         Ok(batch) => batch.samples,
         Err(_) => decode_batch_piecewise(data, refused)?,
     };
-    if limits::SAMPLES_PER_FRAME_MAX < samples.len() {
+    if samples_max < samples.len() {
         return Err(Refused::new(
             ErrorCode::TooMany,
-            format!("{} samples in one frame; {} is the most", samples.len(), limits::SAMPLES_PER_FRAME_MAX),
+            format!("{} samples in one frame; {samples_max} is the most", samples.len()),
         ));
     }
     Ok(samples)
@@ -282,7 +289,13 @@ fn decode_batch_piecewise(data: &RawValue, refused: &mut Vec<Refused>) -> Result
 
 #[cfg(test)]
 mod tests {
+    use pika_protocol::limits::SAMPLES_PER_FRAME_MAX;
+
     use super::*;
+
+    fn decode(text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
+        super::decode(text, now, SAMPLES_PER_FRAME_MAX)
+    }
 
     fn samples(text: &str) -> (Vec<Sample>, Vec<Refused>) {
         let decoded = decode(text, 5).unwrap();
@@ -364,6 +377,15 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_is_understood() {
+        let text = r#"{"type":"gap","seq":9,"data":{"start":1,"end":2,"samples":3,"reason":"expired"}}"#;
+        let Message::Gap(gap) = decode(text, 5).unwrap().message else { panic!("no gap") };
+        assert_eq!((gap.start, gap.end, gap.samples), (1, 2, 3));
+        let refused = refused(r#"{"type":"gap","data":{"start":1,"end":2,"samples":3,"reason":"boredom"}}"#);
+        assert_eq!(refused.code, ErrorCode::InvalidField);
+    }
+
+    #[test]
     fn the_number_of_a_bad_frame_is_kept() {
         assert_eq!(decode(r#"{"type":"exec","seq":7}"#, 5).unwrap_err().seq, Some(7));
     }
@@ -391,7 +413,7 @@ mod tests {
         let sample = r#"{"timestamp":1}"#;
         let text = format!(
             r#"{{"type":"batch","data":{{"samples":[{}]}}}}"#,
-            vec![sample; limits::SAMPLES_PER_FRAME_MAX + 1].join(",")
+            vec![sample; SAMPLES_PER_FRAME_MAX + 1].join(",")
         );
         assert_eq!(refused(&text).code, ErrorCode::TooMany);
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_protocol::message::Refusal;
-use pika_protocol::{ErrorCode, Register, ServerMessage, limits};
+use pika_protocol::{ErrorCode, Register, ServerMessage};
 use poem::web::websocket::{CloseCode, Message as Frame, WebSocketStream};
 use tokio::time::timeout;
 
-use super::decode::{self, Message};
+use super::decode::{self, DecodeError, Decoded, Message};
 use super::refusals::Refusals;
 use crate::domain::TimestampMs;
 use crate::domain::sample::Refused;
@@ -33,17 +33,25 @@ pub(super) type Flow = Result<(), End>;
 /// What the stream gives: `None` at its end.
 pub(super) type Received = Option<io::Result<Frame>>;
 
+/// How large frames may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameLimits {
+    pub(super) frame_bytes_max: usize,
+    pub(super) samples_per_frame_max: usize,
+}
+
 /// The stream, and what was refused on it.
 pub(super) struct Frames {
     stream: WebSocketStream,
     pub(super) refusals: Refusals,
+    limits: FrameLimits,
     /// A frame that came while nobody could take it.
     held: Received,
 }
 
 impl Frames {
-    pub(super) fn new(stream: WebSocketStream, refusals: Refusals) -> Self {
-        Self { stream, refusals, held: None }
+    pub(super) fn new(stream: WebSocketStream, refusals: Refusals, limits: FrameLimits) -> Self {
+        Self { stream, refusals, limits, held: None }
     }
 
     pub(super) async fn send(&mut self, message: &ServerMessage) -> Flow {
@@ -110,10 +118,10 @@ impl Frames {
         let Some(text) = self.text_of(frame).await? else {
             return Ok(None);
         };
-        match decode::decode(&text, now()) {
+        match self.decode(&text, now()) {
             Ok(decoded) => match decoded.message {
                 Message::Register(register) => return Ok(Some((*register, decoded.timestamp))),
-                Message::Heartbeat | Message::Samples { .. } => {
+                Message::Heartbeat | Message::Samples { .. } | Message::Gap(_) => {
                     let refused =
                         Refused::new(ErrorCode::NotRegistered, "the first message must be register");
                     self.refuse(decoded.seq, refused).await?;
@@ -122,6 +130,24 @@ impl Frames {
             Err(error) => self.refuse(error.seq, error.refused).await?,
         }
         Ok(None)
+    }
+
+    /// Understands the text of a frame.
+    pub(super) fn decode(&self, text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
+        decode::decode(text, now, self.limits.samples_per_frame_max)
+    }
+
+    /// Tells the agent that it is read more slowly from now on; not every time, because that would be more of the same.
+    pub(super) async fn slow_down(&mut self, samples_per_second_max: u32) -> Flow {
+        let message = format!(
+            "more than {samples_per_second_max} samples a second; reading more slowly, nothing is lost"
+        );
+        let refused = Refused::new(ErrorCode::TooFast, message);
+        if self.refusals.add(&refused) {
+            let refusal = Refusal { code: refused.code, message: refused.message, seq: None };
+            return self.send(&ServerMessage::Error(refusal)).await;
+        }
+        Ok(())
     }
 
     /// The text of a frame; `None` where it carries none.
@@ -139,7 +165,7 @@ impl Frames {
                 if !is_too_large(&error) {
                     return Err(End::Gone);
                 }
-                let message = format!("a frame may have {} bytes at most", limits::FRAME_BYTES_MAX);
+                let message = format!("a frame may have {} bytes at most", self.limits.frame_bytes_max);
                 self.refuse(None, Refused::new(ErrorCode::FrameTooLarge, message)).await?;
                 Err(End::Close(CloseCode::Size, "frame too large"))
             }

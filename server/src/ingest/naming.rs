@@ -27,7 +27,11 @@ pub(super) async fn name_series(shared: Arc<Shared>, agent: AgentKey, unknown: A
     let interfaces: Vec<_> = unknown.interfaces.iter().map(String::as_str).collect();
     let mut is_first_failure = true;
     loop {
-        match shared.store.series_keys(agent, &disks, &interfaces, shared.clock.now()).await {
+        let named = {
+            let _turn = shared.admission.acquire().await;
+            shared.store.series_keys(agent, &disks, &interfaces, shared.clock.now()).await
+        };
+        match named {
             Ok(keys) => return Named::Keys(keys),
             Err(error) if error.is_temporary() => {
                 if std::mem::take(&mut is_first_failure) {

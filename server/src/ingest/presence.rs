@@ -137,6 +137,11 @@ impl Presence {
         }
     }
 
+    /// How many agents are connected here.
+    pub(super) fn count(&self) -> usize {
+        self.connected.lock().len()
+    }
+
     fn is_connected(&self, key: AgentKey) -> bool {
         self.connected.lock().contains_key(&key)
     }

@@ -37,12 +37,14 @@ impl Refusals {
         }
     }
 
-    /// Counts a refusal, and logs it if it is the 1st, 2nd, 4th, 8th … for its reason on this connection.
-    pub(super) fn add(&mut self, refused: &Refused) {
+    /// Counts a refusal, and logs it if it is the 1st, 2nd, 4th, 8th … for its reason on this connection. Answers whether
+    /// it was.
+    pub(super) fn add(&mut self, refused: &Refused) -> bool {
         self.counters.add_refused(refused.code);
         let count = self.counts.entry(refused.code).or_default();
         *count += 1;
-        if count.is_power_of_two() {
+        let is_logged = count.is_power_of_two();
+        if is_logged {
             tracing::warn!(
                 agent = %self.who,
                 code = %refused.code,
@@ -51,5 +53,6 @@ impl Refusals {
                 "refused something that an agent sent"
             );
         }
+        is_logged
     }
 }

@@ -1,8 +1,11 @@
 //! Lets agents in: an enrollment token makes a new agent, an agent's secret brings a known one back.
 
+use std::time::Duration;
+
 use pika_protocol::message::RegisterAck;
 use pika_protocol::{ErrorCode, Register};
 use secrecy::ExposeSecret;
+use tokio::time::timeout;
 
 use super::Shared;
 use super::clock_offset::ClockOffset;
@@ -42,6 +45,14 @@ pub(super) async fn register(
     let header = peer.bearer_token.as_ref().map(ExposeSecret::expose_secret);
     let Some(token) = register.token.as_deref().or(header) else {
         return Err(unauthorized("data.token or the header Authorization: Bearer is missing"));
+    };
+    // A fleet that comes back all at once is let in a few at a time.
+    let patience = Duration::from_millis(shared.config.registration_wait_ms);
+    let Ok(_admitted) = timeout(patience, shared.admission.acquire()).await else {
+        return Err(Refused::new(
+            ErrorCode::Unavailable,
+            "too many agents register at the same time; try again later",
+        ));
     };
     // Held until the map knows what the database was told.
     let turn_of = register.secret.as_deref().unwrap_or(token);

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pika_protocol::ServerMessage;
 use pika_protocol::message::Refusal;
+use pika_protocol::{ErrorCode, ServerMessage};
 use poem::web::websocket::{CloseCode, WebSocketStream};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
 use super::Shared;
 use super::connection::Connection;
-use super::frames::{End, Frames};
+use super::frames::{End, FrameLimits, Frames};
 use super::presence::{self, Present};
 use super::refusals::Refusals;
 use super::register::{Registered, register};
 use super::session::Session;
+use crate::telemetry::Registration;
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -29,7 +30,11 @@ pub struct Peer {
 /// Serves a connection until it ends.
 pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Peer) {
     let refusals = Refusals::new(Arc::clone(&shared.counters), peer.address.clone());
-    let mut frames = Frames::new(stream, refusals);
+    let limits = FrameLimits {
+        frame_bytes_max: shared.config.frame_bytes_max,
+        samples_per_frame_max: shared.config.samples_per_frame_max,
+    };
+    let mut frames = Frames::new(stream, refusals, limits);
     match admit(&shared, &mut frames, &peer).await {
         Ok((session, present)) => {
             let mut connection = Connection::new(Arc::clone(&shared), frames, session, present);
@@ -67,6 +72,11 @@ async fn admit(shared: &Arc<Shared>, frames: &mut Frames, peer: &Peer) -> Result
         () = frames.hung_up() => return Err(End::Gone),
         () = shared.stopping.cancelled() => return Err(STOPPING),
     };
+    shared.counters.add_registration(match &registered {
+        Ok(_) => Registration::Accepted,
+        Err(refused) if refused.code == ErrorCode::Unavailable => Registration::Deferred,
+        Err(_) => Registration::Refused,
+    });
     match registered {
         Ok(Registered { agent, clock, present, ack }) => {
             frames.refusals.identify(agent.id.to_string());

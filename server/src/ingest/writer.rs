@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::Flush;
@@ -68,16 +69,19 @@ impl Writer {
         flush.rows.sort();
         let mut backoff = BACKOFF_MIN;
         let mut failures = 0_u64;
+        let started_at = Instant::now();
         loop {
             let attempt = tokio::time::timeout(WRITE_TIMEOUT, self.samples.write(&flush.rows)).await;
             match attempt.unwrap_or(Err(Error::Unavailable(None))) {
                 Ok(written) => {
-                    self.counters.add_flush(written.rows, written.duplicates);
+                    let seconds = started_at.elapsed().as_secs_f64();
+                    self.counters.add_flush(written.rows, written.duplicates, seconds);
                     self.latest.note(&flush.rows);
                     if 0 < failures {
                         tracing::info!(failures, rows = written.rows, "the database takes samples again");
                     }
                     for ack in flush.acks {
+                        self.counters.end_frame(ack.received_at.elapsed().as_secs_f64());
                         ack.committed();
                     }
                     return;

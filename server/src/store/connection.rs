@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
@@ -11,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 
 use super::StoreConfig;
-use super::error::Error;
+use super::error::{Error, ErrorCounts};
 use super::tls::Tls;
 
 /// Half-dead connections are noticed after this long: while something is being sent,
@@ -94,14 +95,18 @@ pub(super) fn with_limits(config: &Config, options: &StoreConfig) -> Config {
 }
 
 /// Connects outside the pool. The connection's own task ends with the client.
-pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<Connection, Error> {
+pub(super) async fn connect(
+    config: &Config,
+    tls: &Tls,
+    errors: &Arc<ErrorCounts>,
+) -> Result<Connection, Error> {
     let (client, connection) = in_time(HANDSHAKE_TIMEOUT, config.connect(tls.clone())).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(error = &error as &dyn std::error::Error, "database connection ended");
         }
     });
-    Ok(Connection::new(client))
+    Ok(Connection::new(client, Arc::clone(errors)))
 }
 
 /// The driver's own timeout covers TCP only; a database that accepts and then says nothing must not hold anybody up.
@@ -119,6 +124,7 @@ async fn in_time<T>(
 pub(super) struct Connection {
     client: Client,
     statements: HashMap<Box<str>, Statement>,
+    errors: Arc<ErrorCounts>,
 }
 
 impl fmt::Debug for Connection {
@@ -128,8 +134,8 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    fn new(client: Client) -> Self {
-        Self { client, statements: HashMap::new() }
+    fn new(client: Client, errors: Arc<ErrorCounts>) -> Self {
+        Self { client, statements: HashMap::new(), errors }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -159,7 +165,7 @@ impl Connection {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare_typed(sql, types).await?;
+        let statement = self.errors.count(self.client.prepare_typed(sql, types).await)?;
         self.statements.insert(sql.into(), statement.clone());
         Ok(statement)
     }
@@ -170,7 +176,7 @@ impl Connection {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let statement = self.prepare(sql).await?;
-        self.client.query(&statement, parameters).await
+        self.errors.count(self.client.query(&statement, parameters).await)
     }
 
     pub(super) async fn query_opt(
@@ -179,7 +185,7 @@ impl Connection {
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, tokio_postgres::Error> {
         let statement = self.prepare(sql).await?;
-        self.client.query_opt(&statement, parameters).await
+        self.errors.count(self.client.query_opt(&statement, parameters).await)
     }
 
     pub(super) async fn execute(
@@ -188,11 +194,11 @@ impl Connection {
         parameters: &[Parameter<'_>],
     ) -> Result<u64, tokio_postgres::Error> {
         let statement = self.prepare(sql).await?;
-        self.client.execute(&statement, parameters).await
+        self.errors.count(self.client.execute(&statement, parameters).await)
     }
 
     pub(super) async fn transaction(&mut self) -> Result<Transaction<'_>, tokio_postgres::Error> {
-        self.client.transaction().await
+        self.errors.count(self.client.transaction().await)
     }
 }
 
@@ -200,11 +206,12 @@ impl Connection {
 #[derive(Clone)]
 pub(super) struct Manager {
     inner: PostgresConnectionManager<Tls>,
+    errors: Arc<ErrorCounts>,
 }
 
 impl Manager {
-    pub(super) fn new(config: Config, tls: Tls) -> Self {
-        Self { inner: PostgresConnectionManager::new(config, tls) }
+    pub(super) fn new(config: Config, tls: Tls, errors: Arc<ErrorCounts>) -> Self {
+        Self { inner: PostgresConnectionManager::new(config, tls), errors }
     }
 }
 
@@ -219,7 +226,8 @@ impl bb8::ManageConnection for Manager {
     type Error = Error;
 
     async fn connect(&self) -> Result<Connection, Error> {
-        Ok(Connection::new(in_time(HANDSHAKE_TIMEOUT, self.inner.connect()).await?))
+        let client = in_time(HANDSHAKE_TIMEOUT, self.inner.connect()).await?;
+        Ok(Connection::new(client, Arc::clone(&self.errors)))
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! What can go wrong with the database, by what the caller can do about it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio_postgres::error::SqlState;
 
 use super::edition::UnsupportedDatabase;
@@ -33,28 +35,40 @@ pub enum Error {
     Database(#[source] tokio_postgres::Error),
 }
 
+/// What kind of error it is, by what the caller can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Conflict,
+    Rejected,
+    TimedOut,
+    Unavailable,
+    Other,
+}
+
+fn kind_of(error: &tokio_postgres::Error) -> Kind {
+    match error.code() {
+        Some(code) if *code == SqlState::UNIQUE_VIOLATION => Kind::Conflict,
+        Some(code) if code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME => {
+            Kind::Rejected
+        }
+        Some(code) if *code == SqlState::QUERY_CANCELED => Kind::TimedOut,
+        _ if is_unavailable(error) => Kind::Unavailable,
+        _ => Kind::Other,
+    }
+}
+
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
-        if let Some(database_error) = error.as_db_error()
-            && *database_error.code() == SqlState::UNIQUE_VIOLATION
-        {
-            return Error::Conflict {
-                constraint: database_error.constraint().unwrap_or_default().to_owned(),
-            };
+        match kind_of(&error) {
+            Kind::Conflict => {
+                let constraint = error.as_db_error().and_then(|error| error.constraint());
+                Error::Conflict { constraint: constraint.unwrap_or_default().to_owned() }
+            }
+            Kind::Rejected => Error::Rejected(error),
+            Kind::TimedOut => Error::TimedOut(error),
+            Kind::Unavailable => Error::Unavailable(Some(error)),
+            Kind::Other => Error::Database(error),
         }
-        if error
-            .code()
-            .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME)
-        {
-            return Error::Rejected(error);
-        }
-        if error.code() == Some(&SqlState::QUERY_CANCELED) {
-            return Error::TimedOut(error);
-        }
-        if is_unavailable(&error) {
-            return Error::Unavailable(Some(error));
-        }
-        Error::Database(error)
     }
 }
 
@@ -73,6 +87,52 @@ impl From<bb8::RunError<Error>> for Error {
             bb8::RunError::User(error) => error,
             bb8::RunError::TimedOut => Error::Unavailable(None),
         }
+    }
+}
+
+/// How often each kind of error has come up, for the server's own metrics. A conflict is an answer like another, and is
+/// not counted.
+#[derive(Debug, Default)]
+pub(super) struct ErrorCounts {
+    unavailable: AtomicU64,
+    timed_out: AtomicU64,
+    rejected: AtomicU64,
+    other: AtomicU64,
+}
+
+impl ErrorCounts {
+    /// Counts the error of a statement, and hands it on.
+    pub(super) fn count<T>(
+        &self,
+        result: Result<T, tokio_postgres::Error>,
+    ) -> Result<T, tokio_postgres::Error> {
+        result.inspect_err(|error| {
+            let counter = match kind_of(error) {
+                Kind::Conflict => return,
+                Kind::Unavailable => &self.unavailable,
+                Kind::TimedOut => &self.timed_out,
+                Kind::Rejected => &self.rejected,
+                Kind::Other => &self.other,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    /// Counts a connection that could not be had.
+    pub(super) fn add_failed_connection(&self, error: &Error) {
+        let counter = if matches!(error, Error::Rejected(_)) { &self.rejected } else { &self.unavailable };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counts by kind.
+    pub(super) fn all(&self) -> Vec<(&'static str, u64)> {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        vec![
+            ("unavailable", load(&self.unavailable)),
+            ("timed_out", load(&self.timed_out)),
+            ("rejected", load(&self.rejected)),
+            ("other", load(&self.other)),
+        ]
     }
 }
 

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V3__metrics", include_str!("../../../sql/migrations/0003_metrics.sql")),
     ("V4__rollups", include_str!("../../../sql/migrations/0004_rollups.sql")),
     ("V5__agent_latest", include_str!("../../../sql/migrations/0005_agent_latest.sql")),
+    ("V6__gaps", include_str!("../../../sql/migrations/0006_gaps.sql")),
 ];
 
 /// What migrating found and did.

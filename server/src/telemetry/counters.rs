@@ -1,57 +1,399 @@
-//! Counters of what ingest took and what it refused, by reason.
+//! What the server counts and measures about itself, for `GET /metrics`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use pika_protocol::ErrorCode;
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Encoder, Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
 
-/// Counts since the start of the process.
-#[derive(Debug, Default)]
+/// Bounds of the buckets of durations, in seconds.
+const DURATION_BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+/// Bounds of the buckets of rows in a flush.
+const ROWS_BUCKETS: [f64; 9] = [1.0, 10.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0];
+
+/// What becomes of agents that want to register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Let in.
+    Accepted,
+    /// Not let in: a wrong token, or nonsense.
+    Refused,
+    /// Told to come back later: too many at the same time, or the database is away.
+    Deferred,
+}
+
+impl Registration {
+    /// All of them.
+    const ALL: [Registration; 3] = [Registration::Accepted, Registration::Refused, Registration::Deferred];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Registration::Accepted => "accepted",
+            Registration::Refused => "refused",
+            Registration::Deferred => "deferred",
+        }
+    }
+}
+
+/// Why a connection was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionRefusal {
+    /// `server.connections_max` is reached.
+    Full,
+    /// `server.connections_per_address_max` is reached for its address.
+    FullForAddress,
+    /// The system gave an error, usually because file descriptors are used up.
+    AcceptError,
+}
+
+impl ConnectionRefusal {
+    /// All of them.
+    const ALL: [ConnectionRefusal; 3] =
+        [ConnectionRefusal::Full, ConnectionRefusal::FullForAddress, ConnectionRefusal::AcceptError];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            ConnectionRefusal::Full => "connections_max",
+            ConnectionRefusal::FullForAddress => "connections_per_address_max",
+            ConnectionRefusal::AcceptError => "accept_error",
+        }
+    }
+}
+
+/// What others know better, as of now.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Agents that are registered on this server.
+    pub agents_connected: usize,
+    /// Frames that wait for the batcher.
+    pub queue_frames: usize,
+    /// Connections of the pool to the database: all, and those not in use.
+    pub pool_connections: (u32, u32),
+    /// Errors of the database since the start, by kind.
+    pub database_errors: Vec<(&'static str, u64)>,
+}
+
+/// Counts and measurements since the start of the process.
+#[derive(Debug)]
 pub struct Counters {
-    refused: [AtomicU64; ErrorCode::ALL.len()],
-    rows_stored: AtomicU64,
-    rows_duplicate: AtomicU64,
-    flush_errors: AtomicU64,
+    registry: Registry,
+    /// Only one scrape at a time brings the copies of [`Snapshot`] up to date.
+    scrape: Mutex<()>,
+    refused: IntCounterVec,
+    frames_received: IntCounter,
+    frames_missing: IntCounter,
+    frames_repeated: IntCounter,
+    samples_dropped: IntCounter,
+    registrations: IntCounterVec,
+    rows_received: IntCounter,
+    rows_stored: IntCounter,
+    rows_duplicate: IntCounter,
+    flush_errors: IntCounter,
+    flush_rows: Histogram,
+    flush_seconds: Histogram,
+    ack_seconds: Histogram,
+    frames_unacknowledged: IntGauge,
+    queue_frames: IntGauge,
+    agents_connected: IntGauge,
+    connections: IntGauge,
+    connections_refused: IntCounterVec,
+    http_requests: IntCounterVec,
+    http_seconds: Histogram,
+    pool_connections: IntGaugeVec,
+    database_errors: IntCounterVec,
+    maintenance_failures: IntCounter,
+    maintained_at_seconds: IntGauge,
+    jobs_unhealthy: IntGauge,
+    chunks_dropped: IntCounter,
+}
+
+/// Registers what is made.
+struct Builder(Registry);
+
+impl Builder {
+    fn add<C: Collector + Clone + 'static>(&self, collector: Result<C, Error>) -> Result<C, Error> {
+        let collector = collector?;
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        self.add(IntCounter::new(name, help))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
+        self.add(IntGauge::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
 }
 
 impl Counters {
+    /// Everything at zero.
+    ///
+    /// # Errors
+    /// When two metrics have the same name: a mistake in this file.
+    pub fn new() -> Result<Self, Error> {
+        let build = Builder(Registry::new());
+        build.0.register(Box::new(ProcessCollector::for_self()))?;
+        let info = Opts::new("pika_build_info", "Always 1; the label is the server's version.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        build.add(IntGauge::with_opts(info))?.set(1);
+        let counters = Self {
+            refused: build.counters(
+                "pika_ingest_refusals_total",
+                "What agents sent and had refused, by the error code that they were told.",
+                &["code"],
+            )?,
+            frames_received: build.counter("pika_ingest_frames_received_total", "Frames of registered agents.")?,
+            frames_missing: build.counter(
+                "pika_ingest_frames_missing_total",
+                "Frames whose numbers were left out on a connection: something lost them on the way.",
+            )?,
+            frames_repeated: build.counter(
+                "pika_ingest_frames_repeated_total",
+                "Frames whose numbers did not grow on a connection: two agents share one, or an agent is wrong.",
+            )?,
+            samples_dropped: build.counter(
+                "pika_ingest_samples_dropped_total",
+                "Samples that agents report to have dropped before they could be delivered.",
+            )?,
+            registrations: build.counters(
+                "pika_ingest_registrations_total",
+                "Agents that wanted to register: accepted, refused, or deferred to a later try.",
+                &["result"],
+            )?,
+            rows_received: build.counter("pika_ingest_rows_received_total", "Rows made of what agents sent.")?,
+            rows_stored: build.counter("pika_ingest_rows_stored_total", "Rows committed.")?,
+            rows_duplicate: build.counter(
+                "pika_ingest_rows_duplicate_total",
+                "Rows that were stored already when they came again, and were left as they are.",
+            )?,
+            flush_errors: build.counter(
+                "pika_ingest_flush_errors_total",
+                "Flushes that failed; each is tried again until it succeeds.",
+            )?,
+            flush_rows: build.histogram("pika_ingest_flush_rows", "Rows of a flush.", &ROWS_BUCKETS)?,
+            flush_seconds: build.histogram(
+                "pika_ingest_flush_duration_seconds",
+                "Time from the start of a flush to its commit, failed tries included.",
+                &DURATION_BUCKETS,
+            )?,
+            ack_seconds: build.histogram(
+                "pika_ingest_ack_latency_seconds",
+                "Time from the arrival of a frame to the commit of its rows.",
+                &DURATION_BUCKETS,
+            )?,
+            frames_unacknowledged: build.gauge(
+                "pika_ingest_unacknowledged_frames",
+                "Frames on their way from the queue to their commit.",
+            )?,
+            queue_frames: build.gauge("pika_ingest_queue_frames", "Frames that wait for the batcher.")?,
+            agents_connected: build.gauge("pika_agents_connected", "Agents registered on this server.")?,
+            connections: build.gauge("pika_http_connections", "Open connections, agents included.")?,
+            connections_refused: build.counters(
+                "pika_http_connections_refused_total",
+                "Connections that were not taken, by the limit that they met.",
+                &["reason"],
+            )?,
+            http_requests: build.counters(
+                "pika_http_requests_total",
+                "Answered requests; an agent's connection counts once.",
+                &["method", "status"],
+            )?,
+            http_seconds: build.histogram(
+                "pika_http_request_duration_seconds",
+                "Time from the head of a request to that of its answer.",
+                &DURATION_BUCKETS,
+            )?,
+            pool_connections: build.add(IntGaugeVec::new(
+                Opts::new("pika_database_pool_connections", "Connections of the pool to the database."),
+                &["state"],
+            ))?,
+            database_errors: build.counters(
+                "pika_database_errors_total",
+                "Errors of the database and of connections to it.",
+                &["kind"],
+            )?,
+            maintenance_failures: build.counter(
+                "pika_maintenance_failures_total",
+                "Rounds of maintenance that failed; the next round tries again.",
+            )?,
+            maintained_at_seconds: build.gauge(
+                "pika_maintenance_last_success_timestamp_seconds",
+                "When maintenance last succeeded, in seconds since the Unix epoch; 0: not yet.",
+            )?,
+            jobs_unhealthy: build.gauge(
+                "pika_database_jobs_unhealthy",
+                "Jobs of the database that fail or do not run; the log names them.",
+            )?,
+            chunks_dropped: build.counter(
+                "pika_maintenance_chunks_dropped_total",
+                "Expired chunks that this server has dropped; on Community the database's own job drops them.",
+            )?,
+            registry: build.0,
+            scrape: Mutex::default(),
+        };
+        counters.make_all_visible();
+        Ok(counters)
+    }
+
+    /// Every series is there from the start with 0: an alert on the rate of a series that is not there never fires.
+    fn make_all_visible(&self) {
+        for code in ErrorCode::ALL {
+            self.refused.with_label_values(&[code.as_str()]);
+        }
+        for registration in Registration::ALL {
+            self.registrations.with_label_values(&[registration.as_str()]);
+        }
+        for refusal in ConnectionRefusal::ALL {
+            self.connections_refused.with_label_values(&[refusal.as_str()]);
+        }
+    }
+
+    /// Everything in Prometheus text format.
+    ///
+    /// # Errors
+    /// When a metric cannot be written: a mistake in this file.
+    pub fn render(&self, snapshot: &Snapshot) -> Result<Vec<u8>, Error> {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.agents_connected.set(as_i64(snapshot.agents_connected));
+        self.queue_frames.set(as_i64(snapshot.queue_frames));
+        let (all, idle) = snapshot.pool_connections;
+        self.pool_connections.with_label_values(&["idle"]).set(i64::from(idle));
+        self.pool_connections.with_label_values(&["used"]).set(i64::from(all.saturating_sub(idle)));
+        for (kind, count) in &snapshot.database_errors {
+            let counter = self.database_errors.with_label_values(&[kind]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
     /// Counts a refusal.
     pub fn add_refused(&self, code: ErrorCode) {
-        if let Some(counter) =
-            ErrorCode::ALL.iter().position(|known| *known == code).and_then(|i| self.refused.get(i))
-        {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        self.refused.with_label_values(&[code.as_str()]).inc();
     }
 
     /// How often this was the reason of a refusal.
     pub fn refused(&self, code: ErrorCode) -> u64 {
-        let position = ErrorCode::ALL.iter().position(|known| *known == code);
-        position.and_then(|i| self.refused.get(i)).map_or(0, |counter| counter.load(Ordering::Relaxed))
+        self.refused.with_label_values(&[code.as_str()]).get()
     }
 
-    /// Counts a committed flush.
-    pub fn add_flush(&self, rows: u64, duplicates: u64) {
-        self.rows_stored.fetch_add(rows, Ordering::Relaxed);
-        self.rows_duplicate.fetch_add(duplicates, Ordering::Relaxed);
+    /// Counts a frame of a registered agent.
+    pub fn add_frame(&self) {
+        self.frames_received.inc();
+    }
+
+    /// Counts frames that never came.
+    pub fn add_missing_frames(&self, count: u64) {
+        self.frames_missing.inc_by(count);
+    }
+
+    /// Counts a frame whose number came before.
+    pub fn add_repeated_frame(&self) {
+        self.frames_repeated.inc();
+    }
+
+    /// Counts samples that an agent had to drop.
+    pub fn add_dropped_samples(&self, count: u64) {
+        self.samples_dropped.inc_by(count);
+    }
+
+    /// Counts an agent that wanted to register.
+    pub fn add_registration(&self, registration: Registration) {
+        self.registrations.with_label_values(&[registration.as_str()]).inc();
+    }
+
+    /// The rows of a frame are on their way.
+    pub fn begin_frame(&self, rows: usize) {
+        self.rows_received.inc_by(rows as u64);
+        self.frames_unacknowledged.inc();
+    }
+
+    /// They are committed, so many seconds after the frame came.
+    pub fn end_frame(&self, seconds: f64) {
+        self.frames_unacknowledged.dec();
+        self.ack_seconds.observe(seconds);
+    }
+
+    /// Counts a committed flush, and how long it took with all its tries.
+    pub fn add_flush(&self, rows: u64, duplicates: u64, seconds: f64) {
+        self.rows_stored.inc_by(rows);
+        self.rows_duplicate.inc_by(duplicates);
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        self.flush_rows.observe((rows + duplicates) as f64);
+        self.flush_seconds.observe(seconds);
     }
 
     /// Counts a flush that failed and will be tried again.
     pub fn add_flush_error(&self) {
-        self.flush_errors.fetch_add(1, Ordering::Relaxed);
+        self.flush_errors.inc();
     }
 
     /// Rows committed.
     pub fn rows_stored(&self) -> u64 {
-        self.rows_stored.load(Ordering::Relaxed)
+        self.rows_stored.get()
     }
 
     /// Rows that were there already.
     pub fn rows_duplicate(&self) -> u64 {
-        self.rows_duplicate.load(Ordering::Relaxed)
+        self.rows_duplicate.get()
     }
 
     /// Flushes that had to be tried again.
     pub fn flush_errors(&self) -> u64 {
-        self.flush_errors.load(Ordering::Relaxed)
+        self.flush_errors.get()
     }
+
+    /// A connection was taken.
+    pub fn begin_connection(&self) {
+        self.connections.inc();
+    }
+
+    /// It has ended.
+    pub fn end_connection(&self) {
+        self.connections.dec();
+    }
+
+    /// Counts a connection that was not taken. Answers how many there were for this reason.
+    pub fn add_refused_connection(&self, refusal: ConnectionRefusal) -> u64 {
+        let counter = self.connections_refused.with_label_values(&[refusal.as_str()]);
+        counter.inc();
+        counter.get()
+    }
+
+    /// Counts an answered request. The method must be one of a bounded set.
+    pub fn add_request(&self, method: &str, status: u16, seconds: f64) {
+        self.http_requests.with_label_values(&[method, &status.to_string()]).inc();
+        self.http_seconds.observe(seconds);
+    }
+
+    /// A round of maintenance has succeeded at this second since the Unix epoch.
+    pub fn add_maintenance(&self, at_seconds: i64, jobs_unhealthy: usize, chunks_dropped: u64) {
+        self.maintained_at_seconds.set(at_seconds);
+        self.jobs_unhealthy.set(as_i64(jobs_unhealthy));
+        self.chunks_dropped.inc_by(chunks_dropped);
+    }
+
+    /// Counts a round of maintenance that failed.
+    pub fn add_maintenance_failure(&self) {
+        self.maintenance_failures.inc();
+    }
+}
+
+fn as_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

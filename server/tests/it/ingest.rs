@@ -7,7 +7,66 @@ use crate::support::client::{batch, now, sample};
 use crate::support::server::config;
 use crate::support::{AgentClient, TestDatabase, TestServer, eventually, on_both_editions, register_message};
 
-on_both_editions!(an_acknowledged_sample_is_in_the_tables, the_originals_messages_end_up_in_the_tables);
+on_both_editions!(
+    an_acknowledged_sample_is_in_the_tables,
+    the_originals_messages_end_up_in_the_tables,
+    what_an_agent_had_to_drop_can_be_looked_up,
+);
+
+async fn what_an_agent_had_to_drop_can_be_looked_up(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let end = now() - 1_000;
+    let gap = |start: i64, samples: i64| json!({"start": start, "end": end, "samples": samples, "reason": "spool_full"});
+    let frame = |seq: u64, gap: Value| json!({"type": "gap", "seq": seq, "timestamp": now(), "data": gap});
+    agent.send(&frame(1, gap(end - 60_000, 12))).await;
+    assert_eq!(agent.receive_type("ack").await["data"]["seq"], 1);
+    // The acknowledgement was lost, so it comes again.
+    agent.send(&frame(2, gap(end - 60_000, 12))).await;
+    assert_eq!(agent.receive_type("ack").await["data"]["seq"], 2);
+    agent.send(&frame(3, gap(end - 60_000, 0))).await;
+    assert_eq!(agent.receive_type("error").await["data"]["code"], "out_of_range");
+    assert_eq!(agent.receive_type("ack").await["data"]["seq"], 3, "it need not come again");
+
+    let path = format!("/api/agents/{id}/gaps");
+    let gaps = server.get(&path).await.body["items"].clone();
+    assert_eq!(gaps.as_array().unwrap().len(), 1, "{gaps}");
+    assert_eq!((&gaps[0]["start"], &gaps[0]["end"]), (&json!(end - 60_000), &json!(end)));
+    assert_eq!((&gaps[0]["samples"], &gaps[0]["reason"]), (&json!(12), &json!("spool_full")));
+    assert_eq!(server.get(&format!("{path}?start={}", end + 1)).await.body["items"], json!([]));
+    assert_eq!(server.get(&format!("{path}?end={}", end - 60_000)).await.body["items"], json!([]));
+
+    for n in 0..1_002 {
+        agent.send(&frame(4 + n, gap(end - 100_000 - i64::try_from(n).unwrap(), 1))).await;
+        agent.receive_type("ack").await;
+    }
+    let kept = "SELECT count(*) FROM sample_gaps";
+    assert_eq!(database.count(kept).await, 1_000, "an agent cannot fill the database with them");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_is_too_fast_is_slowed_down_and_loses_nothing() {
+    let database = TestDatabase::on_server().await;
+    let mut config = config(&database.url);
+    config.ingest.samples_per_second_max = 20;
+    let server = TestServer::start_with(config).await;
+    let (mut agent, _, _) = server.enroll("web-1").await;
+    let ts = now() - 60_000;
+    for seq in 0..4 {
+        let samples: Vec<_> = (0..10).map(|n| sample(ts + 10 * seq + n)).collect();
+        agent.send(&batch(u64::try_from(seq).unwrap(), json!(samples))).await;
+    }
+    let told = agent.receive_type("error").await;
+    assert_eq!(told["data"]["code"], "too_fast");
+    assert!(told["data"]["seq"].is_null(), "nothing is refused: {told}");
+    eventually("all of it is stored", || async {
+        (database.count("SELECT count(*) FROM cpu_metrics").await == 40).then_some(())
+    })
+    .await;
+    assert!(1 <= server.counters.refused(ErrorCode::TooFast));
+    server.stop().await.unwrap();
+}
 
 async fn an_acknowledged_sample_is_in_the_tables(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;

@@ -17,6 +17,7 @@ mod command_line;
 mod database_away;
 mod ingest;
 mod openapi;
+mod own_metrics;
 mod plans;
 mod presence;
 mod rollups;

@@ -1,5 +1,6 @@
 //! A running server on a port of its own.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(crate) const ADMIN_PASSWORD: &str = "correct horse battery staple";
 /// A server, and an administrator logged in to it.
 pub(crate) struct TestServer {
     pub(crate) address: String,
+    pub(crate) metrics_address: Option<SocketAddr>,
     pub(crate) http: reqwest::Client,
     pub(crate) counters: Arc<Counters>,
     pub(crate) admin_token: String,
@@ -73,10 +75,12 @@ impl TestServer {
         let server = Server::bind(config, Clock::system()).await.unwrap();
         let address = server.local_addr().unwrap().to_string();
         let counters = server.counters();
+        let metrics_address = server.metrics_addr();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(server.run(shutdown.clone()));
         Self {
             address,
+            metrics_address,
             http: reqwest::Client::new(),
             counters,
             admin_token: String::new(),

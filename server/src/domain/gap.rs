@@ -1,0 +1,69 @@
+//! Samples that an agent had to drop before they were stored.
+
+use pika_protocol::message::{Gap, GapReason};
+use pika_protocol::{ErrorCode, limits};
+
+use super::TimestampMs;
+use super::sample::Refused;
+
+/// Gaps that are kept of one agent; the oldest go first.
+pub const GAPS_PER_AGENT_MAX: i64 = 1_000;
+
+/// A gap as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleGap {
+    /// The time of the first dropped sample, by the server's clock, in milliseconds since the Unix epoch.
+    pub start: TimestampMs,
+    /// The time of the last.
+    pub end: TimestampMs,
+    /// How many samples were dropped.
+    pub samples: i64,
+    /// Why.
+    pub reason: GapReason,
+    /// When the server learnt of it.
+    pub reported_at: TimestampMs,
+}
+
+impl SampleGap {
+    /// Checks what an agent reports, and adds its clock offset to its times.
+    ///
+    /// # Errors
+    /// When there is no such gap: it ends before it begins, lies in the future, or has no samples.
+    pub fn reported(gap: Gap, clock_offset_ms: i64, now: TimestampMs) -> Result<Self, Refused> {
+        let invalid = |message: String| Err(Refused::new(ErrorCode::OutOfRange, message));
+        let Gap { start, end, samples, reason } = gap;
+        if samples < 1 {
+            return invalid(format!("gap: samples is {samples}; a gap has at least one"));
+        }
+        if end < start {
+            return invalid(format!("gap: end {end} is before start {start}"));
+        }
+        let (start, end) = (start.saturating_add(clock_offset_ms), end.saturating_add(clock_offset_ms));
+        if start < 0 || now.saturating_add(limits::FUTURE_MS_MAX) < end {
+            return invalid(format!("gap: {start} to {end} is not in the past"));
+        }
+        Ok(Self { start, end, samples, reason, reported_at: now })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_gaps_that_can_be_are_believed() {
+        let gap = Gap { start: 1_000, end: 2_000, samples: 3, reason: GapReason::SpoolFull };
+        let stored = SampleGap::reported(gap, 500, 10_000).unwrap();
+        assert_eq!((stored.start, stored.end, stored.samples), (1_500, 2_500, 3));
+        for bad in [
+            Gap { samples: 0, ..gap },
+            Gap { samples: -1, ..gap },
+            Gap { end: 999, ..gap },
+            Gap { start: -1_000, ..gap },
+            Gap { end: i64::MAX, ..gap },
+            Gap { start: i64::MIN, ..gap },
+        ] {
+            assert!(SampleGap::reported(bad, 500, 10_000).is_err(), "{bad:?}");
+        }
+    }
+}

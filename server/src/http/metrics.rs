@@ -1,0 +1,64 @@
+//! `GET /metrics` in Prometheus text format. It asks nothing of the database, so it answers when that is away.
+
+use poem::{Endpoint, Request, Response, Result};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::bearer_token;
+use crate::api::{ApiContext, ApiError};
+use crate::domain::token::TokenHash;
+
+/// Prometheus text format as its exposition formats define it.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Who may scrape.
+#[derive(Clone, Debug)]
+pub(super) enum Access {
+    /// Whoever reaches the address.
+    Anybody,
+    /// Whoever shows the token; nobody where there is none.
+    Token(Option<SecretString>),
+}
+
+/// The endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Metrics {
+    context: ApiContext,
+    access: Access,
+}
+
+impl Metrics {
+    pub(super) fn new(context: ApiContext, access: Access) -> Self {
+        Self { context, access }
+    }
+
+    fn check(&self, request: &Request) -> Result<(), ApiError> {
+        match &self.access {
+            Access::Anybody => Ok(()),
+            Access::Token(None) => Err(ApiError::not_found(
+                "metrics are served here when metrics.token is configured, and on metrics.addr",
+            )),
+            Access::Token(Some(token)) => {
+                // Hashes are compared, so that the time it takes says nothing about the token.
+                let is_right = bearer_token(request)
+                    .is_some_and(|shown| TokenHash::of(shown) == TokenHash::of(token.expose_secret()));
+                if is_right {
+                    Ok(())
+                } else {
+                    Err(ApiError::unauthorized(
+                        "the token of metrics.token belongs into Authorization: Bearer",
+                    ))
+                }
+            }
+        }
+    }
+}
+
+impl Endpoint for Metrics {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        self.check(&request)?;
+        let text = self.context.metrics().map_err(|error| ApiError::internal(&error))?;
+        Ok(Response::builder().content_type(CONTENT_TYPE).body(text))
+    }
+}

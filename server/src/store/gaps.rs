@@ -1,0 +1,65 @@
+//! Samples that agents had to drop.
+
+use pika_protocol::message::GapReason;
+use tokio_postgres::Row;
+
+use super::{Error, Store};
+use crate::domain::TimestampMs;
+use crate::domain::gap::{GAPS_PER_AGENT_MAX, SampleGap};
+use crate::domain::id::{AgentId, AgentKey};
+
+// One that is reported again is the same gap. An agent that is gone by now has none.
+const INSERT: &str = "INSERT INTO sample_gaps (agent_key, start_ts, end_ts, samples, reason, reported_at) \
+     SELECT key, $2, $3, $4, $5, $6 FROM agents WHERE key = $1 \
+     ON CONFLICT (agent_key, start_ts) DO UPDATE SET end_ts = greatest(sample_gaps.end_ts, excluded.end_ts), \
+         samples = greatest(sample_gaps.samples, excluded.samples)";
+const DELETE_OLDEST: &str = "DELETE FROM sample_gaps WHERE agent_key = $1 AND start_ts <= \
+     (SELECT start_ts FROM sample_gaps WHERE agent_key = $1 ORDER BY start_ts DESC OFFSET $2 LIMIT 1)";
+const LIST: &str = "SELECT start_ts, end_ts, samples, reason, reported_at FROM sample_gaps \
+     JOIN agents ON agents.key = sample_gaps.agent_key \
+     WHERE agents.id = $1 AND $2 <= end_ts AND start_ts < $3 ORDER BY start_ts";
+
+pub(super) const STATEMENTS: &[&str] = &[INSERT, DELETE_OLDEST, LIST];
+
+impl Store {
+    /// Keeps a gap. The oldest of the agent make room where it has too many.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn insert_gap(&self, agent: AgentKey, gap: &SampleGap) -> Result<(), Error> {
+        let mut connection = self.connection().await?;
+        let SampleGap { start, end, samples, reason, reported_at } = gap;
+        connection.execute(INSERT, &[&agent.0, start, end, samples, &reason.as_str(), reported_at]).await?;
+        connection.execute(DELETE_OLDEST, &[&agent.0, &GAPS_PER_AGENT_MAX]).await?;
+        Ok(())
+    }
+
+    /// The gaps of an agent that touch the span from `start` to `end` (exclusive), oldest first.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn gaps(
+        &self,
+        agent: AgentId,
+        start: TimestampMs,
+        end: TimestampMs,
+    ) -> Result<Vec<SampleGap>, Error> {
+        let rows = self.connection().await?.query(LIST, &[&agent.0, &start, &end]).await?;
+        Ok(rows.iter().map(gap).collect())
+    }
+}
+
+fn gap(row: &Row) -> SampleGap {
+    let reason: &str = row.get(3);
+    SampleGap {
+        start: row.get(0),
+        end: row.get(1),
+        samples: row.get(2),
+        // The column's CHECK lets in nothing else.
+        reason: GapReason::ALL
+            .into_iter()
+            .find(|known| known.as_str() == reason)
+            .unwrap_or(GapReason::Unreadable),
+        reported_at: row.get(4),
+    }
+}
