@@ -36,6 +36,7 @@ pub(super) struct Queue {
     /// Samples that could not be written to the spool. At most `memory_samples_max`; the oldest is dropped.
     overflow: BTreeMap<u64, Sample>,
     next_id: u64,
+    taken: u64,
     /// The newest sample, until it is sent.
     live: Option<(u64, Sample)>,
     latest_timestamp: i64,
@@ -84,6 +85,7 @@ impl Queue {
             spool: None,
             overflow: BTreeMap::new(),
             next_id: 1,
+            taken: 0,
             live: None,
             latest_timestamp: i64::MIN,
             done: Done::new(1),
@@ -118,6 +120,7 @@ impl Queue {
         reading.sample.clock_offset_ms = self.state.clock_offset_ms();
         let id = self.next_id;
         self.next_id += 1;
+        self.taken += 1;
         self.latest_timestamp = reading.sample.timestamp;
         let payload = match encode(&reading) {
             Ok(payload) => payload,
@@ -248,6 +251,7 @@ impl Queue {
         Counts {
             open: self.done.count_open(self.next_id),
             frames_in_flight: self.in_flight.len(),
+            taken: self.taken,
             dropped: self.dropped,
         }
     }
