@@ -116,6 +116,7 @@ pub enum LogFormat {
 pub struct Ingest {
     pub flush_rows_max: usize,
     pub flush_interval_ms: u64,
+    pub write_timeout_ms: u64,
     pub late_after_ms: i64,
     pub late_limit_ms: i64,
     pub queue_frames_max: usize,
@@ -169,7 +170,7 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let checks: [(&'static str, bool, &'static str); 18] = [
+        let checks: [(&'static str, bool, &'static str); 19] = [
             ("database.pool_size", (1..=1_000).contains(&self.database.pool_size), "1–1000"),
             (
                 "database.connect_timeout_ms",
@@ -189,6 +190,11 @@ impl Config {
             ),
             ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
             ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
+            (
+                "ingest.write_timeout_ms",
+                (100..=HOUR_MS).contains(&self.ingest.write_timeout_ms),
+                "100–3600000",
+            ),
             (
                 "ingest.late_limit_ms",
                 // Rollups are refreshed as far back as a day, and no further.
