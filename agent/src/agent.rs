@@ -102,7 +102,7 @@ impl Agent {
             return Ok(());
         }
         let counts = outbox.counts();
-        info!(unacknowledged = counts.open, dropped = counts.dropped, "stopped");
+        info!(taken = counts.taken, dropped = counts.dropped, unacknowledged = counts.open, "stopped");
         sampling.await.map_err(|source| AgentError::Sampler { source })
     }
 }

@@ -51,6 +51,8 @@ pub struct Counts {
     pub open: u64,
     /// Frames on their way.
     pub frames_in_flight: usize,
+    /// Samples taken since the start.
+    pub taken: u64,
     /// Samples dropped since the start because they found no room, were too old, or lay in a damaged file.
     pub dropped: u64,
 }

@@ -122,6 +122,7 @@ pub enum LogFormat {
 pub struct Ingest {
     pub flush_rows_max: usize,
     pub flush_interval_ms: u64,
+    pub write_timeout_ms: u64,
     pub late_after_ms: i64,
     pub late_limit_ms: i64,
     pub queue_frames_max: usize,
@@ -200,7 +201,7 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let checks: [(&'static str, bool, &'static str); 26] = [
+        let checks: &[(&'static str, bool, &'static str)] = &[
             ("database.pool_size", (1..=1_000).contains(&self.database.pool_size), "1–1000"),
             (
                 "database.connect_timeout_ms",
@@ -225,6 +226,11 @@ impl Config {
             ),
             ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
             ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
+            (
+                "ingest.write_timeout_ms",
+                (100..=HOUR_MS).contains(&self.ingest.write_timeout_ms),
+                "100–3600000",
+            ),
             (
                 "ingest.late_limit_ms",
                 // Rollups are refreshed as far back as a day, and no further.
@@ -302,8 +308,8 @@ impl Config {
                 "60000–315576000000",
             ),
         ];
-        match checks.into_iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, allowed)) => Err(ConfigError::OutOfRange { key, allowed }),
+        match checks.iter().find(|(_, holds, _)| !holds) {
+            Some(&(key, _, allowed)) => Err(ConfigError::OutOfRange { key, allowed }),
             None => Ok(()),
         }
     }

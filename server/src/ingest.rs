@@ -122,8 +122,14 @@ impl Ingest {
         let batcher = Batcher::new(&config, submissions, flush_sender, draining.clone());
         let sample_writer = SampleWriter::new(store.clone(), config.write_method);
         let latest = Latest::default();
-        let writer =
-            Writer::new(sample_writer, flushes, latest.clone(), Arc::clone(&counters), aborting.clone());
+        let writer = Writer::new(
+            &config,
+            sample_writer,
+            flushes,
+            latest.clone(),
+            Arc::clone(&counters),
+            aborting.clone(),
+        );
         let written = writer.written();
         stages.spawn(guard("batcher").watch(batcher.run()));
         stages.spawn(guard("writer").watch(writer.run()));

@@ -39,6 +39,7 @@ pub(super) struct Queue {
     /// Samples that could not be written to the spool. At most `memory_samples_max`; the oldest is dropped.
     overflow: BTreeMap<u64, Sample>,
     next_id: u64,
+    taken: u64,
     /// The newest sample, until it is sent.
     live: Option<(u64, Sample)>,
     latest_timestamp: i64,
@@ -90,6 +91,7 @@ impl Queue {
             spool: None,
             overflow: BTreeMap::new(),
             next_id: 1,
+            taken: 0,
             live: None,
             latest_timestamp: i64::MIN,
             read_timestamp: now_ms,
@@ -125,6 +127,7 @@ impl Queue {
         reading.sample.clock_offset_ms = self.state.clock_offset_ms();
         let id = self.next_id;
         self.next_id += 1;
+        self.taken += 1;
         self.latest_timestamp = reading.sample.timestamp;
         let payload = match encode(&reading) {
             Ok(payload) => payload,
@@ -276,6 +279,7 @@ impl Queue {
         Counts {
             open: self.done.count_open(self.next_id),
             frames_in_flight: self.in_flight.len(),
+            taken: self.taken,
             dropped: self.dropped,
         }
     }

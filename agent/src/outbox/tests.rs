@@ -50,12 +50,12 @@ fn the_newest_goes_first_and_alone() {
     let last = outbox.take_backlog().unwrap();
     assert_eq!(timestamps(&last), [7]);
     assert_eq!(outbox.take_backlog(), None);
-    assert_eq!(outbox.counts(), Counts { open: 9, frames_in_flight: 5, dropped: 0 });
+    assert_eq!(outbox.counts(), Counts { open: 9, frames_in_flight: 5, taken: 9, dropped: 0 });
 
     outbox.acknowledge(last.seq);
     outbox.acknowledge(last.seq);
     outbox.acknowledge(4_711);
-    assert_eq!(outbox.counts(), Counts { open: 8, frames_in_flight: 4, dropped: 0 });
+    assert_eq!(outbox.counts(), Counts { open: 8, frames_in_flight: 4, taken: 9, dropped: 0 });
 }
 
 #[test]
@@ -158,9 +158,9 @@ fn without_a_usable_disk_samples_wait_in_memory() {
     std::fs::write(dir.path().join("spool"), "a file where the directory should be").unwrap();
     let outbox = open(dir.path(), "outbox:\n  memory_samples_max: 5\n  samples_per_frame_max: 2\n");
     push(&outbox, 1..=8);
-    assert_eq!(outbox.counts(), Counts { open: 5, frames_in_flight: 0, dropped: 3 });
+    assert_eq!(outbox.counts(), Counts { open: 5, frames_in_flight: 0, taken: 8, dropped: 3 });
     assert_eq!(drain(&outbox), [8, 4, 5, 6, 7]);
-    assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, dropped: 3 });
+    assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, taken: 8, dropped: 3 });
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_sample_that_fits_no_frame_is_dropped_and_the_next_goes_on() {
     let disk = pika_protocol::DiskMetrics { mount_point: "x".repeat(FRAME_BYTES_MAX), ..Default::default() };
     let sample = Sample { timestamp: 1, disks: vec![disk], ..Sample::default() };
     outbox.push(Reading { sample, network: None });
-    assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, dropped: 1 });
+    assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, taken: 1, dropped: 1 });
     push(&outbox, [2]);
     assert_eq!(drain(&outbox), [2]);
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batcher::Flush;
 use super::latest::Latest;
+use crate::config;
 use crate::store::{Error, SampleWriter};
 use crate::telemetry::{Counters, chain};
 
@@ -18,9 +19,6 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest wait.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// A flush that takes longer has been lost on the way; it is tried again over a new connection.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// Writes flushes.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -28,6 +26,8 @@ pub(super) struct Writer {
     flushes: mpsc::Receiver<Flush>,
     latest: Latest,
     counters: Arc<Counters>,
+    /// A flush that takes longer has been lost on the way; it is tried again over a new connection.
+    write_timeout: Duration,
     aborting: CancellationToken,
     /// Cancelled when nothing will be written any more.
     written: CancellationToken,
@@ -35,13 +35,16 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
+        config: &config::Ingest,
         samples: SampleWriter,
         flushes: mpsc::Receiver<Flush>,
         latest: Latest,
         counters: Arc<Counters>,
         aborting: CancellationToken,
     ) -> Self {
-        Self { samples, flushes, latest, counters, aborting, written: CancellationToken::new() }
+        let write_timeout = Duration::from_millis(config.write_timeout_ms);
+        let written = CancellationToken::new();
+        Self { samples, flushes, latest, counters, write_timeout, aborting, written }
     }
 
     /// Tells when nothing will be written any more.
@@ -71,7 +74,7 @@ impl Writer {
         let mut failures = 0_u64;
         let started_at = Instant::now();
         loop {
-            let attempt = tokio::time::timeout(WRITE_TIMEOUT, self.samples.write(&flush.rows)).await;
+            let attempt = tokio::time::timeout(self.write_timeout, self.samples.write(&flush.rows)).await;
             match attempt.unwrap_or(Err(Error::Unavailable(None))) {
                 Ok(written) => {
                     let seconds = started_at.elapsed().as_secs_f64();

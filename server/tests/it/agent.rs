@@ -1,46 +1,9 @@
 //! The real agent against the real server: what it reports can be read back.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-
 use serde_json::Value;
-use tokio::process::{Child, Command};
 
+use crate::support::process::{AgentProcess, enroll_agent};
 use crate::support::{TestDatabase, TestServer, eventually};
-
-/// The agent's program, beside this test's own.
-fn agent_program() -> PathBuf {
-    let directory = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-    let program = directory.join("pika-agent");
-    assert!(program.exists(), "{} is missing: run cargo build --workspace", program.display());
-    program
-}
-
-async fn enroll(server: &TestServer, state: &Path) -> String {
-    let token = server.enrollment_token(1).await;
-    let status = Command::new(agent_program())
-        .args(["enroll", "--server", &server.url(""), "--state-dir"])
-        .arg(state)
-        .env("PIKA_ENROLLMENT_TOKEN", token)
-        .stdout(Stdio::null())
-        .status()
-        .await
-        .unwrap();
-    assert!(status.success());
-    let identity: Value =
-        serde_json::from_slice(&std::fs::read(state.join("identity.json")).unwrap()).unwrap();
-    identity["id"].as_str().unwrap().to_owned()
-}
-
-fn run(server: &TestServer, state: &Path) -> Child {
-    Command::new(agent_program())
-        .args(["run", "--server", &server.url(""), "--state-dir"])
-        .arg(state)
-        .env("PIKA_AGENT_INTERVAL_MS", "1000")
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
 
 async fn samples_after(server: &TestServer, id: &str, after: i64) -> Value {
     eventually("new samples of all families", || async {
@@ -57,8 +20,8 @@ async fn the_agent_reports_this_machine() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let state = tempfile::tempdir().unwrap();
-    let id = enroll(&server, state.path()).await;
-    let mut agent = run(&server, state.path());
+    let id = enroll_agent(&server, state.path()).await;
+    let agent = AgentProcess::start(&server.address, state.path());
     let latest = samples_after(&server, &id, 0).await;
 
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
@@ -71,9 +34,9 @@ async fn the_agent_reports_this_machine() {
     assert_eq!((&known["status"], &known["os"]), (&Value::from(1), &Value::from("linux")));
 
     // Killed without warning, the agent goes on where it was.
-    agent.kill().await.unwrap();
+    agent.kill().await;
     let killed_at = latest["cpu"]["timestamp"].as_i64().unwrap();
-    let _agent = run(&server, state.path());
+    let _agent = AgentProcess::start(&server.address, state.path());
     samples_after(&server, &id, killed_at).await;
     server.stop().await.unwrap();
 }
@@ -84,8 +47,8 @@ async fn the_agent_comes_back_to_a_restarted_server() {
     let server = TestServer::start(&database.url).await;
     let address = server.address.clone();
     let state = tempfile::tempdir().unwrap();
-    let id = enroll(&server, state.path()).await;
-    let _agent = run(&server, state.path());
+    let id = enroll_agent(&server, state.path()).await;
+    let _agent = AgentProcess::start(&server.address, state.path());
     let latest = samples_after(&server, &id, 0).await;
     server.stop().await.unwrap();
     let mut config = crate::support::server::config(&database.url);

@@ -122,3 +122,33 @@ async fn a_query_that_takes_too_long_says_what_to_do() {
     assert!(answer.body["message"].as_str().unwrap().contains("narrower"), "{answer:?}");
     server.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_wrong_password_ends_the_server_with_the_reason() {
+    let database = TestDatabase::on_server().await;
+    let (before, after) = database.url.split_once('@').unwrap();
+    let (before, _) = before.rsplit_once(':').unwrap();
+    let server = TestServer::start_unready(config(&format!("{before}:not-the-password@{after}"))).await;
+    let text = pika_server::telemetry::chain(&server.ended().await.unwrap_err());
+    assert!(text.contains("does not accept the configured user, password"), "{text}");
+    assert!(!text.contains("not-the-password"), "{text}");
+}
+
+#[tokio::test]
+async fn a_flush_that_is_lost_on_the_way_is_written_again() {
+    let database = TestDatabase::on_server().await;
+    let proxy = Proxy::start(&database.url).await;
+    let mut config = config(&proxy.url(&database.url));
+    config.ingest.write_timeout_ms = 300;
+    let server = TestServer::start_with(config).await;
+    let (mut agent, ..) = server.enroll("web-1").await;
+    agent.store(1, json!([sample(now() - 5_000)])).await;
+    // No connection ends, and none carries anything.
+    proxy.stall();
+    agent.send(&batch(2, json!([sample(now())]))).await;
+    eventually("a flush was given up", || async { (0 < server.counters.flush_errors()).then_some(()) }).await;
+    proxy.restore();
+    assert_eq!(agent.receive_type("ack").await["data"]["seq"], 2);
+    assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 2);
+    server.stop().await.unwrap();
+}

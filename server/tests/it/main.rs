@@ -15,6 +15,8 @@ mod agent;
 mod api;
 mod command_line;
 mod database_away;
+mod faults;
+mod frames;
 mod ingest;
 mod openapi;
 mod own_metrics;

@@ -1,5 +1,10 @@
 //! Who is online: never falsely, in either direction.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pika_server::app::AppError;
+use pika_server::clock::Clock;
 use pika_server::config::Config;
 use serde_json::json;
 
@@ -137,6 +142,11 @@ fn attentive(database: &TestDatabase) -> Config {
     config
 }
 
+/// The last sign of life of any agent.
+async fn last_seen_at(database: &TestDatabase) -> i64 {
+    database.count("SELECT max(last_seen_at) FROM agents").await
+}
+
 #[tokio::test]
 async fn agents_of_a_server_that_died_expire() {
     let database = TestDatabase::on_server().await;
@@ -194,16 +204,82 @@ async fn a_register_whose_agent_has_hung_up_goes_no_further() {
     let database = TestDatabase::on_server().await;
     let proxy = Proxy::start(&database.url).await;
     let mut config = config(&proxy.url(&database.url));
-    config.database.connect_timeout_ms = 30_000;
+    // Longer than a client of these tests waits for anything: what it hears before is not the end of the register.
+    config.database.connect_timeout_ms = 600_000;
     let server = TestServer::start_with(config).await;
     let (mut current, _, secret) = server.enroll("web-1").await;
     proxy.cut();
     let mut impatient = AgentClient::connect(&server.address, Some(&secret)).await;
     impatient.send(&register_message("web-1", None)).await;
-    // Is answered although the register is not: the server has noticed.
+    // Answered although the register cannot be: whoever reads the goodbye has given the register up.
     impatient.hang_up().await;
     proxy.restore();
     assert_eq!(server.get("/api/agents").await.status, 200);
     current.store(1, json!([sample(now())])).await;
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_registers_at_the_same_time_one_wins_and_stays() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start_with(attentive(&database)).await;
+    let (_first, id, secret) = server.enroll("web-1").await;
+    for _ in 0..5 {
+        let registering = (0..8).map(|_| server.reconnect("web-1", &secret));
+        let connections = futures_util::future::join_all(registering).await;
+        // Each is told that it was superseded, but for one. That one must not be ended later either, by a database that
+        // knows another: so it is asked again when the signs of life have been written.
+        let mut reading = Vec::new();
+        for mut connection in connections {
+            reading.push(tokio::spawn(async move {
+                let end = connection.receive().await;
+                (connection, end)
+            }));
+        }
+        let n_left = || reading.iter().filter(|task| !task.is_finished()).count();
+        eventually("one is left", || async { (n_left() <= 1).then_some(()) }).await;
+        let before = last_seen_at(&database).await;
+        eventually("signs of life were written twice", || async {
+            (before + 300 <= last_seen_at(&database).await).then_some(())
+        })
+        .await;
+        assert_eq!(n_left(), 1, "the one that is left is the one that the database knows");
+        assert_eq!(server.status(&id).await, 1);
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_enrollment_repeated_while_the_first_is_still_on_makes_one_agent() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let token = server.enrollment_token(1).await;
+    let mut register = register_message("web-1", Some(&token));
+    register["data"]["secret"] = json!("pika_agent_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let enrolling = (0..8).map(|_| async {
+        let mut agent = AgentClient::connect(&server.address, None).await;
+        agent.send(&register).await;
+        agent.receive_type("register_ack").await["data"]["agentId"].clone()
+    });
+    let ids = futures_util::future::join_all(enrolling).await;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(database.count("SELECT count(*) FROM agents").await, 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stage_that_dies_ends_the_server_with_the_reason() {
+    let database = TestDatabase::on_server().await;
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let breaks = Arc::clone(&is_broken);
+    let clock = Clock::new(move || {
+        assert!(!breaks.load(Ordering::Relaxed), "the clock has stopped, on purpose");
+        now()
+    });
+    let server = TestServer::start_unready_at(attentive(&database), clock).await;
+    eventually("the server is ready", || async { (server.get("/readyz").await.status == 200).then_some(()) })
+        .await;
+    // The next to ask is the stage that writes signs of life.
+    is_broken.store(true, Ordering::Relaxed);
+    assert!(matches!(server.ended().await, Err(AppError::Ingest)));
 }

@@ -1,7 +1,11 @@
 //! What the tests share.
 
+pub(crate) mod account;
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod database;
+pub(crate) mod fleet;
+pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod server;
@@ -9,7 +13,9 @@ pub(crate) mod wait;
 
 pub(crate) use client::{AgentClient, register_message};
 pub(crate) use database::TestDatabase;
-pub(crate) use proxy::Proxy;
+pub(crate) use fleet::Fleet;
+pub(crate) use proxy::{Faults, Proxy};
+pub(crate) use random::Random;
 pub(crate) use server::TestServer;
 pub(crate) use wait::eventually;
 

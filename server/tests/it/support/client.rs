@@ -8,11 +8,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// An answer that takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who tries again does not wait as long.
+const REGISTER_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct AgentClient {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -21,13 +25,19 @@ pub(crate) struct AgentClient {
 impl AgentClient {
     /// Connects, with a secret in the header where there is one.
     pub(crate) async fn connect(address: &str, secret: Option<&str>) -> Self {
-        let mut request = format!("ws://{address}/ws/agent").into_client_request().unwrap();
-        if let Some(secret) = secret {
-            let value = HeaderValue::from_str(&format!("Bearer {secret}")).unwrap();
-            request.headers_mut().insert("Authorization", value);
-        }
-        let (stream, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        let (stream, _) = tokio_tungstenite::connect_async(upgrade(address, secret)).await.unwrap();
         Self { stream }
+    }
+
+    /// Connects and registers, where that is possible now.
+    pub(crate) async fn try_register(address: &str, secret: &str, hostname: &str) -> Option<Self> {
+        let registered = async {
+            let (stream, _) = tokio_tungstenite::connect_async(upgrade(address, Some(secret))).await.ok()?;
+            let mut client = Self { stream };
+            client.try_send_text(&register_message(hostname, None).to_string()).await;
+            (client.receive().await?["type"] == "register_ack").then_some(client)
+        };
+        tokio::time::timeout(REGISTER_PATIENCE, registered).await.ok()?
     }
 
     pub(crate) async fn send(&mut self, message: &Value) {
@@ -38,9 +48,9 @@ impl AgentClient {
         self.stream.send(Message::text(text)).await.unwrap();
     }
 
-    /// Sends where it does not matter whether anybody is left to hear it.
-    pub(crate) async fn try_send_text(&mut self, text: &str) {
-        drop(self.stream.send(Message::text(text)).await);
+    /// Sends where it is not certain that anybody is left to hear it; answers whether it went out.
+    pub(crate) async fn try_send_text(&mut self, text: &str) -> bool {
+        self.stream.send(Message::text(text)).await.is_ok()
     }
 
     pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) {
@@ -102,6 +112,15 @@ impl AgentClient {
             }
         }
     }
+}
+
+fn upgrade(address: &str, secret: Option<&str>) -> Request {
+    let mut request = format!("ws://{address}/ws/agent").into_client_request().unwrap();
+    if let Some(secret) = secret {
+        let value = HeaderValue::from_str(&format!("Bearer {secret}")).unwrap();
+        request.headers_mut().insert("Authorization", value);
+    }
+    request
 }
 
 pub(crate) fn register_message(hostname: &str, token: Option<&str>) -> Value {

@@ -1,6 +1,9 @@
 //! Random numbers that can be had again: the seed is printed, and `PIKA_TEST_SEED` sets it.
 
-pub(crate) struct Random(u64);
+pub(crate) struct Random {
+    seed: u64,
+    state: u64,
+}
 
 impl Random {
     /// A new seed for every run, told so that a failure can be repeated.
@@ -17,15 +20,25 @@ impl Random {
     }
 
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Self { seed, state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+    }
+
+    /// What it began with.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The next number below `limit` (xorshift64*).
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % limit
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        (self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % limit
+    }
+
+    /// Numbers for somebody who draws them at the same time.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self::seeded(self.below(1 << 53))
     }
 
     /// A value two times out of three.

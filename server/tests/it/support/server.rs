@@ -72,7 +72,12 @@ impl TestServer {
 
     /// Starts a server and does not wait for its database.
     pub(crate) async fn start_unready(config: Config) -> Self {
-        let server = Server::bind(config, Clock::system()).await.unwrap();
+        Self::start_unready_at(config, Clock::system()).await
+    }
+
+    /// As [`TestServer::start_unready`], with a clock of the test's own.
+    pub(crate) async fn start_unready_at(config: Config, clock: Clock) -> Self {
+        let server = Server::bind(config, clock).await.unwrap();
         let address = server.local_addr().unwrap().to_string();
         let counters = server.counters();
         let metrics_address = server.metrics_addr();

@@ -1,0 +1,77 @@
+//! The agent's process is killed while it takes samples, with the server there or away.
+
+use std::time::Duration;
+
+use crate::support::account::stored;
+use crate::support::process::{AgentProcess, Spool, enroll_agent};
+use crate::support::{Proxy, Random, TestDatabase, TestServer, eventually};
+
+const AGENTS: usize = 3;
+const ROUNDS: u64 = 4;
+
+#[tokio::test]
+async fn an_agent_killed_while_it_spools_sends_everything_once() {
+    let mut random = Random::announced();
+    let context = format!("PIKA_TEST_SEED={}", random.seed());
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let proxy = Proxy::start(&server.url("")).await;
+    let mut enrolled = Vec::new();
+    for _ in 0..AGENTS {
+        let state = tempfile::tempdir().unwrap();
+        let id = enroll_agent(&server, state.path()).await;
+        enrolled.push((state, id));
+    }
+    for round in 0..ROUNDS {
+        if round % 2 == 0 {
+            proxy.cut()
+        } else {
+            proxy.restore()
+        }
+        let agents: Vec<_> = enrolled
+            .iter()
+            .map(|(state, _)| {
+                let last_id = Spool::read(state.path()).last_id();
+                (AgentProcess::start(&proxy.address(), state.path()), state, last_id)
+            })
+            .collect();
+        for (agent, state, last_id) in agents {
+            eventually(&format!("a sample is spooled ({context}): {}", agent.log()), || async {
+                (last_id < Spool::read(state.path()).last_id()).then_some(())
+            })
+            .await;
+            tokio::time::sleep(Duration::from_millis(random.below(1_200))).await;
+            agent.kill().await;
+        }
+        for (state, id) in &enrolled {
+            let account = Spool::read(state.path()).account();
+            let rows = stored(&database.url, id).await;
+            account.check(&account.acknowledged, &rows, is_whole, &context);
+        }
+    }
+
+    proxy.restore();
+    for (state, id) in &enrolled {
+        let spooled = Spool::read(state.path());
+        let mut agent = AgentProcess::start(&proxy.address(), state.path());
+        eventually(&format!("all is acknowledged ({context}): {}", agent.log()), || async {
+            let now = Spool::read(state.path());
+            (now.has_forgotten(spooled.last_id()) && spooled.last_id() < now.last_id()).then_some(())
+        })
+        .await;
+        assert!(agent.terminate().await.success());
+        let after = Spool::read(state.path());
+        let kept = after.samples.range(..=spooled.last_id());
+        assert!(kept.eq(spooled.samples.iter()), "{context}: {after:?} instead of {spooled:?}");
+        let numbers: Vec<u64> = after.samples.keys().copied().collect();
+        let expected: Vec<u64> = (1..=after.last_id()).collect();
+        assert_eq!(numbers, expected, "{context}: gaps elsewhere than at kills");
+        after.account().check_all_stored(&stored(&database.url, id).await, is_whole, &context);
+    }
+    server.stop().await.unwrap();
+}
+
+/// How many disks and interfaces there are depends on the machine.
+fn is_whole([cpu, memory, load, _, _]: &[i64; 5]) -> bool {
+    [cpu, memory, load] == [&1; 3]
+}

@@ -1,0 +1,109 @@
+//! A database server of a test's own, to be killed without warning.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docker/database/cluster.sh");
+
+/// The cluster. It has the settings of real use, so a commit is on the disk before it is answered: those of the other
+/// tests' cluster give that away.
+pub(crate) struct TestCluster {
+    pub(crate) url: String,
+    state: PathBuf,
+    janitor: Child,
+    _directory: TempDir,
+}
+
+impl TestCluster {
+    pub(crate) async fn start() -> Self {
+        let directory = TempDir::with_prefix("pika-test-cluster-").unwrap();
+        // PostgreSQL's user passes through.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let state = directory.path().join("database");
+        // Removes the cluster when its standard input ends: with this value, or with the test's process, however that ends.
+        let janitor = Command::new("sh")
+            .arg("-c")
+            .arg(
+                "trap '' INT TERM HUP; read -r _; \"$1\" stop --state \"$2\"; \
+                 rm -rf \"$2\" 2>/dev/null || sudo -n rm -rf \"$2\"",
+            )
+            .args(["sh", SCRIPT, state.to_str().unwrap()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let url = run(&state, &["start", "--port", "0", "--profile", "service"]).await;
+        Self { url, state, janitor, _directory: directory }
+    }
+
+    /// Starts it again after it was killed, at the same address.
+    pub(crate) async fn restart(&self) {
+        let authority = self.url.rsplit_once('@').unwrap().1;
+        let port = authority.split_once(':').unwrap().1.split('/').next().unwrap();
+        let url = run(&self.state, &["start", "--port", port, "--profile", "service"]).await;
+        assert_eq!(url, self.url);
+    }
+
+    /// `kill -9` of the postmaster and all its processes at once.
+    pub(crate) async fn kill(&self) {
+        let status = run(&self.state, &["status"]).await;
+        let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+        let postmaster: u32 = digits(status.split_once("process ").unwrap().1).parse().unwrap();
+        let mut processes = children(postmaster);
+        processes.insert(0, postmaster);
+        kill(&processes).await;
+    }
+}
+
+/// `kill -9` of processes that may belong to another user.
+pub(crate) async fn kill(processes: &[u32]) {
+    let arguments: Vec<String> = processes.iter().map(u32::to_string).collect();
+    let kill = |program: &str, before: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(before).arg("-9").args(&arguments).stderr(Stdio::null());
+        command
+    };
+    if !kill("kill", &[]).status().await.unwrap().success() {
+        // Some may have ended meanwhile; what counts is seen in the test.
+        drop(kill("sudo", &["-n", "kill"]).status().await);
+    }
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let is_child = |process: &u32| {
+        let stat = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat"));
+        // The name in parentheses may hold anything; then come the state and the parent.
+        stat.is_ok_and(|stat| {
+            let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+            fields.split_whitespace().nth(1) == Some(parent.to_string().as_str())
+        })
+    };
+    let entries = fs::read_dir("/proc").unwrap();
+    let processes = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    processes.filter(is_child).collect()
+}
+
+async fn run(state: &Path, arguments: &[&str]) -> String {
+    let (action, rest) = arguments.split_first().unwrap();
+    let output =
+        Command::new(SCRIPT).arg(action).arg("--state").arg(state).args(rest).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cluster.sh {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl Drop for TestCluster {
+    fn drop(&mut self) {
+        drop(self.janitor.stdin.take());
+        // The directory must not go before the database is stopped.
+        while let Ok(None) = self.janitor.try_wait() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
