@@ -277,7 +277,7 @@ impl Spool {
         if let Some(&Segment { first_id, end_id, .. }) = self.segments.front()
             && first_id < end_id
         {
-            let (first, last) = first_and_last(&segment::path(&self.dir, first_id)).unwrap_or_default();
+            let [first, last] = first_and_last(&segment::path(&self.dir, first_id)).unwrap_or_default();
             self.evicted.push_back(Evicted { start_id: first_id, end_id, first, last });
         }
         self.drop_oldest();
@@ -324,8 +324,8 @@ impl Spool {
     }
 }
 
-/// The payloads of the first and the last record of a file.
-fn first_and_last(path: &Path) -> io::Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+/// The payloads of the first and the last record of a file, where there are any.
+fn first_and_last(path: &Path) -> io::Result<[Option<Vec<u8>>; 2]> {
     let mut reader = SegmentReader::open(path)?;
     let first = reader.next()?.map(<[u8]>::to_vec);
     let mut last = first.clone();
@@ -335,7 +335,7 @@ fn first_and_last(path: &Path) -> io::Result<(Option<Vec<u8>>, Option<Vec<u8>>)>
             last.extend_from_slice(payload);
         }
     }
-    Ok((first, last))
+    Ok([first, last])
 }
 
 /// The files that are there. Where one ends is known from where the next begins; the last is scanned later.
