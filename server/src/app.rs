@@ -1,5 +1,6 @@
 //! Puts everything together and runs it: the only module that knows all the others.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::api::ApiContext;
 use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{self, LimitedAcceptor};
+use crate::http::{self, LimitedAcceptor, Tls, TlsError};
 use crate::ingest::Ingest;
 use crate::store::{DatabaseUrlError, MigrateError, Store};
 use crate::telemetry::{Counters, chain};
@@ -48,6 +49,9 @@ pub enum AppError {
         /// Why.
         source: io::Error,
     },
+    /// Certificate or key.
+    #[error("the server cannot speak TLS as it is configured to")]
+    Tls(#[from] TlsError),
     /// scrypt's parameters.
     #[error("the configuration of passwords cannot be used")]
     Passwords(#[from] PasswordError),
@@ -69,6 +73,7 @@ pub struct Server {
     clock: Clock,
     store: Store,
     listener: TcpListener,
+    tls: Option<Tls>,
     counters: Arc<Counters>,
     announce_password: fn(&str, &SecretString),
 }
@@ -77,9 +82,10 @@ impl Server {
     /// Binds the configured address. The database is not touched yet.
     ///
     /// # Errors
-    /// When the address cannot be had or the database's URL makes no sense.
+    /// When the address cannot be had, or the database's URL or the certificate makes no sense.
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
         let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
+        let tls = config.server.tls_files().map(Tls::load).transpose()?;
         let address = config.server.addr;
         let listener =
             TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
@@ -88,6 +94,7 @@ impl Server {
             clock,
             store,
             listener,
+            tls,
             counters: Arc::new(Counters::default()),
             announce_password: |_, _| {},
         })
@@ -119,7 +126,7 @@ impl Server {
     /// # Errors
     /// When the database is there but cannot be used.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { config, clock, store, listener, counters, announce_password } = self;
+        let Self { config, clock, store, listener, tls, counters, announce_password } = self;
         let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
         let auth = Auth::new(store.clone(), clock.clone(), &config.auth)?;
         let ingest = Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), counters);
@@ -128,10 +135,11 @@ impl Server {
             clock: clock.clone(),
             auth: auth.clone(),
             sockets: ingest.sockets(),
-            is_public_over_tls: config.server.public_url.starts_with("https://"),
+            is_public_over_tls: config.server.is_public_over_tls(),
         };
-        let routes = http::routes(context, config.server.body_bytes_max);
-        let acceptor = LimitedAcceptor::new(listener, config.server.connections_max);
+        let routes = http::routes(context, &config.server);
+        let subscription = tls.as_ref().map(Tls::subscribe);
+        let acceptor = LimitedAcceptor::new(listener, subscription, config.server.connections_max);
         let stop_http = CancellationToken::new();
         let http_stopped = stop_http.clone();
         let mut http_server = tokio::spawn(async move {
@@ -146,6 +154,7 @@ impl Server {
         let mut http_ended = None;
         let result = tokio::select! {
             () = ingest.failed() => Err(AppError::Ingest),
+            never = keep_current(tls, &config) => match never {},
             ended = &mut http_server => {
                 http_ended = Some(ended);
                 Ok(())
@@ -170,6 +179,14 @@ impl Server {
             Err(error) => return result.and(Err(AppError::Http(io::Error::other(error)))),
         }
         result
+    }
+}
+
+/// Looks after certificate and key, where the server speaks TLS.
+async fn keep_current(tls: Option<Tls>, config: &Config) -> Infallible {
+    match tls {
+        Some(tls) => tls.keep_current(Duration::from_millis(config.server.tls.reload_interval_ms)).await,
+        None => std::future::pending().await,
     }
 }
 

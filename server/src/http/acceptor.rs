@@ -1,20 +1,25 @@
-//! Accepts connections: as many as are allowed, and calmly when the system has no more to give.
+//! Accepts connections: as many as are allowed, and calmly when the system has no more to give. Where the server speaks
+//! TLS, the handshake is a part of the connection's first read, so that it holds up nobody else and has to be finished
+//! before the first answer is due.
 
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
+use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 
 /// After an accept that failed (usually: no file descriptors left) the next is tried after this long.
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -33,16 +38,23 @@ const FULL_WARNING_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct LimitedAcceptor {
     listener: TcpListener,
+    /// How to speak TLS; `None` where it is not spoken.
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     permits: Arc<Semaphore>,
     first_answer_timeout: Duration,
     warned_full_at: Option<Instant>,
 }
 
 impl LimitedAcceptor {
-    /// Takes over a bound listener.
-    pub fn new(listener: TcpListener, connections_max: usize) -> Self {
+    /// Takes over a bound listener. Speaks TLS with what `tls` holds when a connection begins.
+    pub fn new(
+        listener: TcpListener,
+        tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+        connections_max: usize,
+    ) -> Self {
         Self {
             listener,
+            tls,
             permits: Arc::new(Semaphore::new(connections_max)),
             first_answer_timeout: FIRST_ANSWER_TIMEOUT,
             warned_full_at: None,
@@ -87,15 +99,68 @@ impl Acceptor for LimitedAcceptor {
         }
         let local = self.listener.local_addr()?;
         let first_answer_due = Some(Box::pin(sleep(self.first_answer_timeout)));
-        let stream = LimitedStream { stream, first_answer_due, _permit: permit };
-        Ok((stream, LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP))
+        let (transport, scheme) = match &self.tls {
+            None => (Transport::Plain(stream), Scheme::HTTP),
+            Some(tls) => {
+                let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
+                (Transport::Handshake(Box::new(acceptor.accept(stream))), Scheme::HTTPS)
+            }
+        };
+        let stream = LimitedStream { transport, first_answer_due, _permit: permit };
+        Ok((stream, LocalAddr(local.into()), RemoteAddr(peer.into()), scheme))
     }
 }
 
+/// What a connection's bytes go through.
+enum Transport {
+    /// Nothing.
+    Plain(TcpStream),
+    /// TLS that is not agreed upon yet.
+    Handshake(Box<Accept<TcpStream>>),
+    /// TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Nothing any more: no TLS could be agreed upon.
+    Failed,
+}
+
+impl Transport {
+    /// Goes on with the handshake, if there is one.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Transport::Handshake(handshake) = self {
+            match ready!(Pin::new(handshake).poll(cx)) {
+                Ok(stream) => *self = Transport::Tls(Box::new(stream)),
+                Err(error) => {
+                    tracing::debug!(%error, "a client could not agree on TLS");
+                    *self = Transport::Failed;
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Calls a method of the stream beneath, when there is one.
+macro_rules! delegate {
+    ($self:ident, $cx:ident, $failed:expr, |$stream:ident| $call:expr) => {{
+        ready!($self.transport.poll_ready($cx))?;
+        match &mut $self.transport {
+            Transport::Plain(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Transport::Tls(stream) => {
+                let $stream = Pin::new(stream.as_mut());
+                $call
+            }
+            Transport::Handshake(_) | Transport::Failed => Poll::Ready($failed),
+        }
+    }};
+}
+
 /// A connection that counts until it is dropped.
-#[derive(Debug)]
 pub struct LimitedStream {
-    stream: TcpStream,
+    transport: Transport,
     /// Until something was answered.
     first_answer_due: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
@@ -120,23 +185,28 @@ impl AsyncRead for LimitedStream {
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        delegate!(self, cx, Err(io::ErrorKind::NotConnected.into()), |stream| stream.poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for LimitedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let gone = Err(io::ErrorKind::NotConnected.into());
+        let written = delegate!(self, cx, gone, |stream| stream.poll_write(cx, buf));
         self.note_answer(&written);
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        delegate!(self, cx, Ok(()), |stream| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // Nobody waits for a client that has not even agreed on TLS.
+        if matches!(self.transport, Transport::Handshake(_)) {
+            self.transport = Transport::Failed;
+        }
+        delegate!(self, cx, Ok(()), |stream| stream.poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -144,13 +214,19 @@ impl AsyncWrite for LimitedStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let gone = Err(io::ErrorKind::NotConnected.into());
+        let written = delegate!(self, cx, gone, |stream| stream.poll_write_vectored(cx, bufs));
         self.note_answer(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.transport {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            // Asked before the handshake is over, and for good.
+            Transport::Handshake(_) | Transport::Tls(_) => true,
+            Transport::Failed => false,
+        }
     }
 }
 
@@ -161,9 +237,13 @@ mod tests {
     use super::*;
 
     async fn accepted() -> (LimitedStream, TcpStream) {
+        accepted_with(None).await
+    }
+
+    async fn accepted_with(tls: Option<watch::Receiver<Arc<ServerConfig>>>) -> (LimitedStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut acceptor = LimitedAcceptor::new(listener, 1);
+        let mut acceptor = LimitedAcceptor::new(listener, tls, 1);
         acceptor.first_answer_timeout = Duration::from_millis(50);
         let client = TcpStream::connect(address).await.unwrap();
         let (stream, ..) = acceptor.accept().await.unwrap();
@@ -193,12 +273,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_only_agrees_on_tls_is_let_go() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let tls = watch::Sender::new(Arc::new(config)).subscribe();
+        // One that never begins, and one that finishes the handshake and says no more.
+        let (mut stream, _client) = accepted_with(Some(tls.clone())).await;
+        assert_eq!(stream.read(&mut [0; 16]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client_config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (mut stream, client) = accepted_with(Some(tls)).await;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client_config));
+        let handshake = connector.connect("localhost".try_into().unwrap(), client);
+        let mut buffer = [0; 16];
+        let (_client, read) = tokio::join!(handshake, stream.read(&mut buffer));
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(matches!(stream.transport, Transport::Tls(_)), "TLS was agreed upon");
+    }
+
+    #[tokio::test]
     async fn a_connection_that_was_answered_may_be_silent() {
         let (mut stream, mut client) = accepted().await;
         stream.write_all(b"answer").await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         client.write_all(b"x").await.unwrap();
         assert_eq!(stream.read(&mut [0; 16]).await.unwrap(), 1);
-        assert!(SockRef::from(&stream.stream).keepalive().unwrap());
+        let Transport::Plain(tcp) = &stream.transport else { panic!("no TLS was asked for") };
+        assert!(SockRef::from(tcp).keepalive().unwrap());
     }
 }

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use crate::support::{TestDatabase, TestServer, eventually};
 
 /// The agent's program, beside this test's own.
-fn agent_program() -> PathBuf {
+pub(crate) fn agent_program() -> PathBuf {
     let directory = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
     let program = directory.join("pika-agent");
     assert!(program.exists(), "{} is missing: run cargo build --workspace", program.display());
