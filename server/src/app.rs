@@ -1,5 +1,6 @@
 //! Puts everything together and runs it: the only module that knows all the others.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::api::ApiContext;
 use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{self, LimitedAcceptor};
+use crate::http::{self, LimitedAcceptor, Places, Tls, TlsError};
 use crate::ingest::Ingest;
 use crate::store::{DatabaseUrlError, MigrateError, Store};
 use crate::telemetry::{Counters, chain};
@@ -50,6 +51,9 @@ pub enum AppError {
         /// Why.
         source: io::Error,
     },
+    /// Certificate or key.
+    #[error("the server cannot speak TLS as it is configured to")]
+    Tls(#[from] TlsError),
     /// scrypt's parameters.
     #[error("the configuration of passwords cannot be used")]
     Passwords(#[from] PasswordError),
@@ -94,6 +98,7 @@ pub struct Server {
     store: Store,
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
+    tls: Option<Tls>,
     counters: Arc<Counters>,
     announce_password: fn(&str, &SecretString),
 }
@@ -102,16 +107,26 @@ impl Server {
     /// Binds the configured address. The database is not touched yet.
     ///
     /// # Errors
-    /// When the address cannot be had or the database's URL makes no sense.
+    /// When the address cannot be had, or the database's URL or the certificate makes no sense.
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
         let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
         let counters = Arc::new(Counters::new()?);
+        let tls = config.server.tls_files().map(Tls::load).transpose()?;
         let listener = listen(config.server.addr).await?;
         let metrics_listener = match config.metrics.addr {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        Ok(Self { config, clock, store, listener, counters, metrics_listener, announce_password: |_, _| {} })
+        Ok(Self {
+            config,
+            clock,
+            store,
+            listener,
+            metrics_listener,
+            tls,
+            counters,
+            announce_password: |_, _| {},
+        })
     }
 
     /// What to do with the name and the made-up password of the first administrator.
@@ -145,7 +160,8 @@ impl Server {
     /// # Errors
     /// When the database is there but cannot be used.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { config, clock, store, listener, metrics_listener, counters, announce_password } = self;
+        let Self { config, clock, store, listener, metrics_listener, tls, counters, announce_password } =
+            self;
         let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
         let auth = Auth::new(store.clone(), clock.clone(), &config.auth)?;
         let ingest =
@@ -156,17 +172,19 @@ impl Server {
             auth: auth.clone(),
             sockets: ingest.sockets(),
             counters: Arc::clone(&counters),
-            is_public_over_tls: config.server.public_url.starts_with("https://"),
+            is_public_over_tls: config.server.is_public_over_tls(),
         };
         let metrics_token = Some(&config.metrics.token).filter(|token| !token.expose_secret().is_empty());
         let metrics_routes = http::metrics_routes(context.clone());
-        let routes = http::routes(context, config.server.body_bytes_max, metrics_token.cloned());
-        let acceptor = LimitedAcceptor::new(
-            listener,
+        let routes = http::routes(context, &config.server, metrics_token.cloned());
+        let subscription = tls.as_ref().map(Tls::subscribe);
+        let places = Places::new(
             config.server.connections_max,
             config.server.connections_per_address_max,
+            config.server.trusted_proxies.clone(),
             Arc::clone(&counters),
         );
+        let acceptor = LimitedAcceptor::new(listener, subscription, places);
         let stop_http = CancellationToken::new();
         let api_server = serve(acceptor, routes, stop_http.clone(), deadline);
         let metrics_server = {
@@ -176,8 +194,9 @@ impl Server {
                     stopped.cancelled().await;
                     return Ok(());
                 };
-                let places = METRICS_CONNECTIONS_MAX;
-                let acceptor = LimitedAcceptor::new(listener, places, places, counters);
+                let places =
+                    Places::new(METRICS_CONNECTIONS_MAX, METRICS_CONNECTIONS_MAX, Vec::new(), counters);
+                let acceptor = LimitedAcceptor::new(listener, None, places);
                 serve(acceptor, metrics_routes, stopped, deadline).await
             }
         };
@@ -187,6 +206,7 @@ impl Server {
         let mut http_ended = None;
         let result = tokio::select! {
             () = ingest.failed() => Err(AppError::Ingest),
+            never = keep_current(tls, &config) => match never {},
             ended = &mut http_server => {
                 http_ended = Some(ended);
                 Ok(())
@@ -211,6 +231,14 @@ impl Server {
             Err(error) => return result.and(Err(AppError::Http(io::Error::other(error)))),
         }
         result
+    }
+}
+
+/// Looks after certificate and key, where the server speaks TLS.
+async fn keep_current(tls: Option<Tls>, config: &Config) -> Infallible {
+    match tls {
+        Some(tls) => tls.keep_current(Duration::from_millis(config.server.tls.reload_interval_ms)).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,15 +3,18 @@
 mod layers;
 
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use pika_protocol::limits;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, de};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::domain::tier::DAY_MS;
+use crate::http::{Origin, TlsFiles};
 use crate::store::{StoreConfig, WriteMethod};
 
 pub use layers::ConfigError;
@@ -89,10 +92,36 @@ pub struct Postgres {
 pub struct Server {
     pub addr: SocketAddr,
     pub public_url: String,
+    pub tls: ServerTls,
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    pub cors_origins: Vec<String>,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
     pub body_bytes_max: usize,
     pub shutdown_timeout_ms: u64,
+}
+
+/// TLS of the server itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct ServerTls {
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    pub reload_interval_ms: u64,
+}
+
+/// Networks; an address alone is one of its own.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let network = |text: &String| {
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| {
+            D::Error::custom(format!("{text:?} is neither a network, such as 10.0.0.0/8, nor an address"))
+        })
+    };
+    texts.iter().map(network).collect()
 }
 
 /// What to log.
@@ -163,7 +192,7 @@ fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| de::Error::custom("must be an address and a port, or empty"))
+    text.parse().map(Some).map_err(|_| D::Error::custom("must be an address and a port, or empty"))
 }
 
 /// How people get in.
@@ -301,6 +330,22 @@ impl Config {
                     || METRICS_TOKEN_CHARS_MIN <= self.metrics.token.expose_secret().len(),
                 "empty or at least 16 characters",
             ),
+            (
+                "server.tls.key_file",
+                self.server.tls.certificate_file.as_os_str().is_empty()
+                    == self.server.tls.key_file.as_os_str().is_empty(),
+                "given with server.tls.certificate_file, and only then",
+            ),
+            (
+                "server.tls.reload_interval_ms",
+                (10..=HOUR_MS).contains(&self.server.tls.reload_interval_ms),
+                "10–3600000",
+            ),
+            (
+                "server.cors_origins",
+                self.server.cors_origins.iter().all(|origin| Origin::parse(origin).is_some()),
+                "a list of origins, such as https://tool.example.org, without a path",
+            ),
             ("auth.password_checks_max", (1..=1_000).contains(&self.auth.password_checks_max), "1–1000"),
             (
                 "auth.session_lifetime_ms",
@@ -312,6 +357,20 @@ impl Config {
             Some(&(key, _, allowed)) => Err(ConfigError::OutOfRange { key, allowed }),
             None => Ok(()),
         }
+    }
+}
+
+impl Server {
+    /// Certificate and key, where the server speaks TLS itself.
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let ServerTls { certificate_file, key_file, .. } = &self.tls;
+        let is_given = !certificate_file.as_os_str().is_empty();
+        is_given.then(|| TlsFiles { certificate: certificate_file.clone(), key: key_file.clone() })
+    }
+
+    /// Whether people reach the server over TLS, its own or that of a proxy.
+    pub fn is_public_over_tls(&self) -> bool {
+        self.tls_files().is_some() || self.public_url.starts_with("https://")
     }
 }
 
@@ -503,6 +562,26 @@ mod tests {
             assert!(message(&error).contains(key), "{error}");
         }
         assert!(load("server:\n  public_url: pika.example.org\n", &[]).is_err());
+    }
+
+    #[test]
+    fn lists_come_from_the_file_or_the_environment() {
+        let text =
+            "server:\n  trusted_proxies: [10.0.0.0/8, \"::1\"]\n  cors_origins: [https://tool.example.org]\n";
+        let config = load(text, &[]).unwrap();
+        assert_eq!(config.server.trusted_proxies, ["10.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap()));
+        let proxies = [("PIKA_SERVER_TRUSTED_PROXIES", "192.0.2.1, 10.0.0.0/8")];
+        let config = load(text, &proxies).unwrap();
+        assert_eq!(
+            config.server.trusted_proxies,
+            ["192.0.2.1/32", "10.0.0.0/8"].map(|net| net.parse().unwrap())
+        );
+        assert!(load("", &[("PIKA_SERVER_CORS_ORIGINS", "")]).unwrap().server.cors_origins.is_empty());
+        let error = load("", &[("PIKA_SERVER_TRUSTED_PROXIES", "everybody")]).unwrap_err();
+        assert!(message(&error).contains("PIKA_SERVER_TRUSTED_PROXIES"), "{error}");
+        for text in ["cors_origins: [\"*\"]", "cors_origins: [https://a.example/]", "tls: {key_file: a}"] {
+            assert!(load(&format!("server:\n  {text}\n"), &[]).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,12 +1,19 @@
 //! Asks a running server whether it is ready: what `pika-server healthcheck` and container engines do.
 
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use poem::http::Uri;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// How long the whole question may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,9 +23,12 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024;
 /// Why the server counts as not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthcheckError {
-    /// Not `http://host[:port]`.
-    #[error("the address must be http://host:port")]
+    /// Not `http://host[:port]`, or `https://` with another machine.
+    #[error("the address must be http://host:port, or https:// with an address of this machine")]
     Address,
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
     /// Nobody answers there.
     #[error("the server does not answer")]
     Unreachable(#[from] io::Error),
@@ -40,12 +50,33 @@ pub async fn run(url: &str) -> Result<(), HealthcheckError> {
 
 async fn ask(url: &str) -> Result<(), HealthcheckError> {
     let uri: Uri = url.parse().map_err(|_| HealthcheckError::Address)?;
-    let (Some("http"), Some(host)) = (uri.scheme_str(), uri.host()) else {
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
         return Err(HealthcheckError::Address);
     };
-    let port = uri.port_u16().unwrap_or(80);
-    let mut stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n");
+    let name = host.trim_matches(['[', ']']);
+    match scheme {
+        "http" => {
+            let port = uri.port_u16().unwrap_or(80);
+            ask_over(TcpStream::connect((name, port)).await?, host).await
+        }
+        "https" if is_loopback(name) => {
+            let stream = TcpStream::connect((name, uri.port_u16().unwrap_or(443))).await?;
+            let name = ServerName::try_from(name.to_owned()).map_err(|_| HealthcheckError::Address)?;
+            ask_over(unverified_tls()?.connect(name, stream).await?, host).await
+        }
+        _ => Err(HealthcheckError::Address),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+async fn ask_over(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+) -> Result<(), HealthcheckError> {
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
@@ -56,4 +87,68 @@ async fn ask(url: &str) -> Result<(), HealthcheckError> {
     }
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Err(HealthcheckError::NotReady(format!("{status} {body}").trim().to_owned()))
+}
+
+/// The certificate names the server as others see it, not this machine. What never leaves the machine, and holds no
+/// secret, may go to whoever listens here.
+fn unverified_tls() -> Result<TlsConnector, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn other_machines_are_not_asked_without_looking_at_their_certificate() {
+        for url in ["https://pika.example.org", "https://192.0.2.1:18888", "https://127.0.0.1.example.org"] {
+            assert!(matches!(run(url).await, Err(HealthcheckError::Address)), "{url}");
+        }
+    }
 }

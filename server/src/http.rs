@@ -3,10 +3,15 @@
 mod acceptor;
 mod authenticate;
 mod body_limit;
+mod client_address;
+mod documentation;
 mod errors;
 mod metrics;
+mod origin;
 mod places;
 pub mod request_id;
+mod security_headers;
+mod tls;
 
 use std::sync::Arc;
 
@@ -15,35 +20,48 @@ use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, Request, Response, Route};
 use secrecy::SecretString;
 
+use self::authenticate::Authenticate;
+use self::body_limit::BodyLimit;
+use self::client_address::{Client, FindClient};
+use self::origin::CheckOrigin;
+use self::security_headers::SecurityHeaders;
 use crate::api::{self, ApiContext};
+use crate::config;
 
 use metrics::{Access, Metrics};
 
 pub use acceptor::LimitedAcceptor;
+pub use origin::Origin;
+pub use places::Places;
+pub use tls::{Tls, TlsError, TlsFiles};
 
-/// Everything that the server answers. Outermost last:
-/// body limit → authentication → handler; every error gets the API's shape; panics too; then the request's id and log line.
+/// Everything that the server answers. A request passes from the last line to the first: its client is found, its answer
+/// will have the security headers, it gets an id and a log line; panics and all errors get the API's shape; then its
+/// origin, its body and its credentials are looked at, and a handler is chosen.
 pub fn routes(
     context: ApiContext,
-    body_bytes_max: usize,
+    config: &config::Server,
     metrics_token: Option<SecretString>,
 ) -> impl Endpoint<Output = Response> + 'static {
     let metrics = Metrics::new(context.clone(), Access::Token(metrics_token));
     let counters = Arc::clone(&context.counters);
     let service = api::service();
-    let documentation = service.swagger_ui();
+    let documentation = documentation::page(service.swagger_ui_html());
     let description = service.spec_endpoint();
     Route::new()
         .at("/api/openapi.json", description)
-        .nest("/docs", documentation)
+        .at("/docs", documentation)
         .at("/metrics", poem::get(metrics))
         .nest("/", service)
-        .with(authenticate::Authenticate::new(context.auth.clone()))
+        .with(Authenticate::new(context.auth.clone()))
         .data(context)
-        .with(body_limit::BodyLimit::new(body_bytes_max))
+        .with(BodyLimit::new(config.body_bytes_max))
+        .with(CheckOrigin::new(&config.public_url, &config.cors_origins))
         .catch_all_error(errors::respond)
         .with(CatchPanic::new().with_handler(errors::panicked))
         .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&counters)))
+        .with(SecurityHeaders::new(config.is_public_over_tls()))
+        .with(FindClient::new(config.trusted_proxies.clone()))
         .map_to_response()
 }
 
@@ -57,12 +75,19 @@ pub fn metrics_routes(context: ApiContext) -> impl Endpoint<Output = Response> +
         .map_to_response()
 }
 
-/// The address that a request comes from.
+fn client(request: &Request) -> Client {
+    request.data::<Client>().copied().unwrap_or(Client { address: None, is_secure: false })
+}
+
+/// The address that a request comes from: that of its client, where trusted proxies are in between. Empty where it has
+/// none.
 pub fn peer_address(request: &Request) -> String {
-    match request.remote_addr().as_socket_addr() {
-        Some(address) => address.ip().to_canonical().to_string(),
-        None => String::new(),
-    }
+    client(request).address.map(|address| address.to_string()).unwrap_or_default()
+}
+
+/// Whether the client speaks TLS, to the server itself or to a trusted proxy.
+pub fn is_secure(request: &Request) -> bool {
+    client(request).is_secure
 }
 
 /// The token of `Authorization: Bearer …`.

@@ -10,6 +10,7 @@ use pika_server::app::Server;
 use pika_server::clock::Clock;
 use pika_server::config::Config;
 use pika_server::domain::token::{NewToken, TokenKind};
+use pika_server::http::Tls;
 use pika_server::store::{NewEnrollment, Store};
 use pika_server::{api, healthcheck, open_files, telemetry};
 use secrecy::{ExposeSecret, SecretString};
@@ -89,6 +90,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::CheckConfig => {
             let config = load_config(file)?;
             runtime()?.block_on(async { open_store(&config) })?;
+            config.server.tls_files().map(Tls::load).transpose()?;
             print("the configuration can be used\n")
         }
         Command::Serve => {

@@ -141,7 +141,7 @@ impl AccountApi {
             .login(&username, SecretString::from(password), http::peer_address(request), user_agent)
             .await?;
         let token = login.token.expose_secret().to_owned();
-        let is_secure = context.is_public_over_tls || request.scheme().as_str() == "https";
+        let is_secure = context.is_public_over_tls || http::is_secure(request);
         let secure = if is_secure { "; Secure" } else { "" };
         let cookie = format!(
             "{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}",

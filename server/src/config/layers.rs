@@ -200,6 +200,7 @@ fn typed(text: &str, like: &Value) -> Result<Value, &'static str> {
     match like {
         Value::Number(_) => text.trim().parse::<i64>().map(Value::from).map_err(|_| "a whole number"),
         Value::Bool(_) => text.trim().parse::<bool>().map(Value::from).map_err(|_| "true or false"),
+        Value::Array(_) => Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()),
         _ => Ok(Value::from(text)),
     }
 }

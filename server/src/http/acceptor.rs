@@ -1,22 +1,27 @@
-//! Accepts connections: those that have a place, and calmly when the system has no more to give.
+//! Accepts connections: those that have a place, and calmly when the system has no more to give. Where the server speaks
+//! TLS, the handshake is a part of the connection's first read, so that it holds up nobody else and has to be finished
+//! before the first answer is due.
 
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
+use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 
-use super::places::{Place, Places};
-use crate::telemetry::{ConnectionRefusal, Counters};
+use super::places::{self, Place, Places};
 
 /// After an accept that failed (usually: no file descriptors left) the next is tried after this long.
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -28,28 +33,26 @@ const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// word must not hold their places.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// When a client that found no place should try again.
-const TURNED_AWAY_RETRY_SECONDS: u64 = 10;
 
 /// Accepts TCP connections that have a place. An upgraded WebSocket has its place until it ends.
 #[derive(Debug)]
 pub struct LimitedAcceptor {
     listener: TcpListener,
+    /// How to speak TLS; `None` where it is not spoken.
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     places: Arc<Places>,
-    counters: Arc<Counters>,
     first_answer_timeout: Duration,
 }
 
 impl LimitedAcceptor {
-    /// Takes over a bound listener: at most so many connections in all, and so many from one address.
+    /// Takes over a bound listener, whose connections take `places`. Speaks TLS with what `tls` holds when a connection
+    /// begins.
     pub fn new(
         listener: TcpListener,
-        connections_max: usize,
-        connections_per_address_max: usize,
-        counters: Arc<Counters>,
+        tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+        places: Arc<Places>,
     ) -> Self {
-        let places = Places::new(connections_max, connections_per_address_max, Arc::clone(&counters));
-        Self { listener, places, counters, first_answer_timeout: FIRST_ANSWER_TIMEOUT }
+        Self { listener, tls, places, first_answer_timeout: FIRST_ANSWER_TIMEOUT }
     }
 }
 
@@ -65,10 +68,12 @@ impl Acceptor for LimitedAcceptor {
             match self.listener.accept().await {
                 Ok((stream, peer)) => match self.places.take(peer.ip()) {
                     Ok(place) => break (stream, peer, place),
-                    Err(refusal) => turn_away(&stream, refusal),
+                    // No answer can be given before TLS is agreed upon.
+                    Err(_) if self.tls.is_some() => {}
+                    Err(refusal) => places::turn_away(&stream, refusal),
                 },
                 Err(error) => {
-                    self.counters.add_refused_connection(ConnectionRefusal::AcceptError);
+                    self.places.count_accept_error();
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(BACKOFF).await;
                 }
@@ -84,37 +89,68 @@ impl Acceptor for LimitedAcceptor {
         }
         let local = self.listener.local_addr()?;
         let first_answer_due = Some(Box::pin(sleep(self.first_answer_timeout)));
-        let stream = LimitedStream { stream, first_answer_due, _place: place };
-        Ok((stream, LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP))
+        let (transport, scheme) = match &self.tls {
+            None => (Transport::Plain(stream), Scheme::HTTP),
+            Some(tls) => {
+                let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
+                (Transport::Handshake(Box::new(acceptor.accept(stream))), Scheme::HTTPS)
+            }
+        };
+        let stream = LimitedStream { transport, first_answer_due, _place: place };
+        Ok((stream, LocalAddr(local.into()), RemoteAddr(peer.into()), scheme))
     }
 }
 
-/// Says why, as far as that can be done without waiting, before the connection is dropped.
-fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
-    let (status, code, limit) = match refusal {
-        ConnectionRefusal::FullForAddress => {
-            ("429 Too Many Requests", "too_many_requests", "server.connections_per_address_max")
+/// What a connection's bytes go through.
+enum Transport {
+    /// Nothing.
+    Plain(TcpStream),
+    /// TLS that is not agreed upon yet.
+    Handshake(Box<Accept<TcpStream>>),
+    /// TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Nothing any more: no TLS could be agreed upon.
+    Failed,
+}
+
+impl Transport {
+    /// Goes on with the handshake, if there is one.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Transport::Handshake(handshake) = self {
+            match ready!(Pin::new(handshake).poll(cx)) {
+                Ok(stream) => *self = Transport::Tls(Box::new(stream)),
+                Err(error) => {
+                    tracing::debug!(%error, "a client could not agree on TLS");
+                    *self = Transport::Failed;
+                    return Poll::Ready(Err(error));
+                }
+            }
         }
-        ConnectionRefusal::Full | ConnectionRefusal::AcceptError => {
-            ("503 Service Unavailable", "unavailable", "server.connections_max")
-        }
-    };
-    let body =
-        format!("{{\"code\":\"{code}\",\"message\":\"too many connections ({limit})\",\"requestId\":\"\"}}");
-    let answer = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: \
-         {TURNED_AWAY_RETRY_SECONDS}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    if let Err(error) = stream.try_write(answer.as_bytes()) {
-        tracing::trace!(%error, "a connection that was turned away could not be told why");
+        Poll::Ready(Ok(()))
     }
+}
+
+/// Calls a method of the stream beneath, when there is one.
+macro_rules! delegate {
+    ($self:ident, $cx:ident, $failed:expr, |$stream:ident| $call:expr) => {{
+        ready!($self.transport.poll_ready($cx))?;
+        match &mut $self.transport {
+            Transport::Plain(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Transport::Tls(stream) => {
+                let $stream = Pin::new(stream.as_mut());
+                $call
+            }
+            Transport::Handshake(_) | Transport::Failed => Poll::Ready($failed),
+        }
+    }};
 }
 
 /// A connection that counts until it is dropped.
-#[derive(Debug)]
 pub struct LimitedStream {
-    stream: TcpStream,
+    transport: Transport,
     /// Until something was answered.
     first_answer_due: Option<Pin<Box<Sleep>>>,
     _place: Place,
@@ -139,23 +175,28 @@ impl AsyncRead for LimitedStream {
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        delegate!(self, cx, Err(io::ErrorKind::NotConnected.into()), |stream| stream.poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for LimitedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let gone = Err(io::ErrorKind::NotConnected.into());
+        let written = delegate!(self, cx, gone, |stream| stream.poll_write(cx, buf));
         self.note_answer(&written);
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        delegate!(self, cx, Ok(()), |stream| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // Nobody waits for a client that has not even agreed on TLS.
+        if matches!(self.transport, Transport::Handshake(_)) {
+            self.transport = Transport::Failed;
+        }
+        delegate!(self, cx, Ok(()), |stream| stream.poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -163,13 +204,19 @@ impl AsyncWrite for LimitedStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let gone = Err(io::ErrorKind::NotConnected.into());
+        let written = delegate!(self, cx, gone, |stream| stream.poll_write_vectored(cx, bufs));
         self.note_answer(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.transport {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            // Asked before the handshake is over, and for good.
+            Transport::Handshake(_) | Transport::Tls(_) => true,
+            Transport::Failed => false,
+        }
     }
 }
 
@@ -178,11 +225,17 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::telemetry::Counters;
 
     async fn accepted() -> (LimitedStream, TcpStream) {
+        accepted_with(None).await
+    }
+
+    async fn accepted_with(tls: Option<watch::Receiver<Arc<ServerConfig>>>) -> (LimitedStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut acceptor = LimitedAcceptor::new(listener, 1, 1, Arc::new(Counters::new().unwrap()));
+        let places = Places::new(1, 1, Vec::new(), Arc::new(Counters::new().unwrap()));
+        let mut acceptor = LimitedAcceptor::new(listener, tls, places);
         acceptor.first_answer_timeout = Duration::from_millis(50);
         let client = TcpStream::connect(address).await.unwrap();
         let (stream, ..) = acceptor.accept().await.unwrap();
@@ -212,12 +265,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_only_agrees_on_tls_is_let_go() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let tls = watch::Sender::new(Arc::new(config)).subscribe();
+        // One that never begins, and one that finishes the handshake and says no more.
+        let (mut stream, _client) = accepted_with(Some(tls.clone())).await;
+        assert_eq!(stream.read(&mut [0; 16]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client_config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (mut stream, client) = accepted_with(Some(tls)).await;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client_config));
+        let handshake = connector.connect("localhost".try_into().unwrap(), client);
+        let mut buffer = [0; 16];
+        let (_client, read) = tokio::join!(handshake, stream.read(&mut buffer));
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(matches!(stream.transport, Transport::Tls(_)), "TLS was agreed upon");
+    }
+
+    #[tokio::test]
     async fn a_connection_that_was_answered_may_be_silent() {
         let (mut stream, mut client) = accepted().await;
         stream.write_all(b"answer").await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         client.write_all(b"x").await.unwrap();
         assert_eq!(stream.read(&mut [0; 16]).await.unwrap(), 1);
-        assert!(SockRef::from(&stream.stream).keepalive().unwrap());
+        let Transport::Plain(tcp) = &stream.transport else { panic!("no TLS was asked for") };
+        assert!(SockRef::from(tcp).keepalive().unwrap());
     }
 }

@@ -4,16 +4,23 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipnet::IpNet;
+use tokio::net::TcpStream;
+
 use crate::telemetry::{ConnectionRefusal, Counters};
 
+/// When a client that found no place should try again.
+const RETRY_AFTER_SECONDS: u64 = 10;
 /// Bits of an IPv6 address that tell one customer of a provider from another.
 const IPV6_PREFIX_BITS: u32 = 64;
 
 /// The places of a server.
 #[derive(Debug)]
-pub(super) struct Places {
+pub struct Places {
     connections_max: usize,
     connections_per_address_max: usize,
+    /// Whose connections are those of many.
+    proxies: Vec<IpNet>,
     taken: Mutex<Taken>,
     counters: Arc<Counters>,
 }
@@ -32,12 +39,25 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(
+    /// So many places in all, and so many for one address, `proxies` excepted: behind those are many.
+    pub fn new(
         connections_max: usize,
         connections_per_address_max: usize,
+        proxies: Vec<IpNet>,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
-        Arc::new(Self { connections_max, connections_per_address_max, taken: Mutex::default(), counters })
+        Arc::new(Self {
+            connections_max,
+            connections_per_address_max,
+            proxies,
+            taken: Mutex::default(),
+            counters,
+        })
+    }
+
+    /// The system would not hand over a connection.
+    pub(super) fn count_accept_error(&self) {
+        self.counters.add_refused_connection(ConnectionRefusal::AcceptError);
     }
 
     /// A place for a connection from this address, or which limit it met. A refusal is counted, and logged if it is the
@@ -49,7 +69,7 @@ impl Places {
             let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
             if self.connections_max <= taken.total {
                 ConnectionRefusal::Full
-            } else if self.connections_per_address_max <= of_address {
+            } else if self.connections_per_address_max <= of_address && !self.is_proxy(peer) {
                 ConnectionRefusal::FullForAddress
             } else {
                 taken.total += 1;
@@ -68,6 +88,11 @@ impl Places {
         }
         Err(refusal)
     }
+
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.proxies.iter().any(|network| network.contains(&peer))
+    }
 }
 
 impl Drop for Place {
@@ -81,6 +106,28 @@ impl Drop for Place {
             }
         }
         self.places.counters.end_connection();
+    }
+}
+
+/// Says why, as far as that can be done without waiting, before the connection is dropped.
+pub(super) fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
+    let (status, code, limit) = match refusal {
+        ConnectionRefusal::FullForAddress => {
+            ("429 Too Many Requests", "too_many_requests", "server.connections_per_address_max")
+        }
+        ConnectionRefusal::Full | ConnectionRefusal::AcceptError => {
+            ("503 Service Unavailable", "unavailable", "server.connections_max")
+        }
+    };
+    let body =
+        format!("{{\"code\":\"{code}\",\"message\":\"too many connections ({limit})\",\"requestId\":\"\"}}");
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: \
+         {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    if let Err(error) = stream.try_write(answer.as_bytes()) {
+        tracing::trace!(%error, "a connection that was turned away could not be told why");
     }
 }
 
@@ -100,7 +147,8 @@ mod tests {
     use super::*;
 
     fn places(connections_max: usize, connections_per_address_max: usize) -> Arc<Places> {
-        Places::new(connections_max, connections_per_address_max, Arc::new(Counters::new().unwrap()))
+        let proxies = vec!["198.51.100.0/24".parse().unwrap()];
+        Places::new(connections_max, connections_per_address_max, proxies, Arc::new(Counters::new().unwrap()))
     }
 
     #[test]
@@ -115,6 +163,14 @@ mod tests {
         drop(held);
         assert!(places.take(first).is_ok());
         assert!(places.taken.lock().unwrap().by_address.is_empty(), "nothing is left behind");
+    }
+
+    #[test]
+    fn behind_a_proxy_are_many() {
+        let places = places(3, 1);
+        let proxy = "198.51.100.7".parse().unwrap();
+        let _held: Vec<_> = (0..3).map(|_| places.take(proxy).unwrap()).collect();
+        assert_eq!(places.take(proxy).unwrap_err(), ConnectionRefusal::Full);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod wait;
 
 pub(crate) use client::{AgentClient, register_message};

@@ -6,10 +6,10 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use pika_server::clock::Clock;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// An answer that takes longer never comes.
@@ -25,8 +25,22 @@ pub(crate) struct AgentClient {
 impl AgentClient {
     /// Connects, with a secret in the header where there is one.
     pub(crate) async fn connect(address: &str, secret: Option<&str>) -> Self {
-        let (stream, _) = tokio_tungstenite::connect_async(upgrade(address, secret)).await.unwrap();
-        Self { stream }
+        let authorization = secret.map(|secret| format!("Bearer {secret}"));
+        let headers = authorization.iter().map(|value| ("Authorization", value.as_str()));
+        Self::try_connect(address, &headers.collect::<Vec<_>>()).await.unwrap()
+    }
+
+    /// Connects with these headers, or answers the status of the refusal.
+    pub(crate) async fn try_connect(address: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let mut request = upgrade(address, None);
+        for (name, value) in headers {
+            request.headers_mut().append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        match tokio_tungstenite::connect_async(request).await {
+            Ok((stream, _)) => Ok(Self { stream }),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Connects and registers, where that is possible now.

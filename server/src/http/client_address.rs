@@ -1,0 +1,147 @@
+//! Who a request really comes from, behind proxies that can be trusted to say so.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use poem::http::HeaderMap;
+use poem::{Endpoint, Middleware, Request, Result};
+
+/// Addresses and protocols as proxies note them; the nearest proxy's note is the last.
+const FORWARDED_FOR: &str = "X-Forwarded-For";
+const FORWARDED_PROTO: &str = "X-Forwarded-Proto";
+
+/// The client of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    /// Its address; `None` where it has none.
+    pub(super) address: Option<IpAddr>,
+    /// It speaks TLS, to the server itself or to a proxy in front of it.
+    pub(super) is_secure: bool,
+}
+
+/// Adds the [`Client`] to requests.
+#[derive(Clone, Debug)]
+pub(super) struct FindClient {
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl FindClient {
+    pub(super) fn new(trusted_proxies: Vec<IpNet>) -> Self {
+        Self { trusted_proxies }
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// What proxies say counts for as long as they are trusted: from the nearest on, up to the first that is not, which
+    /// is the client. Whatever stands before that, the client may have made up.
+    fn client(&self, peer: Option<IpAddr>, is_tls: bool, headers: &HeaderMap) -> Client {
+        let peer = peer.map(|peer| peer.to_canonical());
+        let Some(mut address) = peer.filter(|peer| self.is_trusted(*peer)) else {
+            return Client { address: peer, is_secure: is_tls };
+        };
+        for hop in values(headers, FORWARDED_FOR).rev() {
+            let Some(hop) = parse_address(hop) else {
+                break;
+            };
+            address = hop;
+            if !self.is_trusted(address) {
+                break;
+            }
+        }
+        let proto = values(headers, FORWARDED_PROTO).next_back();
+        let is_secure = is_tls || proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        Client { address: Some(address), is_secure }
+    }
+}
+
+/// The comma-separated values of all headers of this name, in order.
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<Item = &'a str> {
+    // What is not text is kept as an empty value, which is no address: it must not make what stands before it count.
+    let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// An address, with or without a port.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok();
+    let address = address.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
+    let address = address.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+    address.map(|address| address.to_canonical())
+}
+
+impl<E: Endpoint> Middleware<E> for FindClient {
+    type Output = ClientFound<E>;
+
+    fn transform(&self, endpoint: E) -> Self::Output {
+        ClientFound { endpoint, find: self.clone() }
+    }
+}
+
+/// An endpoint that knows who its client is.
+pub(super) struct ClientFound<E> {
+    endpoint: E,
+    find: FindClient,
+}
+
+impl<E: Endpoint> Endpoint for ClientFound<E> {
+    type Output = E::Output;
+
+    async fn call(&self, mut request: Request) -> Result<Self::Output> {
+        let peer = request.remote_addr().as_socket_addr().map(|address| address.ip());
+        let is_tls = request.scheme().as_str() == "https";
+        let client = self.find.client(peer, is_tls, request.headers());
+        request.set_data(client);
+        self.endpoint.call(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    /// The address and whether it is secure, of a request that came from `peer` with these headers; 10.0.0.0/8 and one
+    /// address of IPv6 are trusted.
+    fn client(peer: &str, headers: &[(&str, &str)]) -> (String, bool) {
+        let peer: SocketAddr = peer.parse().unwrap();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        let trusted = ["10.0.0.0/8", "2001:db8::1/128"].map(|network| network.parse().unwrap());
+        let client = FindClient::new(trusted.to_vec()).client(Some(peer.ip()), false, &map);
+        (client.address.unwrap().to_string(), client.is_secure)
+    }
+
+    #[test]
+    fn forged_headers_of_a_stranger_are_ignored() {
+        let headers = [("X-Forwarded-For", "10.0.0.1, 192.0.2.1"), ("X-Forwarded-Proto", "https")];
+        assert_eq!(client("203.0.113.5:9", &headers), ("203.0.113.5".to_owned(), false));
+    }
+
+    #[test]
+    fn the_rightmost_address_that_is_not_a_proxy_is_the_client() {
+        let of = |value| client("10.0.0.1:9", &[("X-Forwarded-For", value)]).0;
+        assert_eq!(of("203.0.113.5"), "203.0.113.5");
+        assert_eq!(of("192.0.2.66, 203.0.113.5"), "203.0.113.5", "the first may be made up");
+        assert_eq!(of("203.0.113.5, 10.1.1.1 , 10.2.2.2"), "203.0.113.5");
+        assert_eq!(of("203.0.113.5:4711, [2001:db8::1]:80"), "203.0.113.5");
+        assert_eq!(of("::ffff:203.0.113.5"), "203.0.113.5");
+        assert_eq!(of("10.3.3.3"), "10.3.3.3", "a proxy that asks on its own behalf");
+        assert_eq!(of("192.0.2.66, unknown, 10.2.2.2"), "10.2.2.2", "nobody vouches for what is before");
+        assert_eq!(of(""), "10.0.0.1");
+        let two = [("X-Forwarded-For", "192.0.2.66"), ("X-Forwarded-For", "203.0.113.5")];
+        assert_eq!(client("10.0.0.1:9", &two).0, "203.0.113.5", "headers add up");
+        assert_eq!(client("[::ffff:10.0.0.1]:9", &two).0, "203.0.113.5");
+    }
+
+    #[test]
+    fn the_nearest_proxy_says_whether_the_client_speaks_tls() {
+        let of = |value| client("10.0.0.1:9", &[("X-Forwarded-Proto", value)]).1;
+        assert!(of("https") && of("HTTPS") && of("http, https"));
+        assert!(!of("http") && !of("https, http") && !of(""));
+    }
+}

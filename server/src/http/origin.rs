@@ -1,0 +1,240 @@
+//! Which web pages may talk to the server: its own, and those of the configured origins.
+//!
+//! A browser says with every request that changes something, and with every WebSocket, which page it comes from. A page
+//! of somebody else's must not use the session of whoever looks at it; programs, which say nothing, are let through.
+
+use std::fmt;
+
+use poem::http::uri::{Authority, Scheme, Uri};
+use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+
+use super::cookie;
+use crate::api::{ApiError, SESSION_COOKIE};
+
+/// What pages of configured origins may send and read.
+const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
+const REQUEST_HEADERS: &str = "Authorization, Content-Type";
+const EXPOSED_HEADERS: &str = "Retry-After, X-Request-Id";
+/// How long a browser may remember what it was told about other origins.
+const PREFLIGHT_MAX_AGE_SECONDS: &str = "600";
+
+/// Where a web page comes from: scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+impl Origin {
+    /// Understands `https://host` and `https://host:port`, with nothing behind.
+    pub fn parse(text: &str) -> Option<Self> {
+        let uri: Uri = text.parse().ok()?;
+        let origin = Self::of_url(&uri)?;
+        // A path of its own, `/`, is made up for none by the type.
+        let is_bare = uri.query().is_none() && uri.path() == "/" && !text.ends_with('/');
+        is_bare.then_some(origin)
+    }
+
+    /// The origin of the pages below a URL.
+    pub fn of_url(url: &Uri) -> Option<Self> {
+        let scheme = url.scheme().filter(|scheme| **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS)?;
+        let authority = url.authority().filter(|authority| !authority.as_str().contains('@'))?;
+        Some(Self { scheme: scheme.clone(), authority: normal(scheme, authority)? })
+    }
+
+    /// Whether a page of this origin talks to where it came from, when it talks to `host`. Schemes are not compared: a
+    /// proxy that ends TLS need not have said so.
+    fn is_at(&self, host: &str) -> bool {
+        let host: Option<Authority> = host.parse().ok();
+        host.and_then(|host| normal(&self.scheme, &host)).is_some_and(|host| host == self.authority)
+    }
+}
+
+/// Without the port that the scheme has anyway, as browsers write it. Host names are compared without regard to case.
+fn normal(scheme: &Scheme, authority: &Authority) -> Option<Authority> {
+    let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    match authority.port_u16() {
+        Some(port) if port == usual => authority.host().parse().ok(),
+        _ => Some(authority.clone()),
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+/// Holds requests to the origins that may make them.
+#[derive(Clone, Debug)]
+pub(super) struct CheckOrigin {
+    /// The server's own, as `server.public_url` says.
+    public: Option<Origin>,
+    /// Others whose pages may use the API, without the session of whoever looks at them.
+    allowed: Vec<Origin>,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// A program, or a page of the server's own.
+    Own,
+    /// A page of a configured origin.
+    Allowed,
+    /// Any other page.
+    Stranger,
+}
+
+impl CheckOrigin {
+    pub(super) fn new(public_url: &str, allowed: &[String]) -> Self {
+        Self {
+            public: public_url.parse().ok().as_ref().and_then(Origin::of_url),
+            allowed: allowed.iter().filter_map(|origin| Origin::parse(origin)).collect(),
+        }
+    }
+
+    fn from(&self, request: &Request) -> From {
+        let text = request.headers().get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+        let origin = text.and_then(Origin::parse);
+        if origin.as_ref().is_some_and(|origin| self.allowed.contains(origin)) {
+            return From::Allowed;
+        }
+        if request.header("Sec-Fetch-Site") == Some("cross-site") {
+            return From::Stranger;
+        }
+        match (text, origin) {
+            (None, _) => From::Own,
+            (Some(_), Some(origin)) if self.is_own(&origin, request) => From::Own,
+            (Some(_), _) => From::Stranger,
+        }
+    }
+
+    fn is_own(&self, origin: &Origin, request: &Request) -> bool {
+        // HTTP/2 has the host in the request's target.
+        let host = request.uri().authority().map(Authority::as_str).or_else(|| request.header(header::HOST));
+        self.public.as_ref() == Some(origin) || host.is_some_and(|host| origin.is_at(host))
+    }
+}
+
+/// Whether a page could do harm by this request with what the browser adds to it.
+fn is_sensitive(request: &Request) -> bool {
+    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    let is_upgrade = request.headers().contains_key(header::UPGRADE);
+    is_upgrade || (!is_safe && cookie(request, SESSION_COOKIE).is_some())
+}
+
+impl<E: Endpoint> Middleware<E> for CheckOrigin {
+    type Output = OriginChecked<E>;
+
+    fn transform(&self, endpoint: E) -> Self::Output {
+        OriginChecked { endpoint, check: self.clone() }
+    }
+}
+
+/// An endpoint that only the right pages reach.
+pub(super) struct OriginChecked<E> {
+    endpoint: E,
+    check: CheckOrigin,
+}
+
+impl<E: Endpoint> Endpoint for OriginChecked<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let from = self.check.from(&request);
+        if from == From::Stranger && is_sensitive(&request) {
+            let origin = request.header(header::ORIGIN).unwrap_or_default().to_owned();
+            let path = request.uri().path();
+            tracing::warn!(origin, path, "refused a request of another web site's page");
+            return Err(ApiError::forbidden("pages of other web sites may not do this").into());
+        }
+        if self.check.allowed.is_empty() || !request.uri().path().starts_with("/api/") {
+            return Ok(self.endpoint.call(request).await?.into_response());
+        }
+        let origin = request.headers().get(header::ORIGIN).filter(|_| from == From::Allowed).cloned();
+        let is_preflight = request.method() == Method::OPTIONS
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let mut response = match &origin {
+            Some(_) if is_preflight => preflight(),
+            // Errors, too, must be readable for the page.
+            _ => match self.endpoint.call(request).await {
+                Ok(response) => response.into_response(),
+                Err(error) => super::errors::respond(error).await,
+            },
+        };
+        let headers = response.headers_mut();
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        if let Some(origin) = origin {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+        }
+        Ok(response)
+    }
+}
+
+/// What a browser asks before it lets a page of another origin send anything but the simplest requests.
+fn preflight() -> Response {
+    Response::builder()
+        .status(StatusCode::NO_CONTENT)
+        .header(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS)
+        .header(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS)
+        .header(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_SECONDS)
+        .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a request to `pika.example.org` comes from that has these headers.
+    fn from(headers: &[(&str, &str)]) -> From {
+        let check =
+            CheckOrigin::new("https://public.example.org/pika", &["https://tool.example.org".to_owned()]);
+        let mut builder = Request::builder().method(Method::POST).header("Host", "pika.example.org");
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        check.from(&builder.finish())
+    }
+
+    #[test]
+    fn own_pages_are_told_from_others() {
+        let of = |origin| from(&[("Origin", origin)]);
+        assert_eq!(from(&[]), From::Own, "a program");
+        for own in ["https://pika.example.org", "http://PIKA.example.org", "https://public.example.org"] {
+            assert_eq!(of(own), From::Own, "{own}");
+        }
+        assert_eq!(of("https://tool.example.org"), From::Allowed);
+        for other in [
+            "https://evil.example.org",
+            "https://pika.example.org:8443",
+            "https://pika.example.org.evil.example",
+            "https://pika.example.org@evil.example",
+            "http://public.example.org",
+            "http://tool.example.org",
+            "null",
+            "",
+            "file://",
+        ] {
+            assert_eq!(of(other), From::Stranger, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_browser_that_says_cross_site_is_believed() {
+        assert_eq!(from(&[("Sec-Fetch-Site", "cross-site")]), From::Stranger);
+        assert_eq!(from(&[("Sec-Fetch-Site", "same-origin")]), From::Own);
+        let tool = [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://tool.example.org")];
+        assert_eq!(from(&tool), From::Allowed);
+    }
+
+    #[test]
+    fn origins_have_no_path() {
+        assert_eq!(Origin::parse("https://a.example:443").unwrap().to_string(), "https://a.example");
+        assert!(Origin::parse("http://a.example:8080").is_some());
+        for text in ["https://a.example/", "https://a.example/x", "a.example", "*", "ftp://a.example"] {
+            assert!(Origin::parse(text).is_none(), "{text}");
+        }
+    }
+}

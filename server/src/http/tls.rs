@@ -1,0 +1,206 @@
+//! TLS of the server itself: reads certificate and key, and again whenever they change, without ending a connection.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::watch;
+
+use crate::telemetry::chain;
+
+/// What is spoken over TLS, the best first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Why a certificate and its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{} is not a PEM file with what it should hold", path.display())]
+    Pem {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// They do not belong together, or are of a kind that nobody uses.
+    #[error("certificate and key cannot be used")]
+    Pair(#[source] rustls::Error),
+    /// The reading task is gone.
+    #[error("the files could not be read")]
+    Stopped(#[source] tokio::task::JoinError),
+}
+
+/// Where certificate and key are.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// PEM: the server's certificate first, then those between it and its authority.
+    pub certificate: PathBuf,
+    /// PEM: the key of the first certificate.
+    pub key: PathBuf,
+}
+
+/// The bytes of both files.
+#[derive(PartialEq)]
+struct Contents {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// Certificate and key in use: connections that begin see the newest that could be used.
+#[derive(Debug)]
+pub struct Tls {
+    files: TlsFiles,
+    /// SHA-256 over the contents last looked at, usable or not.
+    seen: Option<[u8; 32]>,
+    current: watch::Sender<Arc<ServerConfig>>,
+}
+
+impl TlsFiles {
+    fn read(&self) -> Result<Contents, TlsError> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
+        };
+        Ok(Contents { certificate: read(&self.certificate)?, key: read(&self.key)? })
+    }
+
+    fn config_of(&self, contents: &Contents) -> Result<Arc<ServerConfig>, TlsError> {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&contents.certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|source| TlsError::Pem { path: self.certificate.clone(), source })?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Pair)?
+            .with_no_client_auth()
+            .with_single_cert(certificates, key)
+            .map_err(TlsError::Pair)?;
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        Ok(Arc::new(config))
+    }
+}
+
+impl Contents {
+    fn digest(&self) -> [u8; 32] {
+        use sha2::{Digest as _, Sha256};
+        let mut digest = Sha256::new();
+        digest.update(self.certificate.len().to_be_bytes());
+        digest.update(&self.certificate);
+        digest.update(&self.key);
+        digest.finalize().into()
+    }
+}
+
+impl Tls {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// When one cannot be read, or they cannot be used together.
+    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let contents = files.read()?;
+        let config = files.config_of(&contents)?;
+        Ok(Self { files, seen: Some(contents.digest()), current: watch::Sender::new(config) })
+    }
+
+    /// What new connections are to use, from now on.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<ServerConfig>> {
+        self.current.subscribe()
+    }
+
+    /// Looks at the files again and again. What is there is used from the next connection on; where it cannot be used,
+    /// that is said once and what was there before stays.
+    pub async fn keep_current(mut self, interval: Duration) -> Infallible {
+        loop {
+            tokio::time::sleep(interval).await;
+            match self.reload().await {
+                Ok(true) => tracing::info!(
+                    certificate = %self.files.certificate.display(),
+                    "uses the new certificate"
+                ),
+                Ok(false) => {}
+                Err(error) => tracing::error!(
+                    error = %chain(&error),
+                    "the new certificate or key cannot be used; keeping those that were there before"
+                ),
+            }
+        }
+    }
+
+    /// Answers whether anything new is in use now. Complains about the same contents once.
+    async fn reload(&mut self) -> Result<bool, TlsError> {
+        let files = self.files.clone();
+        let read = tokio::task::spawn_blocking(move || files.read()).await.map_err(TlsError::Stopped)?;
+        let seen = read.as_ref().ok().map(Contents::digest);
+        if seen == self.seen {
+            return Ok(false);
+        }
+        self.seen = seen;
+        self.current.send_replace(self.files.config_of(&read?)?);
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(directory: &std::path::Path, certificate: &str, key: &str) -> TlsFiles {
+        let files = TlsFiles { certificate: directory.join("cert.pem"), key: directory.join("key.pem") };
+        std::fs::write(&files.certificate, certificate).unwrap();
+        std::fs::write(&files.key, key).unwrap();
+        files
+    }
+
+    fn pair() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[tokio::test]
+    async fn a_broken_pair_leaves_the_old_one_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let (certificate, key) = pair();
+        let mut tls = Tls::load(write(directory.path(), &certificate, &key)).unwrap();
+        let subscription = tls.subscribe();
+        let old = Arc::clone(&subscription.borrow());
+        assert!(!tls.reload().await.unwrap(), "nothing has changed");
+
+        let (other_certificate, other_key) = pair();
+        for (certificate, key) in
+            [(&other_certificate, &key), (&"nothing".to_owned(), &key), (&certificate, &String::new())]
+        {
+            write(directory.path(), certificate, key);
+            assert!(tls.reload().await.is_err());
+            assert!(!tls.reload().await.unwrap(), "is complained about once");
+            assert!(Arc::ptr_eq(&old, &subscription.borrow()));
+        }
+        std::fs::remove_file(directory.path().join("key.pem")).unwrap();
+        assert!(matches!(tls.reload().await, Err(TlsError::Read { .. })));
+        assert!(Arc::ptr_eq(&old, &subscription.borrow()));
+
+        write(directory.path(), &other_certificate, &other_key);
+        assert!(tls.reload().await.unwrap());
+        assert!(!Arc::ptr_eq(&old, &subscription.borrow()));
+    }
+
+    #[test]
+    fn a_pair_that_does_not_fit_is_refused_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let ((certificate, _), (_, key)) = (pair(), pair());
+        assert!(matches!(Tls::load(write(directory.path(), &certificate, &key)), Err(TlsError::Pair(_))));
+    }
+}

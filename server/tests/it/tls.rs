@@ -1,0 +1,140 @@
+//! The server speaking TLS itself.
+
+use std::process::Stdio;
+
+use pika_server::domain::token::{NewToken, TokenKind};
+use pika_server::healthcheck;
+use pika_server::store::NewEnrollment;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::support::client::now;
+use crate::support::server::{ADMIN_PASSWORD, config};
+use crate::support::tls::{TestCertificate, TlsClient, TlsDirectory};
+use crate::support::{TestDatabase, TestServer, eventually};
+
+/// A server that has this certificate, ready.
+async fn start(database: &TestDatabase, directory: &TlsDirectory, trusted: &TestCertificate) -> TestServer {
+    let mut config = config(&database.url);
+    directory.configure(&mut config);
+    let server = TestServer::start_unready(config).await;
+    eventually("the server is ready", || async {
+        let answer = get(&server, trusted, "/readyz").await;
+        answer.starts_with("HTTP/1.1 200").then_some(())
+    })
+    .await;
+    server
+}
+
+async fn get(server: &TestServer, trusted: &TestCertificate, path: &str) -> String {
+    let mut client = TlsClient::connect(&server.address, trusted, &["http/1.1"]).await.unwrap();
+    client.request("GET", path, "").await
+}
+
+#[tokio::test]
+async fn over_tls_the_cookie_is_secure_and_browsers_are_told_to_stay() {
+    let database = TestDatabase::on_server().await;
+    let certificate = TestCertificate::new();
+    let directory = TlsDirectory::with(&certificate);
+    let server = start(&database, &directory, &certificate).await;
+    let mut client = TlsClient::connect(&server.address, &certificate, &["http/1.1"]).await.unwrap();
+    let body = json!({"username": "admin", "password": ADMIN_PASSWORD}).to_string();
+    let answer = eventually("the administrator can log in", || async {
+        let mut client = TlsClient::connect(&server.address, &certificate, &[]).await.unwrap();
+        let answer = client.request("POST", "/api/login", &body).await;
+        answer.starts_with("HTTP/1.1 200").then_some(answer)
+    })
+    .await;
+    assert!(answer.contains("; Secure\r\n"), "{answer}");
+    let answer = client.request("GET", "/healthz", "").await;
+    assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
+    let h2 = TlsClient::connect(&server.address, &certificate, &["h2", "http/1.1"]).await.unwrap();
+    assert_eq!(h2.protocol().as_deref(), Some("h2"));
+    drop((client, h2));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_speaks_no_tls_is_hung_up_on_and_holds_up_nobody() {
+    let database = TestDatabase::on_server().await;
+    let certificate = TestCertificate::new();
+    let directory = TlsDirectory::with(&certificate);
+    let server = start(&database, &directory, &certificate).await;
+    let mut plain = TcpStream::connect(&server.address).await.unwrap();
+    plain.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    plain.read_to_end(&mut answer).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    // These never begin with their handshake.
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(&server.address).await.unwrap());
+    }
+    assert!(get(&server, &certificate, "/healthz").await.starts_with("HTTP/1.1 200"));
+    drop(silent);
+    healthcheck::run(&format!("https://{}", server.address)).await.unwrap();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_used_without_a_restart_and_ends_no_connection() {
+    let database = TestDatabase::on_server().await;
+    let old = TestCertificate::new();
+    let directory = TlsDirectory::with(&old);
+    let server = start(&database, &directory, &old).await;
+    let mut open = TlsClient::connect(&server.address, &old, &[]).await.unwrap();
+    assert!(open.request("GET", "/healthz", "").await.starts_with("HTTP/1.1 200"));
+    let new = TestCertificate::new();
+    directory.put(&new);
+    eventually("the new certificate is in use", || async {
+        TlsClient::connect(&server.address, &new, &[]).await.is_ok().then_some(())
+    })
+    .await;
+    assert!(TlsClient::connect(&server.address, &old, &[]).await.is_err());
+    assert!(open.request("GET", "/healthz", "").await.starts_with("HTTP/1.1 200"));
+    drop(open);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_agent_reports_over_wss() {
+    let database = TestDatabase::on_server().await;
+    let certificate = TestCertificate::new();
+    let directory = TlsDirectory::with(&certificate);
+    let server = start(&database, &directory, &certificate).await;
+    let token = NewToken::random(TokenKind::Enrollment).unwrap();
+    let new = NewEnrollment {
+        name: "tls".to_owned(),
+        token_hash: token.hash,
+        max_uses: 1,
+        expires_at: now() + 60_000,
+    };
+    database.store().insert_enrollment(&new, now()).await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let port = server.address.rsplit_once(':').unwrap().1;
+    let trusting = directory.path().join("agent.yaml");
+    let ca_file = directory.certificate_file();
+    std::fs::write(&trusting, format!("tls:\n  ca_file: {}\n", ca_file.display())).unwrap();
+    let agent = |command: &str| {
+        let mut agent = Command::new(agent_program());
+        agent
+            .args([command, "--server", &format!("https://localhost:{port}"), "--state-dir"])
+            .arg(state.path())
+            .env("PIKA_ENROLLMENT_TOKEN", token.secret.expose_secret())
+            .env("PIKA_AGENT_INTERVAL_MS", "1000")
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
+        agent
+    };
+    assert!(!agent("enroll").status().await.unwrap().success(), "nobody vouches for the certificate");
+    assert!(agent("enroll").arg("--config").arg(&trusting).status().await.unwrap().success());
+    let _running = agent("run").arg("--config").arg(&trusting).spawn().unwrap();
+    eventually("samples are stored", || async {
+        (0 < database.count("SELECT count(*) FROM cpu_metrics").await).then_some(())
+    })
+    .await;
+    server.stop().await.unwrap();
+}
