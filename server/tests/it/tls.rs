@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::support::client::now;
+use crate::support::process::agent_program;
 use crate::support::server::{ADMIN_PASSWORD, config};
 use crate::support::tls::{TestCertificate, TlsClient, TlsDirectory};
 use crate::support::{TestDatabase, TestServer, eventually};
