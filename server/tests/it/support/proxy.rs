@@ -14,6 +14,9 @@ use super::Random;
 /// Longest stall of a fault.
 const STALL_MS_MAX: u64 = 300;
 
+/// Of what goes through here the answers are shorter than the questions.
+const ANSWERS_SHORTER_BY: u64 = 8;
+
 pub(crate) struct Proxy {
     port: u16,
     target: String,
@@ -63,7 +66,7 @@ enum FaultKind {
     Cut,
     /// The connection ends in the middle of a chunk.
     Truncate,
-    /// Nothing moves for a while in the middle of a chunk.
+    /// Nothing moves for a while in the middle of a chunk; after as many bytes again the connection ends.
     Stall(Duration),
 }
 
@@ -75,11 +78,10 @@ impl Faults {
             2 | 3 => FaultKind::Truncate,
             _ => FaultKind::Stall(Duration::from_millis(1 + self.random.below(STALL_MS_MAX))),
         };
-        Fault {
-            is_towards_target: self.random.below(2) == 0,
-            after_bytes: power + self.random.below(power),
-            kind,
-        }
+        let is_towards_target = self.random.below(2) == 0;
+        let bytes = power + self.random.below(power);
+        let after_bytes = if is_towards_target { bytes } else { bytes / ANSWERS_SHORTER_BY };
+        Fault { is_towards_target, after_bytes, kind }
     }
 }
 
@@ -178,7 +180,7 @@ async fn pump(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, 
             return;
         }
         let mut chunk = &buffer[..n_read];
-        if let Some(Fault { after_bytes, kind, .. }) = fault
+        if let Some(Fault { is_towards_target, after_bytes, kind }) = fault
             && after_bytes < n_passed + n_read as u64
         {
             shared.n_faults.fetch_add(1, Ordering::Relaxed);
@@ -195,9 +197,13 @@ async fn pump(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, 
                     }
                     tokio::time::sleep(duration).await;
                     chunk = after;
+                    fault = Some(Fault {
+                        is_towards_target,
+                        after_bytes: n_passed + n_read as u64 + after_bytes,
+                        kind: FaultKind::Truncate,
+                    });
                 }
             }
-            fault = None;
         }
         if to.write_all(chunk).await.is_err() {
             return;
