@@ -26,6 +26,7 @@ pub(crate) struct Proxy {
 struct Shared {
     gate: watch::Sender<Gate>,
     faults: Mutex<Option<Faults>>,
+    delays: Mutex<Option<Delays>>,
     n_faults: AtomicU64,
 }
 
@@ -51,6 +52,18 @@ pub(crate) struct Faults {
     pub(crate) bits_min: u64,
     /// as 2^this bytes; each power of two is as likely as any other, so that every stage of a conversation is met.
     pub(crate) bits_max: u64,
+}
+
+/// How long answers are on their way, drawn for each connection.
+pub(crate) struct Delays {
+    pub(crate) random: Random,
+    pub(crate) ms_max: u64,
+}
+
+impl Delays {
+    fn draw(&mut self) -> Duration {
+        Duration::from_millis(self.random.below(self.ms_max))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -94,6 +107,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             gate: watch::Sender::new(Gate { state: GateState::Open, generation: 0 }),
             faults: Mutex::new(None),
+            delays: Mutex::new(None),
             n_faults: AtomicU64::new(0),
         });
         let connections = Arc::clone(&shared);
@@ -151,6 +165,11 @@ impl Proxy {
         *self.shared.faults.lock().unwrap() = None;
     }
 
+    /// From now on the answers on one connection come later than those on another.
+    pub(crate) fn delay_answers(&self, delays: Delays) {
+        *self.shared.delays.lock().unwrap() = Some(delays);
+    }
+
     /// How many faults have happened.
     pub(crate) fn n_faults(&self) -> u64 {
         self.shared.n_faults.load(Ordering::Relaxed)
@@ -159,25 +178,35 @@ impl Proxy {
 
 async fn serve(shared: Arc<Shared>, generation: u64, client: TcpStream, server: TcpStream) {
     let fault = shared.faults.lock().unwrap().as_mut().map(Faults::draw);
+    let delay = shared.delays.lock().unwrap().as_mut().map_or(Duration::ZERO, Delays::draw);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let towards = |is_towards_target| fault.filter(|fault| fault.is_towards_target == is_towards_target);
     let mut gate = shared.gate.subscribe();
     tokio::select! {
-        () = pump(&shared, from_client, to_server, towards(true)) => {}
-        () = pump(&shared, from_server, to_client, towards(false)) => {}
+        () = pump(&shared, from_client, to_server, towards(true), Duration::ZERO) => {}
+        () = pump(&shared, from_server, to_client, towards(false), delay) => {}
         _ = gate.wait_for(|gate| gate.generation != generation) => {}
     }
 }
 
 /// Carries bytes in one direction until either side ends, or the fault ends both.
-async fn pump(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut fault: Option<Fault>) {
+async fn pump(
+    shared: &Shared,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut fault: Option<Fault>,
+    delay: Duration,
+) {
     let mut gate = shared.gate.subscribe();
     let mut buffer = vec![0; 16 * 1024];
     let mut n_passed = 0;
     while let Ok(n_read @ 1..) = from.read(&mut buffer).await {
         if gate.wait_for(|gate| gate.state != GateState::Stalled).await.is_err() {
             return;
+        }
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         let mut chunk = &buffer[..n_read];
         if let Some(Fault { is_towards_target, after_bytes, kind }) = fault
