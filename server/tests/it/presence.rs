@@ -10,7 +10,9 @@ use serde_json::json;
 
 use crate::support::client::{now, sample};
 use crate::support::server::config;
-use crate::support::{AgentClient, Proxy, TestDatabase, TestServer, eventually, register_message};
+use crate::support::{
+    AgentClient, Delays, Proxy, Random, TestDatabase, TestServer, eventually, register_message,
+};
 
 /// A configuration in which an agent is offline soon after it has gone.
 fn impatient(database: &TestDatabase) -> Config {
@@ -222,9 +224,14 @@ async fn a_register_whose_agent_has_hung_up_goes_no_further() {
 #[tokio::test]
 async fn of_registers_at_the_same_time_one_wins_and_stays() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(attentive(&database)).await;
+    let proxy = Proxy::start(&database.url).await;
+    // The database's answers come in another order than it gave them.
+    proxy.delay_answers(Delays { random: Random::announced(), ms_max: 40 });
+    let mut config = attentive(&database);
+    config.database.url = proxy.url(&database.url).into();
+    let server = TestServer::start_with(config).await;
     let (_first, id, secret) = server.enroll("web-1").await;
-    for _ in 0..5 {
+    for _ in 0..3 {
         let registering = (0..8).map(|_| server.reconnect("web-1", &secret));
         let connections = futures_util::future::join_all(registering).await;
         // Each is told that it was superseded, but for one. That one must not be ended later either, by a database that

@@ -15,7 +15,7 @@ pub(crate) mod wait;
 pub(crate) use client::{AgentClient, register_message};
 pub(crate) use database::TestDatabase;
 pub(crate) use fleet::Fleet;
-pub(crate) use proxy::{Faults, Proxy};
+pub(crate) use proxy::{Delays, Faults, Proxy};
 pub(crate) use random::Random;
 pub(crate) use server::TestServer;
 pub(crate) use wait::eventually;

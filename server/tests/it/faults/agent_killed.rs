@@ -51,9 +51,14 @@ async fn an_agent_killed_while_it_spools_sends_everything_once() {
     }
 
     proxy.restore();
-    for (state, id) in &enrolled {
-        let spooled = Spool::read(state.path());
-        let mut agent = AgentProcess::start(&proxy.address(), state.path());
+    let agents: Vec<_> = enrolled
+        .iter()
+        .map(|(state, id)| {
+            let spooled = Spool::read(state.path());
+            (AgentProcess::start(&proxy.address(), state.path()), state, id, spooled)
+        })
+        .collect();
+    for (mut agent, state, id, spooled) in agents {
         eventually(&format!("all is acknowledged ({context}): {}", agent.log()), || async {
             let now = Spool::read(state.path());
             (now.has_forgotten(spooled.last_id()) && spooled.last_id() < now.last_id()).then_some(())

@@ -14,6 +14,9 @@ use super::Random;
 /// Longest stall of a fault.
 const STALL_MS_MAX: u64 = 300;
 
+/// Of what goes through here the answers are shorter than the questions.
+const ANSWERS_SHORTER_BY: u64 = 8;
+
 pub(crate) struct Proxy {
     port: u16,
     target: String,
@@ -23,6 +26,7 @@ pub(crate) struct Proxy {
 struct Shared {
     gate: watch::Sender<Gate>,
     faults: Mutex<Option<Faults>>,
+    delays: Mutex<Option<Delays>>,
     n_faults: AtomicU64,
 }
 
@@ -50,6 +54,18 @@ pub(crate) struct Faults {
     pub(crate) bits_max: u64,
 }
 
+/// How long answers are on their way, drawn for each connection.
+pub(crate) struct Delays {
+    pub(crate) random: Random,
+    pub(crate) ms_max: u64,
+}
+
+impl Delays {
+    fn draw(&mut self) -> Duration {
+        Duration::from_millis(self.random.below(self.ms_max))
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Fault {
     is_towards_target: bool,
@@ -63,7 +79,7 @@ enum FaultKind {
     Cut,
     /// The connection ends in the middle of a chunk.
     Truncate,
-    /// Nothing moves for a while in the middle of a chunk.
+    /// Nothing moves for a while in the middle of a chunk; after as many bytes again the connection ends.
     Stall(Duration),
 }
 
@@ -75,11 +91,10 @@ impl Faults {
             2 | 3 => FaultKind::Truncate,
             _ => FaultKind::Stall(Duration::from_millis(1 + self.random.below(STALL_MS_MAX))),
         };
-        Fault {
-            is_towards_target: self.random.below(2) == 0,
-            after_bytes: power + self.random.below(power),
-            kind,
-        }
+        let is_towards_target = self.random.below(2) == 0;
+        let bytes = power + self.random.below(power);
+        let after_bytes = if is_towards_target { bytes } else { bytes / ANSWERS_SHORTER_BY };
+        Fault { is_towards_target, after_bytes, kind }
     }
 }
 
@@ -92,6 +107,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             gate: watch::Sender::new(Gate { state: GateState::Open, generation: 0 }),
             faults: Mutex::new(None),
+            delays: Mutex::new(None),
             n_faults: AtomicU64::new(0),
         });
         let connections = Arc::clone(&shared);
@@ -149,6 +165,11 @@ impl Proxy {
         *self.shared.faults.lock().unwrap() = None;
     }
 
+    /// From now on the answers on one connection come later than those on another.
+    pub(crate) fn delay_answers(&self, delays: Delays) {
+        *self.shared.delays.lock().unwrap() = Some(delays);
+    }
+
     /// How many faults have happened.
     pub(crate) fn n_faults(&self) -> u64 {
         self.shared.n_faults.load(Ordering::Relaxed)
@@ -157,19 +178,26 @@ impl Proxy {
 
 async fn serve(shared: Arc<Shared>, generation: u64, client: TcpStream, server: TcpStream) {
     let fault = shared.faults.lock().unwrap().as_mut().map(Faults::draw);
+    let delay = shared.delays.lock().unwrap().as_mut().map_or(Duration::ZERO, Delays::draw);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let towards = |is_towards_target| fault.filter(|fault| fault.is_towards_target == is_towards_target);
     let mut gate = shared.gate.subscribe();
     tokio::select! {
-        () = pump(&shared, from_client, to_server, towards(true)) => {}
-        () = pump(&shared, from_server, to_client, towards(false)) => {}
+        () = pump(&shared, from_client, to_server, towards(true), Duration::ZERO) => {}
+        () = pump(&shared, from_server, to_client, towards(false), delay) => {}
         _ = gate.wait_for(|gate| gate.generation != generation) => {}
     }
 }
 
 /// Carries bytes in one direction until either side ends, or the fault ends both.
-async fn pump(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut fault: Option<Fault>) {
+async fn pump(
+    shared: &Shared,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut fault: Option<Fault>,
+    delay: Duration,
+) {
     let mut gate = shared.gate.subscribe();
     let mut buffer = vec![0; 16 * 1024];
     let mut n_passed = 0;
@@ -177,8 +205,11 @@ async fn pump(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, 
         if gate.wait_for(|gate| gate.state != GateState::Stalled).await.is_err() {
             return;
         }
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         let mut chunk = &buffer[..n_read];
-        if let Some(Fault { after_bytes, kind, .. }) = fault
+        if let Some(Fault { is_towards_target, after_bytes, kind }) = fault
             && after_bytes < n_passed + n_read as u64
         {
             shared.n_faults.fetch_add(1, Ordering::Relaxed);
@@ -195,9 +226,13 @@ async fn pump(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, 
                     }
                     tokio::time::sleep(duration).await;
                     chunk = after;
+                    fault = Some(Fault {
+                        is_towards_target,
+                        after_bytes: n_passed + n_read as u64 + after_bytes,
+                        kind: FaultKind::Truncate,
+                    });
                 }
             }
-            fault = None;
         }
         if to.write_all(chunk).await.is_err() {
             return;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pika_server::app::{AppError, Server};
 use pika_server::clock::Clock;
@@ -17,6 +18,9 @@ use super::client::{AgentClient, register_message};
 use super::wait::eventually;
 
 pub(crate) const ADMIN_PASSWORD: &str = "correct horse battery staple";
+
+/// A server that has not ended by itself after this long runs on.
+const END_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server, and an administrator logged in to it.
 pub(crate) struct TestServer {
@@ -107,7 +111,8 @@ impl TestServer {
 
     /// How the server ended by itself.
     pub(crate) async fn ended(mut self) -> Result<(), AppError> {
-        self.task.take().unwrap().await.unwrap()
+        let ended = tokio::time::timeout(END_PATIENCE, self.task.take().unwrap()).await;
+        ended.expect("the server runs on").unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
