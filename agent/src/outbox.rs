@@ -53,7 +53,8 @@ pub struct Counts {
     pub frames_in_flight: usize,
     /// Samples taken since the start.
     pub taken: u64,
-    /// Samples dropped since the start because they found no room, were too old, or lay in a damaged file.
+    /// Samples dropped since the start because they found no room, were too old, or lay in a damaged file. Those
+    /// that were on their way may have arrived all the same.
     pub dropped: u64,
 }
 

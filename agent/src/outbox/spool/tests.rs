@@ -129,6 +129,31 @@ fn a_damaged_cursor_brings_everything_back() {
     assert_eq!(read_all(&mut opened.spool, 1, 2), [1]);
 }
 
+/// Cut at every byte: whatever was torn, the next run goes on behind the last whole record, and so does the one after.
+#[test]
+fn a_tail_may_be_torn_at_any_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    let mut ends = vec![0];
+    for id in 1..=3 {
+        spool.append(id, &payload(id)).unwrap();
+        ends.push(spool.bytes());
+    }
+    drop(spool);
+    let path = files(dir.path()).remove(0);
+    let bytes = fs::read(&path).unwrap();
+    for cut in 0..=bytes.len() {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        let whole = ends.iter().filter(|&&end| end <= cut as u64).count() as u64 - 1;
+        for next_id in [whole + 1, whole + 2] {
+            let mut opened = open(dir.path());
+            assert_eq!(opened.next_id, next_id, "cut at {cut}");
+            opened.spool.append(next_id, &payload(next_id)).unwrap();
+            assert_eq!(read_all(&mut opened.spool, 1, next_id + 1), (1..=next_id).collect::<Vec<_>>());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -153,6 +178,35 @@ proptest! {
         prop_assert_eq!(opened.next_id, whole + 1);
         opened.spool.append(whole + 1, &payload(whole + 1)).unwrap();
         prop_assert_eq!(read_all(&mut opened.spool, 1, whole + 2), (1..whole + 2).collect::<Vec<_>>());
+    }
+
+    /// Whatever stands in the newest file instead of some of its bytes: no wrong record comes of it, and what is
+    /// appended by the next run is there for the one after.
+    #[test]
+    fn damage_is_cut_off_and_appending_goes_on(
+        n_records in 1u64..20,
+        position in any::<prop::sample::Index>(),
+        garbage in proptest::collection::vec(any::<u8>(), 1..40),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = open(dir.path()).spool;
+        for id in 1..=n_records {
+            spool.append(id, &payload(id)).unwrap();
+        }
+        drop(spool);
+        let path = files(dir.path()).remove(0);
+        let mut bytes = fs::read(&path).unwrap();
+        let position = position.index(bytes.len());
+        let end = bytes.len().min(position + garbage.len());
+        bytes.splice(position..end, garbage);
+        fs::write(&path, &bytes).unwrap();
+
+        let Opened { mut spool, next_id, .. } = open(dir.path());
+        prop_assert!(next_id <= n_records + 1);
+        spool.append(next_id, &payload(next_id)).unwrap();
+        drop(spool);
+        let mut spool = open(dir.path()).spool;
+        prop_assert_eq!(read_all(&mut spool, 1, next_id + 1), (1..=next_id).collect::<Vec<_>>());
     }
 
     /// A flipped bit loses records of one file, and never yields a wrong one (`read_all` compares).

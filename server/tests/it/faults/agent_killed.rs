@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use crate::support::account::stored;
 use crate::support::process::{AgentProcess, Spool, enroll_agent};
 use crate::support::{Proxy, Random, TestDatabase, TestServer, eventually};
@@ -23,26 +25,25 @@ async fn an_agent_killed_while_it_spools_sends_everything_once() {
         enrolled.push((state, id));
     }
     for round in 0..ROUNDS {
-        if round % 2 == 0 {
-            proxy.cut()
-        } else {
+        let is_server_there = round % 2 == 1;
+        if is_server_there {
             proxy.restore()
+        } else {
+            proxy.cut()
         }
-        let agents: Vec<_> = enrolled
-            .iter()
-            .map(|(state, _)| {
-                let last_id = Spool::read(state.path()).last_id();
-                (AgentProcess::start(&proxy.address(), state.path()), state, last_id)
-            })
-            .collect();
-        for (agent, state, last_id) in agents {
-            eventually(&format!("a sample is spooled ({context}): {}", agent.log()), || async {
-                (last_id < Spool::read(state.path()).last_id()).then_some(())
-            })
-            .await;
-            tokio::time::sleep(Duration::from_millis(random.below(1_200))).await;
+        let start = |(state, _): &(TempDir, String)| AgentProcess::start(&proxy.address(), state.path());
+        let agents: Vec<_> = enrolled.iter().map(start).collect();
+        samples_are_spooled(&enrolled, &context).await;
+        if is_server_there {
+            // What is sent from here on reaches nobody.
+            proxy.stall();
+            samples_are_spooled(&enrolled, &context).await;
+        }
+        for agent in agents {
+            tokio::time::sleep(Duration::from_millis(random.below(400))).await;
             agent.kill().await;
         }
+        proxy.cut();
         for (state, id) in &enrolled {
             let account = Spool::read(state.path()).account();
             let rows = stored(&database.url, id).await;
@@ -74,6 +75,17 @@ async fn an_agent_killed_while_it_spools_sends_everything_once() {
         after.account().check_all_stored(&stored(&database.url, id).await, is_whole, &context);
     }
     server.stop().await.unwrap();
+}
+
+/// Waits until every agent has spooled one sample more.
+async fn samples_are_spooled(enrolled: &[(TempDir, String)], context: &str) {
+    let last_ids = || enrolled.iter().map(|(state, _)| Spool::read(state.path()).last_id()).collect();
+    let before: Vec<u64> = last_ids();
+    eventually(&format!("samples are spooled ({context})"), || async {
+        let now: Vec<u64> = last_ids();
+        before.iter().zip(now).all(|(before, now)| *before < now).then_some(())
+    })
+    .await;
 }
 
 /// How many disks and interfaces there are depends on the machine.

@@ -107,6 +107,7 @@ async fn what_finds_no_room_is_all_that_is_lost(shortage: Shortage) {
     };
     assert_eq!(number("unacknowledged"), 0, "{shortage:?}: {ended}");
     assert!(0 < number("dropped"), "{shortage:?}: {ended}");
-    assert_eq!(rows.len() + number("dropped"), number("taken"), "{shortage:?}: {ended}");
+    // One that was dropped while it was on its way may have arrived.
+    assert!(number("taken") <= rows.len() + number("dropped"), "{shortage:?}: {} rows, {ended}", rows.len());
     server.stop().await.unwrap();
 }

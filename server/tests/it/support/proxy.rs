@@ -184,9 +184,10 @@ async fn serve(shared: Arc<Shared>, generation: u64, client: TcpStream, server: 
     let towards = |is_towards_target| fault.filter(|fault| fault.is_towards_target == is_towards_target);
     let mut gate = shared.gate.subscribe();
     tokio::select! {
+        biased;
+        _ = gate.wait_for(|gate| gate.generation != generation) => {}
         () = pump(&shared, from_client, to_server, towards(true), Duration::ZERO) => {}
         () = pump(&shared, from_server, to_client, towards(false), delay) => {}
-        _ = gate.wait_for(|gate| gate.generation != generation) => {}
     }
 }
 
@@ -202,7 +203,7 @@ async fn pump(
     let mut buffer = vec![0; 16 * 1024];
     let mut n_passed = 0;
     while let Ok(n_read @ 1..) = from.read(&mut buffer).await {
-        if gate.wait_for(|gate| gate.state != GateState::Stalled).await.is_err() {
+        if gate.wait_for(|gate| gate.state == GateState::Open).await.is_err() {
             return;
         }
         if !delay.is_zero() {
