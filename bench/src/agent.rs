@@ -1,4 +1,4 @@
-//! `pika-bench agent`: what `pika-agent` takes of the machine that it watches, beside Prometheus' node_exporter, which is
+//! `pika-bench agent`: what `pika-agent` takes of the machine that it watches, beside Prometheus' `node_exporter`, which is
 //! asked for the same metrics over HTTP as often, in the same run.
 
 mod outcome;
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// The agent's program; the one beside the bench where none is named.
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
-    /// Prometheus' node_exporter, as Debian's package prometheus-node-exporter has it: a file, or a name to be found in
+    /// Prometheus' `node_exporter`, as Debian's package prometheus-node-exporter has it: a file, or a name to be found in
     /// PATH.
     #[arg(long, value_name = "FILE", default_value = "prometheus-node-exporter")]
     node_exporter: PathBuf,

@@ -10,7 +10,7 @@ mod outcome;
 mod rows;
 mod tally;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -127,18 +127,22 @@ impl Options {
 /// When the database or the server cannot be used, or something that is waited for does not come about.
 pub(crate) fn run(options: &Options) -> Result<IngestReport, BenchError> {
     descriptors::allow(u64::from(options.agents) + OTHER_DESCRIPTORS_MAX)?;
+    let program = sibling(options.server.as_ref(), "pika-server")?;
     Builder::new_multi_thread().enable_all().build()?.block_on(Box::pin(async {
         let database = FreshDatabase::make(&options.database).await?;
-        let report = Box::pin(measure(options, &database)).await;
+        let report = Box::pin(measure(options, &program, &database)).await;
         database.close().await?;
         report
     }))
 }
 
-async fn measure(options: &Options, database: &FreshDatabase) -> Result<IngestReport, BenchError> {
+async fn measure(
+    options: &Options,
+    program: &Path,
+    database: &FreshDatabase,
+) -> Result<IngestReport, BenchError> {
     progress("starting the server");
-    let program = sibling(options.server.as_ref(), "pika-server")?;
-    let server = ServerProcess::start(&program, &database.url, options.agents).await?;
+    let server = ServerProcess::start(program, &database.url, options.agents).await?;
     let clock = Clock::system();
     fleet::enroll(&database.client, options.agents, clock.now()).await?;
     let shared = Shared {

@@ -34,7 +34,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs the agent against a server that stores nothing, beside Prometheus' node_exporter, and prints what each takes of
+    /// Runs the agent against a server that stores nothing, beside Prometheus' `node_exporter`, and prints what each takes of
     /// the machine.
     Agent(agent::Options),
     /// Many agents report to a server of the bench's own; prints what was stored, how soon and at which cost, beside what

@@ -14,7 +14,7 @@ pub(crate) struct AgentReport {
     seconds: f64,
     agent: ProgramReport,
     node_exporter: ProgramReport,
-    /// CPU time of the agent over that of node_exporter; `None` where that has used too little to tell.
+    /// CPU time of the agent over that of `node_exporter`; `None` where that has used too little to tell.
     cpu_ratio: Option<f64>,
 }
 

@@ -25,7 +25,9 @@ pub(super) fn find(program: &Path) -> Result<PathBuf, BenchError> {
     let found = if is_path {
         Some(program.to_owned())
     } else {
-        std::env::split_paths(&directories).map(|directory| directory.join(program)).find(|path| path.is_file())
+        std::env::split_paths(&directories)
+            .map(|directory| directory.join(program))
+            .find(|path| path.is_file())
     };
     found.filter(|path| path.is_file()).ok_or_else(|| {
         BenchError::Usage(format!(
@@ -81,7 +83,7 @@ impl RunningAgent {
     }
 }
 
-/// Prometheus' node_exporter.
+/// Prometheus' `node_exporter`.
 pub(super) struct Exporter {
     pub(super) pid: u32,
     program: PathBuf,

@@ -142,6 +142,11 @@ impl IngestReport {
         if !phases.is_empty() {
             table.phases(&phases);
         }
+        if let Some(steady) = &self.steady {
+            let slope = |cost: Cost| format!("{:.0}", cost.memory_slope_kib_per_hour);
+            table.line("server: memory slope, KiB an hour", &[steady.server.map(slope)]);
+            table.line("database: memory slope, KiB an hour", &[steady.database.map(slope)]);
+        }
         if let (Some(ceiling), Some(ratio)) = (self.ceiling, self.ratio) {
             table.0.push('\n');
             table.line("binary COPY alone, rows/s", &[Some(format!("{:.0}", ceiling.rows_per_second))]);
@@ -213,9 +218,6 @@ impl Table {
             #[expect(clippy::cast_precision_loss, reason = "figures for people")]
             line(&format!("{name}: peak memory, MiB"), 0, &|phase| {
                 Some(part(phase)?.memory_max_kib as f64 / 1024.0)
-            });
-            line(&format!("{name}: memory slope, MiB/h"), 1, &|phase| {
-                Some(part(phase)?.memory_slope_kib_per_hour / 1024.0)
             });
         }
     }
