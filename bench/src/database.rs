@@ -10,31 +10,112 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::task::TaskTracker;
 
 use crate::error::BenchError;
+use crate::proc;
 
-/// Where the bench's database is, and what becomes of it.
+/// Where the bench's database is made, and whether it stays.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct DatabaseOptions {
+pub(crate) struct NewDatabaseOptions {
     /// A PostgreSQL with TimescaleDB on which a database may be made.
     #[arg(long, env = "PIKA_BENCH_DATABASE_URL", hide_env_values = true)]
     database_url: String,
     /// The name of the bench's own database.
     #[arg(long, default_value = "pika_bench")]
     database: String,
+    /// Do not drop the database at the end.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// The same for a database that a fleet's past is loaded into.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DatabaseOptions {
+    #[command(flatten)]
+    new: NewDatabaseOptions,
     /// Use the URL's own database instead, which has to be empty and is left as it is afterwards.
     #[arg(long)]
     in_place: bool,
     /// Use what an earlier run has kept, if that is the same fleet.
     #[arg(long)]
     reuse: bool,
-    /// Do not drop the database at the end.
-    #[arg(long)]
-    keep: bool,
 }
 
 /// What marks a database as a bench's, made before anything else in it.
 const MARK: &str = "CREATE SCHEMA bench; \
      CREATE TABLE bench.fleet (spec text NOT NULL, start_ms int8 NOT NULL, end_ms int8 NOT NULL, \
          n_rows int8 NOT NULL, load_ms int8 NOT NULL, roll_up_ms int8 NOT NULL)";
+
+impl NewDatabaseOptions {
+    /// Makes the database anew; one that an earlier run has left is taken as it is where `reuse` says so. Answers its
+    /// URL, and whether it was there.
+    async fn make(&self, reuse: bool) -> Result<(String, bool), BenchError> {
+        let name = &self.database;
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if name.is_empty() || !name.chars().all(is_plain) {
+            return Err(BenchError::Usage(format!("--database: {name:?} is not of a–z, 0–9 and _")));
+        }
+        let url = with_database(&self.database_url, name)?;
+        let client = connect(&self.database_url).await?;
+        let found = client.query("SELECT FROM pg_database WHERE datname = $1", &[name]).await?;
+        if found.is_empty() {
+            client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        } else if !is_marked(&connect(&url).await?).await? {
+            let message =
+                format!("the database {name} exists and is not a bench's; name another with --database");
+            return Err(BenchError::Usage(message));
+        } else if !reuse {
+            recreate(&client, name).await?;
+        }
+        Ok((url, !found.is_empty() && reuse))
+    }
+
+    async fn drop_unless_kept(&self) -> Result<(), BenchError> {
+        if !self.keep {
+            let client = connect(&self.database_url).await?;
+            let name = &self.database;
+            client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A database without a schema, for a server that makes its own.
+pub(crate) struct FreshDatabase {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    options: NewDatabaseOptions,
+}
+
+impl FreshDatabase {
+    /// Makes it, marked as a bench's.
+    pub(crate) async fn make(options: &NewDatabaseOptions) -> Result<Self, BenchError> {
+        let (url, _) = options.make(false).await?;
+        let client = connect(&url).await?;
+        client.batch_execute(MARK).await?;
+        Ok(Self { url, client, options: options.clone() })
+    }
+
+    /// What kind of database it is, once a server has made its schema.
+    pub(crate) async fn info(&self) -> Result<DatabaseInfo, BenchError> {
+        let store = Store::new(&self.url, &store_config())?;
+        Ok(store.migrate(Clock::system().now()).await?.database)
+    }
+
+    /// The first process of the database server, where it runs on this machine.
+    pub(crate) async fn postmaster(&self) -> Result<Option<u32>, BenchError> {
+        let sql = "SELECT pg_backend_pid(), coalesce(host(inet_server_addr()), '')";
+        let row = self.client.query_one(sql, &[]).await?;
+        let address: String = row.get(1);
+        let is_local = address.parse::<std::net::IpAddr>().map_or(address.is_empty(), |ip| ip.is_loopback());
+        let backend = u32::try_from(row.get::<_, i32>(0)).ok();
+        Ok(backend.filter(|_| is_local).and_then(proc::postmaster_of))
+    }
+
+    /// Drops it, unless it is to be kept.
+    pub(crate) async fn close(self) -> Result<(), BenchError> {
+        drop(self.client);
+        self.options.drop_unless_kept().await
+    }
+}
 
 /// A database that a bench may do with as it likes.
 pub(crate) struct BenchDatabase {
@@ -44,34 +125,16 @@ pub(crate) struct BenchDatabase {
     pub(crate) info: DatabaseInfo,
     /// Whether an earlier run made it.
     pub(crate) is_reused: bool,
-    drops: Option<String>,
     options: DatabaseOptions,
 }
 
 impl BenchDatabase {
     /// Makes the database, or finds it.
     pub(crate) async fn open(options: &DatabaseOptions) -> Result<Self, BenchError> {
-        let name = &options.database;
-        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if name.is_empty() || !name.chars().all(is_plain) {
-            return Err(BenchError::Usage(format!("--database: {name:?} is not of a–z, 0–9 and _")));
-        }
         let (url, exists) = if options.in_place {
-            (options.database_url.clone(), true)
+            (options.new.database_url.clone(), true)
         } else {
-            let url = with_database(&options.database_url, name)?;
-            let client = connect(&options.database_url).await?;
-            let found = client.query("SELECT FROM pg_database WHERE datname = $1", &[name]).await?;
-            if found.is_empty() {
-                client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
-            } else if !is_marked(&connect(&url).await?).await? {
-                let message =
-                    format!("the database {name} exists and is not a bench's; name another with --database");
-                return Err(BenchError::Usage(message));
-            } else if !options.reuse {
-                recreate(&client, name).await?;
-            }
-            (url, !found.is_empty() && options.reuse)
+            options.new.make(options.reuse).await?
         };
         let client = connect(&url).await?;
         let is_reused = exists && is_marked(&client).await?;
@@ -94,8 +157,7 @@ impl BenchDatabase {
                        WHERE proc_name LIKE 'policy\\_%' AND hypertable_name IS NOT NULL";
             client.query(sql, &[]).await?;
         }
-        let drops = (!options.in_place && !options.keep).then(|| name.clone());
-        Ok(Self { url, client, store, info, is_reused, drops, options: options.clone() })
+        Ok(Self { url, client, store, info, is_reused, options: options.clone() })
     }
 
     /// Starts over, because what an earlier run has left is another fleet.
@@ -111,13 +173,9 @@ impl BenchDatabase {
 
     /// Drops the database, unless it is to be kept.
     pub(crate) async fn close(self) -> Result<(), BenchError> {
-        let Self { client, store, drops, options, .. } = self;
+        let Self { client, store, options, .. } = self;
         drop((client, store));
-        if let Some(name) = drops {
-            let client = connect(&options.database_url).await?;
-            client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
-        }
-        Ok(())
+        if options.in_place { Ok(()) } else { options.new.drop_unless_kept().await }
     }
 
     /// On the Community edition, turns those chunks into columns that the policies would have turned by now.

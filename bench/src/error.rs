@@ -1,8 +1,9 @@
-//! Why a bench that works on a database of its own cannot go on.
+//! Why a bench cannot go on.
 
 use pika_server::app::AppError;
 use pika_server::config::ConfigError;
 use pika_server::store::{self, DatabaseUrlError, MigrateError};
+use tokio_tungstenite::tungstenite;
 
 /// Why it cannot.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,27 @@ pub(crate) enum BenchError {
     /// It answers, but not what was asked for.
     #[error("the server answers {0}")]
     Answer(String),
+    /// A simulated agent's socket.
+    #[error("an agent cannot talk to the server")]
+    Socket(#[from] Box<tungstenite::Error>),
+    /// What keeps the latencies.
+    #[error("latencies cannot be counted")]
+    Histogram(#[from] hdrhistogram::CreationError),
+    /// A program that is measured.
+    #[error("{program} does not run: {reason}")]
+    Program {
+        /// Which.
+        program: String,
+        /// What is known.
+        reason: String,
+    },
     /// A part of the bench.
     #[error("a task of the bench failed")]
     Task(#[from] tokio::task::JoinError),
+}
+
+impl From<tungstenite::Error> for BenchError {
+    fn from(error: tungstenite::Error) -> Self {
+        BenchError::Socket(Box::new(error))
+    }
 }

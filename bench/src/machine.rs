@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use pika_server::store::DatabaseInfo;
 use serde::Serialize;
+use tokio_postgres::Client;
 
-use crate::database::BenchDatabase;
 use crate::error::BenchError;
 
 /// Where something was measured. The database is taken to be on the same machine.
@@ -20,15 +21,15 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) async fn inspect(database: &BenchDatabase) -> Result<Self, BenchError> {
+    pub(crate) async fn inspect(client: &Client, database: &DatabaseInfo) -> Result<Self, BenchError> {
         let sql = "SELECT current_setting('shared_buffers')";
         Ok(Self {
             cores: std::thread::available_parallelism()?.get(),
             memory_mb: memory_mb().unwrap_or(0),
-            postgres: database.info.postgres_version.clone(),
-            timescaledb: database.info.timescaledb_version.clone(),
-            edition: database.info.edition.as_str(),
-            shared_buffers: database.client.query_one(sql, &[]).await?.get(0),
+            postgres: database.postgres_version.clone(),
+            timescaledb: database.timescaledb_version.clone(),
+            edition: database.edition.as_str(),
+            shared_buffers: client.query_one(sql, &[]).await?.get(0),
         })
     }
 }

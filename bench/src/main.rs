@@ -1,18 +1,22 @@
 //! The command line of the benches.
 
+mod agent;
 mod chart;
 mod database;
+mod descriptors;
 mod error;
-mod fleet;
 mod history;
 mod ingest;
 mod load;
 mod machine;
+mod meter;
+mod proc;
 mod query;
-mod report;
+mod server;
 mod storage;
 mod subject;
 mod timing;
+mod trend;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -30,28 +34,58 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Many agents report to a running server; prints what was acknowledged, and how soon.
-    Ingest(ingest::Options),
+    /// Runs the agent against a server that stores nothing, beside Prometheus' `node_exporter`, and prints what each takes of
+    /// the machine.
+    Agent(agent::Options),
+    /// Many agents report to a server of the bench's own; prints what was stored, how soon and at which cost, beside what
+    /// the database can take at best. Fails where not exactly what was sent is stored.
+    Ingest(Box<ingest::Options>),
     /// Loads a fleet's past into a database of its own and times the hot queries, beside bare SQL.
     Query(query::Options),
     /// Loads a fleet's past into a database of its own and prints how much room it takes.
     Storage(storage::Options),
 }
 
+/// What there is to say.
+struct Output {
+    report: String,
+    /// The report shows that something is wrong.
+    failure: Option<String>,
+}
+
+impl From<String> for Output {
+    fn from(report: String) -> Self {
+        Self { report, failure: None }
+    }
+}
+
+impl Output {
+    fn of_ingest(report: &ingest::IngestReport, is_json: bool) -> Self {
+        let text = if is_json { report.to_json() } else { report.to_table() };
+        Self { report: text, failure: report.failure() }
+    }
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments.command {
-        Command::Ingest(options) => ingest::run(&options).map_err(|error| error.to_string()),
-        Command::Query(options) => query::run(&options).map_err(|error| chain(&error)),
-        Command::Storage(options) => storage::run(&options).map_err(|error| chain(&error)),
-    };
-    match result {
-        Ok(report) => {
-            drop(writeln!(std::io::stdout(), "{report}"));
-            ExitCode::SUCCESS
+    let result = match Arguments::parse().command {
+        Command::Agent(options) => agent::run(&options).map(Output::from),
+        Command::Ingest(options) => {
+            ingest::run(&options).map(|report| Output::of_ingest(&report, options.is_json()))
         }
-        Err(error) => {
-            drop(writeln!(std::io::stderr(), "pika-bench: {error}"));
+        Command::Query(options) => query::run(&options).map(Output::from),
+        Command::Storage(options) => storage::run(&options).map(Output::from),
+    };
+    let failure = match result {
+        Ok(output) => {
+            drop(writeln!(std::io::stdout(), "{}", output.report));
+            output.failure
+        }
+        Err(error) => Some(chain(&error)),
+    };
+    match failure {
+        None => ExitCode::SUCCESS,
+        Some(failure) => {
+            drop(writeln!(std::io::stderr(), "pika-bench: {failure}"));
             ExitCode::FAILURE
         }
     }

@@ -72,7 +72,7 @@ async fn prepare(options: &Options) -> Result<QueryReport, BenchError> {
     let result = measure(options, &database, &loaded, &subject).await;
     subject.stop().await?;
     let lines = result?;
-    let machine = Machine::inspect(&database).await?;
+    let machine = Machine::inspect(&database.client, &database.info).await?;
     database.close().await?;
     Ok(QueryReport::new(machine, options.fleet.clone(), &loaded, lines))
 }

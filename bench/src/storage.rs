@@ -57,7 +57,7 @@ async fn measure(options: &Options) -> Result<StorageReport, BenchError> {
     relations.sort_by(|one, other| (one.tier, &one.name).cmp(&(other.tier, &other.name)));
     let sql = "SELECT pg_database_size(current_database())";
     let database_bytes: i64 = database.client.query_one(sql, &[]).await?.get(0);
-    let machine = Machine::inspect(&database).await?;
+    let machine = Machine::inspect(&database.client, &database.info).await?;
     database.close().await?;
     Ok(StorageReport::new(machine, options.fleet.clone(), &loaded, relations, database_bytes))
 }

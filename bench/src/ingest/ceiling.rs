@@ -1,0 +1,217 @@
+//! What the database can take at best: binary COPY of the very rows that the server has stored, in the order in which it
+//! stored them, into copies of its tables, with nothing else going on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt as _, TryStreamExt as _};
+use pika_server::domain::family::Family;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, Statement};
+
+use crate::database;
+use crate::error::BenchError;
+
+/// What a binary COPY begins with, see <https://www.postgresql.org/docs/current/sql-copy.html>.
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// What it ends with.
+const TRAILER: &[u8] = &[0xff, 0xff];
+/// Data is handed to a connection in pieces of this many bytes, as the server does.
+const PIECE_BYTES: usize = 128 * 1024;
+/// Rows are read in the order in which they lie on disk, which is that in which they came.
+const AS_THEY_LIE: &str = "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; \
+     SET max_parallel_workers_per_gather = 0; SET synchronize_seqscans = off";
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ceiling {
+    pub(crate) rows: u64,
+    pub(crate) rows_per_transaction: u32,
+    pub(crate) connections: u16,
+    pub(crate) seconds: f64,
+    pub(crate) rows_per_second: f64,
+}
+
+/// How to measure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CeilingOptions {
+    pub(super) connections: u16,
+    pub(super) rows_per_transaction: u32,
+    /// No more rows than this: they are held in memory.
+    pub(super) rows_max: u32,
+    /// The span of time whose rows are taken.
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+/// The rows of one transaction: for each table what a COPY is sent.
+type Transaction = Vec<Bytes>;
+
+/// Measures. Other rows than those of the span are in the copies before it begins, as they were in the tables.
+pub(super) async fn measure(url: &str, options: CeilingOptions) -> Result<Ceiling, BenchError> {
+    let client = database::connect(url).await?;
+    let (transactions, n_rows) = read(&client, options).await?;
+    for family in Family::ALL {
+        make_copy(&client, family, options.start).await?;
+    }
+    // Not while it is measured.
+    client.batch_execute("CHECKPOINT").await?;
+    let transactions = Arc::new(transactions);
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut writers = Vec::new();
+    for _ in 0..options.connections {
+        writers.push(Writer::connect(url).await?);
+    }
+    let started_at = Instant::now();
+    let mut tasks = JoinSet::new();
+    for mut writer in writers {
+        let (transactions, next) = (Arc::clone(&transactions), Arc::clone(&next));
+        tasks.spawn(async move {
+            while let Some(transaction) = transactions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                writer.write(transaction).await?;
+            }
+            Ok::<(), BenchError>(())
+        });
+    }
+    while let Some(written) = tasks.join_next().await {
+        written??;
+    }
+    let seconds = started_at.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rows_per_second = n_rows as f64 / seconds;
+    Ok(Ceiling {
+        rows: n_rows,
+        rows_per_transaction: options.rows_per_transaction,
+        connections: options.connections,
+        seconds,
+        rows_per_second,
+    })
+}
+
+/// A table like the server's, with its indexes and chunks, that holds what was there before `start`.
+async fn make_copy(client: &Client, family: Family, start: i64) -> Result<(), BenchError> {
+    let table = family.table();
+    let sql = "SELECT integer_interval FROM timescaledb_information.dimensions \
+               WHERE hypertable_schema = 'public' AND hypertable_name = $1";
+    let chunk_ms: i64 = client.query_one(sql, &[&table]).await?.get(0);
+    let sql = format!(
+        "CREATE TABLE bench.{table} (LIKE public.{table} INCLUDING ALL); \
+         SELECT create_hypertable('bench.{table}', by_range('ts', BIGINT '{chunk_ms}'), create_default_indexes => false); \
+         INSERT INTO bench.{table} SELECT * FROM public.{table} WHERE ts < {start}"
+    );
+    client.batch_execute(&sql).await?;
+    Ok(())
+}
+
+/// Reads the rows of the span, cut into transactions of about the same mix of tables. Answers also how many there are.
+async fn read(client: &Client, options: CeilingOptions) -> Result<(Vec<Transaction>, u64), BenchError> {
+    client.batch_execute(AS_THEY_LIE).await?;
+    let mut counts = Vec::new();
+    for family in Family::ALL {
+        let sql = format!("SELECT count(*) FROM {} WHERE $1 <= ts AND ts < $2", family.table());
+        let count: i64 = client.query_one(&sql, &[&options.start, &options.end]).await?.get(0);
+        counts.push(u64::try_from(count).unwrap_or(0));
+    }
+    let limits = limited(&counts, options.rows_max.into());
+    let n_rows: u64 = limits.iter().sum();
+    if n_rows == 0 {
+        return Err(BenchError::Usage("nothing was stored while the server was saturated".to_owned()));
+    }
+    let n_transactions = n_rows.div_ceil(options.rows_per_transaction.into());
+    let mut transactions = vec![Vec::new(); usize::try_from(n_transactions).unwrap_or(1)];
+    for (family, limit) in Family::ALL.into_iter().zip(limits) {
+        let sql = format!(
+            "COPY (SELECT * FROM {} WHERE {} <= ts AND ts < {} LIMIT {limit}) TO STDOUT (FORMAT binary)",
+            family.table(),
+            options.start,
+            options.end
+        );
+        // One message is one row; the first begins with the header, and the last is the trailer.
+        let mut messages = std::pin::pin!(client.copy_out(&sql).await?);
+        let mut is_first = true;
+        let mut read = 0;
+        for (transaction, end) in transactions.iter_mut().zip(ends(limit, n_transactions)) {
+            let mut data = BytesMut::from(HEADER);
+            while read < end {
+                let Some(row) = messages.try_next().await? else { break };
+                let row = if is_first { row.get(HEADER.len()..).unwrap_or_default() } else { &row };
+                data.extend_from_slice(row);
+                is_first = false;
+                read += 1;
+            }
+            data.extend_from_slice(TRAILER);
+            transaction.push(data.freeze());
+        }
+        while messages.try_next().await?.is_some() {}
+    }
+    Ok((transactions, n_rows))
+}
+
+/// As many rows of each table that all are within the limit, in the proportions in which there are.
+fn limited(counts: &[u64], rows_max: u64) -> Vec<u64> {
+    let total: u64 = counts.iter().sum();
+    if total <= rows_max {
+        counts.to_vec()
+    } else {
+        counts.iter().map(|count| count * rows_max / total).collect()
+    }
+}
+
+/// Where each of `parts` parts of so many rows ends.
+fn ends(n_rows: u64, parts: u64) -> impl Iterator<Item = u64> {
+    (1..=parts).map(move |part| n_rows * part / parts)
+}
+
+/// A connection with its prepared COPYs, in the order of the tables.
+struct Writer {
+    client: Client,
+    statements: Vec<Statement>,
+}
+
+impl Writer {
+    async fn connect(url: &str) -> Result<Self, BenchError> {
+        let client = database::connect(url).await?;
+        let mut statements = Vec::new();
+        for family in Family::ALL {
+            let sql = format!("COPY bench.{} FROM STDIN (FORMAT binary)", family.table());
+            statements.push(client.prepare(&sql).await?);
+        }
+        Ok(Self { client, statements })
+    }
+
+    async fn write(&mut self, data: &Transaction) -> Result<(), BenchError> {
+        let transaction = self.client.transaction().await?;
+        for (statement, data) in self.statements.iter().zip(data) {
+            let mut sink = std::pin::pin!(transaction.copy_in::<_, Bytes>(statement).await?);
+            let mut rest = data.clone();
+            while !rest.is_empty() {
+                sink.send(rest.split_to(PIECE_BYTES.min(rest.len()))).await?;
+            }
+            sink.finish().await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_limited_in_their_proportions() {
+        assert_eq!(limited(&[10, 30], 100), [10, 30]);
+        assert_eq!(limited(&[100, 300], 40), [10, 30]);
+        assert_eq!(limited(&[], 40), [0; 0]);
+    }
+
+    #[test]
+    fn parts_leave_nothing_out() {
+        assert_eq!(ends(10, 3).collect::<Vec<_>>(), [3, 6, 10]);
+        assert_eq!(ends(1, 3).collect::<Vec<_>>(), [0, 0, 1]);
+        assert_eq!(ends(0, 2).collect::<Vec<_>>(), [0, 0]);
+    }
+}
