@@ -11,6 +11,8 @@ use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, Request, Response, Route};
 
 use crate::api::{self, ApiContext};
+use crate::clock::Clock;
+use crate::domain::audit::Origin;
 
 pub use acceptor::LimitedAcceptor;
 
@@ -24,7 +26,7 @@ pub fn routes(context: ApiContext, body_bytes_max: usize) -> impl Endpoint<Outpu
         .at("/api/openapi.json", description)
         .nest("/docs", documentation)
         .nest("/", service)
-        .with(authenticate::Authenticate::new(context.auth.clone()))
+        .with(authenticate::Authenticate::new(context.auth.clone(), context.clock.clone()))
         .data(context)
         .with(body_limit::BodyLimit::new(body_bytes_max))
         .catch_all_error(errors::respond)
@@ -41,6 +43,11 @@ pub fn peer_address(request: &Request) -> String {
     }
 }
 
+/// When a request came, and from where.
+pub fn origin(request: &Request, clock: &Clock) -> Origin {
+    Origin { at: clock.now(), address: peer_address(request), request_id: request_id::current() }
+}
+
 /// The token of `Authorization: Bearer …`.
 pub fn bearer_token(request: &Request) -> Option<&str> {
     let value = request.header(header::AUTHORIZATION)?;
@@ -49,7 +56,7 @@ pub fn bearer_token(request: &Request) -> Option<&str> {
 }
 
 /// The value of a cookie.
-fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let cookies = request.header(header::COOKIE)?;
     cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }

@@ -1,4 +1,4 @@
-//! Counters of what ingest took and what it refused, by reason.
+//! Counters of what ingest took and what it refused, by reason, and of logins.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +11,9 @@ pub struct Counters {
     rows_stored: AtomicU64,
     rows_duplicate: AtomicU64,
     flush_errors: AtomicU64,
+    logins_failed: AtomicU64,
+    logins_limited: AtomicU64,
+    passwords_checked: AtomicU64,
 }
 
 impl Counters {
@@ -53,5 +56,35 @@ impl Counters {
     /// Flushes that had to be tried again.
     pub fn flush_errors(&self) -> u64 {
         self.flush_errors.load(Ordering::Relaxed)
+    }
+
+    /// Counts a login, or another check of a password, code or token, that failed.
+    pub fn add_login_failed(&self) {
+        self.logins_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an attempt that was not even looked at, because too many had failed.
+    pub fn add_login_limited(&self) {
+        self.logins_limited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a password that was compared with a hash, be it that of nobody.
+    pub fn add_password_checked(&self) {
+        self.passwords_checked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Logins, and other checks of passwords, codes or tokens, that failed.
+    pub fn logins_failed(&self) -> u64 {
+        self.logins_failed.load(Ordering::Relaxed)
+    }
+
+    /// Attempts that were not even looked at, because too many had failed.
+    pub fn logins_limited(&self) -> u64 {
+        self.logins_limited.load(Ordering::Relaxed)
+    }
+
+    /// Passwords that were compared with a hash, be it that of nobody.
+    pub fn passwords_checked(&self) -> u64 {
+        self.passwords_checked.load(Ordering::Relaxed)
     }
 }
