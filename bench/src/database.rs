@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use pika_server::clock::Clock;
+use pika_server::domain::audit::{Action, Actor, AuditEvent, Origin};
 use pika_server::domain::retention::Retention;
 use pika_server::store::{DatabaseInfo, Edition, Store, StoreConfig, statements};
 use tokio_postgres::{Client, Config, NoTls};
@@ -150,7 +151,8 @@ impl BenchDatabase {
         let info = store.migrate(Clock::system().now()).await?.database;
         // The fleet's past ends when it is loaded; kept for another day, none of it may expire.
         let for_ever = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
-        store.set_retention(&for_ever).await?;
+        let event = AuditEvent::new(Actor::System, Origin::default(), Action::SettingsUpdated);
+        store.set_retention(&for_ever, &event).await?;
         if info.edition == Edition::Community {
             // Policies would work on the fleet while it is measured; the bench runs them itself, when it is time.
             let sql = "SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs \

@@ -2,18 +2,23 @@
 
 mod account;
 mod agents;
+mod api_tokens;
+mod audit;
 mod body;
 mod enrollments;
 mod error;
 mod gaps;
 mod latest;
 mod metrics;
+mod second_factor;
 mod security;
 mod serialized;
+mod sessions;
 mod settings;
 mod socket;
 mod storage;
 mod system;
+mod users;
 
 use std::sync::Arc;
 
@@ -63,6 +68,11 @@ impl ApiContext {
 /// All resources.
 pub type Resources = (
     account::AccountApi,
+    sessions::SessionsApi,
+    second_factor::SecondFactorApi,
+    api_tokens::ApiTokensApi,
+    users::UsersApi,
+    audit::AuditApi,
     agents::AgentsApi,
     metrics::MetricsApi,
     latest::LatestApi,
@@ -78,8 +88,12 @@ pub type Resources = (
 #[derive(Tags)]
 #[oai(rename_all = "camelCase")]
 enum Tag {
-    /// Logging in and out.
+    /// Logging in and out, and what is one's own: sessions, API tokens, second factor.
     Account,
+    /// Who may log in.
+    Users,
+    /// Who did what.
+    Audit,
     /// The fleet, and what it reported.
     Agents,
     /// Letting new agents in.
@@ -94,6 +108,11 @@ enum Tag {
 pub fn service() -> OpenApiService<Resources, ()> {
     let resources = (
         account::AccountApi,
+        sessions::SessionsApi,
+        second_factor::SecondFactorApi,
+        api_tokens::ApiTokensApi,
+        users::UsersApi,
+        audit::AuditApi,
         agents::AgentsApi,
         metrics::MetricsApi,
         latest::LatestApi,
@@ -109,7 +128,8 @@ pub fn service() -> OpenApiService<Resources, ()> {
             "Server monitoring: agents report CPU, memory, disks, network and load; this API serves what they \
              reported.\n\nAll times are milliseconds since the Unix epoch (`int64`). Errors have one shape, \
              `{code, message, requestId}`. Authenticate with the session cookie that `POST /api/login` sets, or with \
-             its token in `Authorization: Bearer`.",
+             its token or an API token in `Authorization: Bearer`.\n\nErrors 409 and 429 name what is in the way and, for the latter, \
+             when to try again (`Retry-After`).",
         )
         .license("Apache-2.0")
 }

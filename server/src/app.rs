@@ -24,8 +24,8 @@ use crate::telemetry::{Counters, chain};
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often rollups and retention are looked after.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
-/// How often ended sessions are forgotten.
-const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How often ended sessions, ended API tokens and old entries of the audit log are forgotten.
+const ACCOUNT_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Requests of one HTTP/2 connection that are worked on at the same time.
 const HTTP2_STREAMS_MAX: u32 = 32;
@@ -163,7 +163,7 @@ impl Server {
         let Self { config, clock, store, listener, metrics_listener, tls, counters, announce_password } =
             self;
         let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
-        let auth = Auth::new(store.clone(), clock.clone(), &config.auth)?;
+        let auth = Auth::new(store.clone(), clock.clone(), &config.auth, Arc::clone(&counters))?;
         let ingest =
             Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), Arc::clone(&counters));
         let context = ApiContext {
@@ -254,17 +254,32 @@ async fn prepare_and_maintain(
     migrate(store, clock).await?;
     create_first_admin(config, auth, announce_password).await?;
     tracing::info!(address = %config.server.addr, "ready");
-    let mut session_sweeps = tokio::time::interval(SESSION_SWEEP_INTERVAL);
+    let mut account_sweeps = tokio::time::interval(ACCOUNT_SWEEP_INTERVAL);
     let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
     maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = session_sweeps.tick() => match store.delete_expired_sessions(clock.now()).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "forgot sessions that have ended"),
-                Err(error) => tracing::warn!(error = %chain(&error), "ended sessions could not be forgotten"),
-            },
+            _ = account_sweeps.tick() => sweep_accounts(config, clock, store).await,
             _ = maintenance.tick() => maintain(store, clock, counters).await,
+        }
+    }
+}
+
+/// Forgets what has ended by itself.
+async fn sweep_accounts(config: &Config, clock: &Clock, store: &Store) {
+    let now = clock.now();
+    let swept = [
+        ("sessions", store.delete_expired_sessions(now).await),
+        ("API tokens", store.delete_expired_api_tokens(now).await),
+        ("audit log", store.delete_audit_log_before(now - config.auth.audit_retention_ms).await),
+    ];
+    for (what, result) in swept {
+        match result {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, what, "forgot what has ended"),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), what, "what has ended could not be forgotten");
+            }
         }
     }
 }

@@ -31,6 +31,9 @@ const HOUR_MS: u64 = 3_600_000;
 const METRICS_TOKEN_CHARS_MIN: usize = 16;
 const DECADE_MS: i64 = 315_576_000_000;
 
+/// More failed logins than this are no limit.
+const FAILURES_MAX: u32 = 1_000;
+
 /// The whole configuration. The fields are described in `config/server.yaml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -201,6 +204,11 @@ fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 #[expect(missing_docs, reason = "described in config/server.yaml")]
 pub struct Auth {
     pub session_lifetime_ms: i64,
+    pub failure_window_ms: i64,
+    pub failures_per_account_and_address_max: u32,
+    pub failures_per_address_max: u32,
+    pub failures_per_account_max: u32,
+    pub audit_retention_ms: i64,
     pub password_checks_max: usize,
     pub scrypt_log_n: u8,
     pub scrypt_r: u32,
@@ -347,6 +355,31 @@ impl Config {
                 "a list of origins, such as https://tool.example.org, without a path",
             ),
             ("auth.password_checks_max", (1..=1_000).contains(&self.auth.password_checks_max), "1–1000"),
+            (
+                "auth.failure_window_ms",
+                (1_000..=DAY_MS).contains(&self.auth.failure_window_ms),
+                "1000–86400000",
+            ),
+            (
+                "auth.failures_per_account_and_address_max",
+                (1..=FAILURES_MAX).contains(&self.auth.failures_per_account_and_address_max),
+                "1–1000",
+            ),
+            (
+                "auth.failures_per_address_max",
+                (1..=FAILURES_MAX).contains(&self.auth.failures_per_address_max),
+                "1–1000",
+            ),
+            (
+                "auth.failures_per_account_max",
+                (1..=FAILURES_MAX).contains(&self.auth.failures_per_account_max),
+                "1–1000",
+            ),
+            (
+                "auth.audit_retention_ms",
+                (DAY_MS..=DECADE_MS).contains(&self.auth.audit_retention_ms),
+                "86400000–315576000000",
+            ),
             (
                 "auth.session_lifetime_ms",
                 (60_000..=DECADE_MS).contains(&self.auth.session_lifetime_ms),

@@ -1,10 +1,12 @@
 //! Plain types and rules: no I/O, no SQL, no HTTP. Nothing here can fail because of the outside world.
 
 pub mod agent;
+pub mod audit;
 pub mod family;
 pub mod gap;
 pub mod id;
 pub mod latest;
+pub mod permission;
 pub mod retention;
 pub mod row;
 pub mod sample;

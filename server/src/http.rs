@@ -23,12 +23,13 @@ use secrecy::SecretString;
 use self::authenticate::Authenticate;
 use self::body_limit::BodyLimit;
 use self::client_address::{Client, FindClient};
+use self::metrics::{Access, Metrics};
 use self::origin::CheckOrigin;
 use self::security_headers::SecurityHeaders;
 use crate::api::{self, ApiContext};
+use crate::clock::Clock;
 use crate::config;
-
-use metrics::{Access, Metrics};
+use crate::domain::audit;
 
 pub use acceptor::LimitedAcceptor;
 pub use origin::Origin;
@@ -53,7 +54,7 @@ pub fn routes(
         .at("/docs", documentation)
         .at("/metrics", poem::get(metrics))
         .nest("/", service)
-        .with(Authenticate::new(context.auth.clone()))
+        .with(Authenticate::new(context.auth.clone(), context.clock.clone()))
         .data(context)
         .with(BodyLimit::new(config.body_bytes_max))
         .with(CheckOrigin::new(&config.public_url, &config.cors_origins))
@@ -90,6 +91,11 @@ pub fn is_secure(request: &Request) -> bool {
     client(request).is_secure
 }
 
+/// When a request came, and from where.
+pub fn origin(request: &Request, clock: &Clock) -> audit::Origin {
+    audit::Origin { at: clock.now(), address: peer_address(request), request_id: request_id::current() }
+}
+
 /// The token of `Authorization: Bearer …`.
 pub fn bearer_token(request: &Request) -> Option<&str> {
     let value = request.header(header::AUTHORIZATION)?;
@@ -98,7 +104,7 @@ pub fn bearer_token(request: &Request) -> Option<&str> {
 }
 
 /// The value of a cookie.
-fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let cookies = request.header(header::COOKIE)?;
     cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }

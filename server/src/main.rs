@@ -1,5 +1,7 @@
 //! The command line of the server: reads arguments and configuration, starts logging, and calls the library.
 
+mod user_command;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use pika_server::app::Server;
 use pika_server::clock::Clock;
 use pika_server::config::Config;
+use pika_server::domain::audit::{Action, Actor, AuditEvent, Origin};
 use pika_server::domain::token::{NewToken, TokenKind};
 use pika_server::http::Tls;
 use pika_server::store::{NewEnrollment, Store};
@@ -47,6 +50,9 @@ enum Command {
     /// Manage enrollment tokens.
     #[command(subcommand)]
     Enrollment(EnrollmentCommand),
+    /// Manage users: the way back in when nobody can log in.
+    #[command(subcommand)]
+    User(user_command::UserCommand),
 }
 
 #[derive(Subcommand)]
@@ -107,6 +113,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             let config = load_config(file)?;
             runtime()?.block_on(create_enrollment(&config, create))
         }
+        Command::User(command) => {
+            let config = load_config(file)?;
+            runtime()?.block_on(user_command::run(&config, command))
+        }
     }
 }
 
@@ -143,17 +153,23 @@ async fn migrate(config: &Config) -> Result<(), Failure> {
 
 async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<(), Failure> {
     let store = open_store(config)?;
-    let now = Clock::system().now();
+    let event = event(Action::EnrollmentCreated);
     let token = NewToken::random(TokenKind::Enrollment)?;
     let lifetime = Duration::from_secs(60 * 60).as_millis();
     let new = NewEnrollment {
         name: create.name,
         token_hash: token.hash,
         max_uses: create.max_uses,
-        expires_at: now + create.expires_in_hours * i64::try_from(lifetime)?,
+        expires_at: event.origin.at + create.expires_in_hours * i64::try_from(lifetime)?,
     };
-    store.insert_enrollment(&new, now).await?;
+    store.insert_enrollment(&new, event).await?;
     print(&format!("{}\n", token.secret.expose_secret()))
+}
+
+/// What somebody at the command line does now.
+fn event(action: Action) -> AuditEvent {
+    let origin = Origin { at: Clock::system().now(), ..Origin::default() };
+    AuditEvent::new(Actor::CommandLine, origin, action)
 }
 
 fn open_store(config: &Config) -> Result<Store, Failure> {

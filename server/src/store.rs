@@ -4,6 +4,8 @@
 //! HTTP or of the wire protocol.
 
 mod agents;
+mod api_tokens;
+mod audit;
 mod connection;
 mod copy;
 mod edition;
@@ -21,6 +23,7 @@ mod sessions;
 pub mod statements;
 mod storage;
 mod tls;
+mod totp;
 mod users;
 
 use std::fmt;
@@ -32,6 +35,8 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
 pub use agents::{ConnectedAgent, Registration, Touch};
+pub use api_tokens::{API_TOKENS_PER_USER_MAX, ApiTokenError, NewApiToken};
+pub use audit::{AuditEntry, AuditFilter};
 pub use connection::DatabaseUrlError;
 pub use edition::{DatabaseInfo, Edition, UnsupportedDatabase};
 pub use enrollments::{Enrollment, NewEnrollment};
@@ -40,9 +45,10 @@ pub use maintenance::{Maintained, UnhealthyJob};
 pub use metrics::{LatestMetrics, MetricBuckets, SeriesBuckets, SeriesLabel};
 pub use migrate::{MigrateError, Migrated};
 pub use samples::{SampleWriter, WriteMethod, Written};
-pub use sessions::NewSession;
+pub use sessions::{NewSession, SESSIONS_PER_USER_MAX, Session};
 pub use storage::StorageReport;
-pub use users::{NewUser, UserWithPassword};
+pub use totp::TotpSecret;
+pub use users::{NewUser, UserError, UserSort, UserUpdate, UserWithPassword};
 
 use connection::{Connection, Manager};
 use error::ErrorCounts;

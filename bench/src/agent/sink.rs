@@ -89,9 +89,10 @@ fn answer(frame: &AgentFrame) -> Option<ServerMessage> {
             server_time: Clock::system().now(),
             clock_offset_ms: 0,
         })),
-        AgentMessage::Batch(_) | AgentMessage::Metrics(_) | AgentMessage::Heartbeat(_) => {
-            frame.seq.map(|seq| ServerMessage::Ack(Ack { seq }))
-        }
+        AgentMessage::Batch(_)
+        | AgentMessage::Gap(_)
+        | AgentMessage::Metrics(_)
+        | AgentMessage::Heartbeat(_) => frame.seq.map(|seq| ServerMessage::Ack(Ack { seq })),
     }
 }
 

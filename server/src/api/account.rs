@@ -6,85 +6,36 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use uuid::Uuid;
 
+use super::api_tokens::ScopeName;
 use super::body::Body;
-use super::security::{SESSION_COOKIE, UserAuth};
+use super::security::{Caller, SESSION_COOKIE, UserAuth};
+use super::users::UserBody;
 use super::{ApiContext, ApiError, Tag};
-use crate::domain::user::{Role, User};
+use crate::auth;
+use crate::domain::audit::{Action, Object as AuditObject, ObjectKind};
+use crate::domain::permission::{Credential, Permission};
 use crate::http;
 
 /// Logging in and out.
 #[derive(Debug)]
 pub struct AccountApi;
 
-/// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename = "Role", rename_all = "lowercase")]
-enum RoleName {
-    /// Reads and changes everything.
-    Admin,
-    /// Reads.
-    User,
-}
-
-/// A user.
-#[derive(Clone, Debug, Object)]
-#[oai(rename = "User", rename_all = "camelCase")]
-struct UserBody {
-    /// The user's id.
-    id: Uuid,
-    /// What the user logs in with.
-    username: String,
-    /// What people call the user.
-    nickname: String,
-    /// Mail address; empty where there is none.
-    email: String,
-    /// Telephone number; empty where there is none.
-    phone: String,
-    /// Address of a picture; empty where there is none.
-    avatar: String,
-    /// What the user may do.
-    role: RoleName,
-    /// 1 enabled, 0 disabled.
-    status: i32,
-    /// When the user was made, in milliseconds since the Unix epoch.
-    created_at: i64,
-    /// When the user was last changed, in milliseconds since the Unix epoch.
-    updated_at: i64,
-}
-
-impl From<User> for UserBody {
-    fn from(user: User) -> Self {
-        Self {
-            id: user.id.0,
-            username: user.username,
-            nickname: user.nickname,
-            email: user.email,
-            phone: user.phone,
-            avatar: user.avatar,
-            role: match user.role {
-                Role::Admin => RoleName::Admin,
-                Role::User => RoleName::User,
-            },
-            status: i32::from(user.enabled),
-            created_at: user.created_at,
-            updated_at: user.updated_at,
-        }
-    }
-}
-
-/// A name and a password.
+/// A name and a password, and where the user has a second factor a code of it.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct LoginRequest {
-    /// The username.
+    /// The username, in whatever case.
     #[oai(validator(min_length = 1, max_length = 255))]
     username: String,
     /// The password.
     #[oai(validator(min_length = 1, max_length = 1024))]
     password: String,
+    /// The code that the user's device shows, or a recovery code.
+    #[serde(default)]
+    #[oai(default, validator(max_length = 64))]
+    code: Option<String>,
 }
 
 /// A new session.
@@ -97,6 +48,42 @@ struct LoginResult {
     expires_at: i64,
     /// Who is logged in.
     user: UserBody,
+}
+
+/// A token to be looked at.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct TokenLoginRequest {
+    /// An API token or the token of a session.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    token: String,
+}
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+enum CredentialKind {
+    /// Of a session.
+    Session,
+    /// An API token.
+    ApiToken,
+}
+
+/// What a token opens.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct TokenLoginResult {
+    /// Whose it is.
+    user: UserBody,
+    /// What it is.
+    kind: CredentialKind,
+    /// The scopes of an API token; null for a session, which is not limited to any.
+    scopes: Option<Vec<ScopeName>>,
+    /// What can be done with it now: what the user's role gives, and of that what the scopes let through.
+    permissions: Vec<String>,
+    /// When it ends, in milliseconds since the Unix epoch; null: never.
+    expires_at: Option<i64>,
 }
 
 #[derive(ApiResponse)]
@@ -126,7 +113,9 @@ enum LogoutResponse {
 impl AccountApi {
     /// Log in
     ///
-    /// Opens a session. Its token is answered, and set as a cookie for browsers.
+    /// Opens a session. Its token is answered, and set as a cookie for browsers; the session of a cookie that came with
+    /// the request ends. Where the user has a second factor, a right password without a right `code` is answered with 401
+    /// and the code `totp_required`. Too many failures are answered with 429.
     #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
@@ -134,11 +123,17 @@ impl AccountApi {
         request: &Request,
         body: Body<LoginRequest>,
     ) -> Result<LoginResponse, ApiError> {
-        let Body(LoginRequest { username, password }) = body;
-        let user_agent = request.header("user-agent").unwrap_or_default();
+        let Body(LoginRequest { username, password, code }) = body;
         let login = context
             .auth
-            .login(&username, SecretString::from(password), http::peer_address(request), user_agent)
+            .login(auth::LoginRequest {
+                username,
+                password: password.into(),
+                code: code.map(SecretString::from),
+                origin: http::origin(request, &context.clock),
+                user_agent: request.header("user-agent").unwrap_or_default().to_owned(),
+                replaces: http::cookie(request, SESSION_COOKIE).map(SecretString::from),
+            })
             .await?;
         let token = login.token.expose_secret().to_owned();
         let is_secure = context.is_public_over_tls || http::is_secure(request);
@@ -151,12 +146,41 @@ impl AccountApi {
         Ok(LoginResponse::Ok(Json(result), cookie))
     }
 
+    /// Log in with a token
+    ///
+    /// Says whose an API token or a session token is and what it opens, and opens nothing itself: requests carry the token
+    /// in `Authorization: Bearer`. Any other token is answered with 401, too many of them with 429.
+    #[oai(path = "/auth", method = "post", operation_id = "loginWithToken")]
+    async fn login_with_token(
+        &self,
+        context: Data<&ApiContext>,
+        request: &Request,
+        body: Body<TokenLoginRequest>,
+    ) -> Result<Json<TokenLoginResult>, ApiError> {
+        let origin = http::origin(request, &context.clock);
+        let (user, credential) = context.auth.login_with_token(&body.0.token.into(), &origin).await?;
+        let caller = Caller { user, credential, origin };
+        let permissions = Permission::ALL.into_iter().filter(|permission| caller.may(*permission).is_ok());
+        let permissions = permissions.map(|permission| permission.as_str().to_owned()).collect();
+        let (kind, scopes, expires_at) = match &caller.credential {
+            Credential::Session { expires_at, .. } => (CredentialKind::Session, None, Some(*expires_at)),
+            Credential::ApiToken(token) => {
+                let scopes = token.scopes.iter().map(|scope| (*scope).into()).collect();
+                (CredentialKind::ApiToken, Some(scopes), token.expires_at)
+            }
+        };
+        Ok(Json(TokenLoginResult { user: caller.user.into(), kind, scopes, permissions, expires_at }))
+    }
+
     /// Log out
     ///
     /// Ends the session that the request was made with, at once and for good.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<LogoutResponse, ApiError> {
-        context.auth.logout(auth.caller().token.expose_secret()).await?;
+        let caller = auth.require(Permission::ManageOwnAccount)?;
+        let id = caller.session()?;
+        let event = caller.event(Action::Logout).about(AuditObject::new(ObjectKind::Session, &id, ""));
+        context.store.delete_session(id, caller.user.id, &event).await?;
         Ok(LogoutResponse::NoContent(format!(
             "{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
         )))
@@ -166,6 +190,6 @@ impl AccountApi {
     #[oai(path = "/account/info", method = "get", operation_id = "getAccountInfo")]
     #[expect(clippy::unused_async, reason = "the macro awaits it")]
     async fn account_info(&self, auth: UserAuth) -> Result<Json<UserBody>, ApiError> {
-        Ok(Json(auth.caller().user.clone().into()))
+        Ok(Json(auth.require(Permission::Read)?.user.clone().into()))
     }
 }

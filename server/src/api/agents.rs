@@ -10,6 +10,7 @@ use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::agent::Agent;
 use crate::domain::id::AgentId;
+use crate::domain::permission::Permission;
 use crate::store::Store;
 
 /// The fleet.
@@ -94,7 +95,8 @@ pub(super) async fn find(store: &Store, id: Uuid) -> Result<Agent, ApiError> {
 impl AgentsApi {
     /// List all agents
     #[oai(path = "/agents", method = "get", operation_id = "listAgents")]
-    async fn list(&self, context: Data<&ApiContext>, _auth: UserAuth) -> Result<Json<AgentList>, ApiError> {
+    async fn list(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<AgentList>, ApiError> {
+        auth.require(Permission::Read)?;
         Ok(Json(AgentList::new(context.store.agents(false).await?)))
     }
 
@@ -103,8 +105,9 @@ impl AgentsApi {
     async fn list_online(
         &self,
         context: Data<&ApiContext>,
-        _auth: UserAuth,
+        auth: UserAuth,
     ) -> Result<Json<AgentList>, ApiError> {
+        auth.require(Permission::Read)?;
         Ok(Json(AgentList::new(context.store.agents(true).await?)))
     }
 
@@ -113,10 +116,11 @@ impl AgentsApi {
     async fn get(
         &self,
         context: Data<&ApiContext>,
-        _auth: UserAuth,
+        auth: UserAuth,
         /// The agent's id.
         id: Path<Uuid>,
     ) -> Result<Json<AgentBody>, ApiError> {
+        auth.require(Permission::Read)?;
         Ok(Json(find(&context.store, id.0).await?.into()))
     }
 }

@@ -6,12 +6,15 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::body::Body;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
+use crate::domain::audit::Action;
 use crate::domain::id::EnrollmentId;
+use crate::domain::permission::Permission;
 use crate::domain::token::{NewToken, TokenKind};
 use crate::store::{Enrollment, NewEnrollment};
 
@@ -119,7 +122,7 @@ impl EnrollmentsApi {
         auth: UserAuth,
         body: Body<EnrollmentRequest>,
     ) -> Result<CreateResponse, ApiError> {
-        let caller = auth.require_admin()?;
+        let caller = auth.require(Permission::WriteAgents)?;
         let Body(request) = body;
         let now = context.clock.now();
         if request.expires_at <= now {
@@ -128,6 +131,7 @@ impl EnrollmentsApi {
         if !(1..=USES_MAX).contains(&request.max_uses) {
             return Err(ApiError::unprocessable("maxUses", &format!("must be 1–{USES_MAX}")));
         }
+        let details = json!({"maxUses": request.max_uses, "expiresAt": request.expires_at});
         let token = NewToken::random(TokenKind::Enrollment).map_err(|error| ApiError::internal(&error))?;
         let new = NewEnrollment {
             name: request.name,
@@ -135,7 +139,10 @@ impl EnrollmentsApi {
             max_uses: request.max_uses,
             expires_at: request.expires_at,
         };
-        let enrollment = context.store.insert_enrollment(&new, now).await?;
+        let enrollment = context
+            .store
+            .insert_enrollment(&new, caller.event(Action::EnrollmentCreated).with(details))
+            .await?;
         tracing::info!(enrollment = %enrollment.id, user = %caller.user.username, "made an enrollment token");
         Ok(CreateResponse::Created(Json(EnrollmentCreated {
             id: enrollment.id.0,
@@ -155,7 +162,7 @@ impl EnrollmentsApi {
         context: Data<&ApiContext>,
         auth: UserAuth,
     ) -> Result<Json<EnrollmentList>, ApiError> {
-        auth.require_admin()?;
+        auth.require(Permission::ReadAdministration)?;
         let items: Vec<EnrollmentBody> =
             context.store.enrollments().await?.into_iter().map(EnrollmentBody::from).collect();
         Ok(Json(EnrollmentList { total: items.len() as u64, items }))
@@ -172,8 +179,9 @@ impl EnrollmentsApi {
         /// The token's id.
         id: Path<Uuid>,
     ) -> Result<DeleteResponse, ApiError> {
-        let caller = auth.require_admin()?;
-        if !context.store.delete_enrollment(EnrollmentId(id.0)).await? {
+        let caller = auth.require(Permission::WriteAgents)?;
+        let event = caller.event(Action::EnrollmentDeleted);
+        if !context.store.delete_enrollment(EnrollmentId(id.0), event).await? {
             return Err(ApiError::not_found(format!("there is no enrollment token {}", id.0)));
         }
         tracing::info!(enrollment = %id.0, user = %caller.user.username, "ended an enrollment token");

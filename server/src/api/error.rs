@@ -4,9 +4,10 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::auth::{AuthError, PasswordError};
+use crate::domain::permission::Denied;
 use crate::domain::time_range::TimeRangeError;
 use crate::http::request_id;
-use crate::store;
+use crate::store::{self, ApiTokenError, UserError};
 use crate::telemetry::chain;
 
 /// How many seconds a client should wait before it tries again.
@@ -20,8 +21,10 @@ pub enum ErrorCode {
     BadRequest,
     /// Nobody is logged in, or the login has ended.
     Unauthorized,
-    /// The username or the password is wrong.
+    /// The username, the password, the token or the code is wrong.
     InvalidCredentials,
+    /// Username and password are right; log in again with a code of the second factor.
+    TotpRequired,
     /// Somebody is logged in who may not do this.
     Forbidden,
     /// There is no such thing.
@@ -78,6 +81,9 @@ pub enum ApiError {
     /// There is no such thing.
     #[oai(status = 404)]
     NotFound(Json<ErrorBody>),
+    /// It contradicts what is there.
+    #[oai(status = 409)]
+    Conflict(Json<ErrorBody>),
     /// The body is too large.
     #[oai(status = 413)]
     PayloadTooLarge(Json<ErrorBody>),
@@ -122,6 +128,11 @@ impl ApiError {
     /// 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         ApiError::NotFound(ErrorBody::new(ErrorCode::NotFound, message))
+    }
+
+    /// 409.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        ApiError::Conflict(ErrorBody::new(ErrorCode::Conflict, message))
     }
 
     /// 422, naming the parameter.
@@ -171,15 +182,58 @@ impl From<store::Error> for ApiError {
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
+        let message = error.to_string();
         match error {
-            AuthError::InvalidCredentials => {
-                ApiError::Unauthorized(ErrorBody::new(ErrorCode::InvalidCredentials, error.to_string()))
+            AuthError::InvalidCredentials | AuthError::InvalidToken => {
+                ApiError::Unauthorized(ErrorBody::new(ErrorCode::InvalidCredentials, message))
             }
+            AuthError::CodeRequired | AuthError::InvalidCode => {
+                ApiError::Unauthorized(ErrorBody::new(ErrorCode::TotpRequired, message))
+            }
+            // Not 401: whoever asks stays logged in.
+            AuthError::WrongPassword | AuthError::WrongCode => {
+                ApiError::Forbidden(ErrorBody::new(ErrorCode::InvalidCredentials, message))
+            }
+            AuthError::Limited { retry_after_ms } => ApiError::TooManyRequests(
+                ErrorBody::new(ErrorCode::TooManyRequests, message),
+                retry_after_ms.unsigned_abs().div_ceil(1_000).max(1),
+            ),
+            AuthError::TotpEnabled => ApiError::conflict(message),
+            AuthError::NoTotp => ApiError::not_found(message),
+            AuthError::User(error) => error.into(),
             AuthError::Store(error) => error.into(),
-            AuthError::Password(PasswordError::Busy) => ApiError::too_many_requests(&error.to_string()),
-            AuthError::Password(PasswordError::Stopping) => ApiError::unavailable(&error.to_string()),
+            AuthError::Password(PasswordError::TooShort | PasswordError::TooLong) => {
+                ApiError::unprocessable("password", &message)
+            }
+            AuthError::Password(PasswordError::Busy) => ApiError::too_many_requests(&message),
+            AuthError::Password(PasswordError::Stopping) => ApiError::unavailable(&message),
             AuthError::Password(_) | AuthError::Random(_) => ApiError::internal(&error),
         }
+    }
+}
+
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::NotFound => ApiError::not_found(error.to_string()),
+            UserError::NameTaken | UserError::LastAdmin => ApiError::conflict(error.to_string()),
+            UserError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApiTokenError> for ApiError {
+    fn from(error: ApiTokenError) -> Self {
+        match error {
+            ApiTokenError::TooMany => ApiError::conflict(error.to_string()),
+            ApiTokenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        ApiError::forbidden(&denied.to_string())
     }
 }
 

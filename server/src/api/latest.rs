@@ -13,6 +13,7 @@ use super::serialized::Serialized;
 use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::id::AgentId;
 use crate::domain::latest::AgentLatest;
+use crate::domain::permission::Permission;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::store::{LatestMetrics, SeriesLabel};
 
@@ -200,8 +201,9 @@ impl LatestApi {
     async fn fleet_latest(
         &self,
         context: Data<&ApiContext>,
-        _auth: UserAuth,
+        auth: UserAuth,
     ) -> Result<Serialized<FleetLatest>, ApiError> {
+        auth.require(Permission::Read)?;
         let latest = context.store.fleet_latest().await?;
         let items: Vec<AgentLatestBody> = latest.into_iter().map(AgentLatestBody::from).collect();
         Ok(Serialized(FleetLatest { total: items.len() as u64, items }))
@@ -212,10 +214,11 @@ impl LatestApi {
     async fn latest(
         &self,
         context: Data<&ApiContext>,
-        _auth: UserAuth,
+        auth: UserAuth,
         /// The agent's id.
         id: Path<Uuid>,
     ) -> Result<Json<LatestBody>, ApiError> {
+        auth.require(Permission::Read)?;
         let agent = agents::find(&context.store, id.0).await?;
         let latest = context.store.latest_metrics(agent.key).await?;
         Ok(Json(latest_body(id.0, latest)))

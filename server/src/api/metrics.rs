@@ -12,6 +12,7 @@ use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Unit};
+use crate::domain::permission::Permission;
 use crate::domain::tier::Tier;
 use crate::domain::time_range::{TimeRange, TimeRangeRequest};
 use crate::store::{MetricBuckets, SeriesLabel};
@@ -164,7 +165,7 @@ impl MetricsApi {
     async fn metrics(
         &self,
         context: Data<&ApiContext>,
-        _auth: UserAuth,
+        auth: UserAuth,
         /// The agent's id.
         id: Path<Uuid>,
         /// Which family.
@@ -180,6 +181,7 @@ impl MetricsApi {
         /// Width of a bucket in milliseconds, instead of `points`.
         interval: Query<Option<i64>>,
     ) -> Result<Json<Metrics>, ApiError> {
+        auth.require(Permission::Read)?;
         let request =
             TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: interval.0 };
         let now = context.clock.now();

@@ -6,24 +6,57 @@
 use poem::Request;
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::{ApiKey, Bearer};
-use secrecy::SecretString;
 
 use super::ApiError;
-use crate::domain::user::{Role, User};
+use crate::domain::audit::{Action, Actor, AuditEvent, Origin};
+use crate::domain::id::SessionId;
+use crate::domain::permission::{Credential, Denied, Permission};
+use crate::domain::user::User;
 
 /// The cookie that carries a browser's session.
 pub const SESSION_COOKIE: &str = "pika_session";
 
-/// A logged-in user.
+/// Who sent a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Who.
     pub user: User,
-    /// The token of the session, to end it by.
-    pub token: SecretString,
+    /// What the request came with.
+    pub credential: Credential,
+    /// When it came, and from where.
+    pub origin: Origin,
 }
 
-/// A session token in the header `Authorization: Bearer …`.
+impl Caller {
+    /// Whether the caller may.
+    pub(super) fn may(&self, permission: Permission) -> Result<(), Denied> {
+        permission.check(self.user.role, &self.credential)
+    }
+
+    /// An entry for the audit log: this caller does that, now.
+    pub(super) fn event(&self, action: Action) -> AuditEvent {
+        let actor = match &self.credential {
+            Credential::Session { .. } => Actor::User { id: self.user.id, name: self.user.username.clone() },
+            Credential::ApiToken(token) => {
+                Actor::ApiToken { user_id: self.user.id, username: self.user.username.clone(), id: token.id }
+            }
+        };
+        AuditEvent::new(actor, self.origin.clone(), action)
+    }
+
+    /// The session of the request, for what no API token may do.
+    ///
+    /// # Errors
+    /// 403 for an API token.
+    pub(super) fn session(&self) -> Result<SessionId, ApiError> {
+        match &self.credential {
+            Credential::Session { id, .. } => Ok(*id),
+            Credential::ApiToken(_) => Err(Denied::SessionOnly.into()),
+        }
+    }
+}
+
+/// A session token or an API token in the header `Authorization: Bearer …`.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "bearerToken", checker = "bearer_caller")]
 pub(super) struct BearerAuth(Caller);
@@ -39,7 +72,7 @@ pub(super) struct BearerAuth(Caller);
 )]
 pub(super) struct CookieAuth(Caller);
 
-/// Any logged-in user.
+/// Any logged-in user, or a program of one.
 #[derive(SecurityScheme)]
 pub(super) enum UserAuth {
     /// By token.
@@ -49,23 +82,14 @@ pub(super) enum UserAuth {
 }
 
 impl UserAuth {
-    /// Who is calling.
-    pub(super) fn caller(&self) -> &Caller {
-        match self {
-            UserAuth::Bearer(BearerAuth(caller)) | UserAuth::Cookie(CookieAuth(caller)) => caller,
-        }
-    }
-
-    /// Holds the call to administrators.
+    /// Lets the call through where role and credential give the permission, and answers who is calling.
     ///
     /// # Errors
-    /// 403 for anybody else.
-    pub(super) fn require_admin(&self) -> Result<&Caller, ApiError> {
-        let caller = self.caller();
-        match caller.user.role {
-            Role::Admin => Ok(caller),
-            Role::User => Err(ApiError::forbidden("only administrators may do this")),
-        }
+    /// 403, saying what is missing.
+    pub(super) fn require(&self, permission: Permission) -> Result<&Caller, ApiError> {
+        let (UserAuth::Bearer(BearerAuth(caller)) | UserAuth::Cookie(CookieAuth(caller))) = self;
+        caller.may(permission)?;
+        Ok(caller)
     }
 }
 

@@ -4,10 +4,13 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::body::Body;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
+use crate::domain::audit::{Action, Object, ObjectKind};
+use crate::domain::permission::Permission;
 use crate::domain::retention::Retention;
 
 /// Settings.
@@ -59,8 +62,9 @@ impl SettingsApi {
     async fn retention(
         &self,
         context: Data<&ApiContext>,
-        _auth: UserAuth,
+        auth: UserAuth,
     ) -> Result<Json<RetentionBody>, ApiError> {
+        auth.require(Permission::Read)?;
         Ok(Json(context.store.retention().await?.into()))
     }
 
@@ -75,10 +79,15 @@ impl SettingsApi {
         auth: UserAuth,
         body: Body<RetentionBody>,
     ) -> Result<Json<RetentionBody>, ApiError> {
-        let caller = auth.require_admin()?;
+        let caller = auth.require(Permission::WriteSettings)?;
         let retention = Retention::from(body.0);
         retention.check().map_err(|error| ApiError::unprocessable(parameter(&error), &error.message))?;
-        context.store.set_retention(&retention).await?;
+        let RetentionBody { raw_ms, one_minute_ms, one_hour_ms, one_day_ms } = retention.into();
+        let event = caller
+            .event(Action::SettingsUpdated)
+            .about(Object::new(ObjectKind::Setting, &"retention", ""))
+            .with(json!({"rawMs": raw_ms, "oneMinuteMs": one_minute_ms, "oneHourMs": one_hour_ms, "oneDayMs": one_day_ms}));
+        context.store.set_retention(&retention, &event).await?;
         tracing::info!(?retention, user = %caller.user.username, "changed the retention");
         Ok(Json(retention.into()))
     }

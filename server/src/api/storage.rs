@@ -7,6 +7,7 @@ use poem_openapi::{Object, OpenApi};
 use super::security::UserAuth;
 use super::system::DatabaseBody;
 use super::{ApiContext, ApiError, Tag};
+use crate::domain::permission::Permission;
 use crate::domain::retention::Retention;
 use crate::domain::storage::RelationStorage;
 use crate::domain::tier::Tier;
@@ -105,7 +106,8 @@ impl StorageApi {
     /// Bytes and chunks of every tier and table, what a day adds, what will be taken in 30 days, and whether the
     /// database's own jobs run.
     #[oai(path = "/api/system/storage", method = "get", operation_id = "getStorage")]
-    async fn storage(&self, context: Data<&ApiContext>, _auth: UserAuth) -> Result<Json<Storage>, ApiError> {
+    async fn storage(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<Storage>, ApiError> {
+        auth.require(Permission::Read)?;
         let report = context.store.storage_report(context.clock.now()).await?;
         let retention = context.store.retention().await?;
         Ok(Json(storage(report, &retention)))

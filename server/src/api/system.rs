@@ -6,6 +6,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
+use crate::domain::permission::Permission;
 use crate::store::{DatabaseInfo, Edition};
 
 /// The server itself.
@@ -76,7 +77,8 @@ impl SystemApi {
 
     /// What the server is
     #[oai(path = "/api/system/info", method = "get", operation_id = "getSystemInfo")]
-    async fn info(&self, context: Data<&ApiContext>, _auth: UserAuth) -> Result<Json<SystemInfo>, ApiError> {
+    async fn info(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<SystemInfo>, ApiError> {
+        auth.require(Permission::Read)?;
         let database = context.store.database_info().await?;
         Ok(Json(SystemInfo { version: env!("CARGO_PKG_VERSION").to_owned(), database: database.into() }))
     }

@@ -11,6 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use crate::config;
+use crate::telemetry::Counters;
+
+/// Shortest password that can be set, in characters.
+const PASSWORD_CHARS_MIN: usize = 8;
 
 /// Longest password in bytes: hashing is not to be fed megabytes.
 const PASSWORD_BYTES_MAX: usize = 1_024;
@@ -28,6 +32,7 @@ pub struct Passwords {
     places: Arc<Semaphore>,
     /// What the passwords of unknown users are compared with, so that they take as long as those of known ones.
     dummy_hash: Arc<str>,
+    counters: Arc<Counters>,
 }
 
 /// Why a password could not be hashed or verified.
@@ -36,6 +41,9 @@ pub enum PasswordError {
     /// The configured cost makes no sense.
     #[error("auth.scrypt_log_n, scrypt_r and scrypt_p are not valid parameters of scrypt")]
     Parameters,
+    /// Shorter than a new password may be.
+    #[error("a password must have at least {PASSWORD_CHARS_MIN} characters")]
+    TooShort,
     /// Longer than a password may be.
     #[error("a password may have {PASSWORD_BYTES_MAX} bytes at most")]
     TooLong,
@@ -55,17 +63,30 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError::Parameters`].
-    pub fn new(config: &config::Auth) -> Result<Self, PasswordError> {
+    pub fn new(config: &config::Auth, counters: Arc<Counters>) -> Result<Self, PasswordError> {
         let params = Params::new(config.scrypt_log_n, config.scrypt_r, config.scrypt_p)
             .map_err(|_| PasswordError::Parameters)?;
         let dummy_hash = hash(params, b"no user has this password")?.into();
-        Ok(Self::with_limits(params, dummy_hash, config.password_checks_max, WAITING_MAX))
+        Ok(Self::with_limits(params, dummy_hash, config.password_checks_max, WAITING_MAX, counters))
     }
 
-    fn with_limits(params: Params, dummy_hash: Arc<str>, checks_max: usize, waiting_max: usize) -> Self {
+    fn with_limits(
+        params: Params,
+        dummy_hash: Arc<str>,
+        checks_max: usize,
+        waiting_max: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
         let permits = Arc::new(Semaphore::new(checks_max));
         let places = Arc::new(Semaphore::new(checks_max + waiting_max));
-        Self { params, permits, places, dummy_hash }
+        Self { params, permits, places, dummy_hash, counters }
+    }
+
+    /// Whether a hash was made at less cost than is configured now.
+    pub fn is_too_cheap(&self, hash: &str) -> bool {
+        let cost = |params: &Params| (u128::from(params.r()) * u128::from(params.p())) << params.log_n();
+        let found = PasswordHash::new(hash).ok().and_then(|hash| Params::try_from(&hash).ok());
+        found.is_some_and(|found| cost(&found) < cost(&self.params))
     }
 
     /// The hash of a new password, in PHC form.
@@ -89,6 +110,7 @@ impl Passwords {
         let is_known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy_hash.to_string());
         let fits = self.compute(move || verify(password.expose_secret().as_bytes(), &hash)).await?;
+        self.counters.add_password_checked();
         Ok(fits && is_known)
     }
 
@@ -112,6 +134,14 @@ pub(super) fn random() -> Result<SecretString, getrandom::Error> {
     let mut bytes = [0_u8; 18];
     getrandom::fill(&mut bytes)?;
     Ok(SecretString::from(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// Whether a password can be set.
+pub(super) fn check_new(password: &SecretString) -> Result<(), PasswordError> {
+    if password.expose_secret().chars().count() < PASSWORD_CHARS_MIN {
+        return Err(PasswordError::TooShort);
+    }
+    check_length(password)
 }
 
 fn check_length(password: &SecretString) -> Result<(), PasswordError> {
@@ -142,7 +172,7 @@ mod tests {
     fn cheap() -> Passwords {
         let params = Params::new(4, 8, 1).unwrap();
         let dummy_hash = hash(params, b"dummy").unwrap().into();
-        Passwords::with_limits(params, dummy_hash, 1, 1)
+        Passwords::with_limits(params, dummy_hash, 1, 1, Arc::new(Counters::new().unwrap()))
     }
 
     #[tokio::test]
@@ -157,6 +187,23 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_user_has_no_password_not_even_the_dummy() {
         assert!(!cheap().verify("dummy".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_cost_less_than_configured_is_noticed() {
+        let passwords = cheap();
+        let hash = |log_n, r| hash(Params::new(log_n, r, 1).unwrap(), b"x").unwrap();
+        assert!(passwords.is_too_cheap(&hash(3, 8)) && passwords.is_too_cheap(&hash(4, 4)));
+        assert!(!passwords.is_too_cheap(&hash(4, 8)) && !passwords.is_too_cheap(&hash(5, 8)));
+        assert!(!passwords.is_too_cheap("damaged"));
+    }
+
+    #[tokio::test]
+    async fn a_new_password_is_neither_short_nor_giant() {
+        let check = |password: &str| check_new(&SecretString::from(password));
+        assert!(matches!(check("1234567"), Err(PasswordError::TooShort)));
+        assert!(check("12345678").is_ok());
+        assert!(matches!(check(&"x".repeat(PASSWORD_BYTES_MAX + 1)), Err(PasswordError::TooLong)));
     }
 
     #[tokio::test]

@@ -38,6 +38,14 @@ uuid_id!(
     EnrollmentId
 );
 uuid_id!(
+    /// What a session is called by; not its token.
+    SessionId
+);
+uuid_id!(
+    /// The id of an API token; not the token.
+    ApiTokenId
+);
+uuid_id!(
     /// One connection of an agent. A connection may speak about its agent's state only while the database names
     /// it as that agent's current one, so a late goodbye of an old connection cannot touch a newer one.
     ConnectionId

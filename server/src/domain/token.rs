@@ -15,6 +15,8 @@ const TOKEN_BYTES: usize = 32;
 pub enum TokenKind {
     /// A logged-in user.
     Session,
+    /// What its scopes say, for a user's programs.
+    Api,
     /// A new agent.
     Enrollment,
     /// One agent, for ever.
@@ -25,6 +27,7 @@ impl TokenKind {
     fn prefix(self) -> &'static str {
         match self {
             TokenKind::Session => "pika_session_",
+            TokenKind::Api => "pika_api_",
             TokenKind::Enrollment => "pika_enroll_",
             TokenKind::AgentSecret => "pika_agent_",
         }
@@ -38,7 +41,7 @@ impl TokenKind {
 
     /// The kind that a token claims to be by its prefix.
     pub fn of(token: &str) -> Option<TokenKind> {
-        [TokenKind::Session, TokenKind::Enrollment, TokenKind::AgentSecret]
+        [TokenKind::Session, TokenKind::Api, TokenKind::Enrollment, TokenKind::AgentSecret]
             .into_iter()
             .find(|kind| token.starts_with(kind.prefix()))
     }

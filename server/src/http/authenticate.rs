@@ -1,21 +1,22 @@
 //! Looks up who is calling, once a request and before its handler: a database that is away is then 503, not 401.
 
 use poem::{Endpoint, Middleware, Request, Result};
-use secrecy::SecretString;
 
-use super::{bearer_token, cookie};
+use super::{bearer_token, cookie, origin};
 use crate::api::{ApiError, Caller, SESSION_COOKIE};
 use crate::auth::Auth;
+use crate::clock::Clock;
 
 /// Adds a [`Caller`] to requests whose credentials are good.
 #[derive(Clone, Debug)]
 pub(super) struct Authenticate {
     auth: Auth,
+    clock: Clock,
 }
 
 impl Authenticate {
-    pub(super) fn new(auth: Auth) -> Self {
-        Self { auth }
+    pub(super) fn new(auth: Auth, clock: Clock) -> Self {
+        Self { auth, clock }
     }
 }
 
@@ -23,7 +24,7 @@ impl<E: Endpoint> Middleware<E> for Authenticate {
     type Output = Authenticated<E>;
 
     fn transform(&self, endpoint: E) -> Self::Output {
-        Authenticated { endpoint, auth: self.auth.clone() }
+        Authenticated { endpoint, auth: self.auth.clone(), clock: self.clock.clone() }
     }
 }
 
@@ -31,6 +32,7 @@ impl<E: Endpoint> Middleware<E> for Authenticate {
 pub(super) struct Authenticated<E> {
     endpoint: E,
     auth: Auth,
+    clock: Clock,
 }
 
 impl<E: Endpoint> Endpoint for Authenticated<E> {
@@ -42,10 +44,10 @@ impl<E: Endpoint> Endpoint for Authenticated<E> {
         let is_asked = path.starts_with("/api/") && path != "/api/login";
         let token = bearer_token(&request).or_else(|| cookie(&request, SESSION_COOKIE));
         if is_asked && let Some(token) = token {
-            let user = self.auth.user_of_token(token).await.map_err(ApiError::from)?;
-            let token = SecretString::from(token.to_owned());
-            if let Some(user) = user {
-                request.set_data(Caller { user, token });
+            let found = self.auth.authenticate(token).await.map_err(ApiError::from)?;
+            if let Some((user, credential)) = found {
+                let origin = origin(&request, &self.clock);
+                request.set_data(Caller { user, credential, origin });
             }
         }
         self.endpoint.call(request).await

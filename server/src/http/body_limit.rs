@@ -39,7 +39,7 @@ impl<E: Endpoint> Endpoint for BodyLimited<E> {
     type Output = E::Output;
 
     async fn call(&self, mut request: Request) -> Result<Self::Output> {
-        if [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
+        if [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method()) {
             let read = request.take_body().into_bytes_limit(self.bytes_max);
             let bytes = match tokio::time::timeout(READ_TIMEOUT, read).await {
                 Ok(Ok(bytes)) => bytes,

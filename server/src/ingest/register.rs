@@ -66,7 +66,7 @@ pub(super) async fn register(
             let connected = shared.store.connect_agent(TokenHash::of(token), &registration).await;
             (connected.map_err(unavailable)?, None)
         }
-        Some(TokenKind::Session) | None => (None, None),
+        Some(TokenKind::Session | TokenKind::Api) | None => (None, None),
     };
     // One message for unknown, expired and used up: a stranger learns nothing from it.
     let agent = agent.ok_or_else(|| unauthorized("the token is unknown, expired or used up"))?;

@@ -2,8 +2,9 @@
 
 use tokio_postgres::Row;
 
-use super::{Error, Store};
+use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
+use crate::domain::audit::{AuditEvent, Object, ObjectKind};
 use crate::domain::id::EnrollmentId;
 use crate::domain::token::TokenHash;
 
@@ -11,7 +12,7 @@ const INSERT: &str = "INSERT INTO enrollments (id, name, token_hash, max_uses, e
      VALUES ($1, $2, $3, $4, $5, $6)";
 const LIST: &str =
     "SELECT id, name, max_uses, uses, expires_at, created_at FROM enrollments ORDER BY created_at DESC, id";
-const DELETE: &str = "DELETE FROM enrollments WHERE id = $1";
+const DELETE: &str = "DELETE FROM enrollments WHERE id = $1 RETURNING name";
 
 pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST, DELETE];
 
@@ -46,23 +47,28 @@ pub struct NewEnrollment {
 }
 
 impl Store {
-    /// Keeps a new enrollment token.
+    /// Keeps a new enrollment token. The event's object is filled in.
     ///
     /// # Errors
     /// When the database is away.
     pub async fn insert_enrollment(
         &self,
         new: &NewEnrollment,
-        now: TimestampMs,
+        event: AuditEvent,
     ) -> Result<Enrollment, Error> {
         let id = EnrollmentId::random();
-        self.connection()
-            .await?
+        let now = event.origin.at;
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        transaction
             .execute(
                 INSERT,
                 &[&id.0, &new.name, &new.token_hash.0.as_slice(), &new.max_uses, &new.expires_at, &now],
             )
             .await?;
+        audit::insert(&transaction, &event.about(Object::new(ObjectKind::Enrollment, &id, &new.name)))
+            .await?;
+        transaction.commit().await?;
         Ok(Enrollment {
             id,
             name: new.name.clone(),
@@ -81,12 +87,20 @@ impl Store {
         Ok(self.connection().await?.query(LIST, &[]).await?.iter().map(enrollment).collect())
     }
 
-    /// Ends an enrollment token. Agents that it let in stay. Answers whether there was one.
+    /// Ends an enrollment token. Agents that it let in stay. Answers whether there was one. The event's object is filled in.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn delete_enrollment(&self, id: EnrollmentId) -> Result<bool, Error> {
-        Ok(0 < self.connection().await?.execute(DELETE, &[&id.0]).await?)
+    pub async fn delete_enrollment(&self, id: EnrollmentId, event: AuditEvent) -> Result<bool, Error> {
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let Some(row) = transaction.query_opt(DELETE, &[&id.0]).await? else {
+            return Ok(false);
+        };
+        let object = Object::new(ObjectKind::Enrollment, &id, row.get::<_, String>(0));
+        audit::insert(&transaction, &event.about(object)).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 }
 

@@ -4,8 +4,9 @@ use tokio_postgres::Client;
 
 use super::edition::{self, Edition};
 use super::rollup::{self, apache, community, convert};
-use super::{Error, Store};
+use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
+use crate::domain::audit::AuditEvent;
 use crate::domain::retention::Retention;
 use crate::domain::tier::Tier;
 
@@ -103,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database is away; nothing has changed then.
-    pub async fn set_retention(&self, retention: &Retention) -> Result<(), Error> {
+    pub async fn set_retention(&self, retention: &Retention, event: &AuditEvent) -> Result<(), Error> {
         let edition = self.database_info().await?.edition;
         let mut connection = self.dedicated_connection().await?;
         let client = connection.client();
@@ -111,6 +112,7 @@ impl Store {
         for tier in Tier::ALL {
             transaction.execute(SET_RETENTION, &[&tier.name(), &retention.keep_ms(tier)]).await?;
         }
+        audit::insert(&transaction, event).await?;
         transaction.commit().await?;
         if edition == Edition::Community {
             community::apply_policies(client, retention).await?;

@@ -24,6 +24,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V4__rollups", include_str!("../../../sql/migrations/0004_rollups.sql")),
     ("V5__agent_latest", include_str!("../../../sql/migrations/0005_agent_latest.sql")),
     ("V6__gaps", include_str!("../../../sql/migrations/0006_gaps.sql")),
+    ("V7__accounts", include_str!("../../../sql/migrations/0007_accounts.sql")),
 ];
 
 /// What migrating found and did.
@@ -138,9 +139,10 @@ fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
     MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect()
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a handful of migrations")]
+/// The number in the last name.
 fn newest_known() -> i32 {
-    MIGRATIONS.len() as i32
+    let number = |name: &str| name.strip_prefix('V')?.split_once("__")?.0.parse().ok();
+    MIGRATIONS.last().and_then(|(name, _)| number(name)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use super::rollup::apache;
 use super::{
-    agents, copy, enrollments, gaps, latest, maintenance, metrics, series, sessions, storage, users,
+    agents, api_tokens, audit, copy, enrollments, gaps, latest, maintenance, metrics, series, sessions,
+    storage, totp, users,
 };
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
@@ -34,11 +35,14 @@ pub const PLANNING_OPTIONS: &str = "-c plan_cache_mode=force_custom_plan -c jit=
 pub fn all() -> Vec<String> {
     let mut statements: Vec<String> = [
         agents::STATEMENTS,
+        api_tokens::STATEMENTS,
+        audit::STATEMENTS,
         enrollments::STATEMENTS,
         gaps::STATEMENTS,
         series::STATEMENTS,
         sessions::STATEMENTS,
         storage::STATEMENTS,
+        totp::STATEMENTS,
         users::STATEMENTS,
         metrics::LATEST_STATEMENTS,
         latest::STATEMENTS,
@@ -49,6 +53,9 @@ pub fn all() -> Vec<String> {
     .into_iter()
     .map(ToOwned::to_owned)
     .collect();
+    for sort in users::UserSort::ALL {
+        statements.extend([false, true].map(|is_descending| users::list_statement(sort, is_descending)));
+    }
     for family in Family::ALL {
         statements.extend(Tier::ALL.map(|tier| metrics::buckets_statement(family, tier)));
         let percentiles =

@@ -1,26 +1,133 @@
-//! Users.
+//! Users. A change and its entry in the audit log are one transaction.
 
-use tokio_postgres::Row;
+use tokio_postgres::{Row, Transaction};
 
-use super::{Error, Store};
+use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
-use crate::domain::id::UserId;
+use crate::domain::audit::{AuditEvent, Object};
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::user::{Role, User};
+
+/// Held by whoever takes away an administrator's power, so that two cannot take it from the last two at once. The number
+/// is arbitrary.
+const ADMINS_ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
 
 macro_rules! user_columns {
     () => {
-        "id, username, nickname, email, phone, avatar, role, status, created_at, updated_at"
+        "users.id, username, nickname, email, phone, avatar, role, status, users.created_at, updated_at, \
+         EXISTS (SELECT FROM totp WHERE totp.user_id = users.id AND confirmed_at IS NOT NULL)"
     };
 }
 pub(super) use user_columns;
 
-const INSERT: &str = "INSERT INTO users (id, username, password_hash, nickname, role, created_at, updated_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $6)";
-const FIND_WITH_PASSWORD: &str =
-    concat!("SELECT ", user_columns!(), ", password_hash FROM users WHERE username = $1");
-const ANY: &str = "SELECT EXISTS (SELECT FROM users)";
+/// Columns that `user_columns!` has.
+pub(super) const USER_COLUMNS: usize = 11;
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND_WITH_PASSWORD, ANY];
+// Not LIKE: there, some characters of what is searched for would mean something.
+macro_rules! search {
+    () => {
+        " FROM users WHERE $1 = '' OR strpos(lower(username), lower($1)) > 0 OR strpos(lower(nickname), lower($1)) > 0 \
+             OR strpos(lower(email), lower($1)) > 0 OR strpos(lower(phone), lower($1)) > 0"
+    };
+}
+
+const INSERT: &str = "INSERT INTO users (id, username, password_hash, nickname, email, phone, avatar, role, created_at, \
+         updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
+const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
+const FIND_TO_CHANGE: &str =
+    concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1 FOR NO KEY UPDATE OF users");
+const FIND_BY_NAME: &str =
+    concat!("SELECT ", user_columns!(), " FROM users WHERE lower(username) = lower($1)");
+const FIND_WITH_PASSWORD: &str =
+    concat!("SELECT ", user_columns!(), ", password_hash FROM users WHERE lower(username) = lower($1)");
+const FIND_PASSWORD: &str = "SELECT password_hash FROM users WHERE id = $1";
+const ANY: &str = "SELECT EXISTS (SELECT FROM users)";
+const COUNT: &str = concat!("SELECT count(*)", search!());
+const LOCK_ADMINS: &str = "SELECT pg_advisory_xact_lock($1)";
+const HAS_OTHER_ADMIN: &str =
+    "SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 1 AND id <> $1)";
+const UPDATE: &str = "UPDATE users SET username = coalesce($3, username), nickname = coalesce($4, nickname), \
+         email = coalesce($5, email), phone = coalesce($6, phone), avatar = coalesce($7, avatar), \
+         role = coalesce($8, role), updated_at = $2 \
+     WHERE id = $1";
+const SET_STATUS: &str = "UPDATE users SET status = $3, updated_at = $2 WHERE id = $1";
+const SET_PASSWORD: &str = "UPDATE users SET password_hash = $3, updated_at = $2 WHERE id = $1";
+const REHASH_PASSWORD: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+const DELETE: &str = "DELETE FROM users WHERE id = $1";
+const DELETE_SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
+const DELETE_OTHER_SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2";
+const DELETE_API_TOKENS: &str = "DELETE FROM api_tokens WHERE user_id = $1";
+
+pub(super) const STATEMENTS: &[&str] = &[
+    INSERT,
+    FIND,
+    FIND_TO_CHANGE,
+    FIND_BY_NAME,
+    FIND_WITH_PASSWORD,
+    FIND_PASSWORD,
+    ANY,
+    COUNT,
+    LOCK_ADMINS,
+    HAS_OTHER_ADMIN,
+    UPDATE,
+    SET_STATUS,
+    SET_PASSWORD,
+    REHASH_PASSWORD,
+    DELETE,
+    DELETE_SESSIONS,
+    DELETE_OTHER_SESSIONS,
+    DELETE_API_TOKENS,
+];
+
+/// What users are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of a user")]
+pub enum UserSort {
+    #[default]
+    Username,
+    Nickname,
+    Email,
+    Role,
+    Status,
+    CreatedAt,
+    UpdatedAt,
+}
+
+impl UserSort {
+    /// All of them.
+    pub const ALL: [UserSort; 7] = [
+        UserSort::Username,
+        UserSort::Nickname,
+        UserSort::Email,
+        UserSort::Role,
+        UserSort::Status,
+        UserSort::CreatedAt,
+        UserSort::UpdatedAt,
+    ];
+
+    fn expression(self) -> &'static str {
+        match self {
+            UserSort::Username => "lower(username)",
+            UserSort::Nickname => "lower(nickname)",
+            UserSort::Email => "lower(email)",
+            UserSort::Role => "role",
+            UserSort::Status => "status",
+            UserSort::CreatedAt => "users.created_at",
+            UserSort::UpdatedAt => "updated_at",
+        }
+    }
+}
+
+/// The statement of a page of users: search text, limit, offset.
+pub(super) fn list_statement(sort: UserSort, is_descending: bool) -> String {
+    let direction = if is_descending { "DESC" } else { "ASC" };
+    format!(
+        concat!("SELECT ", user_columns!(), search!(), " ORDER BY {} {}, users.id LIMIT $2 OFFSET $3"),
+        sort.expression(),
+        direction
+    )
+}
 
 /// A user to be made.
 #[derive(Clone, Debug)]
@@ -31,8 +138,26 @@ pub struct NewUser {
     pub password_hash: String,
     /// What people call the user.
     pub nickname: String,
+    /// Mail address.
+    pub email: String,
+    /// Telephone number.
+    pub phone: String,
+    /// Address of a picture.
+    pub avatar: String,
     /// What the user may do.
     pub role: Role,
+}
+
+/// What is to become of a user; what is absent stays.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the fields of a user")]
+pub struct UserUpdate {
+    pub username: Option<String>,
+    pub nickname: Option<String>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub avatar: Option<String>,
+    pub role: Option<Role>,
 }
 
 /// A user and the hash of the password.
@@ -42,6 +167,38 @@ pub struct UserWithPassword {
     pub user: User,
     /// In PHC form.
     pub password_hash: String,
+}
+
+/// Why a user was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// There is no such user.
+    #[error("there is no such user")]
+    NotFound,
+    /// Another user has the name, if in another case.
+    #[error("the username is taken")]
+    NameTaken,
+    /// Nobody would be left who can change anything.
+    #[error("this is the last enabled administrator; make another one first")]
+    LastAdmin,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<tokio_postgres::Error> for UserError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match Error::from(error) {
+            Error::Conflict { .. } => UserError::NameTaken,
+            other => UserError::Store(other),
+        }
+    }
+}
+
+impl From<bb8::RunError<Error>> for UserError {
+    fn from(error: bb8::RunError<Error>) -> Self {
+        UserError::Store(error.into())
+    }
 }
 
 impl Store {
@@ -54,20 +211,49 @@ impl Store {
         Ok(row.is_some_and(|row| row.get(0)))
     }
 
-    /// Makes a user.
+    /// Makes a user. The event's object is filled in.
     ///
     /// # Errors
-    /// [`Error::Conflict`] where the name is taken.
-    pub async fn insert_user(&self, new: &NewUser, now: TimestampMs) -> Result<UserId, Error> {
+    /// [`UserError::NameTaken`].
+    pub async fn insert_user(&self, new: &NewUser, event: AuditEvent) -> Result<User, UserError> {
         let id = UserId::random();
-        self.connection()
-            .await?
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        transaction
             .execute(
                 INSERT,
-                &[&id.0, &new.username, &new.password_hash, &new.nickname, &new.role.as_str(), &now],
+                &[
+                    &id.0,
+                    &new.username,
+                    &new.password_hash,
+                    &new.nickname,
+                    &new.email,
+                    &new.phone,
+                    &new.avatar,
+                    &new.role.as_str(),
+                    &event.origin.at,
+                ],
             )
             .await?;
-        Ok(id)
+        let user = changed(&transaction, id).await?;
+        finish(transaction, event, &user).await?;
+        Ok(user)
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn user(&self, id: UserId) -> Result<Option<User>, Error> {
+        Ok(self.connection().await?.query_opt(FIND, &[&id.0]).await?.as_ref().map(user))
+    }
+
+    /// A user by login name.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn user_by_name(&self, username: &str) -> Result<Option<User>, Error> {
+        Ok(self.connection().await?.query_opt(FIND_BY_NAME, &[&username]).await?.as_ref().map(user))
     }
 
     /// A user by login name, with the password's hash.
@@ -76,8 +262,152 @@ impl Store {
     /// When the database is away.
     pub async fn user_with_password(&self, username: &str) -> Result<Option<UserWithPassword>, Error> {
         let row = self.connection().await?.query_opt(FIND_WITH_PASSWORD, &[&username]).await?;
-        Ok(row.map(|row| UserWithPassword { user: user(&row), password_hash: row.get(10) }))
+        Ok(row.map(|row| UserWithPassword { user: user(&row), password_hash: row.get(USER_COLUMNS) }))
     }
+
+    /// The hash of a user's password.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn password_hash(&self, id: UserId) -> Result<Option<String>, Error> {
+        Ok(self.connection().await?.query_opt(FIND_PASSWORD, &[&id.0]).await?.map(|row| row.get(0)))
+    }
+
+    /// A page of the users in whose name, nickname, mail address or telephone number `search` occurs, and how many there
+    /// are in all.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn users(
+        &self,
+        search: &str,
+        sort: UserSort,
+        is_descending: bool,
+        offset: i64,
+        limit: i64,
+    ) -> Result<(Vec<User>, i64), Error> {
+        let mut connection = self.connection().await?;
+        let list = list_statement(sort, is_descending);
+        let rows = connection.query(&list, &[&search, &limit, &offset]).await?;
+        let total = connection.query_opt(COUNT, &[&search]).await?;
+        Ok((rows.iter().map(user).collect(), total.map_or(0, |row| row.get(0))))
+    }
+
+    /// Changes a user. The event's object is filled in.
+    ///
+    /// # Errors
+    /// [`UserError`]; nothing has changed then.
+    pub async fn update_user(
+        &self,
+        id: UserId,
+        update: &UserUpdate,
+        event: AuditEvent,
+    ) -> Result<User, UserError> {
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let loses_power = |_: &User| update.role == Some(Role::User);
+        find_to_change(&transaction, id, loses_power).await?;
+        let UserUpdate { username, nickname, email, phone, avatar, role } = update;
+        let role = role.map(Role::as_str);
+        transaction
+            .execute(UPDATE, &[&id.0, &event.origin.at, username, nickname, email, phone, avatar, &role])
+            .await?;
+        let user = changed(&transaction, id).await?;
+        finish(transaction, event, &user).await?;
+        Ok(user)
+    }
+
+    /// Enables or disables a user. Whoever is disabled loses sessions and API tokens at once, and for good. The event's
+    /// object is filled in.
+    ///
+    /// # Errors
+    /// [`UserError`]; nothing has changed then.
+    pub async fn set_user_enabled(
+        &self,
+        id: UserId,
+        is_enabled: bool,
+        event: AuditEvent,
+    ) -> Result<User, UserError> {
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        find_to_change(&transaction, id, |_| !is_enabled).await?;
+        transaction.execute(SET_STATUS, &[&id.0, &event.origin.at, &i16::from(is_enabled)]).await?;
+        if !is_enabled {
+            transaction.execute(DELETE_SESSIONS, &[&id.0]).await?;
+            transaction.execute(DELETE_API_TOKENS, &[&id.0]).await?;
+        }
+        let user = changed(&transaction, id).await?;
+        finish(transaction, event, &user).await?;
+        Ok(user)
+    }
+
+    /// Deletes a user, with sessions and API tokens. The event's object is filled in.
+    ///
+    /// # Errors
+    /// [`UserError`]; nothing has changed then.
+    pub async fn delete_user(&self, id: UserId, event: AuditEvent) -> Result<(), UserError> {
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let user = find_to_change(&transaction, id, |_| true).await?;
+        transaction.execute(DELETE, &[&id.0]).await?;
+        finish(transaction, event, &user).await
+    }
+
+    /// Sets a password, given as its hash, and ends all sessions of the user but one. The event's object is filled in.
+    ///
+    /// # Errors
+    /// [`UserError`]; nothing has changed then.
+    pub async fn set_password(
+        &self,
+        id: UserId,
+        password_hash: &str,
+        session_to_keep: Option<SessionId>,
+        event: AuditEvent,
+    ) -> Result<(), UserError> {
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let user = find_to_change(&transaction, id, |_| false).await?;
+        transaction.execute(SET_PASSWORD, &[&id.0, &event.origin.at, &password_hash]).await?;
+        transaction.execute(DELETE_OTHER_SESSIONS, &[&id.0, &session_to_keep.map(|id| id.0)]).await?;
+        finish(transaction, event, &user).await
+    }
+
+    /// Replaces the hash of a password by another one of the same password, unless the password has changed.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn rehash_password(&self, id: UserId, old_hash: &str, new_hash: &str) -> Result<(), Error> {
+        self.connection().await?.execute(REHASH_PASSWORD, &[&id.0, &old_hash, &new_hash]).await?;
+        Ok(())
+    }
+}
+
+/// Locks a user that is to be changed. Where that takes power away, nobody else may do so until the transaction ends, and
+/// one administrator must be left.
+async fn find_to_change(
+    transaction: &Transaction<'_>,
+    id: UserId,
+    loses_power: impl Fn(&User) -> bool,
+) -> Result<User, UserError> {
+    transaction.execute(LOCK_ADMINS, &[&ADMINS_ADVISORY_LOCK]).await?;
+    let row = transaction.query_opt(FIND_TO_CHANGE, &[&id.0]).await?.ok_or(UserError::NotFound)?;
+    let user = user(&row);
+    if user.role == Role::Admin && user.enabled && loses_power(&user) {
+        let has_other: bool = transaction.query_one(HAS_OTHER_ADMIN, &[&id.0]).await?.get(0);
+        if !has_other {
+            return Err(UserError::LastAdmin);
+        }
+    }
+    Ok(user)
+}
+
+async fn changed(transaction: &Transaction<'_>, id: UserId) -> Result<User, UserError> {
+    Ok(user(&transaction.query_one(FIND, &[&id.0]).await?))
+}
+
+async fn finish(transaction: Transaction<'_>, event: AuditEvent, user: &User) -> Result<(), UserError> {
+    audit::insert(&transaction, &event.about(Object::user(user))).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// The user in the columns of `user_columns!`.
@@ -94,5 +424,13 @@ pub(super) fn user(row: &Row) -> User {
         enabled: row.get::<_, i16>(7) == 1,
         created_at: row.get(8),
         updated_at: row.get(9),
+        has_totp: row.get(10),
     }
 }
+
+/// Locks the user of a login that has been checked: whether enabled still, and the password that of the check.
+pub(super) const LOCK_FOR_LOGIN: &str =
+    "SELECT 1 FROM users WHERE id = $1 AND status = 1 AND password_hash = $2 FOR NO KEY UPDATE";
+
+/// When a credential was last used is written at most so often.
+pub(super) const LAST_USE_INTERVAL_MS: TimestampMs = 60_000;

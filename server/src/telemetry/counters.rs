@@ -110,6 +110,9 @@ pub struct Counters {
     maintained_at_seconds: IntGauge,
     jobs_unhealthy: IntGauge,
     chunks_dropped: IntCounter,
+    logins_failed: IntCounter,
+    logins_limited: IntCounter,
+    passwords_checked: IntCounter,
 }
 
 /// Registers what is made.
@@ -241,6 +244,18 @@ impl Counters {
             chunks_dropped: build.counter(
                 "pika_maintenance_chunks_dropped_total",
                 "Expired chunks that this server has dropped; on Community the database's own job drops them.",
+            )?,
+            logins_failed: build.counter(
+                "pika_auth_failures_total",
+                "Logins, and other checks of passwords, codes or tokens, that failed.",
+            )?,
+            logins_limited: build.counter(
+                "pika_auth_limited_total",
+                "Attempts that were not even looked at, because too many had failed.",
+            )?,
+            passwords_checked: build.counter(
+                "pika_auth_passwords_checked_total",
+                "Passwords that were compared with a hash, be it that of nobody.",
             )?,
             registry: build.0,
             scrape: Mutex::default(),
@@ -391,6 +406,36 @@ impl Counters {
     /// Counts a round of maintenance that failed.
     pub fn add_maintenance_failure(&self) {
         self.maintenance_failures.inc();
+    }
+
+    /// Counts a login, or another check of a password, code or token, that failed.
+    pub fn add_login_failed(&self) {
+        self.logins_failed.inc();
+    }
+
+    /// Counts an attempt that was not even looked at, because too many had failed.
+    pub fn add_login_limited(&self) {
+        self.logins_limited.inc();
+    }
+
+    /// Counts a password that was compared with a hash, be it that of nobody.
+    pub fn add_password_checked(&self) {
+        self.passwords_checked.inc();
+    }
+
+    /// Logins, and other checks of passwords, codes or tokens, that failed.
+    pub fn logins_failed(&self) -> u64 {
+        self.logins_failed.get()
+    }
+
+    /// Attempts that were not even looked at, because too many had failed.
+    pub fn logins_limited(&self) -> u64 {
+        self.logins_limited.get()
+    }
+
+    /// Passwords that were compared with a hash, be it that of nobody.
+    pub fn passwords_checked(&self) -> u64 {
+        self.passwords_checked.get()
     }
 }
 

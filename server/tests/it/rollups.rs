@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use pika_server::domain::audit::Action;
 use pika_server::domain::family::{Family, MetricKind};
 use pika_server::domain::id::AgentKey;
+use pika_server::domain::retention::Retention;
 use pika_server::domain::row::{
     ColumnType, CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow, Rows,
 };
@@ -14,7 +16,7 @@ use tokio_postgres::Client;
 
 use crate::support::client::now;
 use crate::support::random::Random;
-use crate::support::{TestDatabase, on_both_editions};
+use crate::support::{TestDatabase, by_test, on_both_editions};
 
 on_both_editions!(
     every_bucket_is_what_the_raw_rows_give,
@@ -284,25 +286,16 @@ async fn rollups_outlive_raw_samples(database: TestDatabase) {
         }
     } else {
         // Retention comes after: what has expired is rolled up first.
-        store
-            .set_retention(&pika_server::domain::retention::Retention {
-                raw_ms: None,
-                one_minute_ms: None,
-                one_hour_ms: None,
-                one_day_ms: None,
-            })
-            .await
-            .unwrap();
+        let for_ever = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
+        store.set_retention(&for_ever, &by_test(Action::SettingsUpdated)).await.unwrap();
         store.maintain(now).await.unwrap();
-        store
-            .set_retention(&pika_server::domain::retention::Retention {
-                raw_ms: Some(30 * DAY_MS),
-                one_minute_ms: Some(90 * DAY_MS),
-                one_hour_ms: Some(400 * DAY_MS),
-                one_day_ms: None,
-            })
-            .await
-            .unwrap();
+        let defaults = Retention {
+            raw_ms: Some(30 * DAY_MS),
+            one_minute_ms: Some(90 * DAY_MS),
+            one_hour_ms: Some(400 * DAY_MS),
+            one_day_ms: None,
+        };
+        store.set_retention(&defaults, &by_test(Action::SettingsUpdated)).await.unwrap();
     }
     let days = format!("SELECT count(*) FROM load_metrics_1d WHERE bucket < {}", now - 31 * DAY_MS);
     let days_before = database.count(&days).await;
@@ -629,7 +622,7 @@ async fn the_policies_are_as_they_should_be_and_run() {
     let mut retention = store.retention().await.unwrap();
     retention.raw_ms = Some(10 * DAY_MS);
     retention.one_hour_ms = None;
-    store.set_retention(&retention).await.unwrap();
+    store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
     assert_eq!(setting("network_metrics", "policy_retention", "drop_after").await, Some(10 * DAY_MS));
     assert_eq!(setting("network_metrics_1h", "policy_retention", "drop_after").await, None);
     let sql = "SELECT array_agg(job_id ORDER BY job_id) FROM timescaledb_information.jobs";

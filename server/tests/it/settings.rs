@@ -1,5 +1,6 @@
 //! Retention changed at run time, the storage report, the fleet's latest values.
 
+use pika_server::domain::audit::Action;
 use pika_server::store::Edition;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::rollups::run_jobs;
 
 use crate::support::client::{now, sample};
-use crate::support::{TestDatabase, TestServer, eventually, on_both_editions};
+use crate::support::{TestDatabase, TestServer, by_test, eventually, on_both_editions};
 
 on_both_editions!(
     retention_is_read_and_changed,
@@ -67,7 +68,7 @@ async fn a_shorter_retention_drops_what_has_expired() {
     assert_eq!(database.count("SELECT count(*) FROM load_metrics").await, 2);
     let mut retention = store.retention().await.unwrap();
     retention.raw_ms = Some(5 * DAY_MS);
-    store.set_retention(&retention).await.unwrap();
+    store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
     store.maintain(now()).await.unwrap();
     if store.database_info().await.unwrap().edition == Edition::Community {
         run_jobs(&client, "policy_retention", "load_metrics").await;

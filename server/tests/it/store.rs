@@ -2,6 +2,7 @@
 
 use pika_protocol::DiskMetrics;
 use pika_server::domain::agent::AgentDescription;
+use pika_server::domain::audit::Action;
 use pika_server::domain::family::Family;
 use pika_server::domain::id::{AgentKey, ConnectionId};
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
@@ -11,7 +12,7 @@ use pika_server::domain::token::{NewToken, TokenHash, TokenKind};
 use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
 
 use crate::support::client::now;
-use crate::support::{TestDatabase, on_both_editions};
+use crate::support::{TestDatabase, by_test, on_both_editions};
 
 on_both_editions!(
     rows_come_back_as_buckets,
@@ -30,7 +31,7 @@ async fn enrolled(store: &Store) -> AgentKey {
 async fn new_enrollment(store: &Store, max_uses: i32, expires_at: i64) -> TokenHash {
     let token = NewToken::random(TokenKind::Enrollment).unwrap();
     let new = NewEnrollment { name: "test".to_owned(), token_hash: token.hash, max_uses, expires_at };
-    store.insert_enrollment(&new, now()).await.unwrap();
+    store.insert_enrollment(&new, by_test(Action::EnrollmentCreated)).await.unwrap();
     token.hash
 }
 

@@ -12,6 +12,10 @@ pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod wait;
 
+use std::sync::{Arc, Mutex};
+
+use pika_server::domain::audit::{Action, Actor, AuditEvent, Origin};
+
 pub(crate) use client::{AgentClient, register_message};
 pub(crate) use database::TestDatabase;
 pub(crate) use fleet::Fleet;
@@ -19,6 +23,34 @@ pub(crate) use proxy::{Delays, Faults, Proxy};
 pub(crate) use random::Random;
 pub(crate) use server::TestServer;
 pub(crate) use wait::eventually;
+
+/// An entry of the audit log for what a test does to the store itself.
+pub(crate) fn by_test(action: Action) -> AuditEvent {
+    AuditEvent::new(Actor::System, Origin { at: client::now(), ..Origin::default() }, action)
+}
+
+/// A log that a test reads.
+#[derive(Clone)]
+pub(crate) struct LogBuffer(pub(crate) Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for LogBuffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for LogBuffer {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
 
 /// Runs each test on both editions: on the server that `PIKA_TEST_DATABASE_URL` names, and on Community in PGlite.
 macro_rules! on_both_editions {

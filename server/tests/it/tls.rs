@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use pika_server::domain::audit::Action;
 use pika_server::domain::token::{NewToken, TokenKind};
 use pika_server::healthcheck;
 use pika_server::store::NewEnrollment;
@@ -15,7 +16,7 @@ use crate::support::client::now;
 use crate::support::process::agent_program;
 use crate::support::server::{ADMIN_PASSWORD, config};
 use crate::support::tls::{TestCertificate, TlsClient, TlsDirectory};
-use crate::support::{TestDatabase, TestServer, eventually};
+use crate::support::{TestDatabase, TestServer, by_test, eventually};
 
 /// A server that has this certificate, ready.
 async fn start(database: &TestDatabase, directory: &TlsDirectory, trusted: &TestCertificate) -> TestServer {
@@ -113,7 +114,7 @@ async fn the_agent_reports_over_wss() {
         max_uses: 1,
         expires_at: now() + 60_000,
     };
-    database.store().insert_enrollment(&new, now()).await.unwrap();
+    database.store().insert_enrollment(&new, by_test(Action::EnrollmentCreated)).await.unwrap();
     let state = tempfile::tempdir().unwrap();
     let port = server.address.rsplit_once(':').unwrap().1;
     let trusting = directory.path().join("agent.yaml");

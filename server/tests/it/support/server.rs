@@ -50,7 +50,16 @@ pub(crate) fn config(database_url: &str) -> Config {
     config.ingest.flush_interval_ms = 20;
     config.auth.scrypt_log_n = 4;
     config.auth.admin_password = ADMIN_PASSWORD.into();
+    // The first logins may come before the administrator is there. Tests of the limits set their own.
+    config.auth.failures_per_account_and_address_max = 1_000;
+    config.auth.failures_per_address_max = 1_000;
+    config.auth.failures_per_account_max = 1_000;
     config
+}
+
+/// A client with an address of its own, for all that a server on loopback can tell.
+pub(crate) fn client_from(address: &str) -> reqwest::Client {
+    reqwest::Client::builder().local_address(address.parse::<std::net::IpAddr>().unwrap()).build().unwrap()
 }
 
 impl TestServer {
@@ -131,6 +140,43 @@ impl TestServer {
     pub(crate) async fn login(&self, username: &str, password: &str) -> Answer {
         let body = json!({"username": username, "password": password});
         self.request(Method::POST, "/api/login", None, Some(body)).await
+    }
+
+    /// A login that must succeed: the session's token.
+    pub(crate) async fn session(&self, username: &str, password: &str) -> String {
+        let login = self.login(username, password).await;
+        assert_eq!(login.status, 200, "{login:?}");
+        login.body["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A login from another address.
+    pub(crate) async fn login_from(&self, address: &str, username: &str, password: &str) -> Answer {
+        let body = json!({"username": username, "password": password});
+        answer(client_from(address).post(self.url("/api/login")).json(&body)).await
+    }
+
+    /// A new user, who has this password: the id.
+    pub(crate) async fn create_user(&self, username: &str, role: &str, password: &str) -> String {
+        let body = json!({"username": username, "role": role, "password": password});
+        let answer = self.post("/api/users", body).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body["user"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A new API token of the user of a session.
+    pub(crate) async fn api_token(&self, session: &str, scopes: &[&str]) -> String {
+        let body = json!({"name": "test", "scopes": scopes});
+        let answer = self.request(Method::POST, "/api/tokens", Some(session), Some(body)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body["token"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.request(Method::DELETE, path, Some(&self.admin_token), None).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::PUT, path, Some(&self.admin_token), Some(body)).await
     }
 
     pub(crate) async fn request(

@@ -1,0 +1,154 @@
+//! Second factors: one-time passwords from the user's device (TOTP, RFC 6238), and recovery codes.
+
+use poem::web::Data;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::body::Body;
+use super::security::UserAuth;
+use super::users::find;
+use super::{ApiContext, ApiError, Tag};
+use crate::domain::audit::{Action, Object as AuditObject};
+use crate::domain::permission::Permission;
+
+/// Second factors.
+#[derive(Debug)]
+pub struct SecondFactorApi;
+
+/// The password of whoever asks.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct TotpRequest {
+    /// The password.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    password: String,
+}
+
+/// What a device needs to compute codes.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct TotpSetupBody {
+    /// The secret in base32, to be typed into the device. It is shown here and never again.
+    secret: String,
+    /// The same as an `otpauth://` URL, to be shown to the device as a QR code.
+    otpauth_url: String,
+}
+
+/// A code.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct TotpConfirmation {
+    /// The six digits that the device shows.
+    #[oai(validator(min_length = 1, max_length = 64))]
+    code: String,
+}
+
+/// What to log in with when the device is gone.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct RecoveryCodes {
+    /// Each can be used once in place of a code. They are shown here and never again.
+    recovery_codes: Vec<String>,
+}
+
+/// The password and a code of whoever asks.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct TotpRemoval {
+    /// The password.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    password: String,
+    /// The code that the device shows, or a recovery code.
+    #[oai(validator(min_length = 1, max_length = 64))]
+    code: String,
+}
+
+#[derive(ApiResponse)]
+enum RemovedResponse {
+    /// There is no second factor any more.
+    #[oai(status = 204)]
+    NoContent,
+}
+
+#[OpenApi(prefix_path = "/api", tag = "Tag::Account")]
+impl SecondFactorApi {
+    /// Begin to set up a second factor
+    ///
+    /// Takes a session and the password. Nothing is asked for until the set-up is confirmed; to begin again makes a new
+    /// secret.
+    #[oai(path = "/account/totp", method = "post", operation_id = "beginTotp")]
+    async fn begin(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        body: Body<TotpRequest>,
+    ) -> Result<Json<TotpSetupBody>, ApiError> {
+        let caller = auth.require(Permission::ManageOwnAccount)?;
+        let setup = context.auth.begin_totp(&caller.user, body.0.password.into(), &caller.origin).await?;
+        Ok(Json(TotpSetupBody {
+            secret: setup.secret.expose_secret().to_owned(),
+            otpauth_url: setup.url.expose_secret().to_owned(),
+        }))
+    }
+
+    /// Confirm the set-up of a second factor
+    ///
+    /// With a code of the device. From now on logins need one. Answers the recovery codes.
+    #[oai(path = "/account/totp/confirm", method = "post", operation_id = "confirmTotp")]
+    async fn confirm(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        body: Body<TotpConfirmation>,
+    ) -> Result<Json<RecoveryCodes>, ApiError> {
+        let caller = auth.require(Permission::ManageOwnAccount)?;
+        let event = caller.event(Action::TotpEnabled).about(AuditObject::user(&caller.user));
+        let codes = context.auth.confirm_totp(&caller.user, &body.0.code.into(), &event).await?;
+        let recovery_codes = codes.iter().map(|code| code.expose_secret().to_owned()).collect();
+        Ok(Json(RecoveryCodes { recovery_codes }))
+    }
+
+    /// Remove one's own second factor
+    ///
+    /// With the password and a code.
+    #[oai(path = "/account/totp", method = "delete", operation_id = "removeTotp")]
+    async fn remove(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        body: Body<TotpRemoval>,
+    ) -> Result<RemovedResponse, ApiError> {
+        let caller = auth.require(Permission::ManageOwnAccount)?;
+        let Body(TotpRemoval { password, code }) = body;
+        let event = caller.event(Action::TotpDisabled).about(AuditObject::user(&caller.user));
+        context.auth.disable_totp(&caller.user, password.into(), &code.into(), &event).await?;
+        Ok(RemovedResponse::NoContent)
+    }
+
+    /// Remove a user's second factor
+    ///
+    /// For administrators with a session, when device and recovery codes are lost.
+    #[oai(path = "/users/:id/totp", method = "delete", operation_id = "resetUserTotp")]
+    async fn reset(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The user's id.
+        id: Path<Uuid>,
+    ) -> Result<RemovedResponse, ApiError> {
+        let caller = auth.require(Permission::ManageCredentials)?;
+        let user = find(&context.store, id.0).await?;
+        let event = caller.event(Action::TotpReset).about(AuditObject::user(&user));
+        if !context.store.delete_totp(user.id, &event).await? {
+            return Err(ApiError::not_found(format!("the user {} has no second factor", id.0)));
+        }
+        Ok(RemovedResponse::NoContent)
+    }
+}

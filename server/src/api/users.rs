@@ -1,0 +1,537 @@
+//! Users: who may log in, and as what.
+
+use poem::web::Data;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::{Map, json};
+use uuid::Uuid;
+
+use super::body::Body;
+use super::security::UserAuth;
+use super::{ApiContext, ApiError, Tag};
+use crate::auth::{NewAccount, NewPassword};
+use crate::domain::audit::Action;
+use crate::domain::id::UserId;
+use crate::domain::permission::{Credential, Permission};
+use crate::domain::user::{
+    AVATAR_CHARS_MAX, EMAIL_CHARS_MAX, NICKNAME_CHARS_MAX, PHONE_CHARS_MAX, Role, User, UserFieldError,
+    parse_field, parse_username,
+};
+use crate::store::{Store, UserSort, UserUpdate};
+
+/// Users.
+#[derive(Debug)]
+pub struct UsersApi;
+
+/// What a user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[oai(rename = "Role", rename_all = "lowercase")]
+pub(super) enum RoleName {
+    /// Reads and changes everything.
+    Admin,
+    /// Reads.
+    User,
+}
+
+/// Up or down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+enum SortOrder {
+    /// The least first.
+    Asc,
+    /// The greatest first.
+    Desc,
+}
+
+/// A user.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "User", rename_all = "camelCase")]
+pub(super) struct UserBody {
+    /// The user's id.
+    id: Uuid,
+    /// What the user logs in with, in whatever case.
+    username: String,
+    /// What people call the user.
+    nickname: String,
+    /// Mail address; empty where there is none.
+    email: String,
+    /// Telephone number; empty where there is none.
+    phone: String,
+    /// Address of a picture; empty where there is none.
+    avatar: String,
+    /// What the user may do.
+    role: RoleName,
+    /// 1 enabled, 0 disabled.
+    status: i32,
+    /// A login takes a code of a second factor, too.
+    totp_enabled: bool,
+    /// When the user was made, in milliseconds since the Unix epoch.
+    created_at: i64,
+    /// When the user was last changed, in milliseconds since the Unix epoch.
+    updated_at: i64,
+}
+
+/// A user to be made.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct UserRequest {
+    /// What the user will log in with (1–64 characters); unique in whatever case.
+    username: String,
+    /// The password (at least 8 characters, at most 1,024 bytes). Where it is left out, one is made up and answered once.
+    /// An API token cannot give one: an administrator has to set it before the user can log in.
+    #[serde(default)]
+    password: Option<String>,
+    /// What people call the user (at most 64 characters).
+    #[serde(default)]
+    nickname: Option<String>,
+    /// Mail address (at most 254 characters).
+    #[serde(default)]
+    email: Option<String>,
+    /// Telephone number (at most 32 characters).
+    #[serde(default)]
+    phone: Option<String>,
+    /// Address of a picture (at most 2,048 characters).
+    #[serde(default)]
+    avatar: Option<String>,
+    /// What the user may do; `user` where it is left out. Making an administrator takes a session.
+    #[serde(default)]
+    role: Option<RoleName>,
+}
+
+/// What is to become of a user; what is left out stays as it is.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct UserChange {
+    /// What the user will log in with (1–64 characters); for administrators.
+    #[serde(default)]
+    username: Option<String>,
+    /// What people call the user (at most 64 characters).
+    #[serde(default)]
+    nickname: Option<String>,
+    /// Mail address (at most 254 characters).
+    #[serde(default)]
+    email: Option<String>,
+    /// Telephone number (at most 32 characters).
+    #[serde(default)]
+    phone: Option<String>,
+    /// Address of a picture (at most 2,048 characters).
+    #[serde(default)]
+    avatar: Option<String>,
+    /// What the user may do; for administrators with a session.
+    #[serde(default)]
+    role: Option<RoleName>,
+}
+
+/// A page of users.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct UserPage {
+    /// The users.
+    items: Vec<UserBody>,
+    /// How many there are on all pages.
+    total: i64,
+    /// Which page this is.
+    page: i64,
+    /// Users of a full page.
+    page_size: i64,
+}
+
+/// A new user.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct UserCreated {
+    /// The user.
+    user: UserBody,
+    /// The password that was made up; null where one was given or none was set. It is shown here and never again.
+    password: Option<String>,
+}
+
+/// One's own old password and a new one.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct PasswordChange {
+    /// The password until now.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    old_password: String,
+    /// The password from now on (at least 8 characters, at most 1,024 bytes).
+    new_password: String,
+}
+
+/// A new password for somebody else.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct PasswordReset {
+    /// The password from now on (at least 8 characters, at most 1,024 bytes); left out: one is made up.
+    #[serde(default)]
+    password: Option<String>,
+}
+
+/// A password that was set.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct PasswordResetResult {
+    /// The password that was made up; null where one was given. It is shown here and never again.
+    password: Option<String>,
+}
+
+/// Whether a user may log in.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct StatusChange {
+    /// 1 enabled, 0 disabled.
+    #[oai(validator(minimum(value = "0"), maximum(value = "1")))]
+    status: i32,
+}
+
+#[derive(ApiResponse)]
+enum CreateResponse {
+    /// The user was made.
+    #[oai(status = 201)]
+    Created(
+        Json<UserCreated>,
+        /// Where the user can be found.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum DoneResponse {
+    /// Done.
+    #[oai(status = 204)]
+    NoContent,
+}
+
+impl From<User> for UserBody {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.0,
+            username: user.username,
+            nickname: user.nickname,
+            email: user.email,
+            phone: user.phone,
+            avatar: user.avatar,
+            role: match user.role {
+                Role::Admin => RoleName::Admin,
+                Role::User => RoleName::User,
+            },
+            status: i32::from(user.enabled),
+            totp_enabled: user.has_totp,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Admin => Role::Admin,
+            RoleName::User => Role::User,
+        }
+    }
+}
+
+impl UserChange {
+    /// Only what everybody may change about themselves.
+    fn is_personal(&self) -> bool {
+        self.username.is_none() && self.role.is_none()
+    }
+
+    fn check(self) -> Result<UserUpdate, ApiError> {
+        Ok(UserUpdate {
+            username: self.username.map(|text| checked("username", parse_username(&text))).transpose()?,
+            nickname: self.nickname.map(|text| field("nickname", &text, NICKNAME_CHARS_MAX)).transpose()?,
+            email: self.email.map(|text| field("email", &text, EMAIL_CHARS_MAX)).transpose()?,
+            phone: self.phone.map(|text| field("phone", &text, PHONE_CHARS_MAX)).transpose()?,
+            avatar: self.avatar.map(|text| field("avatar", &text, AVATAR_CHARS_MAX)).transpose()?,
+            role: self.role.map(Role::from),
+        })
+    }
+}
+
+/// The page that is answered where none is asked for.
+pub(super) fn first_page() -> i64 {
+    1
+}
+
+/// The size of a page where none is asked for.
+pub(super) fn default_page_size() -> i64 {
+    20
+}
+
+/// The user of a path, or 404.
+pub(super) async fn find(store: &Store, id: Uuid) -> Result<User, ApiError> {
+    store.user(UserId(id)).await?.ok_or_else(|| ApiError::not_found("there is no such user"))
+}
+
+fn checked(parameter: &str, result: Result<String, UserFieldError>) -> Result<String, ApiError> {
+    result.map_err(|error| ApiError::unprocessable(parameter, &error.to_string()))
+}
+
+fn field(parameter: &str, text: &str, chars_max: usize) -> Result<String, ApiError> {
+    checked(parameter, parse_field(text, chars_max))
+}
+
+/// A text to be searched for. The database knows no null characters.
+pub(super) fn search_text(parameter: &str, text: Option<String>) -> Result<Option<String>, ApiError> {
+    match text {
+        Some(text) if text.contains('\0') => {
+            Err(ApiError::unprocessable(parameter, "must not have null characters"))
+        }
+        text => Ok(text),
+    }
+}
+
+/// What to sort by, and whether downwards.
+fn parse_sort(sort: &str, order: Option<SortOrder>) -> Result<(UserSort, bool), ApiError> {
+    let (is_reversed, name) = match sort.strip_prefix('-') {
+        Some(name) => (true, name),
+        None => (false, sort),
+    };
+    let sort = match name {
+        "username" => UserSort::Username,
+        "nickname" => UserSort::Nickname,
+        "email" => UserSort::Email,
+        "role" => UserSort::Role,
+        "status" => UserSort::Status,
+        "createdAt" => UserSort::CreatedAt,
+        "updatedAt" => UserSort::UpdatedAt,
+        _ => {
+            let names = "username, nickname, email, role, status, createdAt or updatedAt, each also with a - before it";
+            return Err(ApiError::unprocessable("sort", &format!("must be {names}")));
+        }
+    };
+    Ok((sort, is_reversed != (order == Some(SortOrder::Desc))))
+}
+
+#[OpenApi(prefix_path = "/api", tag = "Tag::Users")]
+impl UsersApi {
+    /// List users
+    ///
+    /// For administrators.
+    #[oai(path = "/users", method = "get", operation_id = "listUsers")]
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
+    async fn list(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// Which page, from 1.
+        #[oai(default = "first_page", validator(minimum(value = "1"), maximum(value = "1000000")))]
+        page: Query<i64>,
+        /// Users a page.
+        #[oai(
+            name = "pageSize",
+            default = "default_page_size",
+            validator(minimum(value = "1"), maximum(value = "100"))
+        )]
+        page_size: Query<i64>,
+        /// Only users in whose username, nickname, mail address or telephone number this occurs, in whatever case.
+        #[oai(validator(max_length = 255))]
+        search: Query<Option<String>>,
+        /// What to sort by: `username` (the default), `nickname`, `email`, `role`, `status`, `createdAt` or `updatedAt`; a
+        /// `-` before it reverses the order.
+        #[oai(validator(max_length = 32))]
+        sort: Query<Option<String>>,
+        /// `asc` (the default) or `desc`.
+        order: Query<Option<SortOrder>>,
+    ) -> Result<Json<UserPage>, ApiError> {
+        auth.require(Permission::ReadAdministration)?;
+        let (sort, is_descending) = parse_sort(sort.0.as_deref().unwrap_or("username"), order.0)?;
+        let search = search_text("search", search.0)?.unwrap_or_default();
+        let offset = (page.0 - 1) * page_size.0;
+        let (users, total) = context.store.users(&search, sort, is_descending, offset, page_size.0).await?;
+        let items = users.into_iter().map(UserBody::from).collect();
+        Ok(Json(UserPage { items, total, page: page.0, page_size: page_size.0 }))
+    }
+
+    /// Make a user
+    ///
+    /// For administrators. With an API token only a user who cannot log in until an administrator has set a password.
+    #[oai(path = "/users", method = "post", operation_id = "createUser")]
+    async fn create(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        body: Body<UserRequest>,
+    ) -> Result<CreateResponse, ApiError> {
+        let caller = auth.require(Permission::WriteUsers)?;
+        let Body(request) = body;
+        let role = request.role.map_or(Role::User, Role::from);
+        if role == Role::Admin || request.password.is_some() {
+            caller.may(Permission::ManageCredentials)?;
+        }
+        let password = match caller.credential {
+            Credential::Session { .. } => NewPassword::given_or_made_up(request.password),
+            Credential::ApiToken(_) => NewPassword::Unusable,
+        };
+        let text = |name, text: Option<String>, max| field(name, text.as_deref().unwrap_or_default(), max);
+        let account = NewAccount {
+            username: checked("username", parse_username(&request.username))?,
+            nickname: text("nickname", request.nickname, NICKNAME_CHARS_MAX)?,
+            email: text("email", request.email, EMAIL_CHARS_MAX)?,
+            phone: text("phone", request.phone, PHONE_CHARS_MAX)?,
+            avatar: text("avatar", request.avatar, AVATAR_CHARS_MAX)?,
+            role,
+        };
+        let event = caller.event(Action::UserCreated).with(json!({"role": role.as_str()}));
+        let (user, password) = context.auth.create_user(account, password, event).await?;
+        let location = format!("/api/users/{}", user.id);
+        let password = password.map(|password| password.expose_secret().to_owned());
+        Ok(CreateResponse::Created(Json(UserCreated { user: user.into(), password }), location))
+    }
+
+    /// Get a user
+    ///
+    /// Oneself, or as an administrator anybody.
+    #[oai(path = "/users/:id", method = "get", operation_id = "getUser")]
+    async fn get(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The user's id.
+        id: Path<Uuid>,
+    ) -> Result<Json<UserBody>, ApiError> {
+        let caller = auth.require(Permission::Read)?;
+        if caller.user.id.0 != id.0 {
+            caller.may(Permission::ReadAdministration)?;
+        }
+        Ok(Json(find(&context.store, id.0).await?.into()))
+    }
+
+    /// Change a user
+    ///
+    /// As an administrator anybody; otherwise with a session oneself, but for username and role. The last enabled
+    /// administrator stays one (409).
+    #[oai(path = "/users/:id", method = "put", operation_id = "updateUser")]
+    async fn update(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The user's id.
+        id: Path<Uuid>,
+        body: Body<UserChange>,
+    ) -> Result<Json<UserBody>, ApiError> {
+        let Body(change) = body;
+        let is_own = auth.require(Permission::ManageOwnAccount).is_ok_and(|caller| caller.user.id.0 == id.0);
+        let caller = auth.require(match (is_own && change.is_personal(), change.role) {
+            (true, _) => Permission::ManageOwnAccount,
+            (false, None) => Permission::WriteUsers,
+            (false, Some(_)) => Permission::ManageCredentials,
+        })?;
+        let update = change.check()?;
+        let mut details = Map::new();
+        for (name, is_changed) in [
+            ("nickname", update.nickname.is_some()),
+            ("email", update.email.is_some()),
+            ("phone", update.phone.is_some()),
+            ("avatar", update.avatar.is_some()),
+        ] {
+            if is_changed {
+                details.insert(name.to_owned(), json!("changed"));
+            }
+        }
+        if let Some(username) = &update.username {
+            details.insert("username".to_owned(), json!(username));
+        }
+        if let Some(role) = update.role {
+            details.insert("role".to_owned(), json!(role.as_str()));
+        }
+        let event = caller.event(Action::UserUpdated).with(details.into());
+        Ok(Json(context.store.update_user(UserId(id.0), &update, event).await?.into()))
+    }
+
+    /// Delete a user
+    ///
+    /// For administrators. The user's sessions and API tokens end at once. The last enabled administrator stays (409).
+    #[oai(path = "/users/:id", method = "delete", operation_id = "deleteUser")]
+    async fn delete(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The user's id.
+        id: Path<Uuid>,
+    ) -> Result<DoneResponse, ApiError> {
+        let caller = auth.require(Permission::WriteUsers)?;
+        context.store.delete_user(UserId(id.0), caller.event(Action::UserDeleted)).await?;
+        Ok(DoneResponse::NoContent)
+    }
+
+    /// Change one's own password
+    ///
+    /// Takes a session and the old password. All other sessions of the user end; API tokens stay.
+    #[oai(path = "/users/:id/password", method = "post", operation_id = "changePassword")]
+    async fn change_password(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// One's own id.
+        id: Path<Uuid>,
+        body: Body<PasswordChange>,
+    ) -> Result<DoneResponse, ApiError> {
+        let caller = auth.require(Permission::ManageOwnAccount)?;
+        if caller.user.id.0 != id.0 {
+            return Err(ApiError::forbidden(
+                "only one's own password can be changed; an administrator resets others",
+            ));
+        }
+        let Body(PasswordChange { old_password, new_password }) = body;
+        let event = caller.event(Action::PasswordChanged);
+        let session = caller.session()?;
+        context
+            .auth
+            .change_password(&caller.user, old_password.into(), new_password.into(), session, event)
+            .await?;
+        Ok(DoneResponse::NoContent)
+    }
+
+    /// Reset a user's password
+    ///
+    /// For administrators with a session. All sessions of the user end; API tokens stay.
+    #[oai(path = "/users/:id/reset-password", method = "post", operation_id = "resetPassword")]
+    async fn reset_password(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The user's id.
+        id: Path<Uuid>,
+        body: Body<PasswordReset>,
+    ) -> Result<Json<PasswordResetResult>, ApiError> {
+        let caller = auth.require(Permission::ManageCredentials)?;
+        let password = NewPassword::given_or_made_up(body.0.password);
+        let event = caller.event(Action::PasswordReset);
+        let password = context.auth.reset_password(UserId(id.0), password, event).await?;
+        let password = password.map(|password| password.expose_secret().to_owned());
+        Ok(Json(PasswordResetResult { password }))
+    }
+
+    /// Enable or disable a user
+    ///
+    /// For administrators. The sessions and API tokens of a disabled user end at once, for good. Enabling takes a session.
+    /// The last enabled administrator stays enabled (409).
+    #[oai(path = "/users/:id/status", method = "post", operation_id = "setUserStatus")]
+    async fn set_status(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The user's id.
+        id: Path<Uuid>,
+        body: Body<StatusChange>,
+    ) -> Result<Json<UserBody>, ApiError> {
+        let is_enabled = body.0.status == 1;
+        let caller =
+            auth.require(if is_enabled { Permission::ManageCredentials } else { Permission::WriteUsers })?;
+        let action = if is_enabled { Action::UserEnabled } else { Action::UserDisabled };
+        let user = context.store.set_user_enabled(UserId(id.0), is_enabled, caller.event(action)).await?;
+        Ok(Json(user.into()))
+    }
+}

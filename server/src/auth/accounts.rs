@@ -1,0 +1,214 @@
+//! Passwords and second factors of users: set, changed and removed, by themselves and by administrators.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::limits::Account;
+use super::{Auth, AuthError, password, totp};
+use crate::domain::audit::{Action, Actor, AuditEvent, Origin};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::user::{Role, User};
+use crate::store::{NewUser, UserError};
+
+pub use totp::TotpSetup;
+
+/// The name of the first user.
+pub const FIRST_ADMIN: &str = "admin";
+
+/// A user to be made. The texts have been checked.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields of a user")]
+pub struct NewAccount {
+    pub username: String,
+    pub nickname: String,
+    pub email: String,
+    pub phone: String,
+    pub avatar: String,
+    pub role: Role,
+}
+
+/// The password of a user to be made.
+#[derive(Clone, Debug)]
+pub enum NewPassword {
+    /// As somebody chose it.
+    Given(SecretString),
+    /// To be made up, and told once.
+    MadeUp,
+    /// None that anybody knows: an administrator has to set one before the user can log in.
+    Unusable,
+}
+
+impl NewPassword {
+    /// The given password, or one that is made up.
+    pub fn given_or_made_up(password: Option<String>) -> Self {
+        password.map_or(NewPassword::MadeUp, |password| NewPassword::Given(password.into()))
+    }
+}
+
+impl Auth {
+    /// Makes a user. Answers the password where it was made up here, so that it can be shown once.
+    ///
+    /// # Errors
+    /// Where the password cannot be one or the name is taken.
+    pub async fn create_user(
+        &self,
+        account: NewAccount,
+        password: NewPassword,
+        event: AuditEvent,
+    ) -> Result<(User, Option<SecretString>), AuthError> {
+        let (password_hash, shown) = self.new_password(password).await?;
+        let NewAccount { username, nickname, email, phone, avatar, role } = account;
+        let new = NewUser { username, password_hash, nickname, email, phone, avatar, role };
+        Ok((self.store.insert_user(&new, event).await?, shown))
+    }
+
+    /// Changes the password of somebody who is logged in and knows the old one; all other sessions end.
+    ///
+    /// # Errors
+    /// Where the old one is wrong or the new one cannot be one.
+    pub async fn change_password(
+        &self,
+        user: &User,
+        old: SecretString,
+        new: SecretString,
+        session: SessionId,
+        event: AuditEvent,
+    ) -> Result<(), AuthError> {
+        password::check_new(&new)?;
+        self.confirm_password(user, old, &event.origin).await?;
+        let hash = self.passwords.hash(new).await?;
+        Ok(self.store.set_password(user.id, &hash, Some(session), event).await?)
+    }
+
+    /// Sets a user's password and ends all sessions of that user. Answers the password where it was made up here.
+    ///
+    /// # Errors
+    /// Where the password cannot be one or there is no such user.
+    pub async fn reset_password(
+        &self,
+        id: UserId,
+        password: NewPassword,
+        event: AuditEvent,
+    ) -> Result<Option<SecretString>, AuthError> {
+        let (hash, shown) = self.new_password(password).await?;
+        self.store.set_password(id, &hash, None, event).await?;
+        Ok(shown)
+    }
+
+    /// Makes a secret for one-time passwords. It is not asked for until [`Auth::confirm_totp`].
+    ///
+    /// # Errors
+    /// Where the password is wrong, or there is a second factor already.
+    pub async fn begin_totp(
+        &self,
+        user: &User,
+        password: SecretString,
+        origin: &Origin,
+    ) -> Result<TotpSetup, AuthError> {
+        self.confirm_password(user, password, origin).await?;
+        let secret = totp::random_secret()?;
+        let setup = totp::setup(&secret, &user.username).ok_or(AuthError::InvalidCode)?;
+        if !self.store.begin_totp(user.id, &secret, origin.at).await? {
+            return Err(AuthError::TotpEnabled);
+        }
+        Ok(setup)
+    }
+
+    /// Turns the second factor on, once a code has shown that the user's device has the secret. Answers the recovery
+    /// codes, so that they can be shown once.
+    ///
+    /// # Errors
+    /// Where the code is wrong, there is nothing to confirm, or it has been confirmed before.
+    pub async fn confirm_totp(
+        &self,
+        user: &User,
+        code: &SecretString,
+        event: &AuditEvent,
+    ) -> Result<Vec<SecretString>, AuthError> {
+        let found = self.store.totp(user.id).await?.ok_or(AuthError::NoTotp)?;
+        if found.is_confirmed {
+            return Err(AuthError::TotpEnabled);
+        }
+        let attempt = self.admit(&Account::Known(user.id), &event.origin).await?;
+        let code = code.expose_secret().trim();
+        let step = totp::matching_step(&found.secret, code, event.origin.at).ok_or(AuthError::WrongCode)?;
+        self.limits.forgive(attempt);
+        let (codes, hashes): (Vec<_>, Vec<_>) = totp::random_recovery_codes()?.into_iter().unzip();
+        if !self.store.confirm_totp(user.id, step, &hashes, event).await? {
+            return Err(AuthError::TotpEnabled);
+        }
+        Ok(codes)
+    }
+
+    /// Removes the second factor of somebody who has the password and a code of it, or a recovery code.
+    ///
+    /// # Errors
+    /// Where either is wrong, or there is no second factor.
+    pub async fn disable_totp(
+        &self,
+        user: &User,
+        password: SecretString,
+        code: &SecretString,
+        event: &AuditEvent,
+    ) -> Result<(), AuthError> {
+        if !user.has_totp {
+            return Err(AuthError::NoTotp);
+        }
+        self.confirm_password(user, password, &event.origin).await?;
+        let attempt = self.admit(&Account::Known(user.id), &event.origin).await?;
+        if !self.use_code(user, code, &event.origin).await? {
+            self.count_failure(Some(user), &event.origin, "code").await?;
+            return Err(AuthError::WrongCode);
+        }
+        self.limits.forgive(attempt);
+        self.store.delete_totp(user.id, event).await?;
+        Ok(())
+    }
+
+    /// Makes the user `admin` in a database that has no users yet. Answers the password where it was made up here,
+    /// so that it can be shown once.
+    ///
+    /// # Errors
+    /// When the database is away, or the password cannot be one.
+    pub async fn create_first_admin(
+        &self,
+        password: &SecretString,
+    ) -> Result<Option<SecretString>, AuthError> {
+        if self.store.has_users().await? {
+            return Ok(None);
+        }
+        let is_given = !password.expose_secret().is_empty();
+        let password = if is_given { NewPassword::Given(password.clone()) } else { NewPassword::MadeUp };
+        let account = NewAccount {
+            username: FIRST_ADMIN.to_owned(),
+            nickname: "Administrator".to_owned(),
+            email: String::new(),
+            phone: String::new(),
+            avatar: String::new(),
+            role: Role::Admin,
+        };
+        let origin = Origin { at: self.clock.now(), ..Origin::default() };
+        let event = AuditEvent::new(Actor::System, origin, Action::UserCreated);
+        match self.create_user(account, password, event).await {
+            Ok((_, shown)) => {
+                tracing::info!(username = FIRST_ADMIN, "created the first administrator");
+                Ok(shown)
+            }
+            // Another server was quicker.
+            Err(AuthError::User(UserError::NameTaken)) => Ok(None),
+            Err(AuthError::User(UserError::Store(error))) => Err(error.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The hash of a new password, and the password itself where it is to be shown.
+    async fn new_password(&self, password: NewPassword) -> Result<(String, Option<SecretString>), AuthError> {
+        let (password, is_shown) = match password {
+            NewPassword::Given(password) => (password, false),
+            NewPassword::MadeUp => (password::random()?, true),
+            NewPassword::Unusable => (password::random()?, false),
+        };
+        password::check_new(&password)?;
+        let hash = self.passwords.hash(password.clone()).await?;
+        Ok((hash, is_shown.then_some(password)))
+    }
+}

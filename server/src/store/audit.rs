@@ -1,0 +1,143 @@
+//! The audit log: who did what. Events are written in the transaction of what they tell of, so that neither is without
+//! the other.
+
+use tokio_postgres::{GenericClient, Row};
+use uuid::Uuid;
+
+use super::{Error, Store};
+use crate::domain::TimestampMs;
+use crate::domain::audit::AuditEvent;
+
+const INSERT: &str = "INSERT INTO audit_log (at, actor_kind, actor_id, actor_name, api_token_id, action, object_kind, \
+         object_id, object_name, address, request_id, details) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb)";
+macro_rules! filter {
+    () => {
+        " FROM audit_log WHERE ($1::text IS NULL OR lower(actor_name) = lower($1) OR actor_id::text = $1) \
+             AND ($2::text IS NULL OR action = $2) \
+             AND ($3::text IS NULL OR lower(object_name) = lower($3) OR object_id = $3)"
+    };
+}
+const LIST: &str = concat!(
+    "SELECT id, at, actor_kind, actor_id, actor_name, api_token_id, action, object_kind, object_id, object_name, \
+     address, request_id, details::text",
+    filter!(),
+    " ORDER BY id DESC LIMIT $4 OFFSET $5"
+);
+const COUNT: &str = concat!("SELECT count(*)", filter!());
+const DELETE_OLD: &str = "DELETE FROM audit_log WHERE at < $1";
+
+pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST, COUNT, DELETE_OLD];
+
+/// Which events are wanted; what is absent does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Name or id of the user who acted.
+    pub actor: Option<String>,
+    /// What was done.
+    pub action: Option<String>,
+    /// Name or id of what it was done to.
+    pub object: Option<String>,
+}
+
+/// An event as it was kept.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "described by domain::audit and the columns of audit_log")]
+pub struct AuditEntry {
+    pub id: i64,
+    pub at: TimestampMs,
+    pub actor_kind: String,
+    pub actor_id: Option<Uuid>,
+    pub actor_name: String,
+    pub api_token_id: Option<Uuid>,
+    pub action: String,
+    pub object_kind: Option<String>,
+    pub object_id: Option<String>,
+    pub object_name: Option<String>,
+    pub address: String,
+    pub request_id: String,
+    pub details: serde_json::Value,
+}
+
+impl Store {
+    /// Writes an event that no change of the database goes with.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn record(&self, event: &AuditEvent) -> Result<(), Error> {
+        let mut connection = self.connection().await?;
+        Ok(insert(connection.client(), event).await?)
+    }
+
+    /// A page of the log, the newest event first, and how many events there are in all.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn audit_log(
+        &self,
+        filter: &AuditFilter,
+        offset: i64,
+        limit: i64,
+    ) -> Result<(Vec<AuditEntry>, i64), Error> {
+        let AuditFilter { actor, action, object } = filter;
+        let mut connection = self.connection().await?;
+        let rows = connection.query(LIST, &[actor, action, object, &limit, &offset]).await?;
+        let total = connection.query_opt(COUNT, &[actor, action, object]).await?;
+        Ok((rows.iter().map(entry).collect(), total.map_or(0, |row| row.get(0))))
+    }
+
+    /// Forgets the events before `time`, and answers how many.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn delete_audit_log_before(&self, time: TimestampMs) -> Result<u64, Error> {
+        Ok(self.connection().await?.execute(DELETE_OLD, &[&time]).await?)
+    }
+}
+
+/// Writes an event, in the transaction of what it tells of.
+pub(super) async fn insert(
+    client: &impl GenericClient,
+    event: &AuditEvent,
+) -> Result<(), tokio_postgres::Error> {
+    let AuditEvent { actor, origin, action, object, details } = event;
+    let object = object.as_ref();
+    client
+        .execute(
+            INSERT,
+            &[
+                &origin.at,
+                &actor.kind(),
+                &actor.user_id().map(|id| id.0),
+                &actor.name(),
+                &actor.api_token_id().map(|id| id.0),
+                &action.as_str(),
+                &object.map(|object| object.kind.as_str()),
+                &object.map(|object| object.id.as_str()),
+                &object.map(|object| object.name.as_str()),
+                &origin.address,
+                &origin.request_id,
+                &details.to_string(),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+fn entry(row: &Row) -> AuditEntry {
+    AuditEntry {
+        id: row.get(0),
+        at: row.get(1),
+        actor_kind: row.get(2),
+        actor_id: row.get(3),
+        actor_name: row.get(4),
+        api_token_id: row.get(5),
+        action: row.get(6),
+        object_kind: row.get(7),
+        object_id: row.get(8),
+        object_name: row.get(9),
+        address: row.get(10),
+        request_id: row.get(11),
+        details: serde_json::from_str(row.get(12)).unwrap_or_default(),
+    }
+}
