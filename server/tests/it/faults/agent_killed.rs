@@ -27,9 +27,9 @@ async fn an_agent_killed_while_it_spools_sends_everything_once() {
     for round in 0..ROUNDS {
         let is_server_there = round % 2 == 1;
         if is_server_there {
-            proxy.restore()
+            proxy.restore();
         } else {
-            proxy.cut()
+            proxy.cut();
         }
         let start = |(state, _): &(TempDir, String)| AgentProcess::start(&proxy.address(), state.path());
         let agents: Vec<_> = enrolled.iter().map(start).collect();

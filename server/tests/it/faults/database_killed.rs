@@ -7,7 +7,7 @@ use crate::support::database::connect;
 use crate::support::server::config;
 use crate::support::{Fleet, Random, TestServer, eventually};
 
-const ROUNDS: u64 = 3;
+const ROUNDS: u64 = 2;
 
 #[tokio::test]
 async fn a_database_killed_in_mid_commit_loses_and_doubles_nothing() {

@@ -13,24 +13,24 @@ use crate::support::{Proxy, TestDatabase, TestServer, eventually};
 #[derive(Clone, Copy, Debug)]
 enum Shortage {
     /// Its state directory is a file system of two pages, in a mount namespace that root has made.
-    TinyFileSystem,
+    FileSystem,
     /// The same in a user namespace, for everybody else.
-    TinyFileSystemOfUser,
+    UserFileSystem,
     /// No file may become larger than a page, for machines that allow no mounts: another error at the same place.
-    TinyFiles,
+    FileSize,
 }
 
 impl Shortage {
     /// What works on this machine.
     async fn of_disk() -> Self {
-        for shortage in [Self::TinyFileSystem, Self::TinyFileSystemOfUser] {
+        for shortage in [Self::FileSystem, Self::UserFileSystem] {
             let mut command = shortage.command(Path::new("/mnt"), Path::new("/dev/null"));
             let output = command.arg("true").stderr(Stdio::null()).status().await;
             if output.is_ok_and(|status| status.success()) {
                 return shortage;
             }
         }
-        Self::TinyFiles
+        Self::FileSize
     }
 
     /// What a program is appended to that is to run with a shortage in `state`.
@@ -40,9 +40,9 @@ impl Shortage {
         const LIMIT: &str =
             "trap '' XFSZ && cp -p \"$2\" \"$1\" && shift 2 && exec prlimit --fsize=4096 \"$@\"";
         let (arguments, script): (&[&str], _) = match self {
-            Self::TinyFileSystem => (&["unshare", "--mount"], MOUNT),
-            Self::TinyFileSystemOfUser => (&["unshare", "--user", "--map-root-user", "--mount"], MOUNT),
-            Self::TinyFiles => (&["env"], LIMIT),
+            Self::FileSystem => (&["unshare", "--mount"], MOUNT),
+            Self::UserFileSystem => (&["unshare", "--user", "--map-root-user", "--mount"], MOUNT),
+            Self::FileSize => (&["env"], LIMIT),
         };
         let mut command = Command::new(arguments[0]);
         command.args(&arguments[1..]).args(["sh", "-c", script, "sh"]).arg(state).arg(identity);
@@ -57,7 +57,7 @@ async fn a_full_disk_costs_only_what_finds_no_room() {
 
 #[tokio::test]
 async fn files_that_may_not_grow_cost_only_what_finds_no_room() {
-    what_finds_no_room_is_all_that_is_lost(Shortage::TinyFiles).await;
+    what_finds_no_room_is_all_that_is_lost(Shortage::FileSize).await;
 }
 
 async fn what_finds_no_room_is_all_that_is_lost(shortage: Shortage) {
