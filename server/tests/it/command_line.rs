@@ -1,16 +1,31 @@
 //! The program itself: its subcommands, run as a user would.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, TestServer};
 
 async fn pika_server(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pika-server"));
     command.args(arguments).env_clear().envs(environment.iter().copied());
     command.output().await.unwrap()
+}
+
+/// `pika-server user …`, with something on standard input.
+async fn user(database: &TestDatabase, arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pika-server"));
+    command.arg("user").args(arguments).env_clear();
+    command.envs([("DATABASE_URL", database.url.as_str()), ("PIKA_AUTH_SCRYPT_LOG_N", "4")]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Nobody may be listening.
+    drop(stdin.write_all(input.as_bytes()).await);
+    drop(stdin);
+    child.wait_with_output().await.unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -51,4 +66,76 @@ async fn the_description_is_printed_and_a_server_that_is_not_there_is_not_ready(
     let nobody = pika_server(&["healthcheck", "--url", "http://127.0.0.1:1"], &[]).await;
     assert!(!nobody.status.success());
     assert!(text(&nobody.stderr).contains("does not answer"), "{}", text(&nobody.stderr));
+}
+
+#[tokio::test]
+async fn users_are_made_and_listed_at_the_command_line() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let made = user(&database, &["create", "ana", "--role", "admin"], "").await;
+    let password = text(&made.stdout).trim_end().to_owned();
+    assert!(made.status.success() && 20 <= password.len(), "{}", text(&made.stderr));
+    assert_eq!(text(&made.stdout).lines().count(), 1, "the password alone, to be piped");
+    assert_eq!(server.login("ana", &password).await.body["user"]["role"], "admin");
+
+    let given = user(&database, &["create", "Bob", "--password-stdin"], "bobs own password\nmore\n").await;
+    assert!(given.status.success() && given.stdout.is_empty(), "{}", text(&given.stderr));
+    assert!(!text(&given.stderr).contains("bobs own password"));
+    assert_eq!(server.login("bob", "bobs own password").await.body["user"]["role"], "user");
+
+    let listed = text(&user(&database, &["list"], "").await.stdout);
+    let names: Vec<_> = listed.lines().map(|line| line.split('\t').nth(1).unwrap()).collect();
+    assert_eq!(names, ["admin", "ana", "Bob"]);
+    for (arguments, input, reason) in [
+        (vec!["create", "BOB"], "", "the username is taken"),
+        (vec!["create", "eve", "--password-stdin"], "short\n", "at least 8 characters"),
+        (vec!["create", " "], "", "must not be empty"),
+        (vec!["enable", "nobody"], "", "there is no user nobody"),
+    ] {
+        let refused = user(&database, &arguments, input).await;
+        assert!(
+            !refused.status.success() && text(&refused.stderr).contains(reason),
+            "{}",
+            text(&refused.stderr)
+        );
+    }
+    let log = server.get("/api/audit?object=bob").await.body;
+    let entry = log["items"].as_array().unwrap().last().unwrap();
+    assert_eq!((&entry["actorKind"], &entry["action"]), (&json!("command_line"), &json!("user.create")));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_is_locked_out_gets_back_in_at_the_command_line() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let client = database.connect().await;
+    // The password is lost, so is the device, and the user is disabled.
+    client
+        .batch_execute(
+            "INSERT INTO totp (user_id, secret, created_at, confirmed_at) SELECT id, 'x', 0, 0 FROM users; \
+             UPDATE users SET status = 0",
+        )
+        .await
+        .unwrap();
+    let enabled = user(&database, &["enable", "ADMIN"], "").await;
+    assert_eq!(text(&enabled.stdout), "admin is enabled\n", "{}", text(&enabled.stderr));
+    let reset = user(&database, &["reset-password", "admin"], "").await;
+    let password = text(&reset.stdout).trim_end().to_owned();
+    assert!(text(&reset.stderr).contains("--remove-totp removes it"), "{}", text(&reset.stderr));
+    assert_eq!(server.get("/api/account/info").await.status, 401, "all sessions have ended");
+    assert_eq!(server.login("admin", &password).await.body["code"], "totp_required");
+    let arguments = ["reset-password", "admin", "--password-stdin", "--remove-totp"];
+    let reset = user(&database, &arguments, "a new password\n").await;
+    assert!(reset.status.success() && reset.stdout.is_empty(), "{}", text(&reset.stderr));
+    assert_eq!(server.login("admin", "a new password").await.status, 200);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn users_are_not_managed_before_the_schema_is_there() {
+    let database = TestDatabase::on_server_unmigrated().await;
+    let refused = user(&database, &["list"], "").await;
+    assert!(!refused.status.success());
+    assert!(text(&refused.stderr).contains("run pika-server migrate"), "{}", text(&refused.stderr));
 }
