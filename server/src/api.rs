@@ -1,6 +1,7 @@
 //! The REST API: one file a resource, described by OpenAPI. Knows HTTP, not SQL.
 
 mod account;
+mod agent_identity;
 mod agents;
 mod body;
 mod enrollments;
@@ -43,6 +44,7 @@ pub struct ApiContext {
 pub type Resources = (
     account::AccountApi,
     agents::AgentsApi,
+    agent_identity::AgentIdentityApi,
     metrics::MetricsApi,
     latest::LatestApi,
     enrollments::EnrollmentsApi,
@@ -73,6 +75,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
     let resources = (
         account::AccountApi,
         agents::AgentsApi,
+        agent_identity::AgentIdentityApi,
         metrics::MetricsApi,
         latest::LatestApi,
         enrollments::EnrollmentsApi,

@@ -26,6 +26,7 @@ mod refusals;
 mod register;
 mod session;
 mod socket;
+mod takeovers;
 mod writer;
 
 use std::future::Future;
@@ -38,12 +39,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config;
+use crate::domain::id::AgentKey;
 use crate::store::{SampleWriter, Store};
 use crate::telemetry::Counters;
 
 use batcher::{Batcher, Submission};
 use latest::Latest;
-use presence::Presence;
+use presence::{Ending, Presence};
 use writer::Writer;
 
 pub use decode::{DecodeError, Decoded, Message, decode};
@@ -175,6 +177,16 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    /// Ends the connection of an agent that was deleted.
+    pub fn end_deleted(&self, agent: AgentKey) {
+        self.shared.presence.end(agent, Ending::Deleted);
+    }
+
+    /// Ends the connection of an agent whose secret was revoked.
+    pub fn end_revoked(&self, agent: AgentKey) {
+        self.shared.presence.end(agent, Ending::Revoked);
+    }
+
     /// Serves one upgraded connection until it ends. Tracked, so that a stop waits for it.
     pub async fn serve(&self, stream: poem::web::websocket::WebSocketStream, peer: Peer) {
         let shared = Arc::clone(&self.shared);

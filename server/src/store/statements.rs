@@ -2,7 +2,9 @@
 //! database of either edition.
 
 use super::rollup::apache;
-use super::{agents, copy, enrollments, latest, maintenance, metrics, series, sessions, storage, users};
+use super::{
+    agents, copy, enrollments, identities, latest, maintenance, metrics, series, sessions, storage, users,
+};
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::domain::tier::Tier;
@@ -33,6 +35,7 @@ pub fn all() -> Vec<String> {
     let mut statements: Vec<String> = [
         agents::STATEMENTS,
         enrollments::STATEMENTS,
+        identities::STATEMENTS,
         series::STATEMENTS,
         sessions::STATEMENTS,
         storage::STATEMENTS,

@@ -11,6 +11,7 @@ pub struct Counters {
     rows_stored: AtomicU64,
     rows_duplicate: AtomicU64,
     flush_errors: AtomicU64,
+    identity_conflicts: AtomicU64,
 }
 
 impl Counters {
@@ -38,6 +39,16 @@ impl Counters {
     /// Counts a flush that failed and will be tried again.
     pub fn add_flush_error(&self) {
         self.flush_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts connections that keep taking over from each other with one identity.
+    pub fn add_identity_conflict(&self) {
+        self.identity_conflicts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often two machines were seen to use one identity.
+    pub fn identity_conflicts(&self) -> u64 {
+        self.identity_conflicts.load(Ordering::Relaxed)
     }
 
     /// Rows committed.

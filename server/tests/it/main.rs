@@ -12,6 +12,7 @@ mod support;
 
 mod accounts;
 mod agent;
+mod agents;
 mod api;
 mod command_line;
 mod database_away;
