@@ -20,7 +20,7 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::collect::{Collectors, Host};
 use crate::config::{Config, ConfigError, Endpoint, EndpointError, Overrides};
 use crate::identity::{Identity, IdentityError, Replace};
-use crate::link::{self, EnrollError, Enrollment, Timing};
+use crate::link::{self, EnrollError, Enrollment, RotateError, Timing};
 use crate::shutdown;
 use crate::telemetry::{self, Chain};
 
@@ -47,6 +47,10 @@ enum Command {
     ///
     /// The token is taken from the environment variable PIKA_ENROLLMENT_TOKEN, from --token-file, or from --token.
     Enroll(EnrollArguments),
+    /// Replace this agent's secret by a new one, at once; a running agent goes on with it.
+    ///
+    /// Where the answer is lost, run it again: until the server has confirmed the new secret, both are kept.
+    RotateSecret(RunArguments),
     /// Take samples and report them, until told to stop.
     Run(RunArguments),
     /// Print one sample as it would be sent, and send nothing.
@@ -102,6 +106,8 @@ enum CommandError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Enroll(#[from] EnrollError),
+    #[error("the secret may not have been replaced; run this again")]
+    Rotate(#[from] RotateError),
     #[error("enroll needs --server URL (or `server` in the configuration)")]
     NoServer,
     #[error("the server's address is not usable")]
@@ -133,6 +139,7 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Enroll(arguments) => enroll(arguments),
         Command::Run(arguments) => run(arguments),
+        Command::RotateSecret(arguments) => rotate_secret(arguments),
         Command::Sample(ConfigArgument { config }) => {
             sample(&load(config.as_deref(), &Overrides::default())?)
         }
@@ -210,6 +217,25 @@ fn enroll(arguments: EnrollArguments) -> Result<ExitCode, CommandError> {
         config.server,
         identity.id,
     ))
+}
+
+fn rotate_secret(arguments: RunArguments) -> Result<ExitCode, CommandError> {
+    let RunArguments { config, server, state_dir } = arguments;
+    let config = load(config.config.as_deref(), &Overrides { server, state_dir, name: None })?;
+    telemetry::init(&config.log);
+    let mut identity = Identity::load(&config.state_dir)?;
+    let server = if config.server.is_empty() { &identity.server } else { &config.server };
+    let endpoint = Endpoint::parse(server).map_err(|source| CommandError::Server { source })?;
+    identity.prepare_rotation(&config.state_dir)?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let host = Host::detect();
+    let runtime = runtime()?;
+    let result =
+        runtime.block_on(link::rotate(&config, endpoint, &mut identity, &host, clock, Timing::STANDARD));
+    runtime.shutdown_timeout(BLOCKED_TIMEOUT);
+    result?;
+    identity.store(&config.state_dir)?;
+    print(&format!("agent {} has a new secret; the old one has ended", identity.id))
 }
 
 fn sample(config: &Config) -> Result<ExitCode, CommandError> {

@@ -23,10 +23,31 @@ pub(crate) fn write_atomically(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut options = private_file_options();
     let mut file = options.write(true).create(true).truncate(true).open(&temporary)?;
     file.write_all(contents)?;
+    keep_owner(&file, path)?;
     file.sync_all()?;
     drop(file);
     fs::rename(&temporary, path)?;
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Gives the new file to the owner of the one that it replaces: an administrator may have written it, for an agent that runs
+/// as somebody else.
+#[cfg(unix)]
+fn keep_owner(file: &File, replaced: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let Ok(old) = fs::metadata(replaced) else {
+        return Ok(());
+    };
+    let new = file.metadata()?;
+    if (old.uid(), old.gid()) == (new.uid(), new.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(old.uid()), Some(old.gid()))
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Options that make new files readable by their owner only.

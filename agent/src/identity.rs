@@ -24,15 +24,20 @@ pub struct Identity {
     pub id: String,
     /// What proves that this is the agent with that id. Never logged, never part of a URL.
     pub secret: SecretString,
+    /// What is to replace the secret, as long as the server has not confirmed it. It may have replaced it already.
+    pub next_secret: Option<SecretString>,
     /// The server at which the agent was enrolled, as the person wrote it.
     pub server: String,
 }
 
 /// `identity.json` as it lies on disk.
 #[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct File {
     id: String,
     secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_secret: Option<String>,
     server: String,
 }
 
@@ -83,7 +88,12 @@ impl Identity {
             Err(source) => return Err(IdentityError::Read { path, source }),
         };
         match serde_json::from_str::<File>(&text) {
-            Ok(File { id, secret, server }) => Ok(Identity { id, secret: secret.into(), server }),
+            Ok(File { id, secret, next_secret, server }) => Ok(Identity {
+                id,
+                secret: secret.into(),
+                next_secret: next_secret.map(SecretString::from),
+                server,
+            }),
             Err(source) => Err(IdentityError::Damaged { path, source }),
         }
     }
@@ -112,6 +122,38 @@ impl Identity {
         Ok(pending.secret.into())
     }
 
+    /// Makes the secret that is to replace the present one, unless that was begun before, and writes it down before the
+    /// server hears of it: whichever of the two the server knows, one of them is here.
+    ///
+    /// # Errors
+    /// When `state_dir` cannot be written to.
+    pub fn prepare_rotation(&mut self, state_dir: &Path) -> Result<(), IdentityError> {
+        if self.next_secret.is_none() {
+            self.next_secret = Some(new_secret()?.into());
+            self.store(state_dir)?;
+        }
+        Ok(())
+    }
+
+    /// The server has confirmed a secret: where it is the next one, that is the only one from here on. Answers whether it
+    /// was.
+    pub fn confirm(&mut self, secret: Option<&str>) -> bool {
+        let next = self.next_secret.as_ref().map(|secret| secret.expose_secret());
+        let is_confirmed = next.is_some() && next == secret;
+        if is_confirmed && let Some(next) = self.next_secret.take() {
+            self.secret = next;
+        }
+        is_confirmed
+    }
+
+    /// Whether both are the same agent with the same secrets.
+    pub fn is_same(&self, other: &Identity) -> bool {
+        let next = |identity: &Identity| identity.next_secret.as_ref().map(|s| s.expose_secret().to_owned());
+        self.id == other.id
+            && self.secret.expose_secret() == other.secret.expose_secret()
+            && next(self) == next(other)
+    }
+
     /// Stores the identity in `state_dir`, atomically and with mode 0600.
     ///
     /// # Errors
@@ -121,6 +163,7 @@ impl Identity {
         let file = File {
             id: self.id.clone(),
             secret: self.secret.expose_secret().to_owned(),
+            next_secret: self.next_secret.as_ref().map(|secret| secret.expose_secret().to_owned()),
             server: self.server.clone(),
         };
         let mut text = serde_json::to_vec_pretty(&file).map_err(|source| IdentityError::Encode { source })?;
@@ -170,6 +213,7 @@ mod tests {
         let identity = Identity {
             id: "a".to_owned(),
             secret: "s3cret".to_owned().into(),
+            next_secret: None,
             server: "http://x".to_owned(),
         };
         identity.store(&state_dir).unwrap();
@@ -183,6 +227,34 @@ mod tests {
         assert!(matches!(refused, Err(IdentityError::Exists { .. })));
         let replaced = Identity::prepare(&state_dir, "http://x", Replace::Yes).unwrap();
         assert_ne!(replaced.expose_secret(), secret.expose_secret(), "a new identity");
+    }
+
+    #[test]
+    fn a_secret_is_replaced_when_the_server_has_confirmed_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut identity = Identity {
+            id: "a".to_owned(),
+            secret: "old".to_owned().into(),
+            next_secret: None,
+            server: "http://x".to_owned(),
+        };
+        assert!(!identity.confirm(None), "nothing is to be replaced");
+        identity.prepare_rotation(dir.path()).unwrap();
+        let mut loaded = Identity::load(dir.path()).unwrap();
+        assert!(
+            loaded.is_same(&identity),
+            "both secrets are on the disk before the server hears of the new one"
+        );
+        loaded.prepare_rotation(dir.path()).unwrap();
+        assert!(loaded.is_same(&identity), "another try has the same secret");
+        assert!(!loaded.confirm(None) && !loaded.confirm(Some("something else")));
+        assert_eq!(loaded.secret.expose_secret(), "old");
+        let next = loaded.next_secret.clone().unwrap();
+        assert!(loaded.confirm(Some(next.expose_secret())));
+        assert_eq!(
+            (loaded.secret.expose_secret(), loaded.next_secret.is_none()),
+            (next.expose_secret(), true)
+        );
     }
 
     #[test]

@@ -4,15 +4,18 @@
 mod backoff;
 mod connect;
 mod enroll;
+mod rotate;
 mod session;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN};
 use pika_protocol::message::Refusal;
 use pika_protocol::{ErrorCode, Register};
+use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
@@ -23,6 +26,7 @@ use self::backoff::Backoff;
 use self::connect::Connector;
 pub use self::connect::TlsError;
 pub use self::enroll::{EnrollError, Enrollment, enroll};
+pub use self::rotate::{RotateError, rotate};
 use self::session::{End, Session};
 use crate::clock::SharedClock;
 use crate::collect::Host;
@@ -127,6 +131,7 @@ enum State {
 pub struct Link {
     connector: Connector,
     identity: Identity,
+    state_dir: PathBuf,
     register: Register,
     outbox: Arc<Outbox>,
     interval_ms: watch::Sender<u64>,
@@ -157,6 +162,7 @@ impl Link {
         Ok(Link {
             connector: Connector::new(endpoint, &config.tls.ca_file, timing.connect_timeout)?,
             identity,
+            state_dir: config.state_dir.clone(),
             register: register_message(host, &config.name, config.interval_ms),
             outbox,
             interval_ms,
@@ -174,6 +180,7 @@ impl Link {
         let mut backoff = Backoff::new(self.timing);
         loop {
             let started = Instant::now();
+            self.reload_identity();
             let result = self.connect_and_stream(&shutdown).await;
             self.outbox.connection_lost();
             self.enter(State::Disconnected);
@@ -206,7 +213,11 @@ impl Link {
                     Session::new(socket, Arc::clone(&self.clock), self.timing, self.heartbeat_interval);
                 self.register.ip = local_address.to_string();
                 self.register.interval_ms = Some(*self.interval_ms.borrow());
+                // Where a rotation was interrupted, this finishes it.
+                let next_secret = self.identity.next_secret.as_ref();
+                self.register.secret = next_secret.map(|secret| secret.expose_secret().to_owned());
                 let ack = session.register(self.register.clone()).await?;
+                self.identity.confirm(ack.secret.as_deref());
                 Ok((session, ack))
             };
             tokio::select! {
@@ -243,8 +254,30 @@ impl Link {
         }
     }
 
-    fn log_and_choose_delay(&self, error: &LinkError, backoff: &mut Backoff) -> Duration {
+    /// Takes over what `pika-agent rotate-secret` or `enroll` has written since. Answers whether it is anything new.
+    fn reload_identity(&mut self) -> bool {
+        match Identity::load(&self.state_dir) {
+            Ok(identity) if identity.id == self.identity.id && !identity.is_same(&self.identity) => {
+                self.identity = identity;
+                true
+            }
+            Ok(_) => false,
+            // It was there at the start; what is known of it goes on.
+            Err(error) => {
+                debug!(error = %Chain(&error), "the identity cannot be read again");
+                false
+            }
+        }
+    }
+
+    fn log_and_choose_delay(&mut self, error: &LinkError, backoff: &mut Backoff) -> Duration {
         let chain = Chain(error);
+        let is_identity_refused =
+            matches!(error, LinkError::Refused { code: ErrorCode::Unauthorized | ErrorCode::Superseded, .. });
+        if is_identity_refused && self.reload_identity() {
+            info!(error = %chain, "this agent's secret is being replaced");
+            return backoff.next_delay();
+        }
         match error {
             LinkError::Refused { code: ErrorCode::Unauthorized, .. } => {
                 let delay = backoff.refused_delay();

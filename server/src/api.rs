@@ -1,6 +1,7 @@
 //! The REST API: one file a resource, described by OpenAPI. Knows HTTP, not SQL.
 
 mod account;
+mod agent_identity;
 mod agents;
 mod api_tokens;
 mod audit;
@@ -74,6 +75,7 @@ pub type Resources = (
     users::UsersApi,
     audit::AuditApi,
     agents::AgentsApi,
+    agent_identity::AgentIdentityApi,
     metrics::MetricsApi,
     latest::LatestApi,
     gaps::GapsApi,
@@ -114,6 +116,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         users::UsersApi,
         audit::AuditApi,
         agents::AgentsApi,
+        agent_identity::AgentIdentityApi,
         metrics::MetricsApi,
         latest::LatestApi,
         gaps::GapsApi,

@@ -29,6 +29,7 @@ mod register;
 mod sequence;
 mod session;
 mod socket;
+mod takeovers;
 mod writer;
 
 use std::future::Future;
@@ -41,12 +42,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config;
+use crate::domain::id::AgentKey;
 use crate::store::{SampleWriter, Store};
 use crate::telemetry::Counters;
 
 use batcher::{Batcher, Submission};
 use latest::Latest;
-use presence::Presence;
+use presence::{Ending, Presence};
 use writer::Writer;
 
 pub use decode::{DecodeError, Decoded, Message, decode};
@@ -207,6 +209,16 @@ impl Sockets {
     /// Most bytes of answers that wait for one agent.
     pub fn outbound_bytes_max(&self) -> usize {
         self.shared.config.outbound_bytes_max
+    }
+
+    /// Ends the connection of an agent that was deleted.
+    pub fn end_deleted(&self, agent: AgentKey) {
+        self.shared.presence.end(agent, Ending::Deleted);
+    }
+
+    /// Ends the connection of an agent whose secret was revoked.
+    pub fn end_revoked(&self, agent: AgentKey) {
+        self.shared.presence.end(agent, Ending::Revoked);
     }
 
     /// Serves one upgraded connection until it ends. Tracked, so that a stop waits for it.

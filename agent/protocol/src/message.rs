@@ -62,7 +62,8 @@ pub struct Register {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Beside an enrollment token: the secret that the agent has made for itself, `pika_agent_` and 256 random bits in
-    /// URL-safe base64. An enrollment whose answer was lost can then be tried again and makes no second agent.
+    /// URL-safe base64. An enrollment whose answer was lost can then be tried again and makes no second agent. Beside
+    /// the agent's own secret: the one that is to replace it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// How often the agent means to send a sample, in milliseconds.
@@ -197,7 +198,8 @@ impl fmt::Debug for ServerMessage {
 pub struct RegisterAck {
     /// The agent's public id, a UUID.
     pub agent_id: String,
-    /// The agent's own secret; only in the answer to an enrollment token that came without one, and never again.
+    /// The agent's own secret; only in the answer to an enrollment token that came without one, and to a secret that
+    /// replaces another, which is in force when it is repeated here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// The server's clock, in milliseconds since the Unix epoch.

@@ -68,5 +68,5 @@ pub async fn enroll(
     // A server that does not know of secrets of the agent's making has made one itself.
     let made_by_server = ack.secret.filter(|secret| !secret.is_empty()).map(SecretString::from);
     let secret = made_by_server.unwrap_or(enrollment.secret);
-    Ok(Identity { id: ack.agent_id, secret, server: enrollment.server.to_owned() })
+    Ok(Identity { id: ack.agent_id, secret, next_secret: None, server: enrollment.server.to_owned() })
 }

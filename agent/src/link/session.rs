@@ -271,6 +271,8 @@ impl Session {
                 Ok(None)
             }
             Message::Close(frame) => {
+                // Sends the answer, which tells the server that this end was alive.
+                drop(timeout(CLOSE_TIMEOUT, self.socket.flush()).await);
                 let mut reason = String::new();
                 if let Some(frame) = frame {
                     // Writing to a string cannot fail.

@@ -118,3 +118,62 @@ async fn a_refused_agent_waits_and_asks_again() {
     server.accept_registered().await.receive_batch().await;
     agent.stop().await;
 }
+
+#[tokio::test]
+async fn a_rotation_counts_when_the_server_repeats_the_secret() {
+    let server = FakeServer::start().await;
+    let dir = state_dir(Some(&server));
+    let mut identity = Identity::load(dir.path()).unwrap();
+    identity.prepare_rotation(dir.path()).unwrap();
+    let next = identity.next_secret.clone().unwrap().expose_secret().to_owned();
+    // First a server that does not know of rotations, then one whose answer is lost, then one that does as it should.
+    for answer in [Some(None), None, Some(Some(next.as_str()))] {
+        let config = agent_config(dir.path(), "");
+        let endpoint = Endpoint::parse(&server.url()).unwrap();
+        let mut tried = identity.clone();
+        let rotation = tokio::spawn(async move {
+            let host = Host::detect();
+            let clock = Arc::new(SystemClock);
+            let result = link::rotate(&config, endpoint, &mut tried, &host, clock, timing()).await;
+            (result, tried)
+        });
+        let mut peer = server.accept().await;
+        assert_eq!(peer.head.headers()["authorization"], format!("Bearer {SECRET}"));
+        assert_eq!(receive_register(&mut peer).await.secret.as_deref(), Some(next.as_str()));
+        if let Some(secret) = answer {
+            peer.send(&register_ack(secret)).await;
+            while peer.receive_message().await.is_some() {}
+        }
+        drop(peer);
+        let (result, tried) = within("the rotation", rotation).await.unwrap();
+        let is_confirmed = answer == Some(Some(next.as_str()));
+        assert_eq!(result.is_ok(), is_confirmed, "{answer:?}: {result:?}");
+        assert_eq!(tried.secret.expose_secret(), if is_confirmed { next.as_str() } else { SECRET });
+        assert_eq!(tried.next_secret.is_none(), is_confirmed);
+    }
+}
+
+#[tokio::test]
+async fn a_running_agent_goes_on_with_the_secret_that_was_rotated_beside_it() {
+    let server = FakeServer::start().await;
+    let dir = state_dir(Some(&server));
+    let agent = start_agent(&server, dir.path(), "");
+    let mut peer = server.accept_registered().await;
+    let mut identity = Identity::load(dir.path()).unwrap();
+    identity.prepare_rotation(dir.path()).unwrap();
+    let next = identity.next_secret.clone().unwrap().expose_secret().to_owned();
+    let refusal = Refusal { code: ErrorCode::Superseded, message: "taken over".to_owned(), seq: None };
+    peer.send(&ServerMessage::Error(refusal)).await;
+    drop(peer);
+    // It brings both, because nobody has told it yet which of them counts.
+    let mut peer = server.accept().await;
+    assert_eq!(receive_register(&mut peer).await.secret.as_deref(), Some(next.as_str()));
+    peer.send(&register_ack(Some(&next))).await;
+    identity.confirm(Some(&next));
+    identity.store(dir.path()).unwrap();
+    drop(peer);
+    let mut peer = server.accept().await;
+    assert_eq!(peer.head.headers()["authorization"], format!("Bearer {next}"));
+    assert_eq!(receive_register(&mut peer).await.secret, None);
+    agent.stop().await;
+}

@@ -177,11 +177,20 @@ pub(crate) fn start_agent(server: &FakeServer, state_dir: &Path, yaml: &str) -> 
     start_agent_at(&server.url(), state_dir, yaml)
 }
 
-pub(crate) fn start_agent_at(url: &str, state_dir: &Path, yaml: &str) -> RunningAgent {
+/// The defaults, and `yaml` over them.
+pub(crate) fn agent_config(state_dir: &Path, yaml: &str) -> Config {
     let overrides = Overrides { state_dir: Some(state_dir.to_owned()), ..Overrides::default() };
-    let config = Config::from_yaml("test", yaml, |_| None, &overrides).unwrap();
-    let identity =
-        Identity { id: AGENT_ID.to_owned(), secret: SECRET.to_owned().into(), server: url.to_owned() };
+    Config::from_yaml("test", yaml, |_| None, &overrides).unwrap()
+}
+
+pub(crate) fn start_agent_at(url: &str, state_dir: &Path, yaml: &str) -> RunningAgent {
+    let config = agent_config(state_dir, yaml);
+    let identity = Identity {
+        id: AGENT_ID.to_owned(),
+        secret: SECRET.to_owned().into(),
+        next_secret: None,
+        server: url.to_owned(),
+    };
     let shutdown = CancellationToken::new();
     let agent = Agent { config, identity, clock: Arc::new(SystemClock), timing: timing() };
     let task = tokio::spawn(agent.run(shutdown.clone()));

@@ -1,14 +1,18 @@
 //! The fleet.
 
 use poem::web::Data;
-use poem_openapi::param::Path;
+use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{Object, OpenApi};
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Deserialize;
 use uuid::Uuid;
 
+use super::body::Body;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
-use crate::domain::agent::Agent;
+use crate::domain::TimestampMs;
+use crate::domain::agent::{Agent, AgentFilter, AgentLabels, IdentityConflict, NAME_CHARS_MAX};
+use crate::domain::audit::Action;
 use crate::domain::id::AgentId;
 use crate::domain::permission::Permission;
 use crate::store::Store;
@@ -23,8 +27,14 @@ pub struct AgentsApi;
 pub(super) struct AgentBody {
     /// The agent's id.
     id: Uuid,
-    /// What people call it.
+    /// What people call it: an administrator's name where there is one, else the agent's own.
     name: String,
+    /// The agent's own name.
+    reported_name: String,
+    /// An administrator's labels.
+    tags: Vec<String>,
+    /// An administrator's words.
+    note: String,
     /// The machine's host name.
     hostname: String,
     /// The address that the agent reports.
@@ -39,6 +49,10 @@ pub(super) struct AgentBody {
     version: String,
     /// 1 online, 0 offline.
     status: i32,
+    /// Its secret was revoked: nobody gets in as this agent until it is enrolled again.
+    revoked: bool,
+    /// Two machines use this agent's identity; absent where that was not seen within the last hour.
+    identity_conflict: Option<IdentityConflictBody>,
     /// What the server adds to the agent's clock, in milliseconds; 0 where the clock is right to within two seconds.
     clock_offset_ms: i64,
     /// When the agent was last heard, in milliseconds since the Unix epoch.
@@ -49,11 +63,44 @@ pub(super) struct AgentBody {
     updated_at: i64,
 }
 
-impl From<Agent> for AgentBody {
-    fn from(agent: Agent) -> Self {
+/// Connections with one identity that keep taking over from each other.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "IdentityConflict", rename_all = "camelCase")]
+struct IdentityConflictBody {
+    /// When that was last seen, in milliseconds since the Unix epoch.
+    detected_at: i64,
+    /// Where the connections came from.
+    addresses: Vec<String>,
+}
+
+/// What administrators say about an agent.
+#[derive(Debug, Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct AgentUpdate {
+    /// Shown instead of the agent's own name; that one where it is empty (255 characters).
+    name: String,
+    /// Labels (32 of 1–64 characters). What is there twice is kept once.
+    tags: Vec<String>,
+    /// Free text (10000 characters).
+    note: String,
+}
+
+#[derive(ApiResponse)]
+enum DeleteResponse {
+    /// The agent is gone.
+    #[oai(status = 204)]
+    NoContent,
+}
+
+impl AgentBody {
+    fn new(agent: Agent, now: TimestampMs) -> Self {
         Self {
             id: agent.id.0,
             name: agent.name,
+            reported_name: agent.reported_name,
+            tags: agent.tags,
+            note: agent.note,
             hostname: agent.hostname,
             ip: agent.ip,
             remote_address: agent.remote_address,
@@ -61,6 +108,10 @@ impl From<Agent> for AgentBody {
             arch: agent.arch,
             version: agent.version,
             status: i32::from(agent.online),
+            revoked: agent.is_revoked,
+            identity_conflict: agent.identity_conflict.filter(|conflict| !conflict.is_over(now)).map(
+                |IdentityConflict { detected_at, addresses }| IdentityConflictBody { detected_at, addresses },
+            ),
             clock_offset_ms: agent.clock_offset_ms,
             last_seen_at: agent.last_seen_at,
             created_at: agent.created_at,
@@ -80,24 +131,61 @@ struct AgentList {
 }
 
 impl AgentList {
-    fn new(agents: Vec<Agent>) -> Self {
-        Self { total: agents.len() as u64, items: agents.into_iter().map(AgentBody::from).collect() }
+    fn new(agents: Vec<Agent>, now: TimestampMs) -> Self {
+        let items = agents.into_iter().map(|agent| AgentBody::new(agent, now));
+        Self { total: items.len() as u64, items: items.collect() }
     }
+}
+
+/// The text to look for; empty where nothing is.
+fn filter_text(parameter: &str, text: Option<String>) -> Result<String, ApiError> {
+    let text = text.unwrap_or_default().trim().to_owned();
+    if NAME_CHARS_MAX < text.chars().count() || text.contains(char::is_control) {
+        let message = format!("at most {NAME_CHARS_MAX} characters, and no line breaks");
+        return Err(ApiError::unprocessable(parameter, &message));
+    }
+    Ok(text)
 }
 
 /// The agent of a path, or 404.
 pub(super) async fn find(store: &Store, id: Uuid) -> Result<Agent, ApiError> {
     let agent = store.agent(AgentId(id)).await?;
-    agent.ok_or_else(|| ApiError::not_found(format!("there is no agent {id}")))
+    agent.ok_or_else(|| no_agent(id))
+}
+
+/// 404.
+pub(super) fn no_agent(id: Uuid) -> ApiError {
+    ApiError::not_found(format!("there is no agent {id}"))
 }
 
 #[OpenApi(prefix_path = "/api", tag = "Tag::Agents")]
 impl AgentsApi {
-    /// List all agents
+    /// List agents
+    ///
+    /// All of them, or those that pass every filter that is given.
     #[oai(path = "/agents", method = "get", operation_id = "listAgents")]
-    async fn list(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<AgentList>, ApiError> {
+    async fn list(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// Text in a name or an address, without regard to case.
+        search: Query<Option<String>>,
+        /// A tag that the agents have.
+        tag: Query<Option<String>>,
+        /// 1: only those online. 0: only those offline.
+        status: Query<Option<i32>>,
+    ) -> Result<Json<AgentList>, ApiError> {
         auth.require(Permission::Read)?;
-        Ok(Json(AgentList::new(context.store.agents(false).await?)))
+        let online = match status.0 {
+            None => None,
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            Some(_) => return Err(ApiError::unprocessable("status", "must be 0 or 1")),
+        };
+        let filter =
+            AgentFilter { online, search: filter_text("search", search.0)?, tag: filter_text("tag", tag.0)? };
+        let agents = context.store.agents(&filter).await?;
+        Ok(Json(AgentList::new(agents, context.clock.now())))
     }
 
     /// List the agents that are online
@@ -108,7 +196,9 @@ impl AgentsApi {
         auth: UserAuth,
     ) -> Result<Json<AgentList>, ApiError> {
         auth.require(Permission::Read)?;
-        Ok(Json(AgentList::new(context.store.agents(true).await?)))
+        let filter = AgentFilter { online: Some(true), ..AgentFilter::default() };
+        let agents = context.store.agents(&filter).await?;
+        Ok(Json(AgentList::new(agents, context.clock.now())))
     }
 
     /// Get an agent
@@ -121,6 +211,52 @@ impl AgentsApi {
         id: Path<Uuid>,
     ) -> Result<Json<AgentBody>, ApiError> {
         auth.require(Permission::Read)?;
-        Ok(Json(find(&context.store, id.0).await?.into()))
+        let agent = find(&context.store, id.0).await?;
+        Ok(Json(AgentBody::new(agent, context.clock.now())))
+    }
+
+    /// Name, tag or describe an agent
+    ///
+    /// For administrators. Replaces all three. An agent that registers under another name keeps what is set here.
+    #[oai(path = "/agents/:id", method = "put", operation_id = "updateAgent")]
+    async fn update(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The agent's id.
+        id: Path<Uuid>,
+        body: Body<AgentUpdate>,
+    ) -> Result<Json<AgentBody>, ApiError> {
+        let caller = auth.require(Permission::WriteAgents)?;
+        let Body(AgentUpdate { name, tags, note }) = body;
+        let labels = AgentLabels::new(&name, &tags, note)
+            .map_err(|error| ApiError::unprocessable(error.field, &error.message))?;
+        let now = context.clock.now();
+        if !context.store.label_agent(AgentId(id.0), &labels, caller.event(Action::AgentUpdated)).await? {
+            return Err(no_agent(id.0));
+        }
+        tracing::info!(agent = %id.0, user = %caller.user.username, "changed an agent's labels");
+        let agent = find(&context.store, id.0).await?;
+        Ok(Json(AgentBody::new(agent, now)))
+    }
+
+    /// Delete an agent
+    ///
+    /// For administrators. Its connection is closed, and it is let in no more: only a new enrollment token brings the
+    /// machine back, as a new agent. Its history can be read no longer, at once; the rows go when their time has passed.
+    #[oai(path = "/agents/:id", method = "delete", operation_id = "deleteAgent")]
+    async fn delete(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The agent's id.
+        id: Path<Uuid>,
+    ) -> Result<DeleteResponse, ApiError> {
+        let caller = auth.require(Permission::WriteAgents)?;
+        let deleted = context.store.delete_agent(AgentId(id.0), caller.event(Action::AgentDeleted)).await?;
+        let key = deleted.ok_or_else(|| no_agent(id.0))?;
+        context.sockets.end_deleted(key);
+        tracing::info!(agent = %id.0, user = %caller.user.username, "deleted an agent");
+        Ok(DeleteResponse::NoContent)
     }
 }

@@ -47,6 +47,8 @@ struct EnrollmentBody {
     id: Uuid,
     /// What people call it.
     name: String,
+    /// The one agent that it enrolls again; absent where it lets new agents in.
+    agent_id: Option<Uuid>,
     /// How many agents it lets in.
     max_uses: i32,
     /// How many it has let in.
@@ -102,6 +104,7 @@ impl From<Enrollment> for EnrollmentBody {
         Self {
             id: enrollment.id.0,
             name: enrollment.name,
+            agent_id: enrollment.agent_id.map(|id| id.0),
             max_uses: enrollment.max_uses,
             uses: enrollment.uses,
             expires_at: enrollment.expires_at,

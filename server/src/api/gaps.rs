@@ -11,6 +11,7 @@ use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::TimestampMs;
 use crate::domain::gap::SampleGap;
+use crate::domain::permission::Permission;
 
 /// Samples that agents had to drop.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl GapsApi {
     async fn list(
         &self,
         context: Data<&ApiContext>,
-        _auth: UserAuth,
+        auth: UserAuth,
         /// The agent's id.
         id: Path<Uuid>,
         /// Only gaps that reach to this time or later, in milliseconds since the Unix epoch.
@@ -87,6 +88,7 @@ impl GapsApi {
         /// Only gaps that begin before this time, in milliseconds since the Unix epoch.
         end: Query<Option<i64>>,
     ) -> Result<Json<SampleGapList>, ApiError> {
+        auth.require(Permission::Read)?;
         let agent = agents::find(&context.store, id.0).await?;
         let (start, end) = (start.0.unwrap_or(TimestampMs::MIN), end.0.unwrap_or(TimestampMs::MAX));
         let gaps = context.store.gaps(agent.id, start, end).await?;

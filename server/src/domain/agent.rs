@@ -10,8 +10,14 @@ pub struct Agent {
     pub key: AgentKey,
     /// Public id.
     pub id: AgentId,
-    /// What people call it.
+    /// What people call it: an administrator's name where there is one, else the agent's own.
     pub name: String,
+    /// The agent's own name.
+    pub reported_name: String,
+    /// An administrator's labels.
+    pub tags: Vec<String>,
+    /// An administrator's words.
+    pub note: String,
     /// The machine's host name.
     pub hostname: String,
     /// The address that the agent reports.
@@ -26,6 +32,10 @@ pub struct Agent {
     pub version: String,
     /// Whether it is connected, or was so recently that a reconnect is still awaited.
     pub online: bool,
+    /// Its secret was revoked: nobody gets in as this agent until it is enrolled again.
+    pub is_revoked: bool,
+    /// Two machines use its identity; `None` where that has not been seen lately.
+    pub identity_conflict: Option<IdentityConflict>,
     /// Server's clock minus agent's clock, in milliseconds, as last measured.
     pub clock_offset_ms: i64,
     /// When the agent was last heard.
@@ -34,6 +44,100 @@ pub struct Agent {
     pub created_at: TimestampMs,
     /// When the agent last registered or was changed.
     pub updated_at: TimestampMs,
+}
+
+/// Connections with one identity that keep taking over from each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityConflict {
+    /// When that was last seen.
+    pub detected_at: TimestampMs,
+    /// Where the connections came from, each address once.
+    pub addresses: Vec<String>,
+}
+
+/// How long a conflict is shown after it was last seen.
+const CONFLICT_SHOWN_MS: i64 = 3_600_000;
+
+impl IdentityConflict {
+    /// Whether it is over, as far as anybody can tell.
+    pub fn is_over(&self, now: TimestampMs) -> bool {
+        CONFLICT_SHOWN_MS <= now.saturating_sub(self.detected_at)
+    }
+}
+
+/// Which agents are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentFilter {
+    /// Only those online, or only those offline.
+    pub online: Option<bool>,
+    /// Only those with this text in a name or an address, without regard to case; all where it is empty.
+    pub search: String,
+    /// Only those with this tag; all where it is empty.
+    pub tag: String,
+}
+
+/// What administrators say about an agent, checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentLabels {
+    /// Shown instead of the agent's own name; that one where it is empty.
+    pub name: String,
+    /// Labels, each once.
+    pub tags: Vec<String>,
+    /// Free text.
+    pub note: String,
+}
+
+/// Most characters of an administrator's name for an agent.
+pub const NAME_CHARS_MAX: usize = 255;
+/// Most tags of one agent.
+pub const TAGS_MAX: usize = 32;
+/// Most characters of a tag.
+pub const TAG_CHARS_MAX: usize = 64;
+/// Most characters of a note.
+pub const NOTE_CHARS_MAX: usize = 10_000;
+
+/// A label that cannot be kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct LabelError {
+    /// Which field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl AgentLabels {
+    /// Checks what an administrator has written. White space around names and tags goes, and so do tags that are there
+    /// twice.
+    ///
+    /// # Errors
+    /// Names the field that is too long, or has characters that nobody sees.
+    pub fn new(name: &str, tags: &[String], note: String) -> Result<Self, LabelError> {
+        let refuse = |field, message| Err(LabelError { field, message });
+        let name = name.trim();
+        if NAME_CHARS_MAX < name.chars().count() || name.contains(char::is_control) {
+            return refuse("name", format!("at most {NAME_CHARS_MAX} characters, and no line breaks"));
+        }
+        let mut unique: Vec<String> = Vec::new();
+        for tag in tags {
+            let tag = tag.trim();
+            let is_long = TAG_CHARS_MAX < tag.chars().count();
+            if tag.is_empty() || is_long || tag.contains(char::is_control) {
+                return refuse("tags", format!("each has 1–{TAG_CHARS_MAX} characters, and no line breaks"));
+            }
+            if !unique.iter().any(|known| known == tag) {
+                unique.push(tag.to_owned());
+            }
+            if TAGS_MAX < unique.len() {
+                return refuse("tags", format!("at most {TAGS_MAX}"));
+            }
+        }
+        // PostgreSQL keeps no NUL.
+        if NOTE_CHARS_MAX < note.chars().count() || note.contains('\0') {
+            return refuse("note", format!("at most {NOTE_CHARS_MAX} characters of text"));
+        }
+        Ok(Self { name: name.to_owned(), tags: unique, note })
+    }
 }
 
 /// What an agent says about itself when it registers, checked.
@@ -51,4 +155,35 @@ pub struct AgentDescription {
     pub arch: String,
     /// The agent's version.
     pub version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(name: &str, tags: &[&str], note: &str) -> Result<AgentLabels, &'static str> {
+        let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        AgentLabels::new(name, &tags, note.to_owned()).map_err(|error| error.field)
+    }
+
+    #[test]
+    fn labels_are_trimmed_and_bounded() {
+        let kept = labels(" db ", &["prod", " prod ", "Prod", "eu west"], "two\nlines").unwrap();
+        assert_eq!(
+            (kept.name.as_str(), kept.tags.as_slice()),
+            ("db", ["prod", "Prod", "eu west"].map(String::from).as_slice())
+        );
+        assert_eq!(labels(&"ä".repeat(NAME_CHARS_MAX), &[], "").map(drop), Ok(()));
+        assert_eq!(labels(&"x".repeat(NAME_CHARS_MAX + 1), &[], ""), Err("name"));
+        assert_eq!(labels("a\nb", &[], ""), Err("name"));
+        for tag in ["", " ", "a\tb", &"x".repeat(TAG_CHARS_MAX + 1)] {
+            assert_eq!(labels("", &[tag], ""), Err("tags"), "{tag:?}");
+        }
+        let many: Vec<String> = (0..=TAGS_MAX).map(|number| number.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(labels("", &many, ""), Err("tags"));
+        assert_eq!(labels("", &many[1..], "").map(drop), Ok(()));
+        assert_eq!(labels("", &[], "\0"), Err("note"));
+        assert_eq!(labels("", &[], &"x".repeat(NOTE_CHARS_MAX + 1)), Err("note"));
+    }
 }

@@ -145,6 +145,8 @@ names!(
         AgentUpdated = "agent.update",
         /// An agent was deleted.
         AgentDeleted = "agent.delete",
+        /// An agent's secret was revoked.
+        AgentSecretRevoked = "agent.revoke_secret",
         /// A setting was changed.
         SettingsUpdated = "settings.update",
     }

@@ -21,7 +21,7 @@ use super::frames::{End, Flow, Frames, Received};
 use super::gaps::record_gap;
 use super::naming::{Named, name_series};
 use super::pace::Pace;
-use super::presence::Present;
+use super::presence::{Ending, Present};
 use super::sequence::{Sequence, Step};
 use super::session::{Session, UnknownSeries};
 use crate::domain::TimestampMs;
@@ -44,6 +44,13 @@ enum Intake {
     Queueing(Submission),
     /// It told of a gap, which is being written down.
     RecordingGap { seq: Option<u64>, recorded: Pin<Box<dyn Future<Output = ()> + Send>> },
+}
+
+/// A connection was ended.
+pub(super) struct Ended {
+    pub(super) ending: Ending,
+    /// The agent has answered the goodbye, so it was there.
+    pub(super) was_alive: bool,
 }
 
 /// The samples of one frame.
@@ -105,19 +112,36 @@ impl Connection {
         self.present
     }
 
-    pub(super) async fn run(&mut self) {
-        let end = match self.serve().await {
-            Ok(()) => End::Close(CloseCode::Away, "the server is stopping"),
-            Err(end) => end,
+    /// Answers why it ended, where somebody else wanted it to.
+    pub(super) async fn run(&mut self) -> Option<Ended> {
+        let (end, ending) = match self.serve().await {
+            Ok(None) => (End::Close(CloseCode::Away, "the server is stopping"), None),
+            Ok(Some(ending)) => {
+                let (code, message, reason) = farewell(&ending);
+                let refused = Refused::new(code, message);
+                let end = match self.frames.refuse(None, refused).await {
+                    Ok(()) => End::Close(CloseCode::Policy, reason),
+                    Err(end) => end,
+                };
+                (end, Some(ending))
+            }
+            Err(end) => (end, None),
         };
         self.frames.close(end).await;
+        let ending = ending?;
+        let was_alive = tokio::select! {
+            was_alive = self.frames.is_goodbye_answered() => was_alive,
+            () = self.shared.stopping.cancelled() => false,
+        };
+        Some(Ended { ending, was_alive })
     }
 
-    /// Ends without error when the server stops and everything in flight is acknowledged.
-    async fn serve(&mut self) -> Flow {
+    /// Ends without error when the server stops and everything in flight is acknowledged, or when it has to.
+    async fn serve(&mut self) -> Result<Option<Ending>, End> {
         let idle_timeout = Duration::from_millis(self.shared.config.idle_timeout_ms);
         let stopping = self.shared.stopping.clone();
-        let superseded = self.present.superseded.clone();
+        let ended = self.present.ended();
+        tokio::pin!(ended);
         let queue = self.shared.queue.clone();
         let mut pings = tokio::time::interval(idle_timeout / 3);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -126,7 +150,7 @@ impl Connection {
             let is_idle = matches!(self.intake, Intake::Idle);
             let is_stopping = stopping.is_cancelled();
             if is_stopping && is_idle && self.n_unacknowledged == 0 {
-                return Ok(());
+                return Ok(None);
             }
             self.paused_until = self.paused_until.filter(|until| Instant::now() < *until);
             let may_read = is_idle
@@ -136,11 +160,7 @@ impl Connection {
             self.reading_since = may_read.then(|| self.reading_since.unwrap_or_else(Instant::now));
             tokio::select! {
                 biased;
-                () = superseded.cancelled() => {
-                    let refused = Refused::new(ErrorCode::Superseded, "another connection of this agent took over");
-                    self.frames.refuse(None, refused).await?;
-                    return Err(End::Close(CloseCode::Policy, "superseded"));
-                }
+                ending = &mut ended => return Ok(Some(ending)),
                 () = stopping.cancelled(), if !is_stopping => {}
                 Some(seq) = self.acked.recv() => self.acknowledge(seq).await?,
                 answer = database_answer(&mut self.intake) => match answer {
@@ -340,6 +360,17 @@ impl Connection {
             Some(seq) => self.frames.send(&ServerMessage::Ack(Ack { seq })).await,
             None => Ok(()),
         }
+    }
+}
+
+/// How the agent is told why its connection ends: code and message, and the reason of the close frame.
+fn farewell(ending: &Ending) -> (ErrorCode, &'static str, &'static str) {
+    match ending {
+        Ending::Superseded(_) => {
+            (ErrorCode::Superseded, "another connection of this agent took over", "superseded")
+        }
+        Ending::Deleted => (ErrorCode::Unauthorized, "this agent was deleted", "deleted"),
+        Ending::Revoked => (ErrorCode::Unauthorized, "this agent's secret was revoked", "revoked"),
     }
 }
 

@@ -2,13 +2,15 @@
 //! module keeps it true for the agents that are connected here.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 
 use super::Shared;
+use super::takeovers::{Takeover, Takeovers};
 use crate::config;
 use crate::domain::TimestampMs;
 use crate::domain::id::{AgentId, AgentKey, ConnectionId};
@@ -27,17 +29,30 @@ const TURNS: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     connected: Arc<Connected>,
+    takeovers: Takeovers,
     turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
 #[derive(Debug, Default)]
 struct Connected(Mutex<HashMap<AgentKey, Entry>>);
 
+/// Why a connection ends that neither its agent nor its server wanted to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Another connection of the same agent has taken over, from this address; empty where it is not known.
+    Superseded(String),
+    /// The agent was deleted.
+    Deleted,
+    /// The agent's secret was revoked.
+    Revoked,
+}
+
 #[derive(Clone, Debug)]
 struct Entry {
     connection_id: ConnectionId,
+    remote_address: String,
     signs: Arc<Signs>,
-    superseded: CancellationToken,
+    ending: Arc<watch::Sender<Option<Ending>>>,
 }
 
 /// What is written down about a connected agent now and then.
@@ -48,6 +63,15 @@ struct Signs {
 }
 
 impl Entry {
+    /// Tells the connection to end. What it was told first counts.
+    fn end(&self, ending: Ending) {
+        self.ending.send_if_modified(|told| {
+            let is_first = told.is_none();
+            told.get_or_insert(ending);
+            is_first
+        });
+    }
+
     fn touch(&self, key: AgentKey) -> Touch {
         Touch {
             key,
@@ -65,8 +89,6 @@ pub(super) struct Present {
     agent: ConnectedAgent,
     entry: Entry,
     connected: Arc<Connected>,
-    /// Another connection of the same agent has taken over.
-    pub(super) superseded: CancellationToken,
 }
 
 impl Present {
@@ -78,6 +100,17 @@ impl Present {
     /// The agent's clock was measured.
     pub(super) fn set_clock_offset_ms(&self, clock_offset_ms: i64) {
         self.entry.signs.clock_offset_ms.store(clock_offset_ms, Ordering::Relaxed);
+    }
+
+    /// Waits until the connection has to end.
+    pub(super) fn ended(&self) -> impl Future<Output = Ending> + Send + use<> {
+        let mut ending = self.entry.ending.subscribe();
+        async move {
+            match ending.wait_for(Option::is_some).await.ok().and_then(|told| told.clone()) {
+                Some(ending) => ending,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Answers whether this was the agent's current connection.
@@ -112,18 +145,32 @@ impl Presence {
     pub(super) fn connect(&self, agent: ConnectedAgent, registration: &Registration) -> Present {
         let entry = Entry {
             connection_id: registration.connection_id,
+            remote_address: registration.remote_address.clone(),
             signs: Arc::new(Signs {
                 last_seen_at: AtomicI64::new(registration.now),
                 clock_offset_ms: AtomicI64::new(registration.clock_offset_ms),
             }),
-            superseded: CancellationToken::new(),
+            ending: Arc::default(),
         };
         let older = self.connected.lock().insert(agent.key, entry.clone());
         if let Some(older) = older {
-            older.superseded.cancel();
+            older.end(Ending::Superseded(registration.remote_address.clone()));
         }
-        let superseded = entry.superseded.clone();
-        Present { agent, entry, connected: Arc::clone(&self.connected), superseded }
+        Present { agent, entry, connected: Arc::clone(&self.connected) }
+    }
+
+    /// Ends the connection of an agent that is none any more, if it has one here. Other servers notice when they write
+    /// its next sign of life.
+    pub(super) fn end(&self, agent: AgentKey, ending: Ending) {
+        if let Some(entry) = self.connected.lock().get(&agent) {
+            entry.end(ending);
+        }
+        self.takeovers.forget(agent);
+    }
+
+    /// The agent has a new secret: whoever took over before had the old one.
+    pub(super) fn forget_takeovers(&self, agent: AgentKey) {
+        self.takeovers.forget(agent);
     }
 
     /// The database knows another connection of this agent, or the agent no longer.
@@ -133,7 +180,7 @@ impl Presence {
         if let Some(entry) = connected.get(&touch.key)
             && entry.connection_id == touch.connection_id
         {
-            entry.superseded.cancel();
+            entry.end(Ending::Superseded(String::new()));
         }
     }
 
@@ -179,6 +226,26 @@ pub(super) async fn leave(shared: Arc<Shared>, present: Present) {
         Ok(false) => {}
         // Expiry will find the agent once the database is back.
         Err(error) => tracing::warn!(error = %chain(&error), "an agent could not be marked offline"),
+    }
+}
+
+/// A connection that was alive has been taken over by another. Where that goes on and on, two machines use one identity.
+pub(super) async fn note_takeover(shared: &Shared, present: &Present, by: String) {
+    let agent = present.agent;
+    let now = shared.clock.now();
+    let takeover = Takeover { at: now, addresses: [present.entry.remote_address.clone(), by] };
+    let Some(addresses) = shared.presence.takeovers.note(agent.key, takeover) else {
+        return;
+    };
+    shared.counters.add_identity_conflict();
+    tracing::warn!(
+        agent = %agent.id,
+        ?addresses,
+        "connections with this agent's identity keep taking over from each other: two machines use it. Enroll one of them \
+         anew with `pika-agent enroll --replace`"
+    );
+    if let Err(error) = shared.store.note_identity_conflict(agent.key, &addresses, now).await {
+        tracing::warn!(error = %chain(&error), "a conflict of identities could not be written down");
     }
 }
 
@@ -268,12 +335,16 @@ mod tests {
         presence.connect(ConnectedAgent { key: AgentKey(1), id: AgentId::random() }, &registration)
     }
 
+    fn is_ended(present: &Present) -> bool {
+        present.entry.ending.borrow().is_some()
+    }
+
     #[test]
     fn a_connection_that_is_dropped_is_gone_and_takes_no_newer_one_with_it() {
         let presence = Presence::default();
         let old = connect(&presence);
         let new = connect(&presence);
-        assert!(old.superseded.is_cancelled());
+        assert!(is_ended(&old));
         drop(old);
         assert!(presence.is_connected(AgentKey(1)));
         drop(new);
@@ -287,9 +358,9 @@ mod tests {
         let [touch] = presence.touches()[..] else { panic!() };
         let new = connect(&presence);
         presence.supersede(touch);
-        assert!(!new.superseded.is_cancelled(), "it came after the touch");
+        assert!(!is_ended(&new), "it came after the touch");
         let [touch] = presence.touches()[..] else { panic!() };
         presence.supersede(touch);
-        assert!(new.superseded.is_cancelled());
+        assert!(is_ended(&new));
     }
 }

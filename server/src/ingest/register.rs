@@ -1,4 +1,5 @@
-//! Lets agents in: an enrollment token makes a new agent, an agent's secret brings a known one back.
+//! Lets agents in: an enrollment token makes a new agent or gives a known one a new secret, an agent's secret brings it
+//! back.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::domain::TimestampMs;
 use crate::domain::id::ConnectionId;
 use crate::domain::sample::{Refused, describe_agent};
 use crate::domain::token::{NewToken, TokenHash, TokenKind};
-use crate::store::{ConnectedAgent, Error, Registration};
+use crate::store::{ConnectedAgent, Enrolled, Error, Registration};
 use crate::telemetry::chain;
 
 /// An agent that was let in.
@@ -57,23 +58,46 @@ pub(super) async fn register(
     // Held until the map knows what the database was told.
     let turn_of = register.secret.as_deref().unwrap_or(token);
     let _turn = shared.presence.turn(TokenHash::of(turn_of)).await;
-    let (agent, secret) = match TokenKind::of(token) {
-        Some(TokenKind::Enrollment) => match register.secret.as_deref() {
-            Some(secret) => (enroll_with_secret(shared, token, secret, &registration).await?, None),
-            None => enroll(shared, token, &registration).await?,
-        },
-        Some(TokenKind::AgentSecret) => {
-            let connected = shared.store.connect_agent(TokenHash::of(token), &registration).await;
-            (connected.map_err(unavailable)?, None)
+    let admitted = match (TokenKind::of(token), register.secret.as_deref()) {
+        (Some(TokenKind::Enrollment), Some(secret)) => {
+            enroll_with_secret(shared, token, secret, &registration).await?
         }
-        Some(TokenKind::Session | TokenKind::Api) | None => (None, None),
+        (Some(TokenKind::Enrollment), None) => enroll(shared, token, &registration).await?,
+        (Some(TokenKind::AgentSecret), Some(secret)) => rotate(shared, token, secret, &registration).await?,
+        (Some(TokenKind::AgentSecret), None) => connect(shared, token, &registration).await?,
+        (Some(TokenKind::Session | TokenKind::Api) | None, _) => None,
     };
     // One message for unknown, expired and used up: a stranger learns nothing from it.
-    let agent = agent.ok_or_else(|| unauthorized("the token is unknown, expired or used up"))?;
+    let Some(Admitted { agent, secret }) = admitted else {
+        return Err(unauthorized("the token is unknown, expired or used up"));
+    };
     let present = shared.presence.connect(agent, &registration);
     let ack =
         RegisterAck { agent_id: agent.id.to_string(), secret, server_time: now, clock_offset_ms: clock.ms() };
     Ok(Registered { agent, clock, present, ack })
+}
+
+/// An agent that the database knows.
+struct Admitted {
+    agent: ConnectedAgent,
+    /// What it is told about its secret.
+    secret: Option<String>,
+}
+
+impl Admitted {
+    fn as_it_is(agent: ConnectedAgent) -> Self {
+        Self { agent, secret: None }
+    }
+}
+
+/// The agent has a secret.
+async fn connect(
+    shared: &Shared,
+    secret: &str,
+    registration: &Registration,
+) -> Result<Option<Admitted>, Refused> {
+    let agent = shared.store.connect_agent(TokenHash::of(secret), registration).await.map_err(unavailable)?;
+    Ok(agent.map(Admitted::as_it_is))
 }
 
 /// The agent has made its secret itself. Where that is known, the answer to an earlier try was lost: it is the same agent,
@@ -83,37 +107,79 @@ async fn enroll_with_secret(
     token: &str,
     secret: &str,
     registration: &Registration,
-) -> Result<Option<ConnectedAgent>, Refused> {
-    if !TokenKind::AgentSecret.is_well_formed(secret) {
-        return Err(Refused::new(ErrorCode::InvalidField, "register: secret has the wrong form"));
+) -> Result<Option<Admitted>, Refused> {
+    check_form(secret)?;
+    if let Some(known) = connect(shared, secret, registration).await? {
+        return Ok(Some(known));
     }
-    let hash = TokenHash::of(secret);
-    let known = shared.store.connect_agent(hash, registration).await.map_err(unavailable)?;
-    if known.is_some() {
-        return Ok(known);
-    }
-    let agent = shared.store.enroll_agent(TokenHash::of(token), hash, registration).await;
-    agent.map_err(unavailable)
+    let agent = redeem(shared, token, TokenHash::of(secret), registration).await?;
+    Ok(agent.map(Admitted::as_it_is))
 }
 
 async fn enroll(
     shared: &Shared,
     token: &str,
     registration: &Registration,
-) -> Result<(Option<ConnectedAgent>, Option<String>), Refused> {
+) -> Result<Option<Admitted>, Refused> {
     let secret = NewToken::random(TokenKind::AgentSecret).map_err(|error| {
         tracing::error!(%error, "the operating system gives no random numbers");
         Refused::new(ErrorCode::Unavailable, "the server cannot make a secret now")
     })?;
-    let agent = shared
-        .store
-        .enroll_agent(TokenHash::of(token), secret.hash, registration)
-        .await
-        .map_err(unavailable)?;
-    if let Some(agent) = agent {
-        tracing::info!(agent = %agent.id, name = %registration.description.name, "enrolled a new agent");
+    let agent = redeem(shared, token, secret.hash, registration).await?;
+    let secret = secret.secret.expose_secret();
+    Ok(agent.map(|agent| Admitted { agent, secret: Some(secret.to_owned()) }))
+}
+
+/// Spends an enrollment token.
+async fn redeem(
+    shared: &Shared,
+    token: &str,
+    secret_hash: TokenHash,
+    registration: &Registration,
+) -> Result<Option<ConnectedAgent>, Refused> {
+    let enrolled = shared.store.enroll_agent(TokenHash::of(token), secret_hash, registration).await;
+    let enrolled = enrolled.map_err(unavailable)?;
+    let name = &registration.description.name;
+    match enrolled {
+        Some(Enrolled::New(agent)) => tracing::info!(agent = %agent.id, %name, "enrolled a new agent"),
+        Some(Enrolled::Again(agent)) => {
+            shared.presence.forget_takeovers(agent.key);
+            tracing::info!(agent = %agent.id, %name, "enrolled an agent again; its old secret has ended");
+        }
+        None => {}
     }
-    Ok((agent, Some(secret.secret.expose_secret().to_owned())))
+    Ok(enrolled.map(Enrolled::agent))
+}
+
+/// The agent has a secret and wants another, which it has made itself. Where that is known, the answer to an earlier try was
+/// lost. The answer repeats the new secret: a server that knows nothing of this would not, and the agent keeps its old one.
+async fn rotate(
+    shared: &Shared,
+    old: &str,
+    new: &str,
+    registration: &Registration,
+) -> Result<Option<Admitted>, Refused> {
+    check_form(new)?;
+    let agent = match connect(shared, new, registration).await? {
+        Some(known) => Some(known.agent),
+        None => {
+            let (old, new) = (TokenHash::of(old), TokenHash::of(new));
+            let agent = shared.store.rotate_secret(old, new, registration).await.map_err(unavailable)?;
+            if let Some(agent) = agent {
+                shared.presence.forget_takeovers(agent.key);
+                tracing::info!(agent = %agent.id, "an agent has replaced its secret");
+            }
+            agent
+        }
+    };
+    Ok(agent.map(|agent| Admitted { agent, secret: Some(new.to_owned()) }))
+}
+
+fn check_form(secret: &str) -> Result<(), Refused> {
+    if TokenKind::AgentSecret.is_well_formed(secret) {
+        return Ok(());
+    }
+    Err(Refused::new(ErrorCode::InvalidField, "register: secret has the wrong form"))
 }
 
 fn unauthorized(message: &str) -> Refused {

@@ -10,9 +10,9 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use super::Shared;
-use super::connection::Connection;
+use super::connection::{Connection, Ended};
 use super::frames::{End, FrameLimits, Frames};
-use super::presence::{self, Present};
+use super::presence::{self, Ending, Present};
 use super::refusals::Refusals;
 use super::register::{Registered, register};
 use super::session::Session;
@@ -39,9 +39,13 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Pe
         Ok((session, present)) => {
             let mut connection = Connection::new(Arc::clone(&shared), frames, session, present);
             let agent = connection.agent_id();
-            connection.run().await;
+            let ended = connection.run().await;
             tracing::info!(%agent, address = %peer.address, "agent disconnected");
-            presence::leave(shared, connection.into_present()).await;
+            let present = connection.into_present();
+            if let Some(Ended { ending: Ending::Superseded(by), was_alive: true }) = ended {
+                presence::note_takeover(&shared, &present, by).await;
+            }
+            presence::leave(shared, present).await;
         }
         Err(end) => frames.close(end).await,
     }

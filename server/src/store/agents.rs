@@ -1,36 +1,38 @@
-//! Agents: enrolling, connecting, presence, reading.
+//! Agents: connecting, presence, reading, and what administrators say about them.
 
 use std::collections::HashSet;
 
+use postgres_types::ToSql;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Error, Store};
+use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
-use crate::domain::agent::{Agent, AgentDescription};
+use crate::domain::agent::{Agent, AgentFilter, AgentLabels, IdentityConflict};
+use crate::domain::audit::{AuditEvent, Object, ObjectKind};
 use crate::domain::id::{AgentId, AgentKey, ConnectionId};
-use crate::domain::token::TokenHash;
 
 macro_rules! select_agents {
     ($rest:literal) => {
         concat!(
-            "SELECT key, id, name, hostname, ip, remote_address, os, arch, version, status, clock_offset_ms, \
-             last_seen_at, created_at, updated_at FROM agents ",
+            "SELECT key, id, coalesce(custom_name, name), hostname, ip, remote_address, os, arch, version, status, \
+             clock_offset_ms, last_seen_at, created_at, updated_at, name, tags, note, secret_hash IS NULL, \
+             identity_conflict_at, identity_conflict_addresses FROM agents ",
             $rest
         )
     };
 }
 
-const LIST: &str = select_agents!("WHERE $1 <= status ORDER BY name, key");
+// Line breaks are in none of these texts, so that nothing is found across two of them.
+const LIST: &str = select_agents!(
+    "WHERE ($1::int2 IS NULL OR status = $1) AND ($3 = '' OR $3 = ANY (tags)) \
+         AND position(lower($2) IN lower(concat_ws(E'\\n', custom_name, name, hostname, ip, remote_address))) > 0 \
+     ORDER BY coalesce(custom_name, name), key"
+);
 const FIND: &str = select_agents!("WHERE id = $1");
-const ENROLL: &str = "WITH redeemed AS (UPDATE enrollments SET uses = uses + 1 \
-         WHERE token_hash = $1 AND uses < max_uses AND $2 < expires_at RETURNING id) \
-     INSERT INTO agents (enrollment_id, last_seen_at, created_at, updated_at, id, name, hostname, ip, \
-         remote_address, os, arch, version, secret_hash, status, connection_id, clock_offset_ms) \
-     SELECT id, $2, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13 FROM redeemed RETURNING key";
-const CONNECT: &str = "UPDATE agents SET name = $2, hostname = $3, ip = $4, remote_address = $5, os = $6, arch = $7, \
-     version = $8, status = 1, connection_id = $9, clock_offset_ms = $10, last_seen_at = $11, updated_at = $11 \
-     WHERE secret_hash = $1 RETURNING key, id";
+const LABEL: &str = "UPDATE agents SET custom_name = nullif($2, ''), tags = $3, note = $4, updated_at = $5 WHERE id = $1 \
+     RETURNING coalesce(custom_name, name)";
+const DELETE: &str = "DELETE FROM agents WHERE id = $1 RETURNING key, coalesce(custom_name, name)";
 // An agent that nobody speaks for any more, although it is connected, is taken up again. One that was not heard for so
 // long that it would expire at once is not put online for that moment.
 const TOUCH: &str = "UPDATE agents SET last_seen_at = greatest(agents.last_seen_at, seen.at), \
@@ -43,22 +45,7 @@ const DISCONNECT: &str = "UPDATE agents SET status = 0, connection_id = NULL, la
      WHERE key = $1 AND connection_id = $2";
 const EXPIRE: &str = "UPDATE agents SET status = 0 WHERE status = 1 AND last_seen_at < $1 RETURNING id";
 
-pub(super) const STATEMENTS: &[&str] = &[LIST, FIND, ENROLL, CONNECT, TOUCH, DISCONNECT, EXPIRE];
-
-/// Everything that a registering agent brings.
-#[derive(Clone, Debug)]
-pub struct Registration {
-    /// What the agent says about itself.
-    pub description: AgentDescription,
-    /// The address that it connects from.
-    pub remote_address: String,
-    /// The new connection.
-    pub connection_id: ConnectionId,
-    /// Server's clock minus agent's clock, as measured now.
-    pub clock_offset_ms: i64,
-    /// The server's clock.
-    pub now: TimestampMs,
-}
+pub(super) const STATEMENTS: &[&str] = &[LIST, FIND, LABEL, DELETE, TOUCH, DISCONNECT, EXPIRE];
 
 /// An agent that may send samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,78 +70,6 @@ pub struct Touch {
 }
 
 impl Store {
-    /// Makes a new agent of one that brings an enrollment token, and uses the token once. `None` where the token is
-    /// unknown, expired or used up.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn enroll_agent(
-        &self,
-        enrollment_token: TokenHash,
-        secret_hash: TokenHash,
-        registration: &Registration,
-    ) -> Result<Option<ConnectedAgent>, Error> {
-        let id = AgentId::random();
-        let description = &registration.description;
-        let row = self
-            .connection()
-            .await?
-            .query_opt(
-                ENROLL,
-                &[
-                    &enrollment_token.0.as_slice(),
-                    &registration.now,
-                    &id.0,
-                    &description.name,
-                    &description.hostname,
-                    &description.ip,
-                    &registration.remote_address,
-                    &description.os,
-                    &description.arch,
-                    &description.version,
-                    &secret_hash.0.as_slice(),
-                    &registration.connection_id.0,
-                    &registration.clock_offset_ms,
-                ],
-            )
-            .await?;
-        Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id }))
-    }
-
-    /// Lets an agent in that knows its secret: it is online from now on, and speaks through this connection.
-    /// `None` where no agent has that secret.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn connect_agent(
-        &self,
-        secret_hash: TokenHash,
-        registration: &Registration,
-    ) -> Result<Option<ConnectedAgent>, Error> {
-        let description = &registration.description;
-        let row = self
-            .connection()
-            .await?
-            .query_opt(
-                CONNECT,
-                &[
-                    &secret_hash.0.as_slice(),
-                    &description.name,
-                    &description.hostname,
-                    &description.ip,
-                    &registration.remote_address,
-                    &description.os,
-                    &description.arch,
-                    &description.version,
-                    &registration.connection_id.0,
-                    &registration.clock_offset_ms,
-                    &registration.now,
-                ],
-            )
-            .await?;
-        Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id: AgentId(row.get(1)) }))
-    }
-
     /// Writes signs of life; those since `recent` put their agents online. Answers those that changed nothing: another
     /// connection speaks for the agent by now, or the agent is gone.
     ///
@@ -193,12 +108,13 @@ impl Store {
         Ok(rows.iter().map(|row| AgentId(row.get(0))).collect())
     }
 
-    /// All agents by name, or only those online.
+    /// The agents that pass the filter, by name.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn agents(&self, only_online: bool) -> Result<Vec<Agent>, Error> {
-        let rows = self.connection().await?.query(LIST, &[&i16::from(only_online)]).await?;
+    pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<Agent>, Error> {
+        let status = filter.online.map(i16::from);
+        let rows = self.connection().await?.query(LIST, &[&status, &filter.search, &filter.tag]).await?;
         Ok(rows.iter().map(agent).collect())
     }
 
@@ -208,6 +124,47 @@ impl Store {
     /// When the database is away.
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, Error> {
         Ok(self.connection().await?.query_opt(FIND, &[&id.0]).await?.as_ref().map(agent))
+    }
+
+    /// Keeps what an administrator says about an agent. Answers whether there is one. The event's object is filled in.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn label_agent(
+        &self,
+        id: AgentId,
+        labels: &AgentLabels,
+        event: AuditEvent,
+    ) -> Result<bool, Error> {
+        let AgentLabels { name, tags, note } = labels;
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let parameters: [&(dyn ToSql + Sync); 5] = [&id.0, name, tags, note, &event.origin.at];
+        let Some(row) = transaction.query_opt(LABEL, &parameters).await? else {
+            return Ok(false);
+        };
+        let object = Object::new(ObjectKind::Agent, &id, row.get::<_, String>(0));
+        audit::insert(&transaction, &event.about(object)).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Forgets an agent with its secret, its disks, its interfaces and its newest values. Its samples cannot be asked
+    /// for from now on, because nothing has its key any more; they go with their chunks. Answers the key it had. The event's
+    /// object is filled in.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn delete_agent(&self, id: AgentId, event: AuditEvent) -> Result<Option<AgentKey>, Error> {
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let Some(row) = transaction.query_opt(DELETE, &[&id.0]).await? else {
+            return Ok(None);
+        };
+        let object = Object::new(ObjectKind::Agent, &id, row.get::<_, String>(1));
+        audit::insert(&transaction, &event.about(object)).await?;
+        transaction.commit().await?;
+        Ok(Some(AgentKey(row.get(0))))
     }
 }
 
@@ -227,5 +184,12 @@ fn agent(row: &Row) -> Agent {
         last_seen_at: row.get(11),
         created_at: row.get(12),
         updated_at: row.get(13),
+        reported_name: row.get(14),
+        tags: row.get(15),
+        note: row.get(16),
+        is_revoked: row.get(17),
+        identity_conflict: row
+            .get::<_, Option<TimestampMs>>(18)
+            .map(|detected_at| IdentityConflict { detected_at, addresses: row.get(19) }),
     }
 }

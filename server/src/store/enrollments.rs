@@ -1,20 +1,27 @@
 //! Enrollment tokens: what lets a new agent in.
 
+use postgres_types::ToSql;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{AuditEvent, Object, ObjectKind};
-use crate::domain::id::EnrollmentId;
+use crate::domain::id::{AgentId, EnrollmentId};
 use crate::domain::token::TokenHash;
 
 const INSERT: &str = "INSERT INTO enrollments (id, name, token_hash, max_uses, expires_at, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6)";
-const LIST: &str =
-    "SELECT id, name, max_uses, uses, expires_at, created_at FROM enrollments ORDER BY created_at DESC, id";
+// Tokens that were made for the same agent before end: of several, nobody would know which are still about.
+const INSERT_FOR_AGENT: &str = "WITH agent AS (SELECT key, coalesce(custom_name, name) AS name FROM agents WHERE id = $2), \
+         ended AS (DELETE FROM enrollments USING agent WHERE agent_key = agent.key AND uses = 0) \
+     INSERT INTO enrollments (id, name, token_hash, max_uses, expires_at, created_at, agent_key) \
+     SELECT $1, agent.name, $3, 1, $4, $5, agent.key FROM agent RETURNING name";
+const LIST: &str = "SELECT enrollments.id, enrollments.name, max_uses, uses, expires_at, enrollments.created_at, agents.id \
+     FROM enrollments LEFT JOIN agents ON agents.key = agent_key ORDER BY enrollments.created_at DESC, enrollments.id";
 const DELETE: &str = "DELETE FROM enrollments WHERE id = $1 RETURNING name";
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, INSERT_FOR_AGENT, LIST, DELETE];
 
 /// An enrollment token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +30,8 @@ pub struct Enrollment {
     pub id: EnrollmentId,
     /// What people call it.
     pub name: String,
+    /// The one agent that it enrolls again; `None` for one that lets new agents in.
+    pub agent_id: Option<AgentId>,
     /// How many agents it lets in.
     pub max_uses: i32,
     /// How many it has let in.
@@ -72,11 +81,47 @@ impl Store {
         Ok(Enrollment {
             id,
             name: new.name.clone(),
+            agent_id: None,
             max_uses: new.max_uses,
             uses: 0,
             expires_at: new.expires_at,
             created_at: now,
         })
+    }
+
+    /// Keeps a token that gives an agent a new secret, once. `None` where there is no such agent. The event's object is
+    /// filled in.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn insert_reenrollment(
+        &self,
+        agent: AgentId,
+        token_hash: TokenHash,
+        expires_at: TimestampMs,
+        event: AuditEvent,
+    ) -> Result<Option<Enrollment>, Error> {
+        let id = EnrollmentId::random();
+        let now = event.origin.at;
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&id.0, &agent.0, &token_hash.0.as_slice(), &expires_at, &now];
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let Some(row) = transaction.query_opt(INSERT_FOR_AGENT, &parameters).await? else {
+            return Ok(None);
+        };
+        let name: String = row.get(0);
+        audit::insert(&transaction, &event.about(Object::new(ObjectKind::Enrollment, &id, &name))).await?;
+        transaction.commit().await?;
+        Ok(Some(Enrollment {
+            id,
+            name,
+            agent_id: Some(agent),
+            max_uses: 1,
+            uses: 0,
+            expires_at,
+            created_at: now,
+        }))
     }
 
     /// All enrollment tokens, the newest first.
@@ -112,5 +157,6 @@ fn enrollment(row: &Row) -> Enrollment {
         uses: row.get(3),
         expires_at: row.get(4),
         created_at: row.get(5),
+        agent_id: row.get::<_, Option<Uuid>>(6).map(AgentId),
     }
 }

@@ -1,6 +1,8 @@
 //! The newest values of every agent: one row each.
 
+use postgres_types::ToSql;
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 
 use super::{Error, Store};
 use crate::domain::id::AgentId;
@@ -39,24 +41,28 @@ impl Store {
             latest.iter().map(|(_, latest)| value(latest)).collect()
         }
         let agent_keys: Vec<i32> = latest.iter().map(|(agent_key, _)| *agent_key).collect();
-        self.connection()
-            .await?
-            .execute(
-                UPSERT,
-                &[
-                    &agent_keys,
-                    &column(latest, |latest| latest.ts),
-                    &column(latest, |latest| latest.cpu_usage_percent),
-                    &column(latest, |latest| latest.memory_usage_percent),
-                    &column(latest, |latest| latest.memory_used_bytes),
-                    &column(latest, |latest| latest.memory_total_bytes),
-                    &column(latest, |latest| latest.disk_usage_percent),
-                    &column(latest, |latest| latest.received_bytes_per_second),
-                    &column(latest, |latest| latest.sent_bytes_per_second),
-                    &column(latest, |latest| latest.load1),
-                ],
-            )
-            .await?;
+        let parameters: [&(dyn ToSql + Sync); 10] = [
+            &agent_keys,
+            &column(latest, |latest| latest.ts),
+            &column(latest, |latest| latest.cpu_usage_percent),
+            &column(latest, |latest| latest.memory_usage_percent),
+            &column(latest, |latest| latest.memory_used_bytes),
+            &column(latest, |latest| latest.memory_total_bytes),
+            &column(latest, |latest| latest.disk_usage_percent),
+            &column(latest, |latest| latest.received_bytes_per_second),
+            &column(latest, |latest| latest.sent_bytes_per_second),
+            &column(latest, |latest| latest.load1),
+        ];
+        let mut connection = self.connection().await?;
+        match connection.execute(UPSERT, &parameters).await {
+            // An agent was deleted meanwhile, which must not cost the others their values: now it is not found any more.
+            Err(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => {
+                connection.execute(UPSERT, &parameters).await?;
+            }
+            result => {
+                result?;
+            }
+        }
         Ok(())
     }
 

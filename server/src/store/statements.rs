@@ -3,8 +3,8 @@
 
 use super::rollup::apache;
 use super::{
-    agents, api_tokens, audit, copy, enrollments, gaps, latest, maintenance, metrics, series, sessions,
-    storage, totp, users,
+    agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, series,
+    sessions, storage, totp, users,
 };
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
@@ -39,6 +39,7 @@ pub fn all() -> Vec<String> {
         audit::STATEMENTS,
         enrollments::STATEMENTS,
         gaps::STATEMENTS,
+        identities::STATEMENTS,
         series::STATEMENTS,
         sessions::STATEMENTS,
         storage::STATEMENTS,

@@ -90,6 +90,7 @@ pub struct Counters {
     frames_repeated: IntCounter,
     samples_dropped: IntCounter,
     registrations: IntCounterVec,
+    identity_conflicts: IntCounter,
     rows_received: IntCounter,
     rows_stored: IntCounter,
     rows_duplicate: IntCounter,
@@ -176,6 +177,10 @@ impl Counters {
                 "pika_ingest_registrations_total",
                 "Agents that wanted to register: accepted, refused, or deferred to a later try.",
                 &["result"],
+            )?,
+            identity_conflicts: build.counter(
+                "pika_ingest_identity_conflicts_total",
+                "How often two machines with one identity were noticed; the agent shows their addresses.",
             )?,
             rows_received: build.counter("pika_ingest_rows_received_total", "Rows made of what agents sent.")?,
             rows_stored: build.counter("pika_ingest_rows_stored_total", "Rows committed.")?,
@@ -356,6 +361,16 @@ impl Counters {
     /// Counts a flush that failed and will be tried again.
     pub fn add_flush_error(&self) {
         self.flush_errors.inc();
+    }
+
+    /// Counts connections that keep taking over from each other with one identity.
+    pub fn add_identity_conflict(&self) {
+        self.identity_conflicts.inc();
+    }
+
+    /// How often two machines were seen to use one identity.
+    pub fn identity_conflicts(&self) -> u64 {
+        self.identity_conflicts.get()
     }
 
     /// Rows committed.

@@ -12,6 +12,7 @@ mod support;
 
 mod accounts;
 mod agent;
+mod agents;
 mod api;
 mod api_tokens;
 mod audit;

@@ -52,8 +52,8 @@ async fn two_servers_may_migrate_at_once() {
     let (one, two) = (database.store(), database.store());
     let (one, two) = tokio::join!(one.migrate(now()), two.migrate(now()));
     let (one, two) = (one.unwrap().applied.len(), two.unwrap().applied.len());
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/migrations")).unwrap().count();
-    assert_eq!((one.min(two), one.max(two)), (0, files));
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/migrations")).unwrap();
+    assert_eq!((one.min(two), one.max(two)), (0, files.count()));
 }
 
 #[tokio::test]

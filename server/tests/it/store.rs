@@ -1,7 +1,7 @@
 //! What is stored comes back, on both editions and by both ways of writing.
 
 use pika_protocol::DiskMetrics;
-use pika_server::domain::agent::AgentDescription;
+use pika_server::domain::agent::{AgentDescription, AgentFilter};
 use pika_server::domain::audit::Action;
 use pika_server::domain::family::Family;
 use pika_server::domain::id::{AgentKey, ConnectionId};
@@ -25,7 +25,7 @@ on_both_editions!(
 
 async fn enrolled(store: &Store) -> AgentKey {
     let token = new_enrollment(store, 1, now() + 60_000).await;
-    store.enroll_agent(token, secret().hash, &registration()).await.unwrap().unwrap().key
+    store.enroll_agent(token, secret().hash, &registration()).await.unwrap().unwrap().agent().key
 }
 
 async fn new_enrollment(store: &Store, max_uses: i32, expires_at: i64) -> TokenHash {
@@ -229,7 +229,7 @@ async fn an_enrollment_token_is_good_for_its_uses_and_its_time(database: TestDat
     assert!(enroll(twice).await.is_none(), "used up");
     assert!(enroll(expired).await.is_none(), "expired");
     assert!(enroll(TokenHash([0; 32])).await.is_none(), "unknown");
-    assert_eq!(store.agents(false).await.unwrap().len(), 2);
+    assert_eq!(store.agents(&AgentFilter::default()).await.unwrap().len(), 2);
 }
 
 async fn series_keep_their_keys(database: TestDatabase) {

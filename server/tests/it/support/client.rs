@@ -98,7 +98,15 @@ impl AgentClient {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("not closed in time");
             match next {
-                Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                Some(Ok(Message::Close(frame))) => {
+                    // Sends the answer.
+                    drop(
+                        tokio::time::timeout(PATIENCE, self.stream.next())
+                            .await
+                            .expect("not hung up in time"),
+                    );
+                    return frame.map(|frame| frame.code.into());
+                }
                 Some(Err(_)) | None => return None,
                 Some(Ok(_)) => {}
             }

@@ -1,0 +1,86 @@
+//! Notices when two machines use one agent's identity: each that connects pushes the other one out, again and again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::TimestampMs;
+use crate::domain::id::AgentKey;
+
+/// So many within the window are no accident. An agent that restarts, or whose network has changed, does not push out a
+/// connection that is alive.
+const TAKEOVERS_MIN: usize = 3;
+/// An agent that was pushed out tries again after five minutes.
+const WINDOW_MS: i64 = 20 * 60_000;
+
+/// A connection that was alive was taken over by another.
+#[derive(Clone, Debug)]
+pub(super) struct Takeover {
+    pub(super) at: TimestampMs,
+    /// Where the two came from; empty where that is not known.
+    pub(super) addresses: [String; 2],
+}
+
+/// The takeovers of the last minutes: at most [`TAKEOVERS_MIN`] an agent, and only of agents that had any.
+#[derive(Debug, Default)]
+pub(super) struct Takeovers(Mutex<HashMap<AgentKey, VecDeque<Takeover>>>);
+
+impl Takeovers {
+    /// Notes a takeover. Where there have been too many, answers the addresses that they came from, each once.
+    pub(super) fn note(&self, agent: AgentKey, takeover: Takeover) -> Option<Vec<String>> {
+        let oldest = takeover.at.saturating_sub(WINDOW_MS);
+        let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        agents.retain(|_, takeovers| takeovers.back().is_some_and(|newest| oldest < newest.at));
+        let takeovers = agents.entry(agent).or_default();
+        takeovers.push_back(takeover);
+        while TAKEOVERS_MIN < takeovers.len() || takeovers.front().is_some_and(|first| first.at <= oldest) {
+            takeovers.pop_front();
+        }
+        if takeovers.len() < TAKEOVERS_MIN {
+            return None;
+        }
+        let addresses = takeovers.iter().flat_map(|takeover| takeover.addresses.clone());
+        let mut addresses: Vec<String> = addresses.filter(|address| !address.is_empty()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Some(addresses)
+    }
+
+    /// Forgets what was noted about an agent.
+    pub(super) fn forget(&self, agent: AgentKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&agent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGENT: AgentKey = AgentKey(1);
+
+    fn takeover(at: TimestampMs, from: &str, by: &str) -> Takeover {
+        Takeover { at, addresses: [from.to_owned(), by.to_owned()] }
+    }
+
+    #[test]
+    fn two_machines_that_push_each_other_out_are_noticed() {
+        let takeovers = Takeovers::default();
+        assert_eq!(takeovers.note(AGENT, takeover(0, "a", "b")), None);
+        assert_eq!(takeovers.note(AgentKey(2), takeover(0, "x", "y")), None);
+        assert_eq!(takeovers.note(AGENT, takeover(300_000, "b", "")), None);
+        let addresses = takeovers.note(AGENT, takeover(600_000, "a", "b")).unwrap();
+        assert_eq!(addresses, ["a", "b"]);
+        assert!(takeovers.note(AGENT, takeover(900_000, "b", "c")).is_some(), "it goes on");
+        takeovers.forget(AGENT);
+        assert_eq!(takeovers.note(AGENT, takeover(900_001, "b", "c")), None);
+    }
+
+    #[test]
+    fn takeovers_far_apart_mean_nothing_and_are_forgotten() {
+        let takeovers = Takeovers::default();
+        for number in 0..10 {
+            assert_eq!(takeovers.note(AGENT, takeover(number * WINDOW_MS, "a", "b")), None);
+        }
+        assert_eq!(takeovers.note(AgentKey(2), takeover(20 * WINDOW_MS, "a", "b")), None);
+        assert_eq!(takeovers.0.lock().unwrap().len(), 1);
+    }
+}

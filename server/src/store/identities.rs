@@ -1,0 +1,216 @@
+//! Who an agent is: letting it in by a token or by its secret, giving it another secret, taking it away.
+
+use postgres_types::ToSql;
+use uuid::Uuid;
+
+use super::{ConnectedAgent, Error, Store, audit};
+use crate::domain::TimestampMs;
+use crate::domain::agent::AgentDescription;
+use crate::domain::audit::{AuditEvent, Object, ObjectKind};
+use crate::domain::id::{AgentId, AgentKey, ConnectionId};
+use crate::domain::token::TokenHash;
+
+/// What a registration changes of an agent that is there already; $1 and what follows $11 are left to the statement.
+macro_rules! update_agent {
+    ($before:literal, $more:literal) => {
+        concat!(
+            $before,
+            "UPDATE agents SET name = $2, hostname = $3, ip = $4, remote_address = $5, os = $6, arch = $7, version = $8, \
+             status = 1, connection_id = $9, clock_offset_ms = $10, last_seen_at = $11, updated_at = $11",
+            $more,
+            " RETURNING agents.key, agents.id"
+        )
+    };
+}
+
+const ENROLL: &str = "WITH redeemed AS (UPDATE enrollments SET uses = uses + 1 \
+         WHERE token_hash = $1 AND agent_key IS NULL AND uses < max_uses AND $2 < expires_at RETURNING id) \
+     INSERT INTO agents (enrollment_id, last_seen_at, created_at, updated_at, id, name, hostname, ip, \
+         remote_address, os, arch, version, secret_hash, status, connection_id, clock_offset_ms) \
+     SELECT id, $2, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13 FROM redeemed RETURNING key";
+// With another secret, whoever has the old one is a stranger from here on.
+const REENROLL: &str = update_agent!(
+    "WITH redeemed AS (UPDATE enrollments SET uses = uses + 1 \
+         WHERE token_hash = $1 AND agent_key IS NOT NULL AND uses < max_uses AND $11 < expires_at RETURNING agent_key) ",
+    ", secret_hash = $12, identity_conflict_at = NULL, identity_conflict_addresses = '{}' \
+     FROM redeemed WHERE agents.key = redeemed.agent_key"
+);
+const CONNECT: &str = update_agent!("", " WHERE secret_hash = $1");
+const ROTATE: &str = update_agent!(
+    "",
+    ", secret_hash = $12, identity_conflict_at = NULL, identity_conflict_addresses = '{}' WHERE secret_hash = $1"
+);
+// A connection that is still open, on whichever server, is nobody's from here on: no sign of life of it is taken.
+const REVOKE: &str = "UPDATE agents SET secret_hash = NULL, status = 0, connection_id = $2, updated_at = $3 \
+     WHERE id = $1 RETURNING key, coalesce(custom_name, name)";
+const NOTE_CONFLICT: &str =
+    "UPDATE agents SET identity_conflict_at = $2, identity_conflict_addresses = $3 WHERE key = $1";
+
+pub(super) const STATEMENTS: &[&str] = &[ENROLL, REENROLL, CONNECT, ROTATE, REVOKE, NOTE_CONFLICT];
+
+/// Everything that a registering agent brings.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// What the agent says about itself.
+    pub description: AgentDescription,
+    /// The address that it connects from.
+    pub remote_address: String,
+    /// The new connection.
+    pub connection_id: ConnectionId,
+    /// Server's clock minus agent's clock, as measured now.
+    pub clock_offset_ms: i64,
+    /// The server's clock.
+    pub now: TimestampMs,
+}
+
+/// What an enrollment token has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    /// An agent that was not there before.
+    New(ConnectedAgent),
+    /// The agent that the token was made for, with another secret.
+    Again(ConnectedAgent),
+}
+
+impl Enrolled {
+    /// The agent, new or not.
+    pub fn agent(self) -> ConnectedAgent {
+        match self {
+            Enrolled::New(agent) | Enrolled::Again(agent) => agent,
+        }
+    }
+}
+
+impl Store {
+    /// Lets in whoever brings an enrollment token, and uses the token once: as a new agent, or as the agent that the
+    /// token was made for, whose old secret ends. `None` where the token is unknown, expired or used up.
+    ///
+    /// # Errors
+    /// When the database is away, or the secret is another agent's.
+    pub async fn enroll_agent(
+        &self,
+        enrollment_token: TokenHash,
+        secret_hash: TokenHash,
+        registration: &Registration,
+    ) -> Result<Option<Enrolled>, Error> {
+        let id = AgentId::random();
+        let description = &registration.description;
+        let row = self
+            .connection()
+            .await?
+            .query_opt(
+                ENROLL,
+                &[
+                    &enrollment_token.0.as_slice(),
+                    &registration.now,
+                    &id.0,
+                    &description.name,
+                    &description.hostname,
+                    &description.ip,
+                    &registration.remote_address,
+                    &description.os,
+                    &description.arch,
+                    &description.version,
+                    &secret_hash.0.as_slice(),
+                    &registration.connection_id.0,
+                    &registration.clock_offset_ms,
+                ],
+            )
+            .await?;
+        if let Some(row) = row {
+            return Ok(Some(Enrolled::New(ConnectedAgent { key: AgentKey(row.get(0)), id })));
+        }
+        let again = self.register(REENROLL, enrollment_token, Some(secret_hash), registration).await?;
+        Ok(again.map(Enrolled::Again))
+    }
+
+    /// Lets an agent in that knows its secret: it is online from now on, and speaks through this connection.
+    /// `None` where no agent has that secret.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn connect_agent(
+        &self,
+        secret_hash: TokenHash,
+        registration: &Registration,
+    ) -> Result<Option<ConnectedAgent>, Error> {
+        self.register(CONNECT, secret_hash, None, registration).await
+    }
+
+    /// Lets an agent in that knows its secret and has made itself another, which counts from now on. `None` where no agent
+    /// has the old one.
+    ///
+    /// # Errors
+    /// When the database is away, or the new secret is another agent's.
+    pub async fn rotate_secret(
+        &self,
+        secret_hash: TokenHash,
+        new_secret_hash: TokenHash,
+        registration: &Registration,
+    ) -> Result<Option<ConnectedAgent>, Error> {
+        self.register(ROTATE, secret_hash, Some(new_secret_hash), registration).await
+    }
+
+    async fn register(
+        &self,
+        statement: &'static str,
+        credential: TokenHash,
+        new_secret_hash: Option<TokenHash>,
+        registration: &Registration,
+    ) -> Result<Option<ConnectedAgent>, Error> {
+        let description = &registration.description;
+        let credential = credential.0.as_slice();
+        let new_secret_hash = new_secret_hash.map(|hash| hash.0);
+        let new_secret_hash = new_secret_hash.as_ref().map(<[u8; 32]>::as_slice);
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
+            &credential,
+            &description.name,
+            &description.hostname,
+            &description.ip,
+            &registration.remote_address,
+            &description.os,
+            &description.arch,
+            &description.version,
+            &registration.connection_id.0,
+            &registration.clock_offset_ms,
+            &registration.now,
+        ];
+        if new_secret_hash.is_some() {
+            parameters.push(&new_secret_hash);
+        }
+        let row = self.connection().await?.query_opt(statement, &parameters).await?;
+        Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id: AgentId(row.get(1)) }))
+    }
+
+    /// Takes an agent's secret away: from now on nobody gets in with it. Answers the agent's key, where there is one. The
+    /// event's object is filled in.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn revoke_secret(&self, id: AgentId, event: AuditEvent) -> Result<Option<AgentKey>, Error> {
+        let nobody = Uuid::new_v4();
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let Some(row) = transaction.query_opt(REVOKE, &[&id.0, &nobody, &event.origin.at]).await? else {
+            return Ok(None);
+        };
+        let object = Object::new(ObjectKind::Agent, &id, row.get::<_, String>(1));
+        audit::insert(&transaction, &event.about(object)).await?;
+        transaction.commit().await?;
+        Ok(Some(AgentKey(row.get(0))))
+    }
+
+    /// Notes that connections with this agent's identity keep taking over from each other.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn note_identity_conflict(
+        &self,
+        agent: AgentKey,
+        addresses: &[String],
+        now: TimestampMs,
+    ) -> Result<(), Error> {
+        self.connection().await?.execute(NOTE_CONFLICT, &[&agent.0, &now, &addresses]).await?;
+        Ok(())
+    }
+}
