@@ -8,6 +8,7 @@ mod audit;
 mod body;
 mod enrollments;
 mod error;
+mod events;
 mod gaps;
 mod latest;
 mod metrics;
@@ -79,6 +80,7 @@ pub type Resources = (
     metrics::MetricsApi,
     latest::LatestApi,
     gaps::GapsApi,
+    events::EventsApi,
     enrollments::EnrollmentsApi,
     settings::SettingsApi,
     system::SystemApi,
@@ -120,6 +122,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         metrics::MetricsApi,
         latest::LatestApi,
         gaps::GapsApi,
+        events::EventsApi,
         enrollments::EnrollmentsApi,
         settings::SettingsApi,
         system::SystemApi,

@@ -72,6 +72,7 @@ pub(super) async fn register(
         return Err(unauthorized("the token is unknown, expired or used up"));
     };
     let present = shared.presence.connect(agent, &registration);
+    shared.live.tell_status(agent.id, true);
     let ack =
         RegisterAck { agent_id: agent.id.to_string(), secret, server_time: now, clock_offset_ms: clock.ms() };
     Ok(Registered { agent, clock, present, ack })

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batcher::Flush;
 use super::latest::Latest;
+use super::live::Live;
 use crate::config;
 use crate::store::{Error, SampleWriter};
 use crate::telemetry::{Counters, chain};
@@ -25,6 +26,7 @@ pub(super) struct Writer {
     samples: SampleWriter,
     flushes: mpsc::Receiver<Flush>,
     latest: Latest,
+    live: Live,
     counters: Arc<Counters>,
     /// A flush that takes longer has been lost on the way; it is tried again over a new connection.
     write_timeout: Duration,
@@ -39,12 +41,13 @@ impl Writer {
         samples: SampleWriter,
         flushes: mpsc::Receiver<Flush>,
         latest: Latest,
+        live: Live,
         counters: Arc<Counters>,
         aborting: CancellationToken,
     ) -> Self {
         let write_timeout = Duration::from_millis(config.write_timeout_ms);
         let written = CancellationToken::new();
-        Self { samples, flushes, latest, counters, write_timeout, aborting, written }
+        Self { samples, flushes, latest, live, counters, write_timeout, aborting, written }
     }
 
     /// Tells when nothing will be written any more.
@@ -80,6 +83,7 @@ impl Writer {
                     let seconds = started_at.elapsed().as_secs_f64();
                     self.counters.add_flush(written.rows, written.duplicates, seconds);
                     self.latest.note(&flush.rows);
+                    self.live.tell_latest(&self.latest);
                     if 0 < failures {
                         tracing::info!(failures, rows = written.rows, "the database takes samples again");
                     }
