@@ -200,7 +200,7 @@ async fn rows_of_a_deleted_agent_that_are_in_flight_fail_nobody(database: TestDa
     let written = SampleWriter::new(store.clone(), WriteMethod::Insert).write(&rows).await.unwrap();
     assert_eq!(written.rows, 2);
     let latest = AgentLatest { ts: now(), ..AgentLatest::default() };
-    store.write_latest(&[(key, latest.clone()), (other_key, latest)]).await.unwrap();
+    store.write_latest(&[(key, latest), (other_key, latest)]).await.unwrap();
     assert_eq!(database.count("SELECT count(*) FROM agent_latest").await, 1);
     store.note_identity_conflict(AgentKey(key), &[], now()).await.unwrap();
     store.maintain(now()).await.unwrap();
@@ -224,7 +224,7 @@ async fn an_agent_that_is_deleted_while_newest_values_are_written_costs_the_othe
     let deleting = client.transaction().await.unwrap();
     deleting.execute("DELETE FROM agents WHERE key = $1", &[&keys[0]]).await.unwrap();
     let latest = AgentLatest { ts: now(), ..AgentLatest::default() };
-    let (store, latest) = (database.store(), [(keys[0], latest.clone()), (keys[1], latest)]);
+    let (store, latest) = (database.store(), [(keys[0], latest), (keys[1], latest)]);
     let writing = tokio::spawn(async move { store.write_latest(&latest).await });
     eventually("the writer waits for the deletion", || async {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
