@@ -16,9 +16,12 @@ mod storage;
 mod system;
 
 use poem_openapi::{OpenApiService, Tags};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
+use crate::http::TlsInUse;
 use crate::ingest::Sockets;
 use crate::store::Store;
 
@@ -36,8 +39,21 @@ pub struct ApiContext {
     pub auth: Auth,
     /// Where agents' connections go.
     pub sockets: Sockets,
+    /// The key that agents are told to trust; `None` where they are told of none.
+    pub pinned_tls: Option<watch::Receiver<TlsInUse>>,
     /// People reach the server over TLS, even where it does not speak it itself.
     pub is_public_over_tls: bool,
+}
+
+impl ApiContext {
+    /// An enrollment token as it is handed out: with the pin of the server's key behind it, where there is one.
+    fn with_pin(&self, token: &SecretString) -> String {
+        let token = token.expose_secret();
+        match &self.pinned_tls {
+            Some(tls) => format!("{token}.{}", tls.borrow().key_pin),
+            None => token.to_owned(),
+        }
+    }
 }
 
 /// All resources.

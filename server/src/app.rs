@@ -135,6 +135,7 @@ impl Server {
             clock: clock.clone(),
             auth: auth.clone(),
             sockets: ingest.sockets(),
+            pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
         };
         let routes = http::routes(context, &config.server);

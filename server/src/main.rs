@@ -152,7 +152,9 @@ async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<
         expires_at: now + create.expires_in_hours * i64::try_from(lifetime)?,
     };
     store.insert_enrollment(&new, now).await?;
-    print(&format!("{}\n", token.secret.expose_secret()))
+    let tls = config.server.tls_files().filter(|_| config.server.tls.pin_key).map(Tls::load).transpose()?;
+    let pin = tls.map(|tls| format!(".{}", tls.subscribe().borrow().key_pin)).unwrap_or_default();
+    print(&format!("{}{pin}\n", token.secret.expose_secret()))
 }
 
 fn open_store(config: &Config) -> Result<Store, Failure> {
