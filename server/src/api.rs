@@ -25,9 +25,12 @@ mod users;
 use std::sync::Arc;
 
 use poem_openapi::{OpenApiService, Tags};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
+use crate::http::TlsInUse;
 use crate::ingest::Sockets;
 use crate::store::Store;
 use crate::telemetry::{Counters, Snapshot};
@@ -48,6 +51,8 @@ pub struct ApiContext {
     pub sockets: Sockets,
     /// What is counted and measured.
     pub counters: Arc<Counters>,
+    /// The key that agents are told to trust; `None` where they are told of none.
+    pub pinned_tls: Option<watch::Receiver<TlsInUse>>,
     /// People reach the server over TLS, even where it does not speak it itself.
     pub is_public_over_tls: bool,
 }
@@ -65,16 +70,29 @@ impl ApiContext {
             database_errors: self.store.error_counts(),
         })
     }
+
+    /// An enrollment token as it is handed out: with the pin of the server's key behind it, where there is one.
+    fn with_pin(&self, token: &SecretString) -> String {
+        let token = token.expose_secret();
+        match &self.pinned_tls {
+            Some(tls) => format!("{token}.{}", tls.borrow().key_pin),
+            None => token.to_owned(),
+        }
+    }
 }
 
-/// All resources.
-pub type Resources = (
+/// Who gets in: people, their programs, and the record of what they did.
+type Access = (
     account::AccountApi,
     sessions::SessionsApi,
     second_factor::SecondFactorApi,
     api_tokens::ApiTokensApi,
     users::UsersApi,
     audit::AuditApi,
+);
+
+/// The fleet and what it reports.
+type Fleet = (
     agents::AgentsApi,
     agent_identity::AgentIdentityApi,
     metrics::MetricsApi,
@@ -82,11 +100,14 @@ pub type Resources = (
     gaps::GapsApi,
     events::EventsApi,
     enrollments::EnrollmentsApi,
-    settings::SettingsApi,
-    system::SystemApi,
-    storage::StorageApi,
     socket::SocketApi,
 );
+
+/// The server itself.
+type Server = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
+
+/// All resources.
+pub type Resources = (Access, Fleet, Server);
 
 /// The API's parts, as they are listed in its description.
 #[derive(Tags)]
@@ -110,13 +131,15 @@ enum Tag {
 
 /// The API with its description. Its handlers expect an [`ApiContext`] among the data of their requests.
 pub fn service() -> OpenApiService<Resources, ()> {
-    let resources = (
+    let access = (
         account::AccountApi,
         sessions::SessionsApi,
         second_factor::SecondFactorApi,
         api_tokens::ApiTokensApi,
         users::UsersApi,
         audit::AuditApi,
+    );
+    let fleet = (
         agents::AgentsApi,
         agent_identity::AgentIdentityApi,
         metrics::MetricsApi,
@@ -124,11 +147,10 @@ pub fn service() -> OpenApiService<Resources, ()> {
         gaps::GapsApi,
         events::EventsApi,
         enrollments::EnrollmentsApi,
-        settings::SettingsApi,
-        system::SystemApi,
-        storage::StorageApi,
         socket::SocketApi,
     );
+    let server = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
+    let resources = (access, fleet, server);
     OpenApiService::new(resources, "Pika", env!("CARGO_PKG_VERSION"))
         .description(
             "Server monitoring: agents report CPU, memory, disks, network and load; this API serves what they \

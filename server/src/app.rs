@@ -182,6 +182,7 @@ impl Server {
             auth: auth.clone(),
             sockets: ingest.sockets(),
             counters: Arc::clone(&counters),
+            pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
         };
         let metrics_token = Some(&config.metrics.token).filter(|token| !token.expose_secret().is_empty());

@@ -34,7 +34,7 @@ use crate::domain::audit;
 pub use acceptor::LimitedAcceptor;
 pub use origin::Origin;
 pub use places::Places;
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use tls::{Tls, TlsError, TlsFiles, TlsInUse};
 
 /// Everything that the server answers. A request passes from the last line to the first: its client is found, its answer
 /// will have the security headers, it gets an id and a log line; panics and all errors get the API's shape; then its

@@ -27,7 +27,7 @@ use crate::ingest::LiveEvent;
 /// How often a comment is sent where nothing happens, so that nobody on the way takes the connection for dead.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// How often it is asked whether the watcher is still let in.
-const AUTHENTICATION_INTERVAL: Duration = Duration::from_secs(15);
+const AUTHENTICATION_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What changes in the fleet.
 #[derive(Debug)]
