@@ -139,7 +139,7 @@ python_client() {
 main() {
   require_linux
   [[ -n ${PIKA_TEST_DATABASE_URL:-} ]] || die "PIKA_TEST_DATABASE_URL is not set: run ./test.sh, which starts a database"
-  [[ -x $programs/pika-server && -x $programs/pika-agent ]] || die "run cargo build --workspace first"
+  [[ -x $programs/pika-server && -x $programs/pika-agent && -x $programs/pika-client-example ]] || die "run cargo build --workspace first"
   need curl curl ca-certificates
   need jq jq
   need psql postgresql-client
@@ -161,6 +161,7 @@ main() {
   start_pika
   check "client: TypeScript" typescript_client
   check "client: Python" python_client
+  check "client: Rust" "$programs/pika-client-example"
   say "the description holds"
 }
 
