@@ -6,6 +6,7 @@ mod agents;
 mod api_tokens;
 mod audit;
 mod body;
+mod description;
 mod enrollments;
 mod error;
 mod events;
@@ -163,8 +164,9 @@ pub fn service() -> OpenApiService<Resources, ()> {
 }
 
 /// The description as it is committed in `openapi/openapi.json`.
-pub fn description() -> String {
-    let mut description = service().spec();
-    description.push('\n');
-    description
+///
+/// # Errors
+/// When the generator writes no JSON.
+pub fn description() -> serde_json::Result<String> {
+    description::put_right(&service().spec())
 }

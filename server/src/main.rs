@@ -91,7 +91,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let file = arguments.config.as_deref();
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Openapi => print(&api::description()),
+        Command::Openapi => print(&api::description()?),
         Command::Healthcheck { url } => runtime()?.block_on(healthcheck::run(&url)).map_err(Into::into),
         Command::CheckConfig => {
             let config = load_config(file)?;

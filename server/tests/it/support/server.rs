@@ -234,6 +234,10 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let headers = response.headers().clone();
+    // One that has no end is not waited for.
+    if headers.get("content-type").is_some_and(|value| value == "text/event-stream") {
+        return Answer { status, headers, body: Value::Null };
+    }
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Answer { status, headers, body }
