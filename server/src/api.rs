@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::http::TlsInUse;
 use crate::ingest::Sockets;
 use crate::store::Store;
-use crate::telemetry::{Counters, Snapshot};
+use crate::telemetry::{Instruments, Snapshot};
 
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use security::{Caller, SESSION_COOKIE};
@@ -51,7 +51,7 @@ pub struct ApiContext {
     /// Where agents' connections go.
     pub sockets: Sockets,
     /// What is counted and measured.
-    pub counters: Arc<Counters>,
+    pub instruments: Arc<Instruments>,
     /// The key that agents are told to trust; `None` where they are told of none.
     pub pinned_tls: Option<watch::Receiver<TlsInUse>>,
     /// People reach the server over TLS, even where it does not speak it itself.
@@ -64,7 +64,7 @@ impl ApiContext {
     /// # Errors
     /// When it cannot be written.
     pub fn metrics(&self) -> Result<Vec<u8>, prometheus::Error> {
-        self.counters.render(&Snapshot {
+        self.instruments.render(&Snapshot {
             agents_connected: self.sockets.agents_connected(),
             queue_frames: self.sockets.queue_frames(),
             pool_connections: self.store.pool_connections(),

@@ -45,7 +45,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::domain::id::AgentKey;
 use crate::store::{SampleWriter, Store};
-use crate::telemetry::Counters;
+use crate::telemetry::Instruments;
 
 use batcher::{Batcher, Submission};
 use latest::Latest;
@@ -67,7 +67,7 @@ struct Shared {
     config: config::Ingest,
     store: Store,
     clock: Clock,
-    counters: Arc<Counters>,
+    instruments: Arc<Instruments>,
     presence: Arc<Presence>,
     live: Live,
     /// Turns to ask the database on behalf of agents that have just come.
@@ -116,7 +116,7 @@ impl Drop for StageGuard {
 
 impl Ingest {
     /// Starts the stages behind the sockets.
-    pub fn start(config: config::Ingest, store: Store, clock: Clock, counters: Arc<Counters>) -> Self {
+    pub fn start(config: config::Ingest, store: Store, clock: Clock, instruments: Arc<Instruments>) -> Self {
         let (queue, submissions) = mpsc::channel(config.queue_frames_max);
         let (flush_sender, flushes) = mpsc::channel(FLUSH_QUEUE_CAPACITY);
         let draining = CancellationToken::new();
@@ -137,7 +137,7 @@ impl Ingest {
             flushes,
             latest.clone(),
             live.clone(),
-            Arc::clone(&counters),
+            Arc::clone(&instruments),
             aborting.clone(),
         );
         let written = writer.written();
@@ -150,7 +150,7 @@ impl Ingest {
             config,
             store,
             clock,
-            counters,
+            instruments,
             presence,
             live,
             admission,

@@ -221,7 +221,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::telemetry::Counters;
+    use crate::telemetry::Instruments;
 
     async fn accepted() -> (LimitedStream, TcpStream) {
         accepted_with(None).await
@@ -230,7 +230,7 @@ mod tests {
     async fn accepted_with(tls: Option<watch::Receiver<TlsInUse>>) -> (LimitedStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let places = Places::new(1, 1, Vec::new(), Arc::new(Counters::new().unwrap()));
+        let places = Places::new(1, 1, Vec::new(), Arc::new(Instruments::new().unwrap()));
         let mut acceptor = LimitedAcceptor::new(listener, tls, places);
         acceptor.first_answer_timeout = Duration::from_millis(50);
         let client = TcpStream::connect(address).await.unwrap();

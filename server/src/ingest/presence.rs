@@ -249,7 +249,7 @@ pub(super) async fn note_takeover(shared: &Shared, present: &Present, by: String
     let Some(addresses) = shared.presence.takeovers.note(agent.key, takeover) else {
         return;
     };
-    shared.counters.add_identity_conflict();
+    shared.instruments.add_identity_conflict();
     tracing::warn!(
         agent = %agent.id,
         ?addresses,

@@ -93,7 +93,7 @@ async fn a_running_agent_outlives_the_rotation_of_its_secret_and_a_deleted_one_s
     stranger.send(&register_message("web-1", None)).await;
     assert_eq!(stranger.receive_type("register_error").await["data"]["code"], "unauthorized");
 
-    let refusals = || server.counters.refused(pika_protocol::ErrorCode::Unauthorized);
+    let refusals = || server.instruments.refused(pika_protocol::ErrorCode::Unauthorized);
     let before = refusals();
     let token = Some(server.admin_token.as_str());
     let path = format!("/api/agents/{id}");
