@@ -48,10 +48,10 @@ fn describe_fields(schema_name: &str, schema: &mut Value) {
         if !required.iter().any(|required| required == name.as_str()) {
             field.insert("nullable".to_owned(), true.into());
         }
-        if LISTS_WITH_NULLS.contains(&(schema_name, name)) {
-            if let Some(Value::Object(items)) = field.get_mut("items") {
-                items.insert("nullable".to_owned(), true.into());
-            }
+        if LISTS_WITH_NULLS.contains(&(schema_name, name))
+            && let Some(Value::Object(items)) = field.get_mut("items")
+        {
+            items.insert("nullable".to_owned(), true.into());
         }
     }
 }
