@@ -139,7 +139,7 @@ async fn everybody_may_do_exactly_what_is_theirs() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let callers = callers(&server).await;
-    let description: Value = serde_json::from_str(&pika_server::api::description()).unwrap();
+    let description: Value = serde_json::from_str(&pika_server::api::description().unwrap()).unwrap();
     let mut mistakes = Vec::new();
     let mut n_operations = 0;
     for (path, item) in description["paths"].as_object().unwrap() {
