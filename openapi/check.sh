@@ -148,11 +148,8 @@ python_client() {
 
 # An administrator of this check's own: what is sent may lock it out.
 fuzz_as_administrator() {
-  local name=fuzzed-administrator password token
-  password=$(random_hex 16)
-  DATABASE_URL=$database_url "$programs/pika-server" user create "$name" --role admin --password-stdin <<<"$password"
-  token=$(curl --fail --silent --show-error "$PIKA_URL/api/login" --json @- \
-    <<<"{\"username\": \"$name\", \"password\": \"$password\"}" | jq -r .token)
+  local token
+  token=$(login fuzzing)
   fuzz --header "Authorization: Bearer $token"
 }
 
@@ -161,6 +158,24 @@ fuzz() { # [OPTION...]
   (cd "$scratch" && "$venv/bin/st" --config-file "$repo/openapi/schemathesis.toml" run "$repo/openapi/openapi.json" \
     --url "$PIKA_URL" --no-color --warnings off --workers 2 \
     --exclude-operation-id logout --exclude-operation-id connectAgent "$@")
+}
+
+# An administrator `fuzzing`, who sends, and a user `fuzzed`, who bears it.
+prepare_fuzzing() {
+  local name
+  for name in fuzzing fuzzed; do
+    DATABASE_URL=$database_url "$programs/pika-server" user create "$name" --role admin --password-stdin \
+      <<<"$PIKA_PASSWORD" >"$scratch/user.log" 2>&1 || die "the user $name could not be made" "$(<"$scratch/user.log")"
+  done
+  PIKA_AGENT_ID=$(psql -XqAtd "$database_url" -c 'SELECT id FROM agents')
+  PIKA_USER_ID=$(psql -XqAtd "$database_url" -c "SELECT id FROM users WHERE username = 'fuzzed'")
+  export PIKA_AGENT_ID PIKA_USER_ID
+}
+
+login() { # USERNAME; prints the session's token
+  printf '{"username": "%s", "password": "%s"}' "$1" "$PIKA_PASSWORD" |
+    curl --fail --silent --show-error --header 'Content-Type: application/json' --data-binary @- "$PIKA_URL/api/login" |
+    jq -r .token
 }
 
 main() {
@@ -190,6 +205,7 @@ main() {
   check "client: Python" python_client
   check "client: Rust" "$programs/pika-client-example"
   check "openapi/walk.sh" walk
+  prepare_fuzzing
   check "generated requests, as nobody" fuzz
   check "generated requests, as an administrator" fuzz_as_administrator
   say "the description holds"

@@ -103,7 +103,7 @@ impl<'a> Changes<'a> {
     fn body(&mut self, name: &str, old: &'a Value, new: &'a Value) {
         match (old.is_null(), new.is_null()) {
             (true, false) if new["required"] == true => {
-                self.add(format!("{name}: a body has become required"))
+                self.add(format!("{name}: a body has become required"));
             }
             (false, true) => self.add(format!("{name}: it takes no body any more")),
             _ => self.content(&format!("{name}: the body"), old, new, Direction::Request),
@@ -120,6 +120,8 @@ impl<'a> Changes<'a> {
     }
 
     fn schema(&mut self, what: &str, old: &'a Value, new: &'a Value, direction: Direction) {
+        // It stands beside a reference, too.
+        self.null(what, old, new, direction);
         let (old_name, old) = resolve(self.released, old);
         let (new_name, new) = resolve(self.current, new);
         let mut what = what.to_owned();
@@ -139,7 +141,6 @@ impl<'a> Changes<'a> {
                 self.add(format!("{what}: the {key} was {} and is {}", value(old), value(new)));
             }
         }
-        self.null(&what, old, new, direction);
         if direction == Direction::Request {
             self.bounds(&what, old, new);
         }
@@ -212,7 +213,7 @@ impl<'a> Changes<'a> {
             };
             match (direction, is_required(old, field), is_required(new, field)) {
                 (Direction::Request, false, true) => {
-                    self.add(format!("{what}: the field {field} has become required"))
+                    self.add(format!("{what}: the field {field} has become required"));
                 }
                 (Direction::Response, true, false) => {
                     self.add(format!("{what}: the field {field} may be missing now"));
