@@ -185,17 +185,20 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// A new value of an answer does not count: openapi/README.md tells clients to bear values that they do not know.
+    /// Generated clients read only the values that they know.
     fn enumeration(&mut self, what: &str, old: &Value, new: &Value, direction: Direction) {
-        if direction == Direction::Response {
-            return;
-        }
         let values = |schema: &Value| schema["enum"].as_array().cloned();
         match (values(old), values(new)) {
-            (None, Some(_)) => self.add(format!("{what} has become an enumeration")),
+            (None, Some(_)) if direction == Direction::Request => {
+                self.add(format!("{what} has become an enumeration"));
+            }
             (Some(old), Some(new)) => {
-                for value in old.iter().filter(|value| !new.contains(value)) {
-                    self.add(format!("{what}: the value {value} is gone"));
+                let (from, to, change) = match direction {
+                    Direction::Request => (&old, &new, "gone"),
+                    Direction::Response => (&new, &old, "new"),
+                };
+                for value in from.iter().filter(|value| !to.contains(value)) {
+                    self.add(format!("{what}: the value {value} is {change}"));
                 }
             }
             _ => {}
@@ -307,7 +310,6 @@ fn what_adds_to_a_description_breaks_nothing() {
             operation(description)["parameters"].as_array_mut().unwrap().push(more);
             schemas(description)["Thing"]["properties"]["size"] = json!({"type": "integer"});
             schemas(description)["Request"]["properties"]["size"] = json!({"type": "integer"});
-            schemas(description)["Kind"]["enum"] = json!(["small", "middling", "large"]);
         }),
         [""; 0]
     );
@@ -386,6 +388,18 @@ fn what_requests_may_not_say_any_more_is_found() {
 }
 
 #[test]
+fn what_answers_did_not_say_is_found() {
+    assert_eq!(
+        found(|d| schemas(d)["Kind"]["enum"] = json!(["small", "middling", "large"])),
+        [r#"Kind: the value "middling" is new"#]
+    );
+    assert_eq!(
+        found(|d| schemas(d)["Thing"]["properties"]["id"]["nullable"] = true.into()),
+        ["Thing.id may be null now"]
+    );
+}
+
+#[test]
 fn what_has_become_another_type_is_found() {
     assert_eq!(
         found(|d| schemas(d)["Thing"]["properties"]["id"] = json!({"type": "string"})),
@@ -393,10 +407,6 @@ fn what_has_become_another_type_is_found() {
             r#"Thing.id: the format was "int64" and is nothing"#,
             r#"Thing.id: the type was "integer" and is "string""#
         ]
-    );
-    assert_eq!(
-        found(|d| schemas(d)["Thing"]["properties"]["id"]["nullable"] = true.into()),
-        ["Thing.id may be null now"]
     );
     assert_eq!(
         found(|d| schemas(d)["Thing"]["properties"]["kind"] = json!({"type": "string"})),
