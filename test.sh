@@ -63,7 +63,7 @@ step() { # NAME COMMAND...
 
 # --- the checks --------------------------------------------------------------
 
-shell_scripts() { find start.sh test.sh .ci/run docker -name node_modules -prune -o -type f \( -name '*.sh' -o -path .ci/run \) -print; }
+shell_scripts() { find start.sh test.sh .ci/run docker openapi -name node_modules -prune -o -type f \( -name '*.sh' -o -path .ci/run \) -print; }
 
 check_shell() {
   local scripts script
@@ -116,8 +116,9 @@ main() {
   step "npm ci (server/tests/community)" npm ci --prefix server/tests/community --no-audit --no-fund
   step "cargo clippy" cargo clippy --workspace --all-targets -- -D warnings
   RUSTDOCFLAGS='-D warnings' step "cargo doc" cargo doc --workspace --no-deps --document-private-items
-  # The end-to-end tests run the agent's binary.
+  # The checks of the API and the end-to-end tests run the programs.
   step "cargo build" cargo build --workspace
+  step "openapi/check.sh" openapi/check.sh
   step "cargo test" cargo test --workspace "$@"
 
   printf '%s\n' "${timings[@]}"

@@ -16,6 +16,7 @@ cd "$repo"
 
 readonly target=${CARGO_TARGET_DIR:-$repo/target}
 readonly programs=$target/debug clients=$repo/openapi/clients
+readonly not_walked=(connectAgent createAgentEnrollment deleteAgent revokeAgentSecret)
 readonly database=pika_test_$$_openapi
 scratch='' server_pid='' agent_pid='' admin_url='' database_url=''
 
@@ -116,7 +117,7 @@ check() { # NAME COMMAND...
   local name=$1 began=$EPOCHREALTIME
   shift
   say "$name"
-  "$@" >"$scratch/check.log" 2>&1 || {
+  ("$@") >"$scratch/check.log" 2>&1 || {
     tail -n 60 "$scratch/check.log" | sed 's/^/    | /' >&2
     die "failed: $name"
   }
@@ -128,12 +129,53 @@ typescript_client() {
   npm run --silent generate && npm run --silent build && npm run --silent start
 }
 
+# Every operation is called, except those that only an agent makes or that would take one away.
+walk() {
+  local unwalked
+  unwalked=$(comm -3 <(jq -r '.paths[][].operationId' openapi/openapi.json | sort) \
+    <({ grep -oP '^ *call \d+ \K\w+' openapi/walk.sh; printf '%s\n' "${not_walked[@]}"; } | sort -u))
+  [[ -z $unwalked ]] || die "openapi/walk.sh and openapi.json differ in:" "$unwalked"
+  openapi/walk.sh
+}
+
 python_client() {
   cd "$clients/python"
   "$venv/bin/openapi-python-client" generate --path "$repo/openapi/openapi.json" --meta none \
     --output-path pika_client --overwrite --fail-on-warning &&
     "$venv/bin/mypy" example.py &&
     "$venv/bin/python" example.py
+}
+
+# An administrator of this check's own: what is sent may lock it out.
+fuzz_as_administrator() {
+  local token
+  token=$(login fuzzing)
+  fuzz --header "Authorization: Bearer $token"
+}
+
+# Not logging out, which would end the session, nor a WebSocket, which is no request.
+fuzz() { # [OPTION...]
+  (cd "$scratch" && "$venv/bin/st" --config-file "$repo/openapi/schemathesis.toml" run "$repo/openapi/openapi.json" \
+    --url "$PIKA_URL" --no-color --warnings off --workers 2 \
+    --exclude-operation-id logout --exclude-operation-id connectAgent "$@")
+}
+
+# An administrator `fuzzing`, who sends, and a user `fuzzed`, who bears it.
+prepare_fuzzing() {
+  local name
+  for name in fuzzing fuzzed; do
+    DATABASE_URL=$database_url "$programs/pika-server" user create "$name" --role admin --password-stdin \
+      <<<"$PIKA_PASSWORD" >"$scratch/user.log" 2>&1 || die "the user $name could not be made" "$(<"$scratch/user.log")"
+  done
+  PIKA_AGENT_ID=$(psql -XqAtd "$database_url" -c 'SELECT id FROM agents')
+  PIKA_USER_ID=$(psql -XqAtd "$database_url" -c "SELECT id FROM users WHERE username = 'fuzzed'")
+  export PIKA_AGENT_ID PIKA_USER_ID
+}
+
+login() { # USERNAME; prints the session's token
+  printf '{"username": "%s", "password": "%s"}' "$1" "$PIKA_PASSWORD" |
+    curl --fail --silent --show-error --header 'Content-Type: application/json' --data-binary @- "$PIKA_URL/api/login" |
+    jq -r .token
 }
 
 main() {
@@ -162,6 +204,10 @@ main() {
   check "client: TypeScript" typescript_client
   check "client: Python" python_client
   check "client: Rust" "$programs/pika-client-example"
+  check "openapi/walk.sh" walk
+  prepare_fuzzing
+  check "generated requests, as nobody" fuzz
+  check "generated requests, as an administrator" fuzz_as_administrator
   say "the description holds"
 }
 

@@ -24,7 +24,7 @@ pub struct MetricsApi;
 /// A family of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
-enum MetricType {
+pub(super) enum MetricType {
     /// Processor.
     Cpu,
     /// Memory and swap.
@@ -49,10 +49,22 @@ impl From<MetricType> for Family {
     }
 }
 
+impl From<Family> for MetricType {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::Cpu => MetricType::Cpu,
+            Family::Memory => MetricType::Memory,
+            Family::Disk => MetricType::Disk,
+            Family::Network => MetricType::Network,
+            Family::Load => MetricType::Load,
+        }
+    }
+}
+
 /// The stored resolution that an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "Tier")]
-enum TierName {
+pub(super) enum TierName {
     /// Samples as they were reported.
     #[oai(rename = "raw")]
     Raw,

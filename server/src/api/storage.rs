@@ -4,6 +4,7 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
+use super::metrics::{MetricType, TierName};
 use super::security::UserAuth;
 use super::system::DatabaseBody;
 use super::{ApiContext, ApiError, Tag};
@@ -46,7 +47,7 @@ struct Storage {
 #[oai(rename_all = "camelCase")]
 struct TierStorage {
     /// Which.
-    tier: String,
+    tier: TierName,
     /// How long it is kept, in milliseconds; null: for ever.
     keep_ms: Option<i64>,
     /// Bytes on disk, indexes included.
@@ -64,9 +65,9 @@ struct RelationStorageBody {
     /// Its name in the database.
     relation: String,
     /// Which family of metrics it holds.
-    family: String,
+    family: MetricType,
     /// In which resolution.
-    tier: String,
+    tier: TierName,
     /// Bytes on disk, indexes included.
     bytes: i64,
     /// Chunks.
@@ -118,7 +119,7 @@ fn storage(report: StorageReport, retention: &Retention) -> Storage {
     let tier = |tier: Tier| {
         let of_tier = || report.relations.iter().filter(|relation| relation.tier == tier);
         TierStorage {
-            tier: tier.name().to_owned(),
+            tier: tier.into(),
             keep_ms: retention.keep_ms(tier),
             bytes: of_tier().map(|relation| relation.bytes).sum(),
             bytes_per_day: of_tier().map(|relation| relation.growth.bytes_per_day).sum(),
@@ -143,8 +144,8 @@ fn storage(report: StorageReport, retention: &Retention) -> Storage {
 
 fn relation_storage(relation: RelationStorage) -> RelationStorageBody {
     RelationStorageBody {
-        family: relation.family.name().to_owned(),
-        tier: relation.tier.name().to_owned(),
+        family: relation.family.into(),
+        tier: relation.tier.into(),
         bytes: relation.bytes,
         chunks: relation.n_chunks,
         columnstore_chunks: relation.n_columnstore_chunks,

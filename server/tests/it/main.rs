@@ -18,6 +18,7 @@ mod api_tokens;
 mod audit;
 mod command_line;
 mod database_away;
+mod dependencies;
 mod events;
 mod faults;
 mod frames;

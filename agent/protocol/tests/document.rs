@@ -1,0 +1,147 @@
+//! `openapi/agent-protocol.md` says what this crate's types, their comments and the golden files say: it is made of them.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod source;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use source::{Item, Source};
+
+const BEGINNING: &str = "\
+# The protocol of agents
+
+Made from the types of `agent/protocol` and its golden files; do not edit. After a change there:
+`cargo test -p pika-protocol --test document -- --ignored`
+
+An agent connects to the WebSocket at `GET /ws/agent` and speaks JSON text frames `{\"type\": …, \"data\": …}`. Its first frame is `register`,
+which carries an enrollment token or the agent's own secret (that one also in the header `Authorization: Bearer …`). A frame that
+carries a `seq` is answered by `ack` with the same `seq` once everything that was valid in it has been committed to the database; until
+then the agent keeps it, and may send it again: a sample that is there already is not stored twice. What is wrong in a frame is
+refused by `error`; what is right beside it is stored. Fields that a side does not know are ignored.
+
+Times are milliseconds since the Unix epoch. Sizes are bytes. Percentages are 0–100.
+";
+
+/// The messages of a direction: type, the structure of its data, what it is for, golden files.
+type Messages<'a> = &'a [(&'a str, Option<&'a str>, &'a [&'a str])];
+
+const FROM_AGENTS: Messages<'_> = &[
+    ("Register", Some("Register"), &["register"]),
+    ("Heartbeat", None, &["heartbeat"]),
+    ("Batch", Some("Batch"), &["batch"]),
+    ("Gap", Some("Gap"), &["gap"]),
+    ("Metrics", None, &["metrics_cpu", "metrics_disks", "metrics_network"]),
+];
+
+const FROM_SERVERS: Messages<'_> = &[
+    ("RegisterAck", Some("RegisterAck"), &["register_ack", "register_ack_enrolled"]),
+    ("RegisterError", Some("Refusal"), &["register_error"]),
+    ("Ack", Some("Ack"), &["ack"]),
+    ("Error", Some("Refusal"), &["error"]),
+    ("Config", Some("AgentConfig"), &["config"]),
+];
+
+const SAMPLES: [&str; 6] =
+    ["Sample", "CpuMetrics", "MemoryMetrics", "DiskMetrics", "NetworkMetrics", "LoadMetrics"];
+
+#[test]
+fn the_committed_document_is_current() {
+    assert!(
+        fs::read_to_string(path()).unwrap_or_default() == document(),
+        "openapi/agent-protocol.md is not what the protocol's types say; run: \
+         cargo test -p pika-protocol --test document -- --ignored"
+    );
+}
+
+#[test]
+#[ignore = "writes openapi/agent-protocol.md"]
+fn write_the_document() {
+    fs::write(path(), document()).unwrap();
+}
+
+/// No message and no metric is forgotten above.
+#[test]
+fn every_message_is_documented() {
+    let messages = Source::read("message.rs");
+    for (name, documented) in [("AgentMessage", FROM_AGENTS), ("ServerMessage", FROM_SERVERS)] {
+        let mut expected: Vec<_> =
+            messages.item(name).members.iter().map(|member| member.name.as_str()).collect();
+        let mut found: Vec<_> = documented.iter().map(|(name, ..)| *name).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+fn path() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/agent-protocol.md"))
+}
+
+fn document() -> String {
+    let (messages, samples, limits) =
+        (Source::read("message.rs"), Source::read("sample.rs"), Source::read("limits.rs"));
+    let item = |name: &str| messages.find(name).or_else(|| samples.find(name)).unwrap();
+    let mut text = BEGINNING.to_owned();
+
+    text.push_str("\n## Every frame of an agent\n\n");
+    let mut frame = item("AgentFrame").clone();
+    frame.members.retain(|member| member.name != "message");
+    fields(&mut text, &frame);
+
+    for (title, name, list) in [
+        ("From agents to the server", "AgentMessage", FROM_AGENTS),
+        ("From the server to agents", "ServerMessage", FROM_SERVERS),
+    ] {
+        writeln!(text, "\n## {title}\n\n{}", item(name).comment).unwrap();
+        for (variant, data, examples) in list {
+            let member = item(name).members.iter().find(|member| member.name == *variant).unwrap();
+            writeln!(text, "\n### `{}`\n\n{}", source::snake_case(variant), member.comment).unwrap();
+            if let Some(data) = data {
+                text.push('\n');
+                fields(&mut text, item(data));
+            }
+            for example in *examples {
+                writeln!(text, "\n```json\n{}\n```", golden(example)).unwrap();
+            }
+        }
+    }
+
+    text.push_str("\n## Samples\n");
+    for name in SAMPLES {
+        writeln!(text, "\n### {name}\n\n{}\n", item(name).comment).unwrap();
+        fields(&mut text, item(name));
+    }
+
+    text.push_str("\n## Error codes\n\nOf `error` and `register_error`.\n\n| code | means |\n|---|---|\n");
+    variants(&mut text, item("ErrorCode"));
+    text.push_str("\n## Reasons of gaps\n\n| reason | means |\n|---|---|\n");
+    variants(&mut text, item("GapReason"));
+
+    text.push_str("\n## Limits\n\n| limit | value | |\n|---|---|---|\n");
+    for limit in &limits.items {
+        writeln!(text, "| `{}` | {} | {} |", limit.name, limit.value, limit.comment).unwrap();
+    }
+    text
+}
+
+fn fields(text: &mut String, item: &Item) {
+    text.push_str("| field | type | |\n|---|---|---|\n");
+    for member in &item.members {
+        let optional = if member.is_optional { ", optional" } else { "" };
+        writeln!(text, "| `{}` | {}{optional} | {} |", member.wire_name, member.wire_type(), member.comment)
+            .unwrap();
+    }
+}
+
+fn variants(text: &mut String, item: &Item) {
+    for member in &item.members {
+        writeln!(text, "| `{}` | {} |", source::snake_case(&member.name), member.comment).unwrap();
+    }
+}
+
+fn golden(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
+    fs::read_to_string(path).unwrap().trim_end().to_owned()
+}
