@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_util::StreamExt as _;
 use pika::types::{ApiTokenRequest, ErrorCode, LoginRequest, MetricType, Role, Scope, Unit, UserRequest};
 use pika::{Client, ResponseValue, types};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -85,6 +86,15 @@ async fn round() -> Result<(), Failure> {
     let latest = data("getLatestAgentMetrics", pika.get_latest_agent_metrics().id(agent.id).send().await)?;
     must(latest.cpu.is_some_and(|cpu| cpu.core_count > 0), "getLatestAgentMetrics: no CPU")?;
     must(latest.memory.is_some_and(|memory| memory.total_bytes > 0), "getLatestAgentMetrics: no memory")?;
+
+    // What changes in the fleet, as it happens: until the first event, which the agent's next sample brings.
+    let mut events = data("followEvents", pika.follow_events().send().await)?;
+    let mut read = String::new();
+    while !read.contains("event: metrics") && !read.contains("event:metrics") {
+        let next = events.next().await.ok_or_else(|| format!("followEvents: ended after {read:?}"))??;
+        read.push_str(&String::from_utf8_lossy(&next));
+    }
+    drop(events);
 
     // Errors have a code for programs.
     fails("getAgent", pika.get_agent().id(Uuid::nil()).send().await, 404, ErrorCode::NotFound)?;

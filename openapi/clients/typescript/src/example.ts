@@ -75,6 +75,17 @@ async function main(): Promise<void> {
   }));
   must((latest.cpu?.coreCount ?? 0) > 0 && (latest.memory?.totalBytes ?? 0) > 0, "getLatestAgentMetrics: no CPU or memory");
 
+  // What changes in the fleet, as it happens: until the first event, which the agent's next sample brings.
+  const events = data("followEvents", await pika.GET("/api/events", { parseAs: "stream" }));
+  const reader = events?.pipeThrough(new TextDecoderStream()).getReader();
+  let read = "";
+  while (!/^event: ?(metrics|status)$/m.test(read)) {
+    const next = await reader?.read();
+    must(next?.done === false, `followEvents: ended after ${JSON.stringify(read)}`);
+    read += next?.value ?? "";
+  }
+  await reader?.cancel();
+
   // Errors have a code for programs.
   const nobody = "00000000-0000-7000-8000-000000000000";
   fails("getAgent", await pika.GET("/api/agents/{id}", { params: { path: { id: nobody } } }), 404, "not_found");
