@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -20,6 +20,7 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::collect::{Collectors, Host};
 use crate::config::{Config, ConfigError, Endpoint, EndpointError, Overrides};
 use crate::identity::{Identity, IdentityError, Replace};
+use crate::key_pin::{KeyPin, KeyPinError};
 use crate::link::{self, EnrollError, Enrollment, RotateError, Timing};
 use crate::shutdown;
 use crate::telemetry::{self, Chain};
@@ -104,6 +105,8 @@ enum CommandError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    #[error(transparent)]
+    KeyPin(#[from] KeyPinError),
     #[error(transparent)]
     Enroll(#[from] EnrollError),
     #[error("the secret may not have been replaced; run this again")]
@@ -191,6 +194,7 @@ fn enroll(arguments: EnrollArguments) -> Result<ExitCode, CommandError> {
     }
     let endpoint = Endpoint::parse(&config.server).map_err(|source| CommandError::Server { source })?;
     let token = token_of(token, token_file.as_deref())?;
+    let (token, key_pin) = KeyPin::split_token(token.expose_secret())?;
     let replace = if replace { Replace::Yes } else { Replace::No };
     let secret = Identity::prepare(&config.state_dir, &config.server, replace)?;
 
@@ -202,7 +206,8 @@ fn enroll(arguments: EnrollArguments) -> Result<ExitCode, CommandError> {
         name: &config.name,
         interval_ms: config.interval_ms,
         host: &host,
-        token,
+        key_pin,
+        token: token.to_owned().into(),
         secret,
     };
     let clock: SharedClock = Arc::new(SystemClock);
@@ -300,8 +305,6 @@ mod tests {
 
     #[test]
     fn a_token_may_come_from_a_file() {
-        use secrecy::ExposeSecret as _;
-
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         fs::write(&path, "  abc\n").unwrap();

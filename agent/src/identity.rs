@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::key_pin::KeyPin;
 
 /// Name of the file within the state directory.
 const FILE_NAME: &str = "identity.json";
@@ -28,6 +29,8 @@ pub struct Identity {
     pub next_secret: Option<SecretString>,
     /// The server at which the agent was enrolled, as the person wrote it.
     pub server: String,
+    /// The server's key, where the enrollment token named it: it is trusted instead of the authorities.
+    pub key_pin: Option<KeyPin>,
 }
 
 /// `identity.json` as it lies on disk.
@@ -39,6 +42,8 @@ struct File {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_secret: Option<String>,
     server: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_pin: Option<String>,
 }
 
 /// `enrollment.json` as it lies on disk.
@@ -65,6 +70,8 @@ pub enum IdentityError {
     Read { path: PathBuf, source: io::Error },
     #[error("{} is damaged; `pika-agent enroll --replace` makes a new one", path.display())]
     Damaged { path: PathBuf, source: serde_json::Error },
+    #[error("the key's pin in {} is damaged; `pika-agent enroll --replace` makes a new one", path.display())]
+    DamagedPin { path: PathBuf },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("the operating system gives no random numbers")]
@@ -88,11 +95,16 @@ impl Identity {
             Err(source) => return Err(IdentityError::Read { path, source }),
         };
         match serde_json::from_str::<File>(&text) {
-            Ok(File { id, secret, next_secret, server }) => Ok(Identity {
+            Ok(File { id, secret, next_secret, server, key_pin }) => Ok(Identity {
                 id,
                 secret: secret.into(),
                 next_secret: next_secret.map(SecretString::from),
                 server,
+                // A pin that cannot be read must not become none: then any authority would be believed.
+                key_pin: match key_pin.map(|pin| KeyPin::parse(&pin)).transpose() {
+                    Ok(key_pin) => key_pin,
+                    Err(_) => return Err(IdentityError::DamagedPin { path }),
+                },
             }),
             Err(source) => Err(IdentityError::Damaged { path, source }),
         }
@@ -165,6 +177,7 @@ impl Identity {
             secret: self.secret.expose_secret().to_owned(),
             next_secret: self.next_secret.as_ref().map(|secret| secret.expose_secret().to_owned()),
             server: self.server.clone(),
+            key_pin: self.key_pin.map(|pin| pin.to_string()),
         };
         let mut text = serde_json::to_vec_pretty(&file).map_err(|source| IdentityError::Encode { source })?;
         text.push(b'\n');
@@ -215,6 +228,7 @@ mod tests {
             secret: "s3cret".to_owned().into(),
             next_secret: None,
             server: "http://x".to_owned(),
+            key_pin: None,
         };
         identity.store(&state_dir).unwrap();
         let loaded = Identity::load(&state_dir).unwrap();
@@ -237,6 +251,7 @@ mod tests {
             secret: "old".to_owned().into(),
             next_secret: None,
             server: "http://x".to_owned(),
+            key_pin: None,
         };
         assert!(!identity.confirm(None), "nothing is to be replaced");
         identity.prepare_rotation(dir.path()).unwrap();

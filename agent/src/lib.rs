@@ -16,6 +16,7 @@ pub mod config;
 mod files;
 mod glob;
 pub mod identity;
+pub mod key_pin;
 pub mod link;
 pub mod outbox;
 pub mod sampler;

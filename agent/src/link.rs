@@ -4,6 +4,7 @@
 mod backoff;
 mod connect;
 mod enroll;
+mod pinned;
 mod rotate;
 mod session;
 
@@ -160,7 +161,12 @@ impl Link {
         timing: Timing,
     ) -> Result<Link, TlsError> {
         Ok(Link {
-            connector: Connector::new(endpoint, &config.tls.ca_file, timing.connect_timeout)?,
+            connector: Connector::new(
+                endpoint,
+                &config.tls.ca_file,
+                identity.key_pin,
+                timing.connect_timeout,
+            )?,
             identity,
             state_dir: config.state_dir.clone(),
             register: register_message(host, &config.name, config.interval_ms),

@@ -38,7 +38,7 @@ use tally::{Phase, PhaseTally, Tally};
 pub(crate) use outcome::IngestReport;
 
 /// Files and sockets of the bench or of the server beside those of the agents' connections.
-const OTHER_DESCRIPTORS_MAX: u64 = 256;
+const OTHER_DESCRIPTORS_MAX: u64 = 100;
 /// How often it is read what the programs use.
 const METER_INTERVAL: Duration = Duration::from_millis(500);
 /// Samples of an older frame, as `pika-agent` sends them.
@@ -200,6 +200,7 @@ async fn measure(
         first_refusal: tally.first_refusal.get().cloned(),
         disconnects: tally.disconnects.load(Ordering::Relaxed),
         failed_attempts: tally.failed_attempts.load(Ordering::Relaxed),
+        first_failure: tally.first_failure.get().cloned(),
     })
 }
 

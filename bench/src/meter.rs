@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subject_that_is_not_there_is_not_measured() {
+    async fn what_is_not_there_is_not_measured() {
         let metered = [Some(Metered::Process(std::process::id())), Some(Metered::Process(u32::MAX)), None];
         let meter = Meter::start(metered, Duration::from_millis(1));
         let [own, gone, none] = meter.finish().await.unwrap();

@@ -39,6 +39,8 @@ fn configuration(database_url: &str, address: SocketAddr, n_agents: u32) -> Vec<
         ("DATABASE_URL", database_url.to_owned()),
         ("PIKA_SERVER_ADDR", address.to_string()),
         ("PIKA_SERVER_CONNECTIONS_MAX", connections_max.to_string()),
+        // Saturation is what the server takes, not what one agent may send.
+        ("PIKA_INGEST_SAMPLES_PER_SECOND_MAX", "1000000".to_owned()),
         // Nobody logs in; one that is known is not printed.
         ("PIKA_AUTH_ADMIN_PASSWORD", "pika-bench on loopback".to_owned()),
     ]

@@ -9,6 +9,7 @@ mod body;
 mod description;
 mod enrollments;
 mod error;
+mod events;
 mod gaps;
 mod latest;
 mod metrics;
@@ -25,12 +26,15 @@ mod users;
 use std::sync::Arc;
 
 use poem_openapi::{OpenApiService, Tags};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
+use crate::http::TlsInUse;
 use crate::ingest::Sockets;
 use crate::store::Store;
-use crate::telemetry::{Counters, Snapshot};
+use crate::telemetry::{Instruments, Snapshot};
 
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use security::{Caller, SESSION_COOKIE};
@@ -47,7 +51,9 @@ pub struct ApiContext {
     /// Where agents' connections go.
     pub sockets: Sockets,
     /// What is counted and measured.
-    pub counters: Arc<Counters>,
+    pub instruments: Arc<Instruments>,
+    /// The key that agents are told to trust; `None` where they are told of none.
+    pub pinned_tls: Option<watch::Receiver<TlsInUse>>,
     /// People reach the server over TLS, even where it does not speak it itself.
     pub is_public_over_tls: bool,
 }
@@ -58,34 +64,51 @@ impl ApiContext {
     /// # Errors
     /// When it cannot be written.
     pub fn metrics(&self) -> Result<Vec<u8>, prometheus::Error> {
-        self.counters.render(&Snapshot {
+        self.instruments.render(&Snapshot {
             agents_connected: self.sockets.agents_connected(),
             queue_frames: self.sockets.queue_frames(),
             pool_connections: self.store.pool_connections(),
             database_errors: self.store.error_counts(),
         })
     }
+
+    /// An enrollment token as it is handed out: with the pin of the server's key behind it, where there is one.
+    fn with_pin(&self, token: &SecretString) -> String {
+        let token = token.expose_secret();
+        match &self.pinned_tls {
+            Some(tls) => format!("{token}.{}", tls.borrow().key_pin),
+            None => token.to_owned(),
+        }
+    }
 }
 
-/// All resources.
-pub type Resources = (
+/// Who gets in: people, their programs, and the record of what they did.
+type Access = (
     account::AccountApi,
     sessions::SessionsApi,
     second_factor::SecondFactorApi,
     api_tokens::ApiTokensApi,
     users::UsersApi,
     audit::AuditApi,
+);
+
+/// The fleet and what it reports.
+type Fleet = (
     agents::AgentsApi,
     agent_identity::AgentIdentityApi,
     metrics::MetricsApi,
     latest::LatestApi,
     gaps::GapsApi,
+    events::EventsApi,
     enrollments::EnrollmentsApi,
-    settings::SettingsApi,
-    system::SystemApi,
-    storage::StorageApi,
     socket::SocketApi,
 );
+
+/// The server itself.
+type Server = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
+
+/// All resources.
+pub type Resources = (Access, Fleet, Server);
 
 /// The API's parts, as they are listed in its description.
 #[derive(Tags)]
@@ -109,24 +132,26 @@ enum Tag {
 
 /// The API with its description. Its handlers expect an [`ApiContext`] among the data of their requests.
 pub fn service() -> OpenApiService<Resources, ()> {
-    let resources = (
+    let access = (
         account::AccountApi,
         sessions::SessionsApi,
         second_factor::SecondFactorApi,
         api_tokens::ApiTokensApi,
         users::UsersApi,
         audit::AuditApi,
+    );
+    let fleet = (
         agents::AgentsApi,
         agent_identity::AgentIdentityApi,
         metrics::MetricsApi,
         latest::LatestApi,
         gaps::GapsApi,
+        events::EventsApi,
         enrollments::EnrollmentsApi,
-        settings::SettingsApi,
-        system::SystemApi,
-        storage::StorageApi,
         socket::SocketApi,
     );
+    let server = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
+    let resources = (access, fleet, server);
     OpenApiService::new(resources, "Pika", env!("CARGO_PKG_VERSION"))
         .description(
             "Server monitoring: agents report CPU, memory, disks, network and load; this API serves what they \

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use poem::{Endpoint, Response, Server as HttpServer};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::ApiContext;
@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::http::{self, LimitedAcceptor, Places, Tls, TlsError};
 use crate::ingest::Ingest;
 use crate::store::{DatabaseUrlError, MigrateError, Store};
-use crate::telemetry::{Counters, chain};
+use crate::telemetry::{Instruments, chain};
 
 /// How often the database is tried while it is away at the start.
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
@@ -31,6 +31,8 @@ const ACCOUNT_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 const HTTP2_STREAMS_MAX: u32 = 32;
 /// A connection over which nothing moves is closed after this long; one of an agent is not, which has pings.
 const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that wait to be accepted, as far as the system's `net.core.somaxconn` allows.
+const LISTEN_BACKLOG: u32 = 4_096;
 /// Connections to the separate address for metrics.
 const METRICS_CONNECTIONS_MAX: usize = 64;
 
@@ -86,8 +88,16 @@ async fn serve(
         .await
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })
+/// Binds an address. As Tokio's own `bind`, with a longer queue: a whole fleet may come back in the same second, and a
+/// connection that finds the queue full is tried again by its client only after a second or more.
+fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(LISTEN_BACKLOG)
+    };
+    bound().map_err(|source| AppError::Listen { address, source })
 }
 
 /// A server that is bound to its address and not yet running.
@@ -99,7 +109,7 @@ pub struct Server {
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
     tls: Option<Tls>,
-    counters: Arc<Counters>,
+    instruments: Arc<Instruments>,
     announce_password: fn(&str, &SecretString),
 }
 
@@ -110,11 +120,11 @@ impl Server {
     /// When the address cannot be had, or the database's URL or the certificate makes no sense.
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
         let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
-        let counters = Arc::new(Counters::new()?);
+        let instruments = Arc::new(Instruments::new()?);
         let tls = config.server.tls_files().map(Tls::load).transpose()?;
-        let listener = listen(config.server.addr).await?;
+        let listener = listen(config.server.addr)?;
         let metrics_listener = match config.metrics.addr {
-            Some(address) => Some(listen(address).await?),
+            Some(address) => Some(listen(address)?),
             None => None,
         };
         Ok(Self {
@@ -124,7 +134,7 @@ impl Server {
             listener,
             metrics_listener,
             tls,
-            counters,
+            instruments,
             announce_password: |_, _| {},
         })
     }
@@ -150,8 +160,8 @@ impl Server {
     }
 
     /// What is counted.
-    pub fn counters(&self) -> Arc<Counters> {
-        Arc::clone(&self.counters)
+    pub fn instruments(&self) -> Arc<Instruments> {
+        Arc::clone(&self.instruments)
     }
 
     /// Serves until `shutdown` is cancelled; then stores and acknowledges what is in flight and ends. While the
@@ -160,18 +170,19 @@ impl Server {
     /// # Errors
     /// When the database is there but cannot be used.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { config, clock, store, listener, metrics_listener, tls, counters, announce_password } =
+        let Self { config, clock, store, listener, metrics_listener, tls, instruments, announce_password } =
             self;
         let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
-        let auth = Auth::new(store.clone(), clock.clone(), &config.auth, Arc::clone(&counters))?;
+        let auth = Auth::new(store.clone(), clock.clone(), &config.auth, Arc::clone(&instruments))?;
         let ingest =
-            Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), Arc::clone(&counters));
+            Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), Arc::clone(&instruments));
         let context = ApiContext {
             store: store.clone(),
             clock: clock.clone(),
             auth: auth.clone(),
             sockets: ingest.sockets(),
-            counters: Arc::clone(&counters),
+            instruments: Arc::clone(&instruments),
+            pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
         };
         let metrics_token = Some(&config.metrics.token).filter(|token| !token.expose_secret().is_empty());
@@ -182,20 +193,20 @@ impl Server {
             config.server.connections_max,
             config.server.connections_per_address_max,
             config.server.trusted_proxies.clone(),
-            Arc::clone(&counters),
+            Arc::clone(&instruments),
         );
         let acceptor = LimitedAcceptor::new(listener, subscription, places);
         let stop_http = CancellationToken::new();
         let api_server = serve(acceptor, routes, stop_http.clone(), deadline);
         let metrics_server = {
-            let (stopped, counters) = (stop_http.clone(), Arc::clone(&counters));
+            let (stopped, instruments) = (stop_http.clone(), Arc::clone(&instruments));
             async move {
                 let Some(listener) = metrics_listener else {
                     stopped.cancelled().await;
                     return Ok(());
                 };
                 let places =
-                    Places::new(METRICS_CONNECTIONS_MAX, METRICS_CONNECTIONS_MAX, Vec::new(), counters);
+                    Places::new(METRICS_CONNECTIONS_MAX, METRICS_CONNECTIONS_MAX, Vec::new(), instruments);
                 let acceptor = LimitedAcceptor::new(listener, None, places);
                 serve(acceptor, metrics_routes, stopped, deadline).await
             }
@@ -212,7 +223,7 @@ impl Server {
                 Ok(())
             }
             () = shutdown.cancelled() => Ok(()),
-            result = prepare_and_maintain(&config, &clock, &store, &auth, &counters, announce_password) => result,
+            result = prepare_and_maintain(&config, &clock, &store, &auth, &instruments, announce_password) => result,
         };
         if result.is_ok() {
             tracing::info!("stopping: storing what is in flight");
@@ -248,7 +259,7 @@ async fn prepare_and_maintain(
     clock: &Clock,
     store: &Store,
     auth: &Auth,
-    counters: &Counters,
+    instruments: &Instruments,
     announce_password: fn(&str, &SecretString),
 ) -> Result<(), AppError> {
     migrate(store, clock).await?;
@@ -260,7 +271,7 @@ async fn prepare_and_maintain(
     loop {
         tokio::select! {
             _ = account_sweeps.tick() => sweep_accounts(config, clock, store).await,
-            _ = maintenance.tick() => maintain(store, clock, counters).await,
+            _ = maintenance.tick() => maintain(store, clock, instruments).await,
         }
     }
 }
@@ -285,7 +296,7 @@ async fn sweep_accounts(config: &Config, clock: &Clock, store: &Store) {
 }
 
 /// One round: rolls up and drops what is due, or checks that the database does.
-async fn maintain(store: &Store, clock: &Clock, counters: &Counters) {
+async fn maintain(store: &Store, clock: &Clock, instruments: &Instruments) {
     match store.maintain(clock.now()).await {
         Ok(maintained) => {
             for job in &maintained.unhealthy_jobs {
@@ -302,14 +313,14 @@ async fn maintain(store: &Store, clock: &Clock, counters: &Counters) {
                 tracing::info!(chunks = maintained.chunks_dropped, "dropped chunks that have expired");
             }
             tracing::debug!(changes = maintained.changes_rolled_up, "rolled up");
-            counters.add_maintenance(
+            instruments.add_maintenance(
                 clock.now() / 1_000,
                 maintained.unhealthy_jobs.len(),
                 maintained.chunks_dropped,
             );
         }
         Err(error) => {
-            counters.add_maintenance_failure();
+            instruments.add_maintenance_failure();
             tracing::warn!(error = %chain(&error), "maintenance failed; trying again");
         }
     }

@@ -14,7 +14,7 @@ use crate::domain::permission::Credential;
 use crate::domain::token::{TokenHash, TokenKind};
 use crate::domain::user::User;
 use crate::store::{self, Store, UserError};
-use crate::telemetry::Counters;
+use crate::telemetry::Instruments;
 
 pub use accounts::{FIRST_ADMIN, NewAccount, NewPassword, TotpSetup};
 pub use login::{Login, LoginRequest};
@@ -29,7 +29,7 @@ pub struct Auth {
     clock: Clock,
     passwords: Passwords,
     limits: LoginLimits,
-    counters: Arc<Counters>,
+    instruments: Arc<Instruments>,
     config: config::Auth,
 }
 
@@ -89,11 +89,11 @@ impl Auth {
         store: Store,
         clock: Clock,
         config: &config::Auth,
-        counters: Arc<Counters>,
+        instruments: Arc<Instruments>,
     ) -> Result<Self, PasswordError> {
-        let passwords = Passwords::new(config, Arc::clone(&counters))?;
+        let passwords = Passwords::new(config, Arc::clone(&instruments))?;
         let limits = LoginLimits::new(config);
-        Ok(Self { store, clock, passwords, limits, counters, config: config.clone() })
+        Ok(Self { store, clock, passwords, limits, instruments, config: config.clone() })
     }
 
     /// The enabled user behind a live session token or API token, and what the token is.

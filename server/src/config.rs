@@ -113,6 +113,7 @@ pub struct ServerTls {
     pub certificate_file: PathBuf,
     pub key_file: PathBuf,
     pub reload_interval_ms: u64,
+    pub pin_key: bool,
 }
 
 /// Networks; an address alone is one of its own.

@@ -34,7 +34,7 @@ use crate::domain::audit;
 pub use acceptor::LimitedAcceptor;
 pub use origin::Origin;
 pub use places::Places;
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use tls::{Tls, TlsError, TlsFiles, TlsInUse};
 
 /// Everything that the server answers. A request passes from the last line to the first: its client is found, its answer
 /// will have the security headers, it gets an id and a log line; panics and all errors get the API's shape; then its
@@ -45,7 +45,7 @@ pub fn routes(
     metrics_token: Option<SecretString>,
 ) -> impl Endpoint<Output = Response> + 'static {
     let metrics = Metrics::new(context.clone(), Access::Token(metrics_token));
-    let counters = Arc::clone(&context.counters);
+    let instruments = Arc::clone(&context.instruments);
     let service = api::service();
     let documentation = documentation::page(service.swagger_ui_html());
     let description = service.spec_endpoint();
@@ -60,7 +60,7 @@ pub fn routes(
         .with(CheckOrigin::new(&config.public_url, &config.cors_origins))
         .catch_all_error(errors::respond)
         .with(CatchPanic::new().with_handler(errors::panicked))
-        .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&counters)))
+        .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&instruments)))
         .with(SecurityHeaders::new(config.is_public_over_tls()))
         .with(FindClient::new(config.trusted_proxies.clone()))
         .map_to_response()
@@ -68,11 +68,11 @@ pub fn routes(
 
 /// What is answered on the separate address for metrics: those, and nothing else.
 pub fn metrics_routes(context: ApiContext) -> impl Endpoint<Output = Response> + 'static {
-    let counters = Arc::clone(&context.counters);
+    let instruments = Arc::clone(&context.instruments);
     Route::new()
         .at("/metrics", poem::get(Metrics::new(context, Access::Anybody)))
         .catch_all_error(errors::respond)
-        .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&counters)))
+        .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&instruments)))
         .map_to_response()
 }
 

@@ -21,6 +21,7 @@ mod decode;
 mod frames;
 mod gaps;
 mod latest;
+mod live;
 mod naming;
 mod pace;
 mod presence;
@@ -36,7 +37,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -44,12 +45,15 @@ use crate::clock::Clock;
 use crate::config;
 use crate::domain::id::AgentKey;
 use crate::store::{SampleWriter, Store};
-use crate::telemetry::Counters;
+use crate::telemetry::Instruments;
 
 use batcher::{Batcher, Submission};
 use latest::Latest;
+use live::Live;
 use presence::{Ending, Presence};
 use writer::Writer;
+
+pub use live::LiveEvent;
 
 pub use decode::{DecodeError, Decoded, Message, decode};
 pub use socket::Peer;
@@ -63,8 +67,9 @@ struct Shared {
     config: config::Ingest,
     store: Store,
     clock: Clock,
-    counters: Arc<Counters>,
-    presence: Presence,
+    instruments: Arc<Instruments>,
+    presence: Arc<Presence>,
+    live: Live,
     /// Turns to ask the database on behalf of agents that have just come.
     admission: Semaphore,
     queue: mpsc::Sender<Submission>,
@@ -111,7 +116,7 @@ impl Drop for StageGuard {
 
 impl Ingest {
     /// Starts the stages behind the sockets.
-    pub fn start(config: config::Ingest, store: Store, clock: Clock, counters: Arc<Counters>) -> Self {
+    pub fn start(config: config::Ingest, store: Store, clock: Clock, instruments: Arc<Instruments>) -> Self {
         let (queue, submissions) = mpsc::channel(config.queue_frames_max);
         let (flush_sender, flushes) = mpsc::channel(FLUSH_QUEUE_CAPACITY);
         let draining = CancellationToken::new();
@@ -124,12 +129,15 @@ impl Ingest {
         let batcher = Batcher::new(&config, submissions, flush_sender, draining.clone());
         let sample_writer = SampleWriter::new(store.clone(), config.write_method);
         let latest = Latest::default();
+        let presence = Arc::new(Presence::default());
+        let live = Live::new(Arc::clone(&presence));
         let writer = Writer::new(
             &config,
             sample_writer,
             flushes,
             latest.clone(),
-            Arc::clone(&counters),
+            live.clone(),
+            Arc::clone(&instruments),
             aborting.clone(),
         );
         let written = writer.written();
@@ -137,14 +145,14 @@ impl Ingest {
         stages.spawn(guard("writer").watch(writer.run()));
         stages.spawn(guard("latest values").watch(latest.run(store.clone(), written)));
 
-        let presence = Presence::default();
         let admission = Semaphore::new(config.registrations_max);
         let shared = Arc::new(Shared {
             config,
             store,
             clock,
-            counters,
+            instruments,
             presence,
+            live,
             admission,
             queue,
             stopping: stopping.clone(),
@@ -190,6 +198,16 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    /// What changes in the fleet from now on.
+    pub fn watch(&self) -> broadcast::Receiver<LiveEvent> {
+        self.shared.live.watch()
+    }
+
+    /// Ends when the server begins to stop.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.shared.stopping.clone().cancelled_owned()
+    }
+
     /// Agents that are registered here.
     pub fn agents_connected(&self) -> usize {
         self.shared.presence.count()

@@ -163,7 +163,9 @@ async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<
         expires_at: event.origin.at + create.expires_in_hours * i64::try_from(lifetime)?,
     };
     store.insert_enrollment(&new, event).await?;
-    print(&format!("{}\n", token.secret.expose_secret()))
+    let tls = config.server.tls_files().filter(|_| config.server.tls.pin_key).map(Tls::load).transpose()?;
+    let pin = tls.map(|tls| format!(".{}", tls.subscribe().borrow().key_pin)).unwrap_or_default();
+    print(&format!("{}{pin}\n", token.secret.expose_secret()))
 }
 
 /// What somebody at the command line does now.

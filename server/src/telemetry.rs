@@ -1,6 +1,6 @@
 //! What the server says about itself: log lines, and metrics.
 
-mod counters;
+mod instruments;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Log, LogFormat};
 
-pub use counters::{ConnectionRefusal, Counters, Registration, Snapshot};
+pub use instruments::{ConnectionRefusal, Instruments, Registration, Snapshot};
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use pika_server::config::Config;
 use pika_server::domain::audit::{Action, Object};
 use pika_server::domain::user::{NICKNAME_CHARS_MAX, Role, User, parse_field, parse_username};
 use pika_server::store::{Store, UserSort};
-use pika_server::telemetry::Counters;
+use pika_server::telemetry::Instruments;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Failure, event, open_store, print, print_error};
@@ -147,8 +147,8 @@ async fn find(store: &Store, username: &str) -> Result<User, Failure> {
 }
 
 fn auth(config: &Config, store: Store) -> Result<Auth, Failure> {
-    let counters = Arc::new(Counters::new()?);
-    Ok(Auth::new(store, Clock::system(), &config.auth, counters)?)
+    let instruments = Arc::new(Instruments::new()?);
+    Ok(Auth::new(store, Clock::system(), &config.auth, instruments)?)
 }
 
 /// Never from an argument: those are in the list of processes, and in the shell's history.

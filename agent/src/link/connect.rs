@@ -1,7 +1,7 @@
 //! From a server's address to an open WebSocket: name resolution, TCP, TLS, upgrade.
 //!
-//! Certificates are verified against the system's authorities and those of `tls.ca_file`. There is no way to turn
-//! that off.
+//! Certificates are verified against the system's authorities and those of `tls.ca_file`, or against the key that the
+//! enrollment token has named. There is no way to turn that off.
 
 use std::io;
 use std::net::IpAddr;
@@ -27,8 +27,10 @@ use tokio_tungstenite::tungstenite::{self, http};
 use tokio_util::either::Either;
 use tracing::warn;
 
+use super::pinned::PinnedKey;
 use super::{LinkError, Printable};
 use crate::config::Endpoint;
+use crate::key_pin::KeyPin;
 
 /// The server's messages are a few hundred bytes; the default of 128 KiB would be a tenth of the agent.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -53,15 +55,28 @@ pub enum TlsError {
     CaFileEmpty { path: PathBuf },
     #[error("this system has no certificate authorities; install ca-certificates or set `tls.ca_file`")]
     NoAuthorities,
+    #[error("the enrollment token names the server's key, so the server's address must begin with https://")]
+    PinWithoutTls,
     #[error("TLS cannot be set up")]
     SetUp { source: rustls::Error },
 }
 
 impl Connector {
     /// `ca_file` is an additional file of certificates; an empty path for none. It is read only when TLS is spoken.
-    pub(super) fn new(endpoint: Endpoint, ca_file: &Path, timeout: Duration) -> Result<Connector, TlsError> {
-        let tls =
-            if endpoint.is_tls { Some(TlsConnector::from(Arc::new(client_config(ca_file)?))) } else { None };
+    /// Where a key is pinned, it alone is trusted.
+    pub(super) fn new(
+        endpoint: Endpoint,
+        ca_file: &Path,
+        key_pin: Option<KeyPin>,
+        timeout: Duration,
+    ) -> Result<Connector, TlsError> {
+        let config = match (endpoint.is_tls, key_pin) {
+            (false, None) => None,
+            (false, Some(_)) => return Err(TlsError::PinWithoutTls),
+            (true, None) => Some(client_config(ca_file)?),
+            (true, Some(pin)) => Some(pinned_config(pin)?),
+        };
+        let tls = config.map(|config| TlsConnector::from(Arc::new(config)));
         Ok(Connector { endpoint, tls, timeout })
     }
 
@@ -137,6 +152,17 @@ impl Connector {
     }
 }
 
+fn pinned_config(pin: KeyPin) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|source| TlsError::SetUp { source })?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PinnedKey { pin, provider }))
+        .with_no_client_auth();
+    Ok(config)
+}
+
 fn client_config(ca_file: &Path) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
@@ -174,13 +200,21 @@ mod tests {
     #[test]
     fn the_secret_is_in_the_header_and_not_in_the_url() {
         let endpoint = Endpoint::parse("http://host:18888/prefix").unwrap();
-        let connector = Connector::new(endpoint, Path::new(""), Duration::ZERO).unwrap();
+        let connector = Connector::new(endpoint, Path::new(""), None, Duration::ZERO).unwrap();
         let request = connector.request(Some(&"s3cret".to_owned().into())).unwrap();
         assert_eq!(request.uri(), "ws://host:18888/prefix/ws/agent");
         assert_eq!(request.headers()[header::AUTHORIZATION], "Bearer s3cret");
         assert!(!format!("{request:?}").contains("s3cret"), "not even when the request is logged");
         assert!(connector.request(Some(&"line\nbreak".to_owned().into())).is_err());
         assert!(connector.request(None).unwrap().headers().get(header::AUTHORIZATION).is_none());
+    }
+
+    #[test]
+    fn a_pinned_key_is_not_given_up_for_a_connection_in_clear() {
+        let endpoint = Endpoint::parse("http://host:18888").unwrap();
+        let pin = Some(KeyPin::of_key(b"key"));
+        let connector = Connector::new(endpoint, Path::new(""), pin, Duration::ZERO);
+        assert!(matches!(connector.map(drop), Err(TlsError::PinWithoutTls)));
     }
 
     #[test]

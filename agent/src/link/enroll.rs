@@ -12,6 +12,7 @@ use crate::clock::SharedClock;
 use crate::collect::Host;
 use crate::config::Endpoint;
 use crate::identity::Identity;
+use crate::key_pin::KeyPin;
 
 /// What an enrollment needs to know.
 pub struct Enrollment<'a> {
@@ -21,6 +22,8 @@ pub struct Enrollment<'a> {
     pub endpoint: Endpoint,
     /// Additional certificates to trust; an empty path for none.
     pub ca_file: &'a Path,
+    /// The server's key, where it is known: trusted instead of the authorities.
+    pub key_pin: Option<KeyPin>,
     /// The name shown to people; empty for the host name.
     pub name: &'a str,
     /// How often samples will come, in milliseconds.
@@ -54,7 +57,8 @@ pub async fn enroll(
     timing: Timing,
 ) -> Result<Identity, EnrollError> {
     warn_of_plain_text(&enrollment.endpoint);
-    let connector = Connector::new(enrollment.endpoint, enrollment.ca_file, timing.connect_timeout)?;
+    let connector =
+        Connector::new(enrollment.endpoint, enrollment.ca_file, enrollment.key_pin, timing.connect_timeout)?;
     let (socket, local_address) = connector.connect(None).await?;
     let mut session = Session::new(socket, clock, timing, timing.register_timeout);
     let register = Register {
@@ -68,5 +72,11 @@ pub async fn enroll(
     // A server that does not know of secrets of the agent's making has made one itself.
     let made_by_server = ack.secret.filter(|secret| !secret.is_empty()).map(SecretString::from);
     let secret = made_by_server.unwrap_or(enrollment.secret);
-    Ok(Identity { id: ack.agent_id, secret, next_secret: None, server: enrollment.server.to_owned() })
+    Ok(Identity {
+        id: ack.agent_id,
+        secret,
+        next_secret: None,
+        server: enrollment.server.to_owned(),
+        key_pin: enrollment.key_pin,
+    })
 }

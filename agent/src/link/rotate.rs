@@ -37,7 +37,7 @@ pub async fn rotate(
     timing: Timing,
 ) -> Result<(), RotateError> {
     warn_of_plain_text(&endpoint);
-    let connector = Connector::new(endpoint, &config.tls.ca_file, timing.connect_timeout)?;
+    let connector = Connector::new(endpoint, &config.tls.ca_file, identity.key_pin, timing.connect_timeout)?;
     let (socket, local_address) = connector.connect(Some(&identity.secret)).await?;
     let mut session = Session::new(socket, clock, timing, timing.register_timeout);
     let register = Register {

@@ -23,6 +23,7 @@ fn start_enrollment(server: &FakeServer) -> JoinHandle<Result<Identity, EnrollEr
             server: &url,
             endpoint: Endpoint::parse(&url).unwrap(),
             ca_file: Path::new(""),
+            key_pin: None,
             name: "web-1",
             interval_ms: 5_000,
             host: &host,

@@ -64,14 +64,104 @@ fn there_is_no_code_for_it() {
     }
 }
 
+/// Crates that start processes or load code, whatever their features.
+const FORBIDDEN_CRATES: [&str; 16] = [
+    "async-process",
+    "cmd_lib",
+    "command-group",
+    "deno_core",
+    "dlopen",
+    "dlopen2",
+    "duct",
+    "exec",
+    "libloading",
+    "mlua",
+    "nix",
+    "portable-pty",
+    "rhai",
+    "self_update",
+    "subprocess",
+    "wasmtime",
+];
+
+/// Features of crates that the agent may have otherwise.
+const FORBIDDEN_FEATURES: [(&str, &[&str]); 3] = [
+    ("rustix", &["all-apis", "process", "runtime", "pty"]),
+    ("sysinfo", &["user"]),
+    ("tokio", &["full", "process"]),
+];
+
+/// Name and features of every crate that goes into the agent's program, of whatever depth.
+fn dependencies() -> Vec<(String, Vec<String>)> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--package", "pika-agent", "--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}|{f}", "--locked", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let dependency = |line: &str| {
+        let (package, features) = line.split_once('|').unwrap();
+        let name = package.split(' ').next().unwrap().to_owned();
+        // A crate that was listed before is marked with a star.
+        let features = features.trim_end_matches(" (*)").split(',').filter(|feature| !feature.is_empty());
+        (name, features.map(str::to_owned).collect())
+    };
+    text.lines().map(dependency).collect()
+}
+
 #[test]
-fn no_dependency_is_asked_for_it() {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let text = fs::read_to_string(manifest).unwrap();
-    let dependencies = text.split("[dev-dependencies]").next().unwrap();
-    for word in ["\"process\"", "\"full\"", "libc", "nix", "duct", "libloading", "mlua", "wasmtime"] {
-        assert!(!dependencies.contains(word), "Cargo.toml asks for {word}");
+fn no_dependency_does_it_however_deep() {
+    let dependencies = dependencies();
+    let has = |wanted: &str| dependencies.iter().any(|(name, _)| name == wanted);
+    assert!(has("tokio") && has("rustix") && has("pika-protocol"), "the tree was read: {dependencies:?}");
+    for (name, features) in &dependencies {
+        assert!(!FORBIDDEN_CRATES.contains(&name.as_str()), "the agent depends on {name}");
+        let forbidden = FORBIDDEN_FEATURES.iter().filter(|(of, _)| of == name).flat_map(|(_, words)| *words);
+        for word in forbidden {
+            assert!(!features.iter().any(|feature| feature == word), "{name} has the feature {word}");
+        }
     }
+}
+
+/// The only files that write, remove or rename anything, all of it below the state directory. The log goes to standard error.
+const WRITING_FILES: [&str; 3] = ["src/files.rs", "src/identity.rs", "src/outbox/spool.rs"];
+
+#[test]
+fn few_files_of_the_source_write_at_all() {
+    let agent = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in [agent.join("src"), agent.join("protocol/src")] {
+        collect_sources(&folder, &mut files);
+    }
+    let mut writing = Vec::new();
+    for path in &files {
+        let text = fs::read_to_string(path).unwrap();
+        // Tests come last, in their module or in a file of their own.
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let words = [
+            "fs::write",
+            "fs::rename",
+            "fs::remove",
+            "fs::copy",
+            "fs::create",
+            "fs::hard_link",
+            "fs::set_permissions",
+            "symlink",
+            "File::create",
+            "File::options",
+            "OpenOptions::new",
+            "DirBuilder",
+            "set_len",
+        ];
+        let is_test = path.ends_with("tests.rs");
+        if !is_test && words.iter().any(|word| code.contains(word)) {
+            writing.push(path.strip_prefix(agent).unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    writing.sort();
+    assert_eq!(writing, WRITING_FILES);
 }
 
 fn collect_sources(folder: &Path, files: &mut Vec<PathBuf>) {

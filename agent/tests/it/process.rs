@@ -71,3 +71,60 @@ async fn sigterm_ends_it_in_peace() {
     while peer.receive_message().await.is_some() {}
     assert!(process.end().await.success());
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_writes_nothing_outside_its_state_directory_and_starts_no_process() {
+    use std::fs;
+
+    let server = FakeServer::start().await;
+    let dir = state_dir(Some(&server));
+    // Wherever programs like to leave things.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_pika-agent"))
+        .args(["run", "--state-dir"])
+        .arg(dir.path())
+        .env_clear()
+        .env("PIKA_AGENT_INTERVAL_MS", "1000")
+        .envs(["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"].map(|name| (name, elsewhere.path())))
+        .current_dir(elsewhere.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let process = Process(child);
+    let mut peer = server.accept_registered().await;
+    for _ in 0..3 {
+        let (seq, _) = peer.receive_batch().await;
+        peer.acknowledge(seq).await;
+        let proc = std::path::PathBuf::from(format!("/proc/{}", process.0.id()));
+        for entry in fs::read_dir(proc.join("fd")).unwrap() {
+            let number = entry.unwrap().file_name();
+            // It may be closed by now.
+            let Ok(target) = fs::read_link(proc.join("fd").join(&number)) else {
+                continue;
+            };
+            let Ok(info) = fs::read_to_string(proc.join("fdinfo").join(&number)) else {
+                continue;
+            };
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+            let is_writable = u32::from_str_radix(flags, 8).unwrap() & 0o3 != 0;
+            let is_file = target.is_absolute() && target != std::path::Path::new("/dev/null");
+            assert!(
+                !is_writable || !is_file || target.starts_with(dir.path()),
+                "{target:?} is open for writing"
+            );
+        }
+        for task in fs::read_dir(proc.join("task")).unwrap() {
+            let children = fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
+            assert_eq!(children, "", "it has started a process");
+        }
+    }
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0, "it left something where it ran");
+    assert!(dir.path().join("spool").exists());
+    process.signal("-TERM");
+    while peer.receive_message().await.is_some() {}
+    process.end().await;
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0, "it left something where it ran");
+}

@@ -190,6 +190,7 @@ pub(crate) fn start_agent_at(url: &str, state_dir: &Path, yaml: &str) -> Running
         secret: SECRET.to_owned().into(),
         next_secret: None,
         server: url.to_owned(),
+        key_pin: None,
     };
     let shutdown = CancellationToken::new();
     let agent = Agent { config, identity, clock: Arc::new(SystemClock), timing: timing() };

@@ -110,10 +110,12 @@ impl Exporter {
     pub(super) async fn start(program: &Path) -> Result<Self, BenchError> {
         let address = free_address()?;
         let child = Command::new(program)
-            .args([format!("--web.listen-address={address}"), "--log.level=error".to_owned()])
+            .arg(format!("--web.listen-address={address}"))
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            // It complains at every scrape about what a machine does not have.
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed(program, error.to_string()))?;

@@ -80,6 +80,7 @@ pub(super) struct Agent {
     number: u32,
     outbox: Outbox,
     next_sample_at: Instant,
+    is_reporting: bool,
     cuts: u32,
 }
 
@@ -102,7 +103,8 @@ impl Agent {
         first_sample_at: Instant,
     ) -> Self {
         let outbox = Outbox::default();
-        Self { shared, orders, number, outbox, next_sample_at: first_sample_at, cuts: 0 }
+        let next_sample_at = first_sample_at;
+        Self { shared, orders, number, outbox, next_sample_at, is_reporting: false, cuts: 0 }
     }
 
     /// Connects at `start_at` and stays connected until told to stop.
@@ -223,13 +225,14 @@ impl Agent {
 
     /// Takes the samples that are due, those included that were while there was no connection.
     fn take_samples(&mut self, order: Order) {
-        let now = Instant::now();
-        if order.mode != Mode::Interval {
-            // Stays in step, so that agents remain spread over the interval.
-            while self.next_sample_at <= now {
-                self.next_sample_at += self.shared.interval;
-            }
+        let was_reporting = std::mem::replace(&mut self.is_reporting, order.mode == Mode::Interval);
+        if !self.is_reporting {
             return;
+        }
+        let now = Instant::now();
+        if !was_reporting {
+            // Nothing is made up for, and agents remain spread over the interval.
+            self.next_sample_at = next_in_step(self.next_sample_at, now, self.shared.interval);
         }
         while self.next_sample_at <= now {
             let late_ms = i64::try_from((now - self.next_sample_at).as_millis()).unwrap_or(0);
@@ -300,6 +303,13 @@ fn source_address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + 1 + number / AGENTS_PER_ADDRESS)
 }
 
+/// The first time after `now` that is a whole number of intervals after `due`.
+fn next_in_step(due: Instant, now: Instant, interval: Duration) -> Instant {
+    let Some(behind) = now.checked_duration_since(due) else { return due };
+    let rest_ns = behind.as_nanos() % interval.as_nanos().max(1);
+    now + interval.saturating_sub(Duration::from_nanos(u64::try_from(rest_ns).unwrap_or(0)))
+}
+
 /// Anything up to a bound that doubles from attempt to attempt; `random` is from 0 to 1.
 fn retry_delay(n_attempts: u32, random: f64) -> Duration {
     let factor = 2_u32.saturating_pow(n_attempts.saturating_sub(1));
@@ -317,6 +327,15 @@ mod tests {
         assert_eq!(source_address(AGENTS_PER_ADDRESS - 1), Ipv4Addr::new(127, 0, 0, 2));
         assert_eq!(source_address(AGENTS_PER_ADDRESS), Ipv4Addr::new(127, 0, 0, 3));
         assert!(source_address(u32::MAX / 2).is_loopback());
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_paused_stays_in_step() {
+        let (due, interval) = (Instant::now(), Duration::from_secs(5));
+        let next = |now: Duration| next_in_step(due, due + now, interval) - due;
+        assert_eq!(next(Duration::from_secs(12)), Duration::from_secs(15));
+        assert_eq!(next(Duration::from_secs(10)), Duration::from_secs(15));
+        assert_eq!(next_in_step(due + interval, due, interval), due + interval, "not due yet");
     }
 
     #[test]

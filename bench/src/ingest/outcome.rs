@@ -32,7 +32,9 @@ pub(crate) struct IngestReport {
     pub(super) first_refusal: Option<String>,
     /// Connections that ended although the bench did not end them.
     pub(super) disconnects: u64,
+    /// Attempts to connect or to register that failed, and were made again later.
     pub(super) failed_attempts: u64,
+    pub(super) first_failure: Option<String>,
 }
 
 /// All agents are registered and none has sent anything yet.
@@ -166,6 +168,9 @@ impl IngestReport {
         table.line("frames refused", &[Some(self.refusals.to_string())]);
         table.line("connections lost", &[Some(self.disconnects.to_string())]);
         table.line("failed attempts to connect", &[Some(self.failed_attempts.to_string())]);
+        if let Some(failure) = &self.first_failure {
+            writeln!(table.0, "the first of them: {failure}").unwrap_or_default();
+        }
         table.0.truncate(table.0.trim_end().len());
         table.0
     }

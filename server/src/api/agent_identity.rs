@@ -4,7 +4,6 @@ use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -98,7 +97,7 @@ impl AgentIdentityApi {
         );
         Ok(ReenrollResponse::Created(Json(ReenrollmentCreated {
             id: enrollment.id.0,
-            token: token.secret.expose_secret().to_owned(),
+            token: context.with_pin(&token.secret),
             agent_id: id.0,
             expires_at,
         })))

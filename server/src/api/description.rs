@@ -5,12 +5,20 @@
 //! - A reference with a description beside it is `allOf` of the reference alone; the generator adds a second schema that
 //!   says nothing, which makes `allOf` of an enumeration one that nothing can be.
 //! - Media types stand without parameters.
+//! - An operation has the error statuses that it can have: the generator gives every operation all of them.
+//! - The server is the one that the description comes from.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Lists in which null stands for "nothing there": (schema, field).
 const LISTS_WITH_NULLS: [(&str, &str); 4] =
     [("Series", "avg"), ("Series", "min"), ("Series", "max"), ("Series", "p95")];
+
+/// Operations that can contradict what is there: 409.
+const CONFLICTING: [&str; 7] =
+    ["createApiToken", "createUser", "updateUser", "deleteUser", "setUserStatus", "beginTotp", "confirmTotp"];
+/// Operations without a parameter in their path that can miss what they are about all the same: 404.
+const MISSING: [&str; 2] = ["confirmTotp", "removeTotp"];
 
 /// Puts the generator's description right.
 ///
@@ -19,6 +27,15 @@ const LISTS_WITH_NULLS: [(&str, &str); 4] =
 pub(super) fn put_right(generated: &str) -> serde_json::Result<String> {
     let mut description: Value = serde_json::from_str(generated)?;
     drop_media_type_parameters(&mut description);
+    if let Some(Value::Object(paths)) = description.get_mut("paths") {
+        for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+            keep_possible_statuses(operation);
+        }
+    }
+    if let Value::Object(description) = &mut description {
+        let server = json!([{"url": "/", "description": "The server that this description comes from."}]);
+        description.insert("servers".to_owned(), server);
+    }
     if let Some(Value::Object(schemas)) = description.pointer_mut("/components/schemas") {
         for (name, schema) in schemas {
             describe_fields(name, schema);
@@ -27,6 +44,34 @@ pub(super) fn put_right(generated: &str) -> serde_json::Result<String> {
     let mut text = serde_json::to_string_pretty(&description)?;
     text.push('\n');
     Ok(text)
+}
+
+/// Takes away what an operation cannot answer.
+fn keep_possible_statuses(operation: &mut Value) {
+    let has = |name: &str| operation.get(name).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let has_body = operation.get("requestBody").is_some();
+    let has_input = has_body || has("parameters");
+    let needs_login = has("security");
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    let parameters = operation.get("parameters").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let has_path_parameter =
+        parameters.iter().any(|parameter| parameter.get("in").and_then(Value::as_str) == Some("path"));
+    let impossible: Vec<&str> = [
+        ("400", has_input || id == "connectAgent"),
+        ("401", needs_login || has_body),
+        ("403", needs_login || has_body || id == "connectAgent"),
+        ("404", has_path_parameter || MISSING.contains(&id)),
+        ("409", CONFLICTING.contains(&id)),
+        ("413", has_body),
+        ("415", has_body),
+        ("422", has_input),
+    ]
+    .into_iter()
+    .filter_map(|(status, is_possible)| (!is_possible).then_some(status))
+    .collect();
+    if let Some(Value::Object(responses)) = operation.get_mut("responses") {
+        responses.retain(|status, _| !impossible.contains(&status.as_str()));
+    }
 }
 
 fn describe_fields(schema_name: &str, schema: &mut Value) {
@@ -101,6 +146,7 @@ mod tests {
         assert_eq!(
             put_right,
             json!({
+                "servers": [{"url": "/", "description": "The server that this description comes from."}],
                 "paths": {"/": {"get": {"responses": {"200": {"content": {"application/json": {}}}}}}},
                 "components": {"schemas": {"Series": {
                     "required": ["avg", "unit"],
@@ -112,5 +158,26 @@ mod tests {
                 }}},
             })
         );
+    }
+
+    #[test]
+    fn an_operation_answers_what_it_can() {
+        let responses: Map<String, Value> =
+            ["200", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500"]
+                .into_iter()
+                .map(|status| (status.to_owned(), json!({})))
+                .collect();
+        let statuses = |operation: Value| {
+            let mut operation = operation;
+            operation["responses"] = Value::Object(responses.clone());
+            keep_possible_statuses(&mut operation);
+            operation["responses"].as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
+        };
+        let security = json!([{"bearerToken": []}]);
+        assert_eq!(statuses(json!({"operationId": "getHealth"})), "200 429 500");
+        let get = json!({"operationId": "getX", "security": security, "parameters": [{"in": "path"}]});
+        assert_eq!(statuses(get), "200 400 401 403 404 422 429 500");
+        let create = json!({"operationId": "createUser", "security": security, "requestBody": {}});
+        assert_eq!(statuses(create), "200 400 401 403 409 413 415 422 429 500");
     }
 }

@@ -4,7 +4,6 @@ use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -149,7 +148,7 @@ impl EnrollmentsApi {
         tracing::info!(enrollment = %enrollment.id, user = %caller.user.username, "made an enrollment token");
         Ok(CreateResponse::Created(Json(EnrollmentCreated {
             id: enrollment.id.0,
-            token: token.secret.expose_secret().to_owned(),
+            token: context.with_pin(&token.secret),
             name: enrollment.name,
             max_uses: enrollment.max_uses,
             expires_at: enrollment.expires_at,

@@ -152,7 +152,7 @@ struct FleetLatest {
 #[derive(Debug, Object, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "AgentLatest", rename_all = "camelCase")]
-struct AgentLatestBody {
+pub(super) struct AgentLatestBody {
     /// Whose.
     agent_id: Uuid,
     /// When the newest sample was taken, in milliseconds since the Unix epoch.

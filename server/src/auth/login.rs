@@ -111,7 +111,7 @@ impl Auth {
                 Ok(found)
             }
             None => {
-                self.counters.add_login_failed();
+                self.instruments.add_login_failed();
                 Err(AuthError::InvalidToken)
             }
         }
@@ -164,7 +164,7 @@ impl Auth {
     }
 
     fn limited(&self, limited: Limited) -> AuthError {
-        self.counters.add_login_limited();
+        self.instruments.add_login_limited();
         AuthError::Limited { retry_after_ms: limited.retry_after_ms }
     }
 
@@ -176,7 +176,7 @@ impl Auth {
         origin: &Origin,
         wrong: &str,
     ) -> Result<(), AuthError> {
-        self.counters.add_login_failed();
+        self.instruments.add_login_failed();
         let mut event =
             AuditEvent::new(Actor::Nobody, origin.clone(), Action::LoginFailed).with(json!({"wrong": wrong}));
         event.object = user.map(Object::user);

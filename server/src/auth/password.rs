@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use crate::config;
-use crate::telemetry::Counters;
+use crate::telemetry::Instruments;
 
 /// Shortest password that can be set, in characters.
 const PASSWORD_CHARS_MIN: usize = 8;
@@ -32,7 +32,7 @@ pub struct Passwords {
     places: Arc<Semaphore>,
     /// What the passwords of unknown users are compared with, so that they take as long as those of known ones.
     dummy_hash: Arc<str>,
-    counters: Arc<Counters>,
+    instruments: Arc<Instruments>,
 }
 
 /// Why a password could not be hashed or verified.
@@ -63,11 +63,11 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError::Parameters`].
-    pub fn new(config: &config::Auth, counters: Arc<Counters>) -> Result<Self, PasswordError> {
+    pub fn new(config: &config::Auth, instruments: Arc<Instruments>) -> Result<Self, PasswordError> {
         let params = Params::new(config.scrypt_log_n, config.scrypt_r, config.scrypt_p)
             .map_err(|_| PasswordError::Parameters)?;
         let dummy_hash = hash(params, b"no user has this password")?.into();
-        Ok(Self::with_limits(params, dummy_hash, config.password_checks_max, WAITING_MAX, counters))
+        Ok(Self::with_limits(params, dummy_hash, config.password_checks_max, WAITING_MAX, instruments))
     }
 
     fn with_limits(
@@ -75,11 +75,11 @@ impl Passwords {
         dummy_hash: Arc<str>,
         checks_max: usize,
         waiting_max: usize,
-        counters: Arc<Counters>,
+        instruments: Arc<Instruments>,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(checks_max));
         let places = Arc::new(Semaphore::new(checks_max + waiting_max));
-        Self { params, permits, places, dummy_hash, counters }
+        Self { params, permits, places, dummy_hash, instruments }
     }
 
     /// Whether a hash was made at less cost than is configured now.
@@ -110,7 +110,7 @@ impl Passwords {
         let is_known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy_hash.to_string());
         let fits = self.compute(move || verify(password.expose_secret().as_bytes(), &hash)).await?;
-        self.counters.add_password_checked();
+        self.instruments.add_password_checked();
         Ok(fits && is_known)
     }
 
@@ -172,7 +172,7 @@ mod tests {
     fn cheap() -> Passwords {
         let params = Params::new(4, 8, 1).unwrap();
         let dummy_hash = hash(params, b"dummy").unwrap().into();
-        Passwords::with_limits(params, dummy_hash, 1, 1, Arc::new(Counters::new().unwrap()))
+        Passwords::with_limits(params, dummy_hash, 1, 1, Arc::new(Instruments::new().unwrap()))
     }
 
     #[tokio::test]

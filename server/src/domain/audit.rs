@@ -141,6 +141,8 @@ names!(
         EnrollmentCreated = "enrollment.create",
         /// An enrollment token was ended.
         EnrollmentDeleted = "enrollment.delete",
+        /// A machine brought an enrollment token, and is an agent from now on, or again.
+        AgentEnrolled = "agent.enroll",
         /// An agent was changed.
         AgentUpdated = "agent.update",
         /// An agent was deleted.

@@ -38,6 +38,8 @@ struct Entry {
     network_ts: TimestampMs,
     load_ts: TimestampMs,
     is_changed: bool,
+    /// Not told to those who watch.
+    is_untold: bool,
 }
 
 /// The newest values of the agents whose rows went by. Late rows change nothing.
@@ -72,13 +74,22 @@ impl LatestValues {
 
     /// What has changed since the last call.
     pub fn take_changed(&mut self) -> Vec<(i32, AgentLatest)> {
-        let mut changed = Vec::new();
+        self.take(|entry| &mut entry.is_changed)
+    }
+
+    /// What has changed since the last call, for those who watch.
+    pub fn take_untold(&mut self) -> Vec<(i32, AgentLatest)> {
+        self.take(|entry| &mut entry.is_untold)
+    }
+
+    fn take(&mut self, mark: impl Fn(&mut Entry) -> &mut bool) -> Vec<(i32, AgentLatest)> {
+        let mut taken = Vec::new();
         for (agent_key, entry) in &mut self.agents {
-            if std::mem::take(&mut entry.is_changed) {
-                changed.push((*agent_key, entry.latest));
+            if std::mem::take(mark(entry)) {
+                taken.push((*agent_key, entry.latest));
             }
         }
-        changed
+        taken
     }
 
     /// An agent has several disks: those of one sample have one time.
@@ -131,6 +142,7 @@ impl LatestValues {
         *known = ts;
         entry.latest.ts = entry.latest.ts.max(ts);
         entry.is_changed = true;
+        entry.is_untold = true;
         Some(&mut entry.latest)
     }
 }

@@ -12,7 +12,6 @@ use std::time::Duration;
 use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
-use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
 use super::places::{self, Place, Places};
+use super::tls::TlsInUse;
 
 /// After an accept that failed (usually: no file descriptors left) the next is tried after this long.
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -39,7 +39,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 pub struct LimitedAcceptor {
     listener: TcpListener,
     /// How to speak TLS; `None` where it is not spoken.
-    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    tls: Option<watch::Receiver<TlsInUse>>,
     places: Arc<Places>,
     first_answer_timeout: Duration,
 }
@@ -47,11 +47,7 @@ pub struct LimitedAcceptor {
 impl LimitedAcceptor {
     /// Takes over a bound listener, whose connections take `places`. Speaks TLS with what `tls` holds when a connection
     /// begins.
-    pub fn new(
-        listener: TcpListener,
-        tls: Option<watch::Receiver<Arc<ServerConfig>>>,
-        places: Arc<Places>,
-    ) -> Self {
+    pub fn new(listener: TcpListener, tls: Option<watch::Receiver<TlsInUse>>, places: Arc<Places>) -> Self {
         Self { listener, tls, places, first_answer_timeout: FIRST_ANSWER_TIMEOUT }
     }
 }
@@ -92,7 +88,7 @@ impl Acceptor for LimitedAcceptor {
         let (transport, scheme) = match &self.tls {
             None => (Transport::Plain(stream), Scheme::HTTP),
             Some(tls) => {
-                let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
+                let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow().config));
                 (Transport::Handshake(Box::new(acceptor.accept(stream))), Scheme::HTTPS)
             }
         };
@@ -225,16 +221,16 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::telemetry::Counters;
+    use crate::telemetry::Instruments;
 
     async fn accepted() -> (LimitedStream, TcpStream) {
         accepted_with(None).await
     }
 
-    async fn accepted_with(tls: Option<watch::Receiver<Arc<ServerConfig>>>) -> (LimitedStream, TcpStream) {
+    async fn accepted_with(tls: Option<watch::Receiver<TlsInUse>>) -> (LimitedStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let places = Places::new(1, 1, Vec::new(), Arc::new(Counters::new().unwrap()));
+        let places = Places::new(1, 1, Vec::new(), Arc::new(Instruments::new().unwrap()));
         let mut acceptor = LimitedAcceptor::new(listener, tls, places);
         acceptor.first_answer_timeout = Duration::from_millis(50);
         let client = TcpStream::connect(address).await.unwrap();
@@ -269,13 +265,14 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
-        let tls = watch::Sender::new(Arc::new(config)).subscribe();
+        let in_use = TlsInUse { config: Arc::new(config), key_pin: String::new() };
+        let tls = watch::Sender::new(in_use).subscribe();
         // One that never begins, and one that finishes the handshake and says no more.
         let (mut stream, _client) = accepted_with(Some(tls.clone())).await;
         assert_eq!(stream.read(&mut [0; 16]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);

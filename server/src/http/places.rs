@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
-use crate::telemetry::{ConnectionRefusal, Counters};
+use crate::telemetry::{ConnectionRefusal, Instruments};
 
 /// When a client that found no place should try again.
 const RETRY_AFTER_SECONDS: u64 = 10;
@@ -22,7 +22,7 @@ pub struct Places {
     /// Whose connections are those of many.
     proxies: Vec<IpNet>,
     taken: Mutex<Taken>,
-    counters: Arc<Counters>,
+    instruments: Arc<Instruments>,
 }
 
 #[derive(Debug, Default)]
@@ -44,20 +44,20 @@ impl Places {
         connections_max: usize,
         connections_per_address_max: usize,
         proxies: Vec<IpNet>,
-        counters: Arc<Counters>,
+        instruments: Arc<Instruments>,
     ) -> Arc<Self> {
         Arc::new(Self {
             connections_max,
             connections_per_address_max,
             proxies,
             taken: Mutex::default(),
-            counters,
+            instruments,
         })
     }
 
     /// The system would not hand over a connection.
     pub(super) fn count_accept_error(&self) {
-        self.counters.add_refused_connection(ConnectionRefusal::AcceptError);
+        self.instruments.add_refused_connection(ConnectionRefusal::AcceptError);
     }
 
     /// A place for a connection from this address, or which limit it met. A refusal is counted, and logged if it is the
@@ -74,11 +74,11 @@ impl Places {
             } else {
                 taken.total += 1;
                 taken.by_address.insert(address, of_address + 1);
-                self.counters.begin_connection();
+                self.instruments.begin_connection();
                 return Ok(Place { address, places: Arc::clone(self) });
             }
         };
-        let count = self.counters.add_refused_connection(refusal);
+        let count = self.instruments.add_refused_connection(refusal);
         if count.is_power_of_two() {
             let limit = match refusal {
                 ConnectionRefusal::FullForAddress => "server.connections_per_address_max",
@@ -105,7 +105,7 @@ impl Drop for Place {
                 taken.by_address.remove(&self.address);
             }
         }
-        self.places.counters.end_connection();
+        self.places.instruments.end_connection();
     }
 }
 
@@ -148,7 +148,12 @@ mod tests {
 
     fn places(connections_max: usize, connections_per_address_max: usize) -> Arc<Places> {
         let proxies = vec!["198.51.100.0/24".parse().unwrap()];
-        Places::new(connections_max, connections_per_address_max, proxies, Arc::new(Counters::new().unwrap()))
+        Places::new(
+            connections_max,
+            connections_per_address_max,
+            proxies,
+            Arc::new(Instruments::new().unwrap()),
+        )
     }
 
     #[test]

@@ -7,7 +7,7 @@ use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, IntoResponse, Request, Response, Result};
 use uuid::Uuid;
 
-use crate::telemetry::Counters;
+use crate::telemetry::Instruments;
 
 /// The header that carries the id.
 const HEADER: &str = "X-Request-Id";
@@ -25,7 +25,7 @@ pub fn current() -> String {
 pub(super) async fn assign<E: Endpoint>(
     endpoint: Arc<E>,
     request: Request,
-    counters: Arc<Counters>,
+    instruments: Arc<Instruments>,
 ) -> Result<Response> {
     let id = Uuid::now_v7().to_string();
     let started_at = Instant::now();
@@ -38,7 +38,7 @@ pub(super) async fn assign<E: Endpoint>(
         response.headers_mut().insert(HEADER, value);
     }
     let status = response.status().as_u16();
-    counters.add_request(known_method(&method), status, started_at.elapsed().as_secs_f64());
+    instruments.add_request(known_method(&method), status, started_at.elapsed().as_secs_f64());
     tracing::debug!(
         request_id = %id,
         %method,

@@ -6,9 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::telemetry::chain;
@@ -59,13 +64,22 @@ struct Contents {
     key: Vec<u8>,
 }
 
+/// What connections that begin use.
+#[derive(Clone, Debug)]
+pub struct TlsInUse {
+    /// Certificate, key and protocols.
+    pub config: Arc<ServerConfig>,
+    /// The SHA-256 of the public key (its `SubjectPublicKeyInfo`) in URL-safe base64.
+    pub key_pin: String,
+}
+
 /// Certificate and key in use: connections that begin see the newest that could be used.
 #[derive(Debug)]
 pub struct Tls {
     files: TlsFiles,
     /// SHA-256 over the contents last looked at, usable or not.
     seen: Option<[u8; 32]>,
-    current: watch::Sender<Arc<ServerConfig>>,
+    current: watch::Sender<TlsInUse>,
 }
 
 impl TlsFiles {
@@ -76,27 +90,29 @@ impl TlsFiles {
         Ok(Contents { certificate: read(&self.certificate)?, key: read(&self.key)? })
     }
 
-    fn config_of(&self, contents: &Contents) -> Result<Arc<ServerConfig>, TlsError> {
+    fn config_of(&self, contents: &Contents) -> Result<TlsInUse, TlsError> {
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&contents.certificate)
             .collect::<Result<_, _>>()
             .map_err(|source| TlsError::Pem { path: self.certificate.clone(), source })?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let pair = CertifiedKey::from_der(certificates, key, &provider).map_err(TlsError::Pair)?;
+        let certificate =
+            pair.end_entity_cert().and_then(ParsedCertificate::try_from).map_err(TlsError::Pair)?;
+        let key_pin = URL_SAFE_NO_PAD.encode(Sha256::digest(certificate.subject_public_key_info()));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Pair)?
             .with_no_client_auth()
-            .with_single_cert(certificates, key)
-            .map_err(TlsError::Pair)?;
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        Ok(Arc::new(config))
+        Ok(TlsInUse { config: Arc::new(config), key_pin })
     }
 }
 
 impl Contents {
     fn digest(&self) -> [u8; 32] {
-        use sha2::{Digest as _, Sha256};
         let mut digest = Sha256::new();
         digest.update(self.certificate.len().to_be_bytes());
         digest.update(&self.certificate);
@@ -117,7 +133,7 @@ impl Tls {
     }
 
     /// What new connections are to use, from now on.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<ServerConfig>> {
+    pub fn subscribe(&self) -> watch::Receiver<TlsInUse> {
         self.current.subscribe()
     }
 
@@ -176,7 +192,7 @@ mod tests {
         let (certificate, key) = pair();
         let mut tls = Tls::load(write(directory.path(), &certificate, &key)).unwrap();
         let subscription = tls.subscribe();
-        let old = Arc::clone(&subscription.borrow());
+        let old = Arc::clone(&subscription.borrow().config);
         assert!(!tls.reload().await.unwrap(), "nothing has changed");
 
         let (other_certificate, other_key) = pair();
@@ -186,15 +202,15 @@ mod tests {
             write(directory.path(), certificate, key);
             assert!(tls.reload().await.is_err());
             assert!(!tls.reload().await.unwrap(), "is complained about once");
-            assert!(Arc::ptr_eq(&old, &subscription.borrow()));
+            assert!(Arc::ptr_eq(&old, &subscription.borrow().config));
         }
         std::fs::remove_file(directory.path().join("key.pem")).unwrap();
         assert!(matches!(tls.reload().await, Err(TlsError::Read { .. })));
-        assert!(Arc::ptr_eq(&old, &subscription.borrow()));
+        assert!(Arc::ptr_eq(&old, &subscription.borrow().config));
 
         write(directory.path(), &other_certificate, &other_key);
         assert!(tls.reload().await.unwrap());
-        assert!(!Arc::ptr_eq(&old, &subscription.borrow()));
+        assert!(!Arc::ptr_eq(&old, &subscription.borrow().config));
     }
 
     #[test]

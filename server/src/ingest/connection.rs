@@ -172,7 +172,7 @@ impl Connection {
                 },
                 permit = queue.reserve(), if matches!(self.intake, Intake::Queueing(_)) => match permit {
                     Ok(permit) => if let Intake::Queueing(submission) = std::mem::replace(&mut self.intake, Intake::Idle) {
-                        self.shared.counters.begin_frame(submission.rows.len());
+                        self.shared.instruments.begin_frame(submission.rows.len());
                         permit.send(submission);
                         self.n_unacknowledged += 1;
                     },
@@ -209,7 +209,7 @@ impl Connection {
             return Ok(());
         };
         let now = self.shared.clock.now();
-        self.shared.counters.add_frame();
+        self.shared.instruments.add_frame();
         match self.frames.decode(&text, now) {
             Ok(decoded) => {
                 self.check_sequence(decoded.seq);
@@ -234,11 +234,11 @@ impl Connection {
         let missing = match self.sequence.observe(seq) {
             Step::Next => return,
             Step::Missing(missing) => {
-                self.shared.counters.add_missing_frames(missing);
+                self.shared.instruments.add_missing_frames(missing);
                 missing
             }
             Step::Repeated => {
-                self.shared.counters.add_repeated_frame();
+                self.shared.instruments.add_repeated_frame();
                 0
             }
         };
@@ -293,7 +293,7 @@ impl Connection {
                 let SampleGap { start, end, samples, reason, .. } = gap;
                 let agent = &self.session.agent;
                 tracing::warn!(agent = %agent.id, start, end, samples, ?reason, "an agent had to drop samples");
-                self.shared.counters.add_dropped_samples(samples.unsigned_abs());
+                self.shared.instruments.add_dropped_samples(samples.unsigned_abs());
                 let recorded = record_gap(Arc::clone(&self.shared), agent.key, gap);
                 self.intake = Intake::RecordingGap { seq, recorded: Box::pin(recorded) };
                 Ok(())

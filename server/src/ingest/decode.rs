@@ -17,6 +17,8 @@ use crate::domain::sample::Refused;
 
 /// Longer names of types are not repeated.
 const TYPE_BYTES_SHOWN_MAX: usize = 24;
+/// Pieces of one frame that are refused one by one. A frame of commas must not become a hundred times its size in reasons.
+const REFUSED_PIECES_MAX: usize = 1_000;
 
 /// A frame that was understood, at least in part.
 #[derive(Debug, PartialEq)]
@@ -202,10 +204,17 @@ fn parse_items<T: DeserializeOwned>(field: &str, items: &[&RawValue], refused: &
     for (index, item) in items.iter().enumerate() {
         match parse_field(&format!("{field}[{index}]"), item) {
             Ok(item) => parsed.push(item),
-            Err(refusal) => refused.push(refusal),
+            Err(refusal) => note(refused, refusal),
         }
     }
     parsed
+}
+
+/// Notes what was not understood; of a frame that holds little else, only so many pieces.
+fn note(refused: &mut Vec<Refused>, refusal: Refused) {
+    if refused.len() < REFUSED_PIECES_MAX {
+        refused.push(refusal);
+    }
 }
 
 fn decode_batch(
@@ -258,7 +267,7 @@ fn decode_batch_piecewise(data: &RawValue, refused: &mut Vec<Refused>) -> Result
         match parse_field(field, piece?) {
             Ok(value) => Some(value),
             Err(refusal) => {
-                refused.push(refusal);
+                note(refused, refusal);
                 None
             }
         }
@@ -280,7 +289,7 @@ fn decode_batch_piecewise(data: &RawValue, refused: &mut Vec<Refused>) -> Result
                 load: optional::<LoadMetrics>(&at("load"), piece.load, refused),
             }),
             Err(error) => {
-                refused.push(Refused::new(ErrorCode::InvalidField, format!("samples[{index}]: {error}")));
+                note(refused, Refused::new(ErrorCode::InvalidField, format!("samples[{index}]: {error}")));
             }
         }
     }
@@ -406,6 +415,15 @@ mod tests {
         assert!(messages[0].starts_with("samples[0].cpu"));
         assert!(messages[1].starts_with("samples[0].disks[1]"));
         assert!(messages[2].starts_with("samples[1]: missing field `timestamp`"));
+    }
+
+    #[test]
+    fn a_frame_of_rubbish_does_not_grow() {
+        let rubbish = vec!["0"; 100_000].join(",");
+        let text =
+            format!(r#"{{"type":"batch","data":{{"samples":[{{"timestamp":1,"disks":[{rubbish}]}}]}}}}"#);
+        let (samples, refused) = samples(&text);
+        assert_eq!((samples.len(), refused.len()), (1, REFUSED_PIECES_MAX));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::latest::LatestValues;
+use crate::domain::latest::{AgentLatest, LatestValues};
 use crate::domain::row::Rows;
 use crate::store::Store;
 use crate::telemetry::chain;
@@ -23,6 +23,11 @@ impl Latest {
     /// Looks at rows that have been stored.
     pub(super) fn note(&self, rows: &Rows) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).note(rows);
+    }
+
+    /// What has changed since the last call, for those who watch.
+    pub(super) fn take_untold(&self) -> Vec<(i32, AgentLatest)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take_untold()
     }
 
     /// Writes down what changes until it is told to stop, and then once more.

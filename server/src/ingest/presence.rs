@@ -49,6 +49,7 @@ pub(crate) enum Ending {
 
 #[derive(Clone, Debug)]
 struct Entry {
+    id: AgentId,
     connection_id: ConnectionId,
     remote_address: String,
     signs: Arc<Signs>,
@@ -144,6 +145,7 @@ impl Presence {
     /// An agent has registered over a new connection, which takes over from an older one if there is any.
     pub(super) fn connect(&self, agent: ConnectedAgent, registration: &Registration) -> Present {
         let entry = Entry {
+            id: agent.id,
             connection_id: registration.connection_id,
             remote_address: registration.remote_address.clone(),
             signs: Arc::new(Signs {
@@ -184,6 +186,13 @@ impl Presence {
         }
     }
 
+    /// The ids of those agents that are connected here, in place of their keys.
+    pub(super) fn with_ids<T>(&self, of_agents: Vec<(i32, T)>) -> Vec<(AgentId, T)> {
+        let connected = self.connected.lock();
+        let with_id = |(key, value)| Some((connected.get(&AgentKey(key))?.id, value));
+        of_agents.into_iter().filter_map(with_id).collect()
+    }
+
     /// How many agents are connected here.
     pub(super) fn count(&self) -> usize {
         self.connected.lock().len()
@@ -222,7 +231,10 @@ pub(super) async fn leave(shared: Arc<Shared>, present: Present) {
     }
     // Where the agent has reconnected to another server, the database knows and this changes nothing.
     match shared.store.disconnect_agent(present.entry.touch(agent.key)).await {
-        Ok(true) => tracing::info!(agent = %agent.id, "agent is offline"),
+        Ok(true) => {
+            tracing::info!(agent = %agent.id, "agent is offline");
+            shared.live.tell_status(agent.id, false);
+        }
         Ok(false) => {}
         // Expiry will find the agent once the database is back.
         Err(error) => tracing::warn!(error = %chain(&error), "an agent could not be marked offline"),
@@ -237,7 +249,7 @@ pub(super) async fn note_takeover(shared: &Shared, present: &Present, by: String
     let Some(addresses) = shared.presence.takeovers.note(agent.key, takeover) else {
         return;
     };
-    shared.counters.add_identity_conflict();
+    shared.instruments.add_identity_conflict();
     tracing::warn!(
         agent = %agent.id,
         ?addresses,
@@ -287,7 +299,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Err(error) => Err(error),
         };
         match expired {
-            Ok(agents) => log_expired(&agents),
+            Ok(agents) => {
+                for agent in agents {
+                    tracing::info!(%agent, "agent is offline: nothing was heard of it for too long");
+                    shared.live.tell_status(agent, false);
+                }
+            }
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "signs of life could not be written; trying again");
                 trusted_since = now;
@@ -303,12 +320,6 @@ async fn touch_all(shared: &Shared, recent: TimestampMs) -> Result<(), crate::st
         }
     }
     Ok(())
-}
-
-fn log_expired(agents: &[AgentId]) {
-    for agent in agents {
-        tracing::info!(%agent, "agent is offline: nothing was heard of it for too long");
-    }
 }
 
 #[cfg(test)]

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use pika_protocol::ErrorCode;
 
 use crate::domain::sample::Refused;
-use crate::telemetry::Counters;
+use crate::telemetry::Instruments;
 
 /// The refusals of one connection.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    counters: Arc<Counters>,
+    instruments: Arc<Instruments>,
     counts: HashMap<ErrorCode, u64>,
     /// Who it is, for the log.
     who: String,
 }
 
 impl Refusals {
-    pub(super) fn new(counters: Arc<Counters>, who: String) -> Self {
-        Self { counters, counts: HashMap::new(), who }
+    pub(super) fn new(instruments: Arc<Instruments>, who: String) -> Self {
+        Self { instruments, counts: HashMap::new(), who }
     }
 
     /// The agent has told who it is.
@@ -40,7 +40,7 @@ impl Refusals {
     /// Counts a refusal, and logs it if it is the 1st, 2nd, 4th, 8th … for its reason on this connection. Answers whether
     /// it was.
     pub(super) fn add(&mut self, refused: &Refused) -> bool {
-        self.counters.add_refused(refused.code);
+        self.instruments.add_refused(refused.code);
         let count = self.counts.entry(refused.code).or_default();
         *count += 1;
         let is_logged = count.is_power_of_two();

@@ -29,7 +29,7 @@ pub struct Peer {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Peer) {
-    let refusals = Refusals::new(Arc::clone(&shared.counters), peer.address.clone());
+    let refusals = Refusals::new(Arc::clone(&shared.instruments), peer.address.clone());
     let limits = FrameLimits {
         frame_bytes_max: shared.config.frame_bytes_max,
         samples_per_frame_max: shared.config.samples_per_frame_max,
@@ -76,7 +76,7 @@ async fn admit(shared: &Arc<Shared>, frames: &mut Frames, peer: &Peer) -> Result
         () = frames.hung_up() => return Err(End::Gone),
         () = shared.stopping.cancelled() => return Err(STOPPING),
     };
-    shared.counters.add_registration(match &registered {
+    shared.instruments.add_registration(match &registered {
         Ok(_) => Registration::Accepted,
         Err(refused) if refused.code == ErrorCode::Unavailable => Registration::Deferred,
         Err(_) => Registration::Refused,

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::batcher::Flush;
 use super::latest::Latest;
+use super::live::Live;
 use crate::config;
 use crate::store::{Error, SampleWriter};
-use crate::telemetry::{Counters, chain};
+use crate::telemetry::{Instruments, chain};
 
 /// The first wait after a failure; each further one is twice as long.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -25,7 +26,8 @@ pub(super) struct Writer {
     samples: SampleWriter,
     flushes: mpsc::Receiver<Flush>,
     latest: Latest,
-    counters: Arc<Counters>,
+    live: Live,
+    instruments: Arc<Instruments>,
     /// A flush that takes longer has been lost on the way; it is tried again over a new connection.
     write_timeout: Duration,
     aborting: CancellationToken,
@@ -39,12 +41,13 @@ impl Writer {
         samples: SampleWriter,
         flushes: mpsc::Receiver<Flush>,
         latest: Latest,
-        counters: Arc<Counters>,
+        live: Live,
+        instruments: Arc<Instruments>,
         aborting: CancellationToken,
     ) -> Self {
         let write_timeout = Duration::from_millis(config.write_timeout_ms);
         let written = CancellationToken::new();
-        Self { samples, flushes, latest, counters, write_timeout, aborting, written }
+        Self { samples, flushes, latest, live, instruments, write_timeout, aborting, written }
     }
 
     /// Tells when nothing will be written any more.
@@ -78,19 +81,20 @@ impl Writer {
             match attempt.unwrap_or(Err(Error::Unavailable(None))) {
                 Ok(written) => {
                     let seconds = started_at.elapsed().as_secs_f64();
-                    self.counters.add_flush(written.rows, written.duplicates, seconds);
+                    self.instruments.add_flush(written.rows, written.duplicates, seconds);
                     self.latest.note(&flush.rows);
+                    self.live.tell_latest(&self.latest);
                     if 0 < failures {
                         tracing::info!(failures, rows = written.rows, "the database takes samples again");
                     }
                     for ack in flush.acks {
-                        self.counters.end_frame(ack.received_at.elapsed().as_secs_f64());
+                        self.instruments.end_frame(ack.received_at.elapsed().as_secs_f64());
                         ack.committed();
                     }
                     return;
                 }
                 Err(error) => {
-                    self.counters.add_flush_error();
+                    self.instruments.add_flush_error();
                     failures += 1;
                     if failures.is_power_of_two() {
                         tracing::error!(

@@ -21,6 +21,9 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
+/// The same, for the database's end of a connection.
+const DATABASE_KEEPALIVE_OPTIONS: &str = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 \
+     -c tcp_keepalives_count=3 -c tcp_user_timeout=30000";
 /// How long TCP may take where nobody says otherwise,
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// and all of it, with TLS and login. A busy database takes its time; a request gives up waiting before that.
@@ -68,7 +71,10 @@ pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
     if config.get_application_name().is_none() {
         config.application_name("pika-server");
     }
+    // The database's side, too: what a vanished server has begun must not stay in its successor's way.
+    let own = config.get_options().unwrap_or_default().to_owned();
     config
+        .options(format!("{own} {DATABASE_KEEPALIVE_OPTIONS}").trim_start())
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_user_timeout(TCP_USER_TIMEOUT)
         .keepalives(true)

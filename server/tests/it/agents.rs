@@ -368,7 +368,7 @@ async fn two_machines_with_one_identity_are_reported() {
         let dead = std::mem::replace(&mut current, server.reconnect("web-1", &secret).await);
         drop(dead);
     }
-    assert_eq!((conflict().await, server.counters.identity_conflicts()), (Value::Null, 0));
+    assert_eq!((conflict().await, server.instruments.identity_conflicts()), (Value::Null, 0));
     for _ in 0..3 {
         let mut alive = std::mem::replace(&mut current, server.reconnect("web-1", &secret).await);
         assert_eq!(alive.closed().await, Some(1008));
@@ -380,7 +380,7 @@ async fn two_machines_with_one_identity_are_reported() {
     .await;
     assert_eq!(reported["addresses"], json!(["127.0.0.1"]));
     assert!((now() - 60_000..=now()).contains(&reported["detectedAt"].as_i64().unwrap()));
-    assert!(1 <= server.counters.identity_conflicts());
+    assert!(1 <= server.instruments.identity_conflicts());
 
     let an_hour_ago = format!("UPDATE agents SET identity_conflict_at = {}", now() - 3_600_000);
     database.connect().await.batch_execute(&an_hour_ago).await.unwrap();

@@ -134,11 +134,11 @@ async fn bad_bodies_are_refused() {
 }
 
 #[tokio::test]
-async fn everything_but_health_and_login_needs_a_login() {
+async fn everything_but_health_and_logging_in_needs_a_login() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let description: Value = serde_json::from_str(&pika_server::api::description().unwrap()).unwrap();
-    let open = ["/healthz", "/readyz", "/api/login", "/ws/agent"];
+    let open = ["/healthz", "/readyz", "/api/login", "/api/auth", "/ws/agent"];
     let mut n_guarded = 0;
     for (path, operations) in description["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {

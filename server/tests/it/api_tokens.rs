@@ -72,7 +72,9 @@ async fn an_expired_token_opens_nothing_and_is_forgotten() {
     client.execute("UPDATE api_tokens SET expires_at = $1", &[&(now() - 1)]).await.unwrap();
     assert_eq!(status(&server, Method::GET, "/api/agents", &token, None).await, 401);
     assert_eq!(login_with(&server, &token).await.status, 401);
-    assert_eq!(database.store().delete_expired_api_tokens(now()).await.unwrap(), 1);
+    // The server does so, too, now and then.
+    database.store().delete_expired_api_tokens(now()).await.unwrap();
+    assert_eq!(database.count("SELECT count(*) FROM api_tokens").await, 0);
     for (name, value) in [("expiresAt", json!(now() - 1)), ("scopes", json!([])), ("name", json!(" "))] {
         let mut body = json!({"name": "x", "scopes": ["read"]});
         body[name] = value;

@@ -33,6 +33,8 @@ async fn who_did_what_is_written_down(database: TestDatabase) {
     server.delete(&format!("/api/enrollments/{enrollment}")).await;
     let retention = server.get("/api/settings/retention").await.body;
     assert_eq!(server.put("/api/settings/retention", retention).await.status, 200);
+    let (_agent, agent_id, _) = server.enroll("web-1").await;
+    server.delete(&format!("/api/agents/{agent_id}")).await;
     server.request(Method::POST, "/api/logout", Some(&ana), None).await;
     server.post(&format!("{user}/reset-password"), json!({})).await;
     server.post(&format!("{user}/status"), json!({"status": 0})).await;
@@ -55,6 +57,9 @@ async fn who_did_what_is_written_down(database: TestDatabase) {
             "enrollment.create",
             "enrollment.delete",
             "settings.update",
+            "enrollment.create",
+            "agent.enroll",
+            "agent.delete",
             "user.logout",
             "user.reset_password",
             "user.disable",
@@ -72,7 +77,12 @@ async fn who_did_what_is_written_down(database: TestDatabase) {
     assert_eq!(update["details"], json!({"nickname": "changed", "role": "admin"}));
     assert_eq!(update["address"], "127.0.0.1");
     assert_eq!(update["requestId"].as_str().unwrap().len(), 36);
-    let by_token = one("enrollment.create");
+    let enrolled = one("agent.enroll");
+    assert_eq!((&enrolled["actorKind"], &enrolled["objectId"]), (&json!("nobody"), &json!(agent_id)));
+    let by_token = all
+        .iter()
+        .find(|entry| entry["objectId"] == json!(enrollment) && entry["action"] == "enrollment.create");
+    let by_token = by_token.unwrap();
     assert_eq!((&by_token["actorKind"], &by_token["actorName"]), (&json!("api_token"), &json!("ana")));
     assert_eq!((&by_token["actorId"], &by_token["objectName"]), (&json!(id), &json!("web servers")));
     assert_eq!(by_token["apiTokenId"], one("api_token.create")["objectId"]);

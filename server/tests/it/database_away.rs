@@ -19,7 +19,8 @@ async fn samples_sent_while_the_database_is_away_are_stored_when_it_is_back() {
     proxy.cut();
     agent.send(&batch(2, json!([sample(now() - 5_000)]))).await;
     agent.send(&batch(3, json!([sample(now())]))).await;
-    eventually("a flush has failed", || async { (0 < server.counters.flush_errors()).then_some(()) }).await;
+    eventually("a flush has failed", || async { (0 < server.instruments.flush_errors()).then_some(()) })
+        .await;
     let answer = server.get("/api/agents").await;
     assert_eq!((answer.status, &answer.body["code"]), (503, &json!("unavailable")));
     assert!(answer.headers.contains_key("retry-after"));
@@ -82,7 +83,8 @@ async fn a_stop_while_the_database_is_away_does_not_hang() {
     agent.store(1, json!([sample(now() - 5_000)])).await;
     proxy.cut();
     agent.send(&batch(2, json!([sample(now())]))).await;
-    eventually("a flush has failed", || async { (0 < server.counters.flush_errors()).then_some(()) }).await;
+    eventually("a flush has failed", || async { (0 < server.instruments.flush_errors()).then_some(()) })
+        .await;
     server.stop().await.unwrap();
     // Not acknowledged, so the agent would send it again.
     assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
@@ -146,7 +148,8 @@ async fn a_flush_that_is_lost_on_the_way_is_written_again() {
     // No connection ends, and none carries anything.
     proxy.stall();
     agent.send(&batch(2, json!([sample(now())]))).await;
-    eventually("a flush was given up", || async { (0 < server.counters.flush_errors()).then_some(()) }).await;
+    eventually("a flush was given up", || async { (0 < server.instruments.flush_errors()).then_some(()) })
+        .await;
     proxy.restore();
     assert_eq!(agent.receive_type("ack").await["data"]["seq"], 2);
     assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 2);

@@ -64,7 +64,7 @@ async fn an_agent_that_is_too_fast_is_slowed_down_and_loses_nothing() {
         (database.count("SELECT count(*) FROM cpu_metrics").await == 40).then_some(())
     })
     .await;
-    assert!(1 <= server.counters.refused(ErrorCode::TooFast));
+    assert!(1 <= server.instruments.refused(ErrorCode::TooFast));
     server.stop().await.unwrap();
 }
 
@@ -156,7 +156,7 @@ async fn a_replay_is_acknowledged_and_stored_once() {
     let mut agent = server.reconnect("web-1", &secret).await;
     agent.store(1, samples).await;
     assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
-    assert_eq!(server.counters.rows_duplicate(), 6);
+    assert_eq!(server.instruments.rows_duplicate(), 6);
     server.stop().await.unwrap();
 }
 
@@ -224,11 +224,11 @@ async fn nonsense_is_answered_with_its_code_and_stores_nothing() {
         (register_message("again", None).to_string(), ErrorCode::AlreadyRegistered),
     ];
     for (text, code) in cases {
-        let before = server.counters.refused(code);
+        let before = server.instruments.refused(code);
         agent.send_text(&text).await;
         let error = agent.receive_type("error").await;
         assert_eq!(error["data"]["code"], code.as_str(), "{text}: {error}");
-        assert_eq!(server.counters.refused(code), before + 1, "{text}");
+        assert_eq!(server.instruments.refused(code), before + 1, "{text}");
     }
     agent.send_binary(vec![1, 2, 3]).await;
     assert_eq!(agent.receive_type("error").await["data"]["code"], "binary_frame");
@@ -277,7 +277,7 @@ async fn a_frame_that_is_too_large_costs_its_connection_and_no_other() {
     agent.try_send_text(&"x".repeat(limits::FRAME_BYTES_MAX + 1)).await;
     assert_eq!(agent.receive_type("error").await["data"]["code"], "frame_too_large");
     assert_eq!(agent.closed().await, Some(1009));
-    assert_eq!(server.counters.refused(ErrorCode::FrameTooLarge), 1);
+    assert_eq!(server.instruments.refused(ErrorCode::FrameTooLarge), 1);
     other.store(1, json!([sample(now())])).await;
     server.stop().await.unwrap();
 }
@@ -420,7 +420,7 @@ async fn a_clock_that_is_set_is_measured_again_and_costs_no_sample() {
         // Being polled, it answers pings.
         message = agent.receive() => panic!("{message:?}"),
     }
-    assert_eq!(server.counters.refused(ErrorCode::TimestampInFuture), 0);
+    assert_eq!(server.instruments.refused(ErrorCode::TimestampInFuture), 0);
     server.stop().await.unwrap();
 }
 
@@ -467,7 +467,7 @@ async fn an_agent_that_makes_names_up_is_stopped_over_all_its_connections() {
     assert_eq!(database.count("SELECT count(*) FROM network_interfaces").await, 1_024);
     // What was known before goes on.
     agent.store(3, samples(0)).await;
-    assert_eq!(server.counters.refused(ErrorCode::TooMany), 1);
+    assert_eq!(server.instruments.refused(ErrorCode::TooMany), 1);
     server.stop().await.unwrap();
 }
 
@@ -478,7 +478,7 @@ async fn new_names_of_a_deleted_agent_do_not_hold_its_connection_up() {
     let (mut agent, ..) = server.enroll("web-1").await;
     database.connect().await.batch_execute("DELETE FROM agents").await.unwrap();
     agent.store(1, json!([sample(now())])).await;
-    assert_eq!(server.counters.refused(ErrorCode::TooMany), 2, "disks and interfaces");
+    assert_eq!(server.instruments.refused(ErrorCode::TooMany), 2, "disks and interfaces");
     server.stop().await.unwrap();
 }
 
@@ -495,7 +495,7 @@ async fn a_long_mount_point_is_refused_and_the_rest_stored() {
     agent.store(1, json!([taken])).await;
     assert_eq!(database.count("SELECT count(*) FROM disk_metrics").await, 1);
     assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 1);
-    assert_eq!(server.counters.refused(ErrorCode::OutOfRange), 1);
+    assert_eq!(server.instruments.refused(ErrorCode::OutOfRange), 1);
     server.stop().await.unwrap();
 }
 

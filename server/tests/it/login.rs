@@ -98,10 +98,10 @@ async fn an_unknown_user_costs_a_password_check_like_a_known_one() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     server.create_user("ana", "user", PASSWORD).await;
-    let before = server.counters.passwords_checked();
+    let before = server.instruments.passwords_checked();
     for (n, username) in ["nobody", "ana", "not\u{0}a name"].into_iter().enumerate() {
         assert_eq!(server.login(username, "wrong").await.status, 401);
-        assert_eq!(server.counters.passwords_checked(), before + n as u64 + 1, "{username:?}");
+        assert_eq!(server.instruments.passwords_checked(), before + n as u64 + 1, "{username:?}");
     }
     server.stop().await.unwrap();
 }
@@ -120,12 +120,12 @@ async fn a_password_cannot_be_guessed_by_force() {
         let retry_after: u64 = limited.headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=180).contains(&retry_after), "{retry_after}");
     }
-    let checked = server.counters.passwords_checked();
-    let limited = server.counters.logins_limited();
+    let checked = server.instruments.passwords_checked();
+    let limited = server.instruments.logins_limited();
     let right = server.login_from("127.0.0.2", "ANA", PASSWORD).await;
     assert_eq!(right.status, 429, "a right guess is not told");
-    assert_eq!(server.counters.passwords_checked(), checked, "and not even looked at");
-    assert_eq!(server.counters.logins_limited(), limited + 1);
+    assert_eq!(server.instruments.passwords_checked(), checked, "and not even looked at");
+    assert_eq!(server.instruments.logins_limited(), limited + 1);
     assert_eq!(server.login("ana", PASSWORD).await.status, 200, "elsewhere all is well");
     server.stop().await.unwrap();
 }
@@ -176,7 +176,7 @@ async fn nobody_can_be_locked_out_by_a_stranger() {
             .into_iter()
             .flat_map(|name| (2..12).map(move |n| (name, format!("127.0.0.{n}"))))
             .collect();
-        let (url, counters) = (server.url("/api/login"), server.counters.clone());
+        let (url, instruments) = (server.url("/api/login"), server.instruments.clone());
         async move {
             for (name, address) in attacks {
                 let body = json!({"username": name, "password": "wrong"});
@@ -184,7 +184,7 @@ async fn nobody_can_be_locked_out_by_a_stranger() {
                     answer(crate::support::server::client_from(&address).post(&url).json(&body)).await;
                 }
             }
-            assert!(0 < counters.logins_limited(), "the attack was noticed");
+            assert!(0 < instruments.logins_limited(), "the attack was noticed");
         }
     };
     attack(&server).await;

@@ -67,7 +67,7 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
         "updateAgent" => (Write("agents:write"), NOBODY, json!({"name": "x", "tags": [], "note": ""})),
         "deleteAgent" | "revokeAgentSecret" => (Write("agents:write"), NOBODY, none),
         "createAgentEnrollment" => (Write("agents:write"), NOBODY, json!({})),
-        "listAgentGaps" => (Read, NOBODY, none),
+        "listAgentGaps" | "followEvents" => (Read, NOBODY, none),
         "listAgents" | "listOnlineAgents" | "getAgent" => (Read, NOBODY, none),
         "getAgentMetrics" | "getLatestAgentMetrics" | "getLatestFleetMetrics" => (Read, NOBODY, none),
         "createEnrollment" => (Write("agents:write"), NOBODY, json!({"name": "x", "expiresAt": far, "maxUses": 1})),

@@ -283,9 +283,21 @@ async fn a_stage_that_dies_ends_the_server_with_the_reason() {
         assert!(!breaks.load(Ordering::Relaxed), "the clock has stopped, on purpose");
         now()
     });
-    let server = TestServer::start_unready_at(attentive(&database), clock).await;
-    eventually("the server is ready", || async { (server.get("/readyz").await.status == 200).then_some(()) })
-        .await;
+    // The server itself asks for the time when it begins to keep house, and then for a minute no more.
+    let old = "INSERT INTO audit_log (at, actor_kind, actor_name, action, address, request_id, details) \
+               VALUES (0, 'system', '', 'old', '', '', '{}')";
+    database.connect().await.batch_execute(old).await.unwrap();
+    let mut config = attentive(&database);
+    config.metrics.addr = Some("127.0.0.1:0".parse().unwrap());
+    let server = TestServer::start_unready_at(config, clock).await;
+    let metrics = format!("http://{}/metrics", server.metrics_address.unwrap());
+    eventually("the first round of housekeeping is over", || async {
+        let is_swept = database.count("SELECT count(*) FROM audit_log WHERE action = 'old'").await == 0;
+        let text = server.http.get(&metrics).send().await.unwrap().text().await.unwrap();
+        let is_maintained = !text.contains("pika_maintenance_last_success_timestamp_seconds 0\n");
+        (is_swept && is_maintained).then_some(())
+    })
+    .await;
     // The next to ask is the stage that writes signs of life.
     is_broken.store(true, Ordering::Relaxed);
     assert!(matches!(server.ended().await, Err(AppError::Ingest)));

@@ -173,3 +173,14 @@ async fn an_administrator_removes_a_lost_second_factor() {
     assert_eq!(login(&server, PASSWORD, None).await.status, 200);
     server.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_body_of_a_removal_is_limited_like_any_other() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let body = json!({"password": "x".repeat(2 << 20), "code": "000000"});
+    let token = Some(server.admin_token.as_str());
+    let answer = server.request(Method::DELETE, "/api/account/totp", token, Some(body)).await;
+    assert_eq!((answer.status, &answer.body["code"]), (413, &json!("payload_too_large")));
+    server.stop().await.unwrap();
+}

@@ -140,3 +140,73 @@ async fn the_agent_reports_over_wss() {
     .await;
     server.stop().await.unwrap();
 }
+
+/// An enrollment token, made over TLS.
+async fn enrollment_token(server: &TestServer, trusted: &TestCertificate) -> String {
+    let login = json!({"username": "admin", "password": ADMIN_PASSWORD}).to_string();
+    let session = eventually("the administrator can log in", || async {
+        let mut client = TlsClient::connect(&server.address, trusted, &[]).await.unwrap();
+        let answer = client.request("POST", "/api/login", &login).await;
+        let (_, rest) = answer.split_once("pika_session=")?;
+        Some(rest.split(';').next().unwrap().to_owned())
+    })
+    .await;
+    let body = json!({"name": "x", "maxUses": 9, "expiresAt": now() + 60_000}).to_string();
+    let mut client = TlsClient::connect(&server.address, trusted, &[]).await.unwrap();
+    let answer = client.request_as(&session, "POST", "/api/enrollments", &body).await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
+    body["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_agent_that_was_given_the_servers_key_trusts_that_key_and_no_other() {
+    let database = TestDatabase::on_server().await;
+    let certificate = TestCertificate::new();
+    let directory = TlsDirectory::with(&certificate);
+    let mut config = config(&database.url);
+    directory.configure(&mut config);
+    config.server.tls.pin_key = true;
+    let server = TestServer::start_unready(config).await;
+    let token = enrollment_token(&server, &certificate).await;
+    let (bare, pin) = token.split_once('.').expect("the token carries the pin");
+    let port = server.address.rsplit_once(':').unwrap().1;
+    let state = tempfile::tempdir().unwrap();
+    let agent = |command: &str, token: &str| {
+        let mut agent = Command::new(agent_program());
+        agent
+            .args([command, "--server", &format!("https://127.0.0.1:{port}"), "--state-dir"])
+            .arg(state.path())
+            .env("PIKA_ENROLLMENT_TOKEN", token)
+            .env("PIKA_AGENT_INTERVAL_MS", "1000")
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
+        agent
+    };
+    // Without the pin, with that of another key, and with half of it.
+    let wrong = format!("{bare}.{}", "A".repeat(43));
+    for refused in [bare, wrong.as_str(), &token[..token.len() - 5]] {
+        assert!(!agent("enroll", refused).status().await.unwrap().success(), "{refused}");
+        assert_eq!(database.count("SELECT count(*) FROM agents").await, 0, "{refused}");
+    }
+    assert!(agent("enroll", &token).status().await.unwrap().success());
+    let identity = std::fs::read_to_string(state.path().join("identity.json")).unwrap();
+    assert!(identity.contains(pin), "{identity}");
+
+    // Renewed with the same key, it is the same server; with another key it is not.
+    let renewed = certificate.renewed();
+    directory.put(&renewed);
+    eventually("the renewed certificate is in use", || async {
+        TlsClient::connect(&server.address, &renewed, &[]).await.is_ok().then_some(())
+    })
+    .await;
+    assert!(agent("rotate-secret", "").status().await.unwrap().success());
+    let stranger = TestCertificate::new();
+    directory.put(&stranger);
+    eventually("another key is in use", || async {
+        TlsClient::connect(&server.address, &stranger, &[]).await.is_ok().then_some(())
+    })
+    .await;
+    assert!(!agent("rotate-secret", "").status().await.unwrap().success());
+    server.stop().await.unwrap();
+}

@@ -292,7 +292,9 @@ async fn the_first_administrators_password_must_be_one() {
     let database = TestDatabase::on_server().await;
     let mut config = crate::support::server::config(&database.url);
     config.auth.admin_password = "short".into();
-    let error = TestServer::start_unready(config).await.ended().await.unwrap_err();
+    let server = TestServer::start_unready(config).await;
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), server.ended()).await;
+    let error = ended.expect("the server goes on with it").unwrap_err();
     let text = pika_server::telemetry::chain(&error);
     assert!(text.contains("at least 8 characters") && !text.contains("short"), "{text}");
     assert!(8 <= ADMIN_PASSWORD.len());

@@ -55,9 +55,11 @@ async fn kill_writing_backend(url: &str) {
 
 /// The server stays, answers, and acknowledges none of the samples that come while the database is away.
 async fn nothing_is_acknowledged(server: &TestServer, fleet: &Fleet) {
-    let n_errors = server.counters.flush_errors();
-    eventually("a flush has failed", || async { (n_errors < server.counters.flush_errors()).then_some(()) })
-        .await;
+    let n_errors = server.instruments.flush_errors();
+    eventually("a flush has failed", || async {
+        (n_errors < server.instruments.flush_errors()).then_some(())
+    })
+    .await;
     let before = fleet.accounts();
     let n_taken = || fleet.accounts().iter().map(|account| account.n_taken()).sum::<usize>();
     let wanted = n_taken() + 100;

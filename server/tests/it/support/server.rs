@@ -8,7 +8,7 @@ use std::time::Duration;
 use pika_server::app::{AppError, Server};
 use pika_server::clock::Clock;
 use pika_server::config::Config;
-use pika_server::telemetry::Counters;
+use pika_server::telemetry::Instruments;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -27,7 +27,7 @@ pub(crate) struct TestServer {
     pub(crate) address: String,
     pub(crate) metrics_address: Option<SocketAddr>,
     pub(crate) http: reqwest::Client,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) instruments: Arc<Instruments>,
     pub(crate) admin_token: String,
     shutdown: CancellationToken,
     task: Option<JoinHandle<Result<(), AppError>>>,
@@ -92,7 +92,7 @@ impl TestServer {
     pub(crate) async fn start_unready_at(config: Config, clock: Clock) -> Self {
         let server = Server::bind(config, clock).await.unwrap();
         let address = server.local_addr().unwrap().to_string();
-        let counters = server.counters();
+        let instruments = server.instruments();
         let metrics_address = server.metrics_addr();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(server.run(shutdown.clone()));
@@ -100,7 +100,7 @@ impl TestServer {
             address,
             metrics_address,
             http: reqwest::Client::new(),
-            counters,
+            instruments,
             admin_token: String::new(),
             shutdown,
             task: Some(task),
@@ -234,6 +234,10 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let headers = response.headers().clone();
+    // One that has no end is not waited for.
+    if headers.get("content-type").is_some_and(|value| value == "text/event-stream") {
+        return Answer { status, headers, body: Value::Null };
+    }
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Answer { status, headers, body }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pika_server::config::Config;
-use rcgen::{CertifiedKey, KeyPair};
+use rcgen::{CertificateParams, CertifiedKey, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,6 +21,13 @@ impl TestCertificate {
     }
 
     /// Another certificate of the same key.
+    pub(crate) fn renewed(&self) -> Self {
+        let signing_key = KeyPair::from_pem(&self.key_pem()).unwrap();
+        let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let cert = parameters.self_signed(&signing_key).unwrap();
+        Self(CertifiedKey { cert, signing_key })
+    }
+
     pub(crate) fn certificate_pem(&self) -> String {
         self.0.cert.pem()
     }
@@ -101,9 +108,14 @@ impl TlsClient {
 
     /// The head and, as far as it has come along, the body of the answer.
     pub(crate) async fn request(&mut self, method: &str, path: &str, body: &str) -> String {
+        self.request_as("", method, path, body).await
+    }
+
+    /// The same with a session's token.
+    pub(crate) async fn request_as(&mut self, token: &str, method: &str, path: &str, body: &str) -> String {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         self.0.write_all(request.as_bytes()).await.unwrap();

@@ -80,7 +80,7 @@ pub struct Snapshot {
 
 /// Counts and measurements since the start of the process.
 #[derive(Debug)]
-pub struct Counters {
+pub struct Instruments {
     registry: Registry,
     /// Only one scrape at a time brings the copies of [`Snapshot`] up to date.
     scrape: Mutex<()>,
@@ -143,7 +143,7 @@ impl Builder {
     }
 }
 
-impl Counters {
+impl Instruments {
     /// Everything at zero.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Counters {
         let info = Opts::new("pika_build_info", "Always 1; the label is the server's version.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         build.add(IntGauge::with_opts(info))?.set(1);
-        let counters = Self {
+        let instruments = Self {
             refused: build.counters(
                 "pika_ingest_refusals_total",
                 "What agents sent and had refused, by the error code that they were told.",
@@ -265,8 +265,8 @@ impl Counters {
             registry: build.0,
             scrape: Mutex::default(),
         };
-        counters.make_all_visible();
-        Ok(counters)
+        instruments.make_all_visible();
+        Ok(instruments)
     }
 
     /// Every series is there from the start with 0: an alert on the rate of a series that is not there never fires.

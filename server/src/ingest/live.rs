@@ -1,0 +1,67 @@
+//! What changes in the fleet, as it happens, for those who watch. Watching costs nothing where nobody does, and who
+//! watches too slowly is told so instead of holding anybody up.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use super::latest::Latest;
+use super::presence::Presence;
+use crate::domain::id::AgentId;
+use crate::domain::latest::AgentLatest;
+
+/// Events that wait for the slowest watcher. One who falls further behind misses some.
+const EVENTS_MAX: usize = 256;
+
+/// Something that has changed.
+#[derive(Clone, Debug)]
+pub enum LiveEvent {
+    /// New samples of these agents are stored: their newest values.
+    Metrics(Arc<[(AgentId, AgentLatest)]>),
+    /// An agent is online from now on, or offline.
+    Status {
+        /// Which.
+        agent: AgentId,
+        /// Whether it is online.
+        online: bool,
+    },
+}
+
+/// Tells watchers what changes among the agents that are connected to this server.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    presence: Arc<Presence>,
+    events: broadcast::Sender<LiveEvent>,
+}
+
+impl Live {
+    pub(super) fn new(presence: Arc<Presence>) -> Self {
+        Self { presence, events: broadcast::Sender::new(EVENTS_MAX) }
+    }
+
+    /// What happens from now on.
+    pub(super) fn watch(&self) -> broadcast::Receiver<LiveEvent> {
+        self.events.subscribe()
+    }
+
+    /// A flush is stored.
+    pub(super) fn tell_latest(&self, latest: &Latest) {
+        if self.events.receiver_count() == 0 {
+            return;
+        }
+        let latest = self.presence.with_ids(latest.take_untold());
+        if !latest.is_empty() {
+            self.tell(LiveEvent::Metrics(latest.into()));
+        }
+    }
+
+    /// An agent has come or gone.
+    pub(super) fn tell_status(&self, agent: AgentId, online: bool) {
+        self.tell(LiveEvent::Status { agent, online });
+    }
+
+    fn tell(&self, event: LiveEvent) {
+        // Fails where nobody watches.
+        drop(self.events.send(event));
+    }
+}
