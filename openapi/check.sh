@@ -159,11 +159,11 @@ fuzz_as_administrator() {
   fuzz --header "Authorization: Bearer $token"
 }
 
-# Not logging out, which would end the session, nor a WebSocket, which is no request.
+# Not logging out, which would end the session, nor a WebSocket or a stream of events, which do not end by themselves.
 fuzz() { # [OPTION...]
   (cd "$scratch" && "$venv/bin/st" --config-file "$repo/openapi/schemathesis.toml" run "$repo/openapi/openapi.json" \
     --url "$PIKA_URL" --no-color --warnings off --workers 2 \
-    --exclude-operation-id logout --exclude-operation-id connectAgent "$@")
+    --exclude-operation-id logout --exclude-operation-id connectAgent --exclude-operation-id followEvents "$@")
 }
 
 # An administrator `fuzzing`, who sends, and a user `fuzzed`, who bears it.
