@@ -31,7 +31,6 @@ clean_up() {
   done
   [[ -z $database_url ]] || sql "DROP DATABASE IF EXISTS $database WITH (FORCE)"
   if [[ -n $scratch ]]; then
-    ((status == 0)) || show_tail "$scratch/server.log"
     rm -rf "$scratch"
   fi
   exit "$status"
@@ -103,7 +102,10 @@ wait_for() { # WHAT COMMAND...
   shift
   for _ in {1..300}; do
     "$@" >/dev/null 2>&1 && return 0
-    [[ -d /proc/$server_pid ]] || die "the server has ended"
+    [[ -d /proc/$server_pid ]] || {
+      show_tail "$scratch/server.log"
+      die "the server has ended"
+    }
     sleep 0.1
   done
   die "waited 30 s in vain for $what"
@@ -119,6 +121,7 @@ check() { # NAME COMMAND...
   say "$name"
   ("$@") >"$scratch/check.log" 2>&1 || {
     tail -n 60 "$scratch/check.log" | sed 's/^/    | /' >&2
+    grep -E ' (WARN|ERROR) ' "$scratch/server.log" | tail -n 5 | sed 's/^/    server | /' >&2 || true
     die "failed: $name"
   }
   note "$(((${EPOCHREALTIME/./} - ${began/./}) / 1000)) ms"
@@ -126,6 +129,7 @@ check() { # NAME COMMAND...
 
 typescript_client() {
   cd "$clients/typescript"
+  rm -rf generated build
   npm run --silent generate && npm run --silent build && npm run --silent start
 }
 
@@ -140,9 +144,11 @@ walk() {
 
 python_client() {
   cd "$clients/python"
+  # Nothing may be left of what an earlier description said.
+  rm -rf pika_client
   "$venv/bin/openapi-python-client" generate --path "$repo/openapi/openapi.json" --meta none \
     --output-path pika_client --overwrite --fail-on-warning &&
-    "$venv/bin/mypy" example.py &&
+    "$venv/bin/mypy" --cache-dir /dev/null example.py &&
     "$venv/bin/python" example.py
 }
 
@@ -153,7 +159,7 @@ fuzz_as_administrator() {
   fuzz --header "Authorization: Bearer $token"
 }
 
-# Not logging out, which would end the session, nor a WebSocket, which is no request, nor events, which have no end.
+# Not logging out, which would end the session, nor a WebSocket or a stream of events, which do not end by themselves.
 fuzz() { # [OPTION...]
   (cd "$scratch" && "$venv/bin/st" --config-file "$repo/openapi/schemathesis.toml" run "$repo/openapi/openapi.json" \
     --url "$PIKA_URL" --no-color --warnings off --workers 2 \

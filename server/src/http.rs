@@ -47,10 +47,10 @@ pub fn routes(
     let metrics = Metrics::new(context.clone(), Access::Token(metrics_token));
     let instruments = Arc::clone(&context.instruments);
     let service = api::service();
-    let documentation = documentation::page(service.swagger_ui_html());
-    let description = service.spec_endpoint();
+    let (generated, described) = (service.spec(), description());
+    let documentation = documentation::page(service.swagger_ui_html().replace(&generated, &described));
     Route::new()
-        .at("/api/openapi.json", description)
+        .at("/api/openapi.json", documentation::description(described))
         .at("/docs", documentation)
         .at("/metrics", poem::get(metrics))
         .nest("/", service)
@@ -64,6 +64,14 @@ pub fn routes(
         .with(SecurityHeaders::new(config.is_public_over_tls()))
         .with(FindClient::new(config.trusted_proxies.clone()))
         .map_to_response()
+}
+
+/// The API's description as it is committed. The generator's own is good enough to be read where it cannot be put right.
+fn description() -> String {
+    api::description().unwrap_or_else(|error| {
+        tracing::error!(error = %crate::telemetry::chain(&error), "the API's description is not put right");
+        api::service().spec()
+    })
 }
 
 /// What is answered on the separate address for metrics: those, and nothing else.

@@ -23,6 +23,12 @@ pub(super) fn page(html: String) -> impl Endpoint<Output = Response> {
     })
 }
 
+/// Serves the description itself.
+pub(super) fn description(json: String) -> impl Endpoint<Output = Response> {
+    let json = Bytes::from(json);
+    endpoint::make_sync(move |_| Response::builder().content_type("application/json").body(json.clone()))
+}
+
 /// The scripts and styles that stand in the page, and requests to the server itself. Its `style` attributes cannot run
 /// anything.
 fn policy(html: &str) -> String {
