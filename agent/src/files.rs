@@ -2,7 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tracing::warn;
 
 /// Makes the directory and its parents where they are missing; nobody but the owner may look into it.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
@@ -48,6 +51,33 @@ fn keep_owner(file: &File, replaced: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// A file of JSON that is replaced as a whole. That it cannot be written is said once, not at every try.
+#[derive(Debug)]
+pub(crate) struct StateFile {
+    path: PathBuf,
+    is_failing: bool,
+}
+
+impl StateFile {
+    pub(crate) fn new(path: PathBuf) -> StateFile {
+        StateFile { path, is_failing: false }
+    }
+
+    /// Writes the value; answers whether that succeeded.
+    pub(crate) fn save(&mut self, value: &impl Serialize) -> bool {
+        let written = serde_json::to_vec(value)
+            .map_err(io::Error::from)
+            .and_then(|text| write_atomically(&self.path, &text));
+        let was_failing = std::mem::replace(&mut self.is_failing, written.is_err());
+        if let Err(error) = &written
+            && !was_failing
+        {
+            warn!(path = %self.path.display(), %error, "cannot write a file of the agent's state");
+        }
+        written.is_ok()
+    }
 }
 
 /// Options that make new files readable by their owner only.

@@ -2,12 +2,11 @@
 //! numbers were given out, and the clock offset that the server last told it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
-use crate::files;
+use crate::files::StateFile;
 
 /// Name of the file within the state directory.
 const FILE_NAME: &str = "state.json";
@@ -20,12 +19,10 @@ const SEQ_BLOCK: u64 = 1_000;
 /// larger than any given out before unless the clock was turned back as well.
 #[derive(Debug)]
 pub struct State {
-    path: PathBuf,
+    file: StateFile,
     saved: Saved,
     seq_next: u64,
     is_unsaved: bool,
-    /// Said once, not at every write.
-    is_failing: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -46,7 +43,7 @@ impl State {
             clock_offset_ms: None,
         };
         let saved = saved.unwrap_or_else(fresh);
-        State { path, saved, seq_next: saved.seq_reserved, is_unsaved: false, is_failing: false }
+        State { file: StateFile::new(path), saved, seq_next: saved.seq_reserved, is_unsaved: false }
     }
 
     /// A number for a new frame, larger than every one before.
@@ -79,20 +76,7 @@ impl State {
     }
 
     fn save(&mut self) {
-        let written = serde_json::to_vec(&self.saved)
-            .map_err(std::io::Error::from)
-            .and_then(|text| files::write_atomically(&self.path, &text));
-        match written {
-            Ok(()) => {
-                self.is_unsaved = false;
-                self.is_failing = false;
-            }
-            Err(error) if !self.is_failing => {
-                self.is_failing = true;
-                warn!(path = %self.path.display(), %error, "cannot write the agent's state");
-            }
-            Err(_) => {}
-        }
+        self.is_unsaved &= !self.file.save(&self.saved);
     }
 }
 

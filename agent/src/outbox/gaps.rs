@@ -1,12 +1,11 @@
 //! Samples that had to be dropped, until the server knows of it: a hole in a chart then has its reason beside it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pika_protocol::message::{Gap, GapReason};
-use tracing::warn;
 
-use crate::files;
+use crate::files::StateFile;
 
 /// Name of the file within the state directory.
 const FILE_NAME: &str = "gaps.json";
@@ -16,7 +15,7 @@ const GAPS_MAX: usize = 64;
 
 /// The gaps that the server has not acknowledged.
 pub(super) struct Gaps {
-    path: PathBuf,
+    file: StateFile,
     /// Oldest first.
     waiting: Vec<Gap>,
     /// The first of `waiting` is on its way in the frame with this number, and does not change any more.
@@ -24,8 +23,6 @@ pub(super) struct Gaps {
     /// The number behind the last dropped sample: a drop that goes on there belongs to the same gap.
     end_id: Option<u64>,
     is_unsaved: bool,
-    /// Said once, not at every write.
-    is_failing: bool,
 }
 
 /// Samples that are dropped.
@@ -51,7 +48,7 @@ impl Gaps {
         let path = state_dir.join(FILE_NAME);
         let saved = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let waiting = saved.unwrap_or_default();
-        Gaps { path, waiting, in_flight: None, end_id: None, is_unsaved: false, is_failing: false }
+        Gaps { file: StateFile::new(path), waiting, in_flight: None, end_id: None, is_unsaved: false }
     }
 
     /// Notes what was dropped.
@@ -102,22 +99,8 @@ impl Gaps {
 
     /// Writes what has changed.
     pub(super) fn save_changes(&mut self) {
-        if !self.is_unsaved {
-            return;
-        }
-        let written = serde_json::to_vec(&self.waiting)
-            .map_err(std::io::Error::from)
-            .and_then(|text| files::write_atomically(&self.path, &text));
-        match written {
-            Ok(()) => {
-                self.is_unsaved = false;
-                self.is_failing = false;
-            }
-            Err(error) if !self.is_failing => {
-                self.is_failing = true;
-                warn!(path = %self.path.display(), %error, "cannot write down which samples were dropped");
-            }
-            Err(_) => {}
+        if self.is_unsaved {
+            self.is_unsaved = !self.file.save(&self.waiting);
         }
     }
 }
