@@ -9,9 +9,46 @@ fn database_url() -> String {
     )
 }
 
+/// A role that may make databases and nothing else, as an operator would lend to a bench; gone with the test.
+struct OrdinaryRole {
+    name: String,
+    url: String,
+}
+
+impl OrdinaryRole {
+    fn create() -> Self {
+        let name = format!("pika_bench_role_{}", std::process::id());
+        execute(&format!("CREATE ROLE {name} LOGIN CREATEDB PASSWORD '{name}'"));
+        let url = database_url();
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (_, address) = rest.rsplit_once('@').unwrap();
+        Self { url: format!("{scheme}://{name}:{name}@{address}"), name }
+    }
+}
+
+impl Drop for OrdinaryRole {
+    fn drop(&mut self) {
+        execute(&format!("DROP ROLE {}", self.name));
+    }
+}
+
+/// Runs a statement as the role of the tests.
+fn execute(sql: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) =
+            tokio_postgres::connect(&database_url(), tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        client.batch_execute(sql).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+    });
+}
+
 #[test]
 fn everything_that_was_sent_is_stored_once() {
-    let (url, name) = (database_url(), format!("pika_bench_test_{}", std::process::id()));
+    let role = OrdinaryRole::create();
+    let (url, name) = (role.url.clone(), format!("pika_bench_test_{}", std::process::id()));
     let output = bench(&[
         "ingest",
         "--json",
