@@ -63,7 +63,9 @@ pub(super) async fn measure(url: &str, options: CeilingOptions) -> Result<Ceilin
         // Not while it is measured.
         client.batch_execute("CHECKPOINT").await?;
     } else {
-        progress("this role may not CHECKPOINT (pg_checkpoint): one may fall into the measurement of the ceiling");
+        progress(
+            "this role may not CHECKPOINT (pg_checkpoint): one may fall into the measurement of the ceiling",
+        );
     }
     let transactions = Arc::new(transactions);
     let next = Arc::new(AtomicUsize::new(0));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio_postgres::NoTls;
 static BRIDGES: Semaphore = Semaphore::const_new(3);
 static SERVER_TEMPLATE: OnceCell<String> = OnceCell::const_new();
 static COMMUNITY_TEMPLATE: OnceCell<PathBuf> = OnceCell::const_new();
+static COMMUNITY_FOLDER: LazyLock<CommunityFolder> = LazyLock::new(CommunityFolder::create);
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// A database of one test's own; gone with it.
@@ -28,7 +30,7 @@ pub(crate) struct TestDatabase {
 #[expect(dead_code, reason = "held for what dropping them does")]
 enum Place {
     Server(DropDatabase),
-    Community(Box<Bridge>, SemaphorePermit<'static>),
+    Community(Box<Bridge>, TempDir, SemaphorePermit<'static>),
 }
 
 impl TestDatabase {
@@ -51,8 +53,9 @@ impl TestDatabase {
     pub(crate) async fn on_community() -> Self {
         let template = COMMUNITY_TEMPLATE.get_or_init(make_community_template).await;
         let permit = BRIDGES.acquire().await.unwrap();
-        let bridge = Bridge::start(&["--template", template.to_str().unwrap()]).await;
-        Self { url: bridge.url.clone(), _place: Place::Community(Box::new(bridge), permit) }
+        let data = TempDir::new_in(&COMMUNITY_FOLDER.path).unwrap();
+        let bridge = Bridge::start(data.path(), Some(template)).await;
+        Self { url: bridge.url.clone(), _place: Place::Community(Box::new(bridge), data, permit) }
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -153,13 +156,36 @@ impl Drop for DropDatabase {
 }
 
 async fn make_community_template() -> PathBuf {
-    // Lives as long as the process; the sweep of the system's temporary files takes care of the rest.
-    let directory = TempDir::with_prefix("pika-test-community-").unwrap().keep();
-    let data = directory.join("data");
-    let mut bridge = Bridge::start(&["--data-dir", data.to_str().unwrap()]).await;
+    let data = COMMUNITY_FOLDER.path.join("template");
+    let mut bridge = Bridge::start(&data, None).await;
     store(&bridge.url).migrate(now()).await.unwrap();
     bridge.stop().await;
     data
+}
+
+/// Where this process's Community databases lie. A process of its own removes the folder when this one has ended,
+/// however that ends.
+struct CommunityFolder {
+    path: PathBuf,
+    /// Waits for the end of its standard input.
+    _janitor: std::process::Child,
+}
+
+impl CommunityFolder {
+    fn create() -> Self {
+        let path = TempDir::with_prefix("pika-test-community-").unwrap().keep();
+        // The databases end with this process, too, and write until they have.
+        let script = "trap '' INT TERM HUP; read -r _; until rm -rf \"$1\" 2>/dev/null && test ! -e \"$1\"; do sleep 0.1; done";
+        let janitor = std::process::Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { path, _janitor: janitor }
+    }
 }
 
 /// The PGlite process.
@@ -169,13 +195,16 @@ struct Bridge {
 }
 
 impl Bridge {
-    async fn start(arguments: &[&str]) -> Self {
+    /// Starts one on a new data directory, a copy of `template` where one is given.
+    async fn start(data: &Path, template: Option<&Path>) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/community/bridge.mjs");
         let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/community/node_modules");
         assert!(Path::new(modules).exists(), "{modules} is missing: run ./test.sh, which installs it");
         let mut child = Command::new("node")
             .arg(script)
-            .args(arguments)
+            .arg("--data-dir")
+            .arg(data)
+            .args(template.into_iter().flat_map(|template| [Path::new("--template"), template]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
