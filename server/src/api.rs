@@ -33,6 +33,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::http::TlsInUse;
 use crate::ingest::Sockets;
+use crate::readiness::Readiness;
 use crate::store::Store;
 use crate::telemetry::{Instruments, Snapshot};
 
@@ -50,6 +51,8 @@ pub struct ApiContext {
     pub auth: Auth,
     /// Where agents' connections go.
     pub sockets: Sockets,
+    /// Whether the server has finished starting.
+    pub readiness: Readiness,
     /// What is counted and measured.
     pub instruments: Arc<Instruments>,
     /// The key that agents are told to trust; `None` where they are told of none.

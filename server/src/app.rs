@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, LimitedAcceptor, Places, Tls, TlsError};
 use crate::ingest::Ingest;
+use crate::readiness::Readiness;
 use crate::store::{DatabaseUrlError, MigrateError, Store};
 use crate::telemetry::{Instruments, chain};
 
@@ -176,11 +177,13 @@ impl Server {
         let auth = Auth::new(store.clone(), clock.clone(), &config.auth, Arc::clone(&instruments))?;
         let ingest =
             Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), Arc::clone(&instruments));
+        let readiness = Readiness::default();
         let context = ApiContext {
             store: store.clone(),
             clock: clock.clone(),
             auth: auth.clone(),
             sockets: ingest.sockets(),
+            readiness: readiness.clone(),
             instruments: Arc::clone(&instruments),
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
@@ -223,7 +226,7 @@ impl Server {
                 Ok(())
             }
             () = shutdown.cancelled() => Ok(()),
-            result = prepare_and_maintain(&config, &clock, &store, &auth, &instruments, announce_password) => result,
+            result = prepare_and_maintain(&config, &clock, &store, &auth, &instruments, &readiness, announce_password) => result,
         };
         if result.is_ok() {
             tracing::info!("stopping: storing what is in flight");
@@ -260,10 +263,12 @@ async fn prepare_and_maintain(
     store: &Store,
     auth: &Auth,
     instruments: &Instruments,
+    readiness: &Readiness,
     announce_password: fn(&str, &SecretString),
 ) -> Result<(), AppError> {
     migrate(store, clock).await?;
     create_first_admin(config, auth, announce_password).await?;
+    readiness.set_ready();
     tracing::info!(address = %config.server.addr, "ready");
     let mut account_sweeps = tokio::time::interval(ACCOUNT_SWEEP_INTERVAL);
     let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
@@ -362,7 +367,7 @@ async fn create_first_admin(
                 return Ok(());
             }
             Ok(None) => return Ok(()),
-            Err(AuthError::Store(error @ crate::store::Error::Unavailable(_))) => {
+            Err(AuthError::Store(error)) if error.is_temporary() => {
                 tracing::warn!(error = %chain(&error), "waiting for the database");
                 tokio::time::sleep(DATABASE_RETRY_INTERVAL).await;
             }

@@ -12,5 +12,6 @@ pub mod healthcheck;
 pub mod http;
 pub mod ingest;
 pub mod open_files;
+pub mod readiness;
 pub mod store;
 pub mod telemetry;

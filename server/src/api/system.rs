@@ -65,14 +65,17 @@ impl SystemApi {
 
     /// Is the server ready
     ///
-    /// Answers 200 when the database is there and has the schema of this server, else 503.
+    /// Answers 200 when one can log in: the database is there, has the schema of this server, and has an administrator.
+    /// Otherwise 503.
     #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
     async fn readyz(&self, context: Data<&ApiContext>) -> Result<Json<Health>, ApiError> {
-        if context.store.is_schema_current().await.map_err(ApiError::from)? {
-            Ok(Json(Health { status: "ok".to_owned() }))
-        } else {
-            Err(ApiError::unavailable("the database's schema is not that of this server"))
+        if !context.store.is_schema_current().await? {
+            return Err(ApiError::unavailable("the database's schema is not that of this server"));
         }
+        if !context.readiness.is_ready() {
+            return Err(ApiError::unavailable("the server is still starting"));
+        }
+        Ok(Json(Health { status: "ok".to_owned() }))
     }
 
     /// What the server is

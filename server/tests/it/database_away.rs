@@ -52,8 +52,7 @@ async fn a_server_that_starts_before_its_database_waits_for_it() {
     assert_eq!(server.get("/healthz").await.status, 200);
     assert_eq!(server.get("/readyz").await.status, 503);
     proxy.restore();
-    eventually("the server is ready", || async { (server.get("/readyz").await.status == 200).then_some(()) })
-        .await;
+    server.ready().await;
     server.stop().await.unwrap();
 }
 

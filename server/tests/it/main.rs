@@ -30,6 +30,7 @@ mod own_metrics;
 mod permissions;
 mod plans;
 mod presence;
+mod readiness;
 mod rollups;
 mod schema;
 mod second_factor;

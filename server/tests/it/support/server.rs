@@ -50,10 +50,6 @@ pub(crate) fn config(database_url: &str) -> Config {
     config.ingest.flush_interval_ms = 20;
     config.auth.scrypt_log_n = 4;
     config.auth.admin_password = ADMIN_PASSWORD.into();
-    // The first logins may come before the administrator is there. Tests of the limits set their own.
-    config.auth.failures_per_account_and_address_max = 1_000;
-    config.auth.failures_per_address_max = 1_000;
-    config.auth.failures_per_account_max = 1_000;
     config
 }
 
@@ -71,15 +67,8 @@ impl TestServer {
     /// Starts a server and logs its administrator in.
     pub(crate) async fn start_with(config: Config) -> Self {
         let mut server = Self::start_unready(config).await;
-        eventually("the server is ready", || async {
-            (server.get("/readyz").await.status == 200).then_some(())
-        })
-        .await;
-        server.admin_token = eventually("the administrator can log in", || async {
-            let answer = server.login("admin", ADMIN_PASSWORD).await;
-            answer.body["token"].as_str().map(ToOwned::to_owned)
-        })
-        .await;
+        server.ready().await;
+        server.admin_token = server.session("admin", ADMIN_PASSWORD).await;
         server
     }
 
@@ -105,6 +94,14 @@ impl TestServer {
             shutdown,
             task: Some(task),
         }
+    }
+
+    /// Waits until the server says that it is ready.
+    pub(crate) async fn ready(&self) {
+        eventually("the server is ready", || async {
+            (self.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
     }
 
     /// Stops the server as a signal would.
