@@ -1,6 +1,7 @@
 //! How people and their programs get in: passwords, second factors, sessions, API tokens, and limits on guessing.
 
 mod accounts;
+mod attempts;
 mod limits;
 mod login;
 mod password;
@@ -18,7 +19,7 @@ use crate::telemetry::Instruments;
 
 pub use accounts::{FIRST_ADMIN, NewAccount, NewPassword, TotpSetup};
 pub use login::{Login, LoginRequest};
-pub use password::{PasswordError, Passwords};
+pub use password::{Fit, PasswordError, Passwords};
 
 use limits::LoginLimits;
 
@@ -54,6 +55,12 @@ pub enum AuthError {
     /// Somebody who is logged in gave a wrong code.
     #[error("the code is wrong or has been used")]
     WrongCode,
+    /// Somebody means to set the own password, or to remove the own second factor, as an administrator does with others.
+    #[error(
+        "this is your own account: change the password with the old one, and remove the second factor with the \
+         password and a code"
+    )]
+    OwnAccount,
     /// Too many attempts have failed.
     #[error("too many attempts have failed; try again later")]
     Limited {

@@ -6,6 +6,7 @@ pub mod family;
 pub mod gap;
 pub mod id;
 pub mod latest;
+pub mod name;
 pub mod permission;
 pub mod retention;
 pub mod row;

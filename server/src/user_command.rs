@@ -7,8 +7,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use pika_server::auth::{Auth, NewAccount, NewPassword};
 use pika_server::clock::Clock;
 use pika_server::config::Config;
-use pika_server::domain::audit::{Action, Object};
-use pika_server::domain::user::{NICKNAME_CHARS_MAX, Role, User, parse_field, parse_username};
+use pika_server::domain::audit::Action;
+use pika_server::domain::name::parse_optional;
+use pika_server::domain::user::{NICKNAME_CHARS_MAX, Role, User, parse_username};
 use pika_server::store::{Store, UserSort};
 use pika_server::telemetry::Instruments;
 use secrecy::{ExposeSecret, SecretString};
@@ -89,7 +90,7 @@ pub(crate) async fn run(config: &Config, command: UserCommand) -> Result<(), Fai
 async fn create(config: &Config, store: Store, arguments: Create) -> Result<(), Failure> {
     let account = NewAccount {
         username: parse_username(&arguments.username)?,
-        nickname: parse_field(&arguments.nickname, NICKNAME_CHARS_MAX)?,
+        nickname: parse_optional(&arguments.nickname, NICKNAME_CHARS_MAX)?,
         email: String::new(),
         phone: String::new(),
         avatar: String::new(),
@@ -108,12 +109,11 @@ async fn create(config: &Config, store: Store, arguments: Create) -> Result<(), 
 async fn reset_password(config: &Config, store: Store, arguments: ResetPassword) -> Result<(), Failure> {
     let user = find(&store, &arguments.username).await?;
     let password = password(arguments.password_stdin)?;
-    let shown =
-        auth(config, store.clone())?.reset_password(user.id, password, event(Action::PasswordReset)).await?;
+    let auth = auth(config, store)?;
+    let shown = auth.reset_password(user.id, password, event(Action::PasswordReset)).await?;
     print_error(&format!("{} has a new password, and no sessions any more", user.username));
     if arguments.remove_totp {
-        let reset = event(Action::TotpReset).about(Object::user(&user));
-        let is_removed = store.delete_totp(user.id, &reset).await?;
+        let is_removed = auth.reset_totp(&user, event(Action::TotpReset)).await?;
         print_error(if is_removed { "the second factor is removed" } else { "there was no second factor" });
     } else if user.has_totp {
         print_error("the second factor stays; --remove-totp removes it");

@@ -9,11 +9,13 @@ use uuid::Uuid;
 
 use super::body::Body;
 use super::security::UserAuth;
+use super::users::checked;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::TimestampMs;
 use crate::domain::agent::{Agent, AgentFilter, AgentLabels, IdentityConflict, NAME_CHARS_MAX};
 use crate::domain::audit::Action;
 use crate::domain::id::AgentId;
+use crate::domain::name::parse_optional;
 use crate::domain::permission::Permission;
 use crate::store::Store;
 
@@ -139,12 +141,7 @@ impl AgentList {
 
 /// The text to look for; empty where nothing is.
 fn filter_text(parameter: &str, text: Option<String>) -> Result<String, ApiError> {
-    let text = text.unwrap_or_default().trim().to_owned();
-    if NAME_CHARS_MAX < text.chars().count() || text.contains(char::is_control) {
-        let message = format!("at most {NAME_CHARS_MAX} characters, and no line breaks");
-        return Err(ApiError::unprocessable(parameter, &message));
-    }
-    Ok(text)
+    checked(parameter, parse_optional(&text.unwrap_or_default(), NAME_CHARS_MAX))
 }
 
 /// The agent of a path, or 404.

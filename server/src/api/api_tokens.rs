@@ -11,13 +11,17 @@ use uuid::Uuid;
 
 use super::body::Body;
 use super::security::UserAuth;
+use super::users::checked;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::audit::Action;
 use crate::domain::id::{ApiTokenId, UserId};
+use crate::domain::name::parse_name;
 use crate::domain::permission::{ApiToken, Permission, Scope};
 use crate::domain::token::{NewToken, TokenKind};
-use crate::domain::user::{NICKNAME_CHARS_MAX, parse_field};
 use crate::store::NewApiToken;
+
+/// Longest name of an API token, in characters.
+const API_TOKEN_NAME_CHARS_MAX: usize = 64;
 
 /// API tokens.
 #[derive(Debug)]
@@ -182,11 +186,7 @@ impl ApiTokensApi {
     ) -> Result<CreateResponse, ApiError> {
         let caller = auth.require(Permission::ManageOwnAccount)?;
         let Body(request) = body;
-        let name = parse_field(&request.name, NICKNAME_CHARS_MAX)
-            .map_err(|error| ApiError::unprocessable("name", &error.to_string()))?;
-        if name.is_empty() {
-            return Err(ApiError::unprocessable("name", "must not be empty"));
-        }
+        let name = checked("name", parse_name(&request.name, API_TOKEN_NAME_CHARS_MAX))?;
         if request.scopes.is_empty() {
             return Err(ApiError::unprocessable("scopes", "must name at least one"));
         }

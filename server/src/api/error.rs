@@ -194,6 +194,7 @@ impl From<AuthError> for ApiError {
             AuthError::WrongPassword | AuthError::WrongCode => {
                 ApiError::Forbidden(ErrorBody::new(ErrorCode::InvalidCredentials, message))
             }
+            AuthError::OwnAccount => ApiError::forbidden(&message),
             AuthError::Limited { retry_after_ms } => ApiError::TooManyRequests(
                 ErrorBody::new(ErrorCode::TooManyRequests, message),
                 retry_after_ms.unsigned_abs().div_ceil(1_000).max(1),
@@ -216,7 +217,9 @@ impl From<UserError> for ApiError {
     fn from(error: UserError) -> Self {
         match error {
             UserError::NotFound => ApiError::not_found(error.to_string()),
-            UserError::NameTaken | UserError::LastAdmin => ApiError::conflict(error.to_string()),
+            UserError::NameTaken | UserError::NameLooksTaken | UserError::LastAdmin => {
+                ApiError::conflict(error.to_string())
+            }
             UserError::Store(error) => error.into(),
         }
     }

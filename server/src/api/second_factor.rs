@@ -132,9 +132,9 @@ impl SecondFactorApi {
         Ok(RemovedResponse::NoContent)
     }
 
-    /// Remove a user's second factor
+    /// Remove another user's second factor
     ///
-    /// For administrators with a session, when device and recovery codes are lost.
+    /// For administrators with a session, when device and recovery codes are lost. Not one's own (403).
     #[oai(path = "/users/:id/totp", method = "delete", operation_id = "resetUserTotp")]
     async fn reset(
         &self,
@@ -145,8 +145,7 @@ impl SecondFactorApi {
     ) -> Result<RemovedResponse, ApiError> {
         let caller = auth.require(Permission::ManageCredentials)?;
         let user = find(&context.store, id.0).await?;
-        let event = caller.event(Action::TotpReset).about(AuditObject::user(&user));
-        if !context.store.delete_totp(user.id, &event).await? {
+        if !context.auth.reset_totp(&user, caller.event(Action::TotpReset)).await? {
             return Err(ApiError::not_found(format!("the user {} has no second factor", id.0)));
         }
         Ok(RemovedResponse::NoContent)

@@ -15,10 +15,10 @@ use super::{ApiContext, ApiError, Tag};
 use crate::auth::{NewAccount, NewPassword};
 use crate::domain::audit::Action;
 use crate::domain::id::UserId;
+use crate::domain::name::{normalize, parse_optional};
 use crate::domain::permission::{Credential, Permission};
 use crate::domain::user::{
-    AVATAR_CHARS_MAX, EMAIL_CHARS_MAX, NICKNAME_CHARS_MAX, PHONE_CHARS_MAX, Role, User, UserFieldError,
-    parse_field, parse_username,
+    EMAIL_CHARS_MAX, NICKNAME_CHARS_MAX, PHONE_CHARS_MAX, Role, User, parse_avatar, parse_username,
 };
 use crate::store::{Store, UserSort, UserUpdate};
 
@@ -95,7 +95,7 @@ struct UserRequest {
     /// Telephone number (at most 32 characters).
     #[serde(default)]
     phone: Option<String>,
-    /// Address of a picture (at most 2,048 characters).
+    /// Address of a picture (at most 2,048 characters): begins with `https://`, or is empty.
     #[serde(default)]
     avatar: Option<String>,
     /// What the user may do; `user` where it is left out. Making an administrator takes a session.
@@ -120,7 +120,7 @@ struct UserChange {
     /// Telephone number (at most 32 characters).
     #[serde(default)]
     phone: Option<String>,
-    /// Address of a picture (at most 2,048 characters).
+    /// Address of a picture (at most 2,048 characters): begins with `https://`, or is empty.
     #[serde(default)]
     avatar: Option<String>,
     /// What the user may do; for administrators with a session.
@@ -253,7 +253,7 @@ impl UserChange {
             nickname: self.nickname.map(|text| field("nickname", &text, NICKNAME_CHARS_MAX)).transpose()?,
             email: self.email.map(|text| field("email", &text, EMAIL_CHARS_MAX)).transpose()?,
             phone: self.phone.map(|text| field("phone", &text, PHONE_CHARS_MAX)).transpose()?,
-            avatar: self.avatar.map(|text| field("avatar", &text, AVATAR_CHARS_MAX)).transpose()?,
+            avatar: self.avatar.map(|text| checked("avatar", parse_avatar(&text))).transpose()?,
             role: self.role.map(Role::from),
         })
     }
@@ -274,21 +274,25 @@ pub(super) async fn find(store: &Store, id: Uuid) -> Result<User, ApiError> {
     store.user(UserId(id)).await?.ok_or_else(|| ApiError::not_found("there is no such user"))
 }
 
-fn checked(parameter: &str, result: Result<String, UserFieldError>) -> Result<String, ApiError> {
+/// A text that was checked, or 422.
+pub(super) fn checked<E: std::error::Error>(
+    parameter: &str,
+    result: Result<String, E>,
+) -> Result<String, ApiError> {
     result.map_err(|error| ApiError::unprocessable(parameter, &error.to_string()))
 }
 
 fn field(parameter: &str, text: &str, chars_max: usize) -> Result<String, ApiError> {
-    checked(parameter, parse_field(text, chars_max))
+    checked(parameter, parse_optional(text, chars_max))
 }
 
-/// A text to be searched for. The database knows no null characters.
+/// A text to be searched for, as names are kept. The database knows no null characters.
 pub(super) fn search_text(parameter: &str, text: Option<String>) -> Result<Option<String>, ApiError> {
     match text {
         Some(text) if text.contains('\0') => {
             Err(ApiError::unprocessable(parameter, "must not have null characters"))
         }
-        text => Ok(text),
+        text => Ok(text.map(|text| normalize(&text))),
     }
 }
 
@@ -380,7 +384,7 @@ impl UsersApi {
             nickname: text("nickname", request.nickname, NICKNAME_CHARS_MAX)?,
             email: text("email", request.email, EMAIL_CHARS_MAX)?,
             phone: text("phone", request.phone, PHONE_CHARS_MAX)?,
-            avatar: text("avatar", request.avatar, AVATAR_CHARS_MAX)?,
+            avatar: checked("avatar", parse_avatar(request.avatar.as_deref().unwrap_or_default()))?,
             role,
         };
         let event = caller.event(Action::UserCreated).with(json!({"role": role.as_str()}));
@@ -494,9 +498,9 @@ impl UsersApi {
         Ok(DoneResponse::NoContent)
     }
 
-    /// Reset a user's password
+    /// Reset another user's password
     ///
-    /// For administrators with a session. All sessions of the user end; API tokens stay.
+    /// For administrators with a session. All sessions of the user end; API tokens stay. Not one's own (403).
     #[oai(path = "/users/:id/reset-password", method = "post", operation_id = "resetPassword")]
     async fn reset_password(
         &self,

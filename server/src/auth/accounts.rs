@@ -2,9 +2,9 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::limits::Account;
+use super::attempts::Checked;
 use super::{Auth, AuthError, password, totp};
-use crate::domain::audit::{Action, Actor, AuditEvent, Origin};
+use crate::domain::audit::{Action, Actor, AuditEvent, Object, Origin};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::user::{Role, User};
 use crate::store::{NewUser, UserError};
@@ -79,19 +79,29 @@ impl Auth {
         Ok(self.store.set_password(user.id, &hash, Some(session), event).await?)
     }
 
-    /// Sets a user's password and ends all sessions of that user. Answers the password where it was made up here.
+    /// Sets somebody else's password and ends all sessions of that user. Answers the password where it was made up here.
     ///
     /// # Errors
-    /// Where the password cannot be one or there is no such user.
+    /// Where the password cannot be one, there is no such user, or it is the one who acts.
     pub async fn reset_password(
         &self,
         id: UserId,
         password: NewPassword,
         event: AuditEvent,
     ) -> Result<Option<SecretString>, AuthError> {
+        check_other(id, &event)?;
         let (hash, shown) = self.new_password(password).await?;
         self.store.set_password(id, &hash, None, event).await?;
         Ok(shown)
+    }
+
+    /// Removes somebody else's second factor. Answers whether there was one.
+    ///
+    /// # Errors
+    /// Where it is the one who acts.
+    pub async fn reset_totp(&self, user: &User, event: AuditEvent) -> Result<bool, AuthError> {
+        check_other(user.id, &event)?;
+        Ok(self.store.delete_totp(user.id, &event.about(Object::user(user))).await?)
     }
 
     /// Makes a secret for one-time passwords. It is not asked for until [`Auth::confirm_totp`].
@@ -128,10 +138,14 @@ impl Auth {
         if found.is_confirmed {
             return Err(AuthError::TotpEnabled);
         }
-        let attempt = self.admit(&Account::Known(user.id), &event.origin).await?;
-        let code = code.expose_secret().trim();
-        let step = totp::matching_step(&found.secret, code, event.origin.at).ok_or(AuthError::WrongCode)?;
-        self.limits.forgive(attempt);
+        let check = async {
+            let code = code.expose_secret().trim();
+            Ok(match totp::matching_step(&found.secret, code, event.origin.at) {
+                Some(step) => Checked::Right(step),
+                None => Checked::wrong(Some(user), "code", AuthError::WrongCode),
+            })
+        };
+        let step = self.check_own(user, &event.origin, check).await?;
         let (codes, hashes): (Vec<_>, Vec<_>) = totp::random_recovery_codes()?.into_iter().unzip();
         if !self.store.confirm_totp(user.id, step, &hashes, event).await? {
             return Err(AuthError::TotpEnabled);
@@ -154,12 +168,13 @@ impl Auth {
             return Err(AuthError::NoTotp);
         }
         self.confirm_password(user, password, &event.origin).await?;
-        let attempt = self.admit(&Account::Known(user.id), &event.origin).await?;
-        if !self.use_code(user, code, &event.origin).await? {
-            self.count_failure(Some(user), &event.origin, "code").await?;
-            return Err(AuthError::WrongCode);
-        }
-        self.limits.forgive(attempt);
+        let check = async {
+            Ok(match self.use_code(user, code, &event.origin).await? {
+                true => Checked::Right(()),
+                false => Checked::wrong(Some(user), "code", AuthError::WrongCode),
+            })
+        };
+        self.check_own(user, &event.origin, check).await?;
         self.store.delete_totp(user.id, event).await?;
         Ok(())
     }
@@ -211,4 +226,10 @@ impl Auth {
         let hash = self.passwords.hash(password.clone()).await?;
         Ok((hash, is_shown.then_some(password)))
     }
+}
+
+/// What guards one's own account is changed with the password or a code, by administrators, too: a session that somebody
+/// else has got hold of must not be enough to keep the account.
+fn check_other(id: UserId, event: &AuditEvent) -> Result<(), AuthError> {
+    if event.actor.user_id() == Some(id) { Err(AuthError::OwnAccount) } else { Ok(()) }
 }

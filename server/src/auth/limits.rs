@@ -1,8 +1,11 @@
 //! Limits on failed logins: how many, by address and by account, before the next attempt has to wait.
 //!
-//! Three buckets take a token for every attempt and get it back unless the attempt fails: that of the account and the
-//! address together, that of the address, and that of the account. From an address that the account is at home at (it has
-//! logged in there before), only the first one counts, so that no stranger elsewhere can keep anybody out.
+//! Three buckets give a token for every failure: that of the account and the address together, that of the address, and that
+//! of the account. From an address that the account is at home at (it has logged in there before), only the first one
+//! counts, so that no stranger elsewhere can keep anybody out.
+//!
+//! An attempt is admitted only if there are tokens for it and for all others that have not ended yet, so no more guesses
+//! than that can be made at the same time. One for which there may be a token when others have ended waits for that.
 //!
 //! Nothing here knows which accounts exist.
 
@@ -10,38 +13,76 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
 
 use crate::config;
 use crate::domain::TimestampMs;
-use crate::domain::id::UserId;
+use crate::domain::name::username_key;
 
 /// Buckets that are kept. When there are more, the emptiest half is forgotten: those whose owners failed least.
 const BUCKETS_MAX: usize = 100_000;
 /// Pairs of account and address that are kept. When there are more, the half that logged in longest ago is forgotten.
 const HOMES_MAX: usize = 100_000;
+/// Attempts that may wait for others to end; more are turned away.
+const WAITING_MAX: usize = 256;
+/// How long an attempt waits for others to end before it is turned away.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Bits of an IPv6 address that belong to the network; the rest is its owner's to choose.
 const IPV6_NETWORK_MASK: u128 = !0 << 64;
 
-/// Whose password it is. Unknown names are limited like known ones.
+/// Whose password it is: the name by which the account is found, whether there is one or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Account {
-    /// A user.
-    Known(UserId),
-    /// A name that no user has, in small letters.
-    Unknown(String),
+pub(super) struct Account(String);
+
+impl Account {
+    /// The account of a username, however that is spelled.
+    pub(super) fn named(username: &str) -> Self {
+        Self(username_key(username))
+    }
+
+    /// The key of the username.
+    pub(super) fn key(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Why an attempt was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limited {
-    /// How long to wait.
-    pub(super) retry_after_ms: i64,
+pub(super) enum Refusal {
+    /// Too many have failed.
+    Limited {
+        /// How long to wait.
+        retry_after_ms: i64,
+    },
+    /// Too many wait, or the others take too long to end.
+    Busy,
 }
 
-/// An attempt that was admitted. It counts as failed until it is forgiven.
+/// An attempt that was admitted. It has failed unless it is forgiven: whoever hangs up before the answer has had as much
+/// of it as whoever is refused.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Attempt(Vec<Bucket>);
+pub(super) struct Attempt {
+    limits: LoginLimits,
+    buckets: Vec<Bucket>,
+    now: TimestampMs,
+    has_failed: bool,
+}
+
+impl Attempt {
+    /// The attempt did not fail.
+    pub(super) fn forgive(mut self) {
+        self.has_failed = false;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.limits.end(&self.buckets, self.has_failed, self.now);
+    }
+}
 
 /// The limits.
 #[derive(Clone, Debug)]
@@ -52,12 +93,18 @@ pub(super) struct LoginLimits {
     /// Random for every process, so that nobody can aim at a bucket of somebody else.
     hasher: RandomState,
     state: Arc<Mutex<State>>,
+    /// An attempt has ended.
+    ended: Arc<Notify>,
+    /// Places to wait in.
+    places: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// For each bucket, when it will be full again.
     full_at: HashMap<u64, TimestampMs>,
+    /// For each bucket, how many attempts have not ended yet.
+    pending: HashMap<u64, u32>,
     /// For each pair of account and address, when it last logged in.
     homes: HashMap<u64, TimestampMs>,
 }
@@ -82,48 +129,65 @@ impl Limit {
     }
 }
 
+impl State {
+    /// When a bucket will be full again if so many more attempts fail.
+    fn full_after(&self, bucket: &Bucket, failures: u32, now: TimestampMs) -> TimestampMs {
+        let full_at = self.full_at.get(&bucket.key).copied().unwrap_or(now).max(now);
+        full_at + i64::from(failures) * bucket.limit.interval_ms
+    }
+
+    /// How long until a bucket has tokens for so many failures.
+    fn wait_ms(&self, bucket: &Bucket, failures: u32, now: TimestampMs) -> i64 {
+        self.full_after(bucket, failures, now) - now - bucket.limit.window_ms
+    }
+
+    fn pending(&self, bucket: &Bucket) -> u32 {
+        self.pending.get(&bucket.key).copied().unwrap_or(0)
+    }
+}
+
 impl LoginLimits {
     pub(super) fn new(config: &config::Auth) -> Self {
         let limit = |failures_max| Limit::new(failures_max, config.failure_window_ms);
+        Self::with_limits(
+            limit(config.failures_per_account_and_address_max),
+            limit(config.failures_per_address_max),
+            limit(config.failures_per_account_max),
+        )
+    }
+
+    fn with_limits(per_pair: Limit, per_address: Limit, per_account: Limit) -> Self {
         Self {
-            per_pair: limit(config.failures_per_account_and_address_max),
-            per_address: limit(config.failures_per_address_max),
-            per_account: limit(config.failures_per_account_max),
+            per_pair,
+            per_address,
+            per_account,
             hasher: RandomState::new(),
             state: Arc::default(),
+            ended: Arc::default(),
+            places: Arc::new(Semaphore::new(WAITING_MAX)),
         }
     }
 
     /// Admits an attempt at an account, unless too many have failed.
-    pub(super) fn admit(
+    pub(super) async fn admit(
         &self,
         account: &Account,
         address: &str,
         is_at_home: bool,
         now: TimestampMs,
-    ) -> Result<Attempt, Limited> {
+    ) -> Result<Attempt, Refusal> {
         let network = network(address);
         let mut buckets = vec![self.bucket(("pair", account, &network), self.per_pair)];
         if !is_at_home && !self.is_home(account, address) {
             buckets.push(self.bucket(("address", &network), self.per_address));
             buckets.push(self.bucket(("account", account), self.per_account));
         }
-        self.take(buckets, now)
+        self.take(buckets, now).await
     }
 
     /// Admits an attempt that names no account.
-    pub(super) fn admit_address(&self, address: &str, now: TimestampMs) -> Result<Attempt, Limited> {
-        self.take(vec![self.bucket(("address", &network(address)), self.per_address)], now)
-    }
-
-    /// The attempt did not fail.
-    pub(super) fn forgive(&self, attempt: Attempt) {
-        let mut state = self.state();
-        for Bucket { key, limit } in attempt.0 {
-            if let Some(full_at) = state.full_at.get_mut(&key) {
-                *full_at -= limit.interval_ms;
-            }
-        }
+    pub(super) async fn admit_address(&self, address: &str, now: TimestampMs) -> Result<Attempt, Refusal> {
+        self.take(vec![self.bucket(("address", &network(address)), self.per_address)], now).await
     }
 
     /// The account has logged in from there.
@@ -146,22 +210,57 @@ impl LoginLimits {
         Bucket { key: self.hasher.hash_one(key), limit }
     }
 
-    /// Takes a token from every bucket, or from none where one is empty.
-    fn take(&self, buckets: Vec<Bucket>, now: TimestampMs) -> Result<Attempt, Limited> {
-        let mut state = self.state();
-        let after = |state: &State, Bucket { key, limit }: Bucket| {
-            state.full_at.get(&key).copied().unwrap_or(now).max(now) + limit.interval_ms
-        };
-        let waits = buckets.iter().map(|bucket| after(&state, *bucket) - now - bucket.limit.window_ms);
-        if let Some(retry_after_ms) = waits.max().filter(|wait| 0 < *wait) {
-            return Err(Limited { retry_after_ms });
+    /// Admits an attempt, after those before it have ended where that decides.
+    async fn take(&self, buckets: Vec<Bucket>, now: TimestampMs) -> Result<Attempt, Refusal> {
+        if let Some(attempt) = self.try_take(&buckets, now)? {
+            return Ok(attempt);
         }
-        for bucket in &buckets {
-            let full_at = after(&state, *bucket);
-            state.full_at.insert(bucket.key, full_at);
+        let _place = self.places.try_acquire().map_err(|_| Refusal::Busy)?;
+        let taken = async {
+            loop {
+                // From here on an end is noticed, also one that comes before the waiting.
+                let ended = self.ended.notified();
+                if let Some(attempt) = self.try_take(&buckets, now)? {
+                    return Ok(attempt);
+                }
+                ended.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, taken).await.unwrap_or(Err(Refusal::Busy))
+    }
+
+    /// Admits an attempt where every bucket has a token for it and for those that have not ended. `None` where that
+    /// depends on how those end.
+    fn try_take(&self, buckets: &[Bucket], now: TimestampMs) -> Result<Option<Attempt>, Refusal> {
+        let mut state = self.state();
+        let wait = buckets.iter().map(|bucket| state.wait_ms(bucket, 1, now)).max();
+        if let Some(retry_after_ms) = wait.filter(|wait| 0 < *wait) {
+            return Err(Refusal::Limited { retry_after_ms });
+        }
+        if buckets.iter().any(|bucket| 0 < state.wait_ms(bucket, state.pending(bucket) + 1, now)) {
+            return Ok(None);
+        }
+        for bucket in buckets {
+            *state.pending.entry(bucket.key).or_default() += 1;
+        }
+        Ok(Some(Attempt { limits: self.clone(), buckets: buckets.to_vec(), now, has_failed: true }))
+    }
+
+    fn end(&self, buckets: &[Bucket], has_failed: bool, now: TimestampMs) {
+        let mut state = self.state();
+        for bucket in buckets {
+            match state.pending(bucket) {
+                0 | 1 => state.pending.remove(&bucket.key),
+                more => state.pending.insert(bucket.key, more - 1),
+            };
+            if has_failed {
+                let full_at = state.full_after(bucket, 1, now);
+                state.full_at.insert(bucket.key, full_at);
+            }
         }
         shrink(&mut state.full_at, BUCKETS_MAX, now);
-        Ok(Attempt(buckets))
+        drop(state);
+        self.ended.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -194,97 +293,4 @@ pub(super) fn network(address: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE_MS: i64 = 60_000;
-
-    fn limits() -> LoginLimits {
-        LoginLimits {
-            per_pair: Limit::new(2, 10 * MINUTE_MS),
-            per_address: Limit::new(4, 10 * MINUTE_MS),
-            per_account: Limit::new(6, 10 * MINUTE_MS),
-            hasher: RandomState::new(),
-            state: Arc::default(),
-        }
-    }
-
-    fn account(name: &str) -> Account {
-        Account::Unknown(name.to_owned())
-    }
-
-    /// Fails until it is limited, and answers how often that was.
-    fn fail(limits: &LoginLimits, name: &str, address: &str, now: TimestampMs) -> usize {
-        (0..100).take_while(|_| limits.admit(&account(name), address, false, now).is_ok()).count()
-    }
-
-    #[test]
-    fn failures_at_one_account_from_one_address_are_few() {
-        let limits = limits();
-        assert_eq!(fail(&limits, "ana", "192.0.2.1", 0), 2);
-        let limited = limits.admit(&account("ana"), "192.0.2.1", false, 0).unwrap_err();
-        assert_eq!(limited.retry_after_ms, 5 * MINUTE_MS);
-        assert_eq!(fail(&limits, "ana", "192.0.2.1", 5 * MINUTE_MS - 1), 0);
-        assert_eq!(fail(&limits, "ana", "192.0.2.1", 5 * MINUTE_MS), 1);
-        assert_eq!(fail(&limits, "ana", "192.0.2.1", 60 * MINUTE_MS), 2);
-    }
-
-    #[test]
-    fn an_address_and_an_account_have_limits_of_their_own() {
-        let limits = limits();
-        let names = ["a", "b", "c"].map(|name| fail(&limits, name, "192.0.2.1", 0));
-        assert_eq!(names, [2, 2, 0]);
-        let addresses = ["2", "3", "4", "5"].map(|n| fail(&limits, "victim", &format!("192.0.2.{n}"), 0));
-        assert_eq!(addresses, [2, 2, 2, 0]);
-    }
-
-    #[test]
-    fn what_did_not_fail_does_not_count() {
-        let limits = limits();
-        for _ in 0..100 {
-            let attempt = limits.admit(&account("ana"), "192.0.2.1", false, 0).unwrap();
-            limits.forgive(attempt);
-        }
-        assert_eq!(fail(&limits, "ana", "192.0.2.1", 0), 2);
-    }
-
-    #[test]
-    fn attempts_at_the_same_time_count_before_they_have_failed() {
-        let limits = limits();
-        let admitted: Vec<_> =
-            (0..10).filter_map(|_| limits.admit(&account("ana"), "192.0.2.1", false, 0).ok()).collect();
-        assert_eq!(admitted.len(), 2);
-    }
-
-    #[test]
-    fn nobody_is_locked_out_at_home_by_strangers() {
-        let limits = limits();
-        limits.remember_home(&account("ana"), "192.0.2.1", 0);
-        for n in 2..100 {
-            fail(&limits, "ana", &format!("192.0.2.{n}"), 0);
-        }
-        for name in ["b", "c", "d", "e"] {
-            fail(&limits, name, "192.0.2.1", 0);
-        }
-        assert!(limits.admit(&account("ana"), "192.0.2.1", false, 0).is_ok());
-        assert!(limits.admit(&account("ana"), "198.51.100.1", false, 0).is_err());
-        assert!(limits.admit(&account("ana"), "198.51.100.1", true, 0).is_ok(), "the sessions knew it");
-    }
-
-    #[test]
-    fn an_ipv6_network_is_one_address() {
-        let limits = limits();
-        assert_eq!(fail(&limits, "ana", "2001:db8::1", 0), 2);
-        assert_eq!(fail(&limits, "ana", "2001:db8::ffff:1", 0), 0);
-        assert_eq!(fail(&limits, "ana", "2001:db8:0:1::1", 0), 2);
-        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded_and_the_worst_is_kept() {
-        let mut map: HashMap<u64, i64> = (0..1_001).map(|n| (n, i64::try_from(n).unwrap())).collect();
-        shrink(&mut map, 1_000, 100);
-        assert_eq!(map.len(), 500);
-        assert!(map.contains_key(&1_000) && !map.contains_key(&500));
-    }
-}
+mod tests;

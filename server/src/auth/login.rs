@@ -1,16 +1,19 @@
 //! Logging in: limits first, then the password, then the second factor, then a new session.
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
 
-use super::limits::{Account, Attempt, Limited, network};
+use super::attempts::Checked;
+use super::limits::Account;
+use super::password::Fit;
 use super::{Auth, AuthError, totp};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{Action, Actor, AuditEvent, Object, Origin};
+use crate::domain::id::UserId;
 use crate::domain::permission::Credential;
 use crate::domain::token::{NewToken, TokenHash, TokenKind};
 use crate::domain::user::{User, parse_username};
 use crate::store::{NewSession, UserWithPassword};
+use crate::telemetry::chain;
 
 /// Longest user agent that is kept with a session, in characters.
 const USER_AGENT_CHARS_MAX: usize = 256;
@@ -52,46 +55,50 @@ impl Auth {
     /// [`AuthError::InvalidCredentials`] where name and password do not fit; it takes the same time whether the user
     /// exists. [`AuthError::CodeRequired`] and [`AuthError::InvalidCode`] only where they do.
     pub async fn login(&self, request: LoginRequest) -> Result<Login, AuthError> {
+        let account = Account::named(&request.username);
+        let origin = request.origin.clone();
+        let attempt = self.admit(&account, &origin).await?;
+        let login = self.judge(attempt, &origin, self.check_login(request)).await?;
+        self.limits.remember_home(&account, &origin.address, origin.at);
+        Ok(login)
+    }
+
+    async fn check_login(&self, request: LoginRequest) -> Result<Checked<Login>, AuthError> {
         let LoginRequest { username, password, code, origin, user_agent, replaces } = request;
         let found = match parse_username(&username) {
             Ok(username) => self.store.user_with_password(&username).await?,
             Err(_) => None,
         };
-        let account = match &found {
-            Some(found) => Account::Known(found.user.id),
-            None => Account::Unknown(username.to_lowercase()),
-        };
-        let attempt = self.admit(&account, &origin).await?;
-
         let hash = found.as_ref().map(|found| found.password_hash.clone());
-        let is_right = match self.passwords.verify(password.clone(), hash).await {
-            Ok(is_right) => is_right,
-            Err(error) => {
-                self.limits.forgive(attempt);
-                return Err(error.into());
-            }
-        };
+        let fit = self.passwords.verify(password.clone(), hash).await?;
         let found = match found {
-            Some(found) if is_right && found.user.enabled => found,
+            Some(found) if fit.is_right() && found.user.enabled => found,
             other => {
-                self.count_failure(other.as_ref().map(|found| &found.user), &origin, "password").await?;
-                return Err(AuthError::InvalidCredentials);
+                let user = other.map(|found| found.user);
+                return Ok(Checked::wrong(user.as_ref(), "password", AuthError::InvalidCredentials));
             }
         };
         if found.user.has_totp {
-            let Some(code) = code.filter(|code| !code.expose_secret().trim().is_empty()) else {
-                self.limits.forgive(attempt);
-                return Err(AuthError::CodeRequired);
-            };
+            let code = code.filter(|code| !code.expose_secret().trim().is_empty());
+            let code = code.ok_or(AuthError::CodeRequired)?;
             if !self.use_code(&found.user, &code, &origin).await? {
-                self.count_failure(Some(&found.user), &origin, "code").await?;
-                return Err(AuthError::InvalidCode);
+                return Ok(Checked::wrong(Some(&found.user), "code", AuthError::InvalidCode));
             }
         }
-        let login = self.open_session(found, password, &origin, &user_agent, replaces).await?;
-        self.limits.forgive(attempt);
-        self.limits.remember_home(&account, &origin.address, origin.at);
-        Ok(login)
+        let (id, old_hash) = (found.user.id, found.password_hash.clone());
+        let opened = self.open_session(found, password.clone(), &origin, &user_agent, replaces).await?;
+        if fit == Fit::Outdated
+            && let Err(error) = self.hash_anew(id, &old_hash, password).await
+        {
+            // The old hash is good for this login and for the next one.
+            tracing::warn!(error = %chain(&error), user = %id, "a password could not be hashed anew");
+        }
+        Ok(opened)
+    }
+
+    async fn hash_anew(&self, id: UserId, old_hash: &str, password: SecretString) -> Result<(), AuthError> {
+        let new_hash = self.passwords.hash(password).await?;
+        Ok(self.store.rehash_password(id, old_hash, &new_hash).await?)
     }
 
     /// The user and the credential of an API token or a session token.
@@ -103,18 +110,14 @@ impl Auth {
         token: &SecretString,
         origin: &Origin,
     ) -> Result<(User, Credential), AuthError> {
-        let admitted = self.limits.admit_address(&origin.address, origin.at);
-        let attempt = admitted.map_err(|limited| self.limited(limited))?;
-        match self.authenticate(token.expose_secret()).await? {
-            Some(found) => {
-                self.limits.forgive(attempt);
-                Ok(found)
-            }
-            None => {
-                self.instruments.add_login_failed();
-                Err(AuthError::InvalidToken)
-            }
-        }
+        let attempt = self.admit_address(origin).await?;
+        let check = async {
+            Ok(match self.authenticate(token.expose_secret()).await? {
+                Some(found) => Checked::Right(found),
+                None => Checked::wrong(None, "token", AuthError::InvalidToken),
+            })
+        };
+        self.judge(attempt, origin, check).await
     }
 
     /// Checks the password of somebody who is logged in, with the limits of a login.
@@ -127,60 +130,14 @@ impl Auth {
         password: SecretString,
         origin: &Origin,
     ) -> Result<(), AuthError> {
-        let attempt = self.admit(&Account::Known(user.id), origin).await?;
-        let hash = self.store.password_hash(user.id).await?;
-        match self.passwords.verify(password, hash).await {
-            Ok(true) => {
-                self.limits.forgive(attempt);
-                Ok(())
-            }
-            Ok(false) => {
-                self.count_failure(Some(user), origin, "password").await?;
-                Err(AuthError::WrongPassword)
-            }
-            Err(error) => {
-                self.limits.forgive(attempt);
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Lets an attempt through, unless too many have failed. Only where it would not be, the sessions are asked whether
-    /// the account is at home at this address.
-    pub(super) async fn admit(&self, account: &Account, origin: &Origin) -> Result<Attempt, AuthError> {
-        let limited = match self.limits.admit(account, &origin.address, false, origin.at) {
-            Ok(attempt) => return Ok(attempt),
-            Err(limited) => limited,
+        let check = async {
+            let hash = self.store.password_hash(user.id).await?;
+            Ok(match self.passwords.verify(password, hash).await?.is_right() {
+                true => Checked::Right(()),
+                false => Checked::wrong(Some(user), "password", AuthError::WrongPassword),
+            })
         };
-        if let Account::Known(id) = account {
-            let home = network(&origin.address);
-            let addresses = self.store.session_addresses(*id, origin.at).await?;
-            if addresses.iter().any(|address| network(address) == home) {
-                let admitted = self.limits.admit(account, &origin.address, true, origin.at);
-                return admitted.map_err(|limited| self.limited(limited));
-            }
-        }
-        Err(self.limited(limited))
-    }
-
-    fn limited(&self, limited: Limited) -> AuthError {
-        self.instruments.add_login_limited();
-        AuthError::Limited { retry_after_ms: limited.retry_after_ms }
-    }
-
-    /// Writes down that somebody did not get in. What was given for a name is not kept where no user has it: it may be a
-    /// password that was typed into the wrong field.
-    pub(super) async fn count_failure(
-        &self,
-        user: Option<&User>,
-        origin: &Origin,
-        wrong: &str,
-    ) -> Result<(), AuthError> {
-        self.instruments.add_login_failed();
-        let mut event =
-            AuditEvent::new(Actor::Nobody, origin.clone(), Action::LoginFailed).with(json!({"wrong": wrong}));
-        event.object = user.map(Object::user);
-        Ok(self.store.record(&event).await?)
+        self.check_own(user, origin, check).await
     }
 
     /// Uses up a code of the second factor, or a recovery code. Answers whether it was a good one.
@@ -208,6 +165,7 @@ impl Auth {
         }
     }
 
+    /// Opens a session for somebody whose password has been found right.
     async fn open_session(
         &self,
         mut found: UserWithPassword,
@@ -215,13 +173,13 @@ impl Auth {
         origin: &Origin,
         user_agent: &str,
         replaces: Option<SecretString>,
-    ) -> Result<Login, AuthError> {
+    ) -> Result<Checked<Login>, AuthError> {
         let token = NewToken::random(TokenKind::Session)?;
-        let expires_at = origin.at + self.config.session_lifetime_ms;
+        let lifetime_ms = self.config.session_lifetime_ms;
         let session = NewSession {
             token_hash: token.hash,
             user_id: found.user.id,
-            expires_at,
+            expires_at: origin.at + lifetime_ms,
             user_agent: user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect(),
             replaces: replaces.map(|token| TokenHash::of(token.expose_secret())),
         };
@@ -229,22 +187,25 @@ impl Auth {
         let event = AuditEvent::new(actor, origin.clone(), Action::Login).about(Object::user(&found.user));
         if self.store.insert_session(&session, &found.password_hash, &event).await?.is_none() {
             // The user has been disabled, or the password changed, or a login at the same time has hashed it anew.
+            let wrong = Checked::wrong(Some(&found.user), "password", AuthError::InvalidCredentials);
             let again = self.store.user_with_password(&found.user.username).await?;
-            found = again
-                .filter(|again| again.user.id == session.user_id && again.user.enabled)
-                .ok_or(AuthError::InvalidCredentials)?;
+            let Some(again) = again.filter(|again| again.user.id == session.user_id && again.user.enabled)
+            else {
+                return Ok(wrong);
+            };
+            found = again;
             let hash = found.password_hash.clone();
-            if !self.passwords.verify(password.clone(), Some(hash)).await?
+            if !self.passwords.verify(password.clone(), Some(hash)).await?.is_right()
                 || self.store.insert_session(&session, &found.password_hash, &event).await?.is_none()
             {
-                return Err(AuthError::InvalidCredentials);
+                return Ok(wrong);
             }
         }
-        if self.passwords.is_too_cheap(&found.password_hash) {
-            let new_hash = self.passwords.hash(password).await?;
-            self.store.rehash_password(found.user.id, &found.password_hash, &new_hash).await?;
-        }
-        let lifetime_ms = self.config.session_lifetime_ms;
-        Ok(Login { token: token.secret, expires_at, lifetime_ms, user: found.user })
+        Ok(Checked::Right(Login {
+            token: token.secret,
+            expires_at: session.expires_at,
+            lifetime_ms,
+            user: found.user,
+        }))
     }
 }

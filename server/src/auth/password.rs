@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use crate::config;
+use crate::domain::name::normalize;
 use crate::telemetry::Instruments;
 
 /// Shortest password that can be set, in characters.
@@ -33,6 +34,25 @@ pub struct Passwords {
     /// What the passwords of unknown users are compared with, so that they take as long as those of known ones.
     dummy_hash: Arc<str>,
     instruments: Arc<Instruments>,
+}
+
+/// Whether a password fits a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// No.
+    Wrong,
+    /// Yes.
+    Right,
+    /// Yes, but the hash is to be made anew: it was made at less cost than is configured now, or of a password that was
+    /// not normalised.
+    Outdated,
+}
+
+impl Fit {
+    /// Whether it does.
+    pub fn is_right(self) -> bool {
+        self != Fit::Wrong
+    }
 }
 
 /// Why a password could not be hashed or verified.
@@ -83,7 +103,7 @@ impl Passwords {
     }
 
     /// Whether a hash was made at less cost than is configured now.
-    pub fn is_too_cheap(&self, hash: &str) -> bool {
+    fn is_too_cheap(&self, hash: &str) -> bool {
         let cost = |params: &Params| (u128::from(params.r()) * u128::from(params.p())) << params.log_n();
         let found = PasswordHash::new(hash).ok().and_then(|hash| Params::try_from(&hash).ok());
         found.is_some_and(|found| cost(&found) < cost(&self.params))
@@ -96,22 +116,27 @@ impl Passwords {
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
         check_length(&password)?;
         let params = self.params;
-        self.compute(move || hash(params, password.expose_secret().as_bytes())).await
+        self.compute(move || hash(params, normalized(&password).expose_secret().as_bytes())).await
     }
 
-    /// Whether a password fits a hash. Without a hash the answer is no, after the same time.
+    /// Whether a password fits a hash. Without a hash it does not, after the same time.
     ///
     /// # Errors
     /// Where the stored hash is damaged.
-    pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool, PasswordError> {
+    pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<Fit, PasswordError> {
         if check_length(&password).is_err() {
-            return Ok(false);
+            return Ok(Fit::Wrong);
         }
         let is_known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy_hash.to_string());
-        let fits = self.compute(move || verify(password.expose_secret().as_bytes(), &hash)).await?;
+        let is_too_cheap = self.is_too_cheap(&hash);
+        let fit = self.compute(move || fit(&password, &hash)).await?;
         self.instruments.add_password_checked();
-        Ok(fits && is_known)
+        Ok(match fit {
+            _ if !is_known => Fit::Wrong,
+            Fit::Right if is_too_cheap => Fit::Outdated,
+            fit => fit,
+        })
     }
 
     async fn compute<T: Send + 'static>(
@@ -129,6 +154,22 @@ impl Passwords {
     }
 }
 
+/// As hashes are made of it: in NFC, since the same password comes in other bytes from another keyboard.
+fn normalized(password: &SecretString) -> SecretString {
+    normalize(password.expose_secret()).into()
+}
+
+/// Hashes that were made of a password as it came fit it as it comes.
+fn fit(password: &SecretString, hash: &str) -> Result<Fit, PasswordError> {
+    let normalized = normalized(password);
+    let (normalized, given) = (normalized.expose_secret(), password.expose_secret());
+    if verify(normalized.as_bytes(), hash)? {
+        return Ok(Fit::Right);
+    }
+    let is_outdated = normalized != given && verify(given.as_bytes(), hash)?;
+    Ok(if is_outdated { Fit::Outdated } else { Fit::Wrong })
+}
+
 /// A password that nobody can guess.
 pub(super) fn random() -> Result<SecretString, getrandom::Error> {
     let mut bytes = [0_u8; 18];
@@ -138,7 +179,7 @@ pub(super) fn random() -> Result<SecretString, getrandom::Error> {
 
 /// Whether a password can be set.
 pub(super) fn check_new(password: &SecretString) -> Result<(), PasswordError> {
-    if password.expose_secret().chars().count() < PASSWORD_CHARS_MIN {
+    if normalized(password).expose_secret().chars().count() < PASSWORD_CHARS_MIN {
         return Err(PasswordError::TooShort);
     }
     check_length(password)
@@ -180,13 +221,13 @@ mod tests {
         let passwords = cheap();
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.starts_with("$scrypt$ln=4,r=8,p=1$"), "{hash}");
-        assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify("wrong horse".into(), Some(hash)).await.unwrap());
+        assert_eq!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap(), Fit::Right);
+        assert_eq!(passwords.verify("wrong horse".into(), Some(hash)).await.unwrap(), Fit::Wrong);
     }
 
     #[tokio::test]
     async fn an_unknown_user_has_no_password_not_even_the_dummy() {
-        assert!(!cheap().verify("dummy".into(), None).await.unwrap());
+        assert_eq!(cheap().verify("dummy".into(), None).await.unwrap(), Fit::Wrong);
     }
 
     #[tokio::test]
@@ -196,6 +237,23 @@ mod tests {
         assert!(passwords.is_too_cheap(&hash(3, 8)) && passwords.is_too_cheap(&hash(4, 4)));
         assert!(!passwords.is_too_cheap(&hash(4, 8)) && !passwords.is_too_cheap(&hash(5, 8)));
         assert!(!passwords.is_too_cheap("damaged"));
+        assert_eq!(passwords.verify("x".into(), Some(hash(3, 8))).await.unwrap(), Fit::Outdated);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_it_is_typed() {
+        let (passwords, whole, apart) = (cheap(), "pässwörter", "pa\u{308}sswo\u{308}rter");
+        let fit = async |password: &str, hash: &str| {
+            passwords.verify(password.into(), Some(hash.to_owned())).await.unwrap()
+        };
+        for hash in [passwords.hash(whole.into()).await.unwrap(), passwords.hash(apart.into()).await.unwrap()]
+        {
+            assert_eq!((fit(whole, &hash).await, fit(apart, &hash).await), (Fit::Right, Fit::Right));
+        }
+        let old = hash(passwords.params, apart.as_bytes()).unwrap();
+        assert_eq!((fit(apart, &old).await, fit(whole, &old).await), (Fit::Outdated, Fit::Wrong));
+        let few = "a\u{308}".repeat(PASSWORD_CHARS_MIN - 1);
+        assert!(matches!(check_new(&few.into()), Err(PasswordError::TooShort)));
     }
 
     #[tokio::test]
@@ -217,13 +275,13 @@ mod tests {
         drop(busy);
         first.await.unwrap();
         second.await.unwrap();
-        assert!(!passwords.verify("c".into(), None).await.unwrap());
+        assert_eq!(passwords.verify("c".into(), None).await.unwrap(), Fit::Wrong);
     }
 
     #[tokio::test]
     async fn a_giant_password_is_not_hashed() {
         let giant = SecretString::from("x".repeat(PASSWORD_BYTES_MAX + 1));
         assert!(matches!(cheap().hash(giant.clone()).await, Err(PasswordError::TooLong)));
-        assert!(!cheap().verify(giant, None).await.unwrap());
+        assert_eq!(cheap().verify(giant, None).await.unwrap(), Fit::Wrong);
     }
 }

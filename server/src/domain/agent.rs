@@ -2,6 +2,7 @@
 
 use super::TimestampMs;
 use super::id::{AgentId, AgentKey};
+use super::name::{NameError, parse_name, parse_optional};
 
 /// An agent and what is known about its machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,36 +108,29 @@ pub struct LabelError {
 }
 
 impl AgentLabels {
-    /// Checks what an administrator has written. White space around names and tags goes, and so do tags that are there
-    /// twice.
+    /// Checks what an administrator has written. Tags that are there twice are kept once.
     ///
     /// # Errors
-    /// Names the field that is too long, or has characters that nobody sees.
+    /// Names the field that is too long, or has characters that no name may have.
     pub fn new(name: &str, tags: &[String], note: String) -> Result<Self, LabelError> {
         let refuse = |field, message| Err(LabelError { field, message });
-        let name = name.trim();
-        if NAME_CHARS_MAX < name.chars().count() || name.contains(char::is_control) {
-            return refuse("name", format!("at most {NAME_CHARS_MAX} characters, and no line breaks"));
-        }
+        let named = |field| move |error: NameError| LabelError { field, message: error.to_string() };
+        let name = parse_optional(name, NAME_CHARS_MAX).map_err(named("name"))?;
         let mut unique: Vec<String> = Vec::new();
         for tag in tags {
-            let tag = tag.trim();
-            let is_long = TAG_CHARS_MAX < tag.chars().count();
-            if tag.is_empty() || is_long || tag.contains(char::is_control) {
-                return refuse("tags", format!("each has 1–{TAG_CHARS_MAX} characters, and no line breaks"));
-            }
-            if !unique.iter().any(|known| known == tag) {
-                unique.push(tag.to_owned());
+            let tag = parse_name(tag, TAG_CHARS_MAX).map_err(named("tags"))?;
+            if !unique.contains(&tag) {
+                unique.push(tag);
             }
             if TAGS_MAX < unique.len() {
-                return refuse("tags", format!("at most {TAGS_MAX}"));
+                return refuse("tags", format!("must be at most {TAGS_MAX}"));
             }
         }
         // PostgreSQL keeps no NUL.
         if NOTE_CHARS_MAX < note.chars().count() || note.contains('\0') {
-            return refuse("note", format!("at most {NOTE_CHARS_MAX} characters of text"));
+            return refuse("note", format!("must be at most {NOTE_CHARS_MAX} characters of text"));
         }
-        Ok(Self { name: name.to_owned(), tags: unique, note })
+        Ok(Self { name, tags: unique, note })
     }
 }
 
@@ -176,6 +170,7 @@ mod tests {
         assert_eq!(labels(&"ä".repeat(NAME_CHARS_MAX), &[], "").map(drop), Ok(()));
         assert_eq!(labels(&"x".repeat(NAME_CHARS_MAX + 1), &[], ""), Err("name"));
         assert_eq!(labels("a\nb", &[], ""), Err("name"));
+        assert_eq!(labels("", &["u\u{308}", "ü"], "").unwrap().tags, ["ü"]);
         for tag in ["", " ", "a\tb", &"x".repeat(TAG_CHARS_MAX + 1)] {
             assert_eq!(labels("", &[tag], ""), Err("tags"), "{tag:?}");
         }

@@ -10,6 +10,7 @@ use pika_protocol::{
 use super::TimestampMs;
 use super::agent::AgentDescription;
 use super::id::AgentKey;
+use super::name::parse_optional;
 use super::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 
 /// Most disks, and most interfaces, that one agent may ever have reported.
@@ -203,13 +204,16 @@ fn check_disk(disk: &DiskMetrics) -> Result<(), Refused> {
     check_text("disk.fstype", &disk.fs_type, 0, limits::NAME_CHARS_MAX)
 }
 
-/// What an agent says about itself, held to the limits.
+/// What an agent says about itself, as it is kept.
 ///
 /// # Errors
-/// Names the field that is too long, empty or unprintable.
+/// Names the field that is too long or empty, or has characters that no name may have.
 pub fn describe_agent(register: &Register) -> Result<AgentDescription, Refused> {
-    let checked = |field: &str, value: &str, min| {
-        check_text(field, value, min, limits::NAME_CHARS_MAX).map(|()| value.to_owned())
+    let checked = |field: &str, value: &str, chars_min| {
+        let name = parse_optional(value, limits::NAME_CHARS_MAX)
+            .map_err(|error| Refused::out_of_range(format!("{field} {error}")))?;
+        check_text(field, &name, chars_min, limits::NAME_CHARS_MAX)?;
+        Ok(name)
     };
     let hostname = checked("hostname", &register.hostname, 1)?;
     let name = checked("name", &register.name, 0)?;

@@ -56,6 +56,8 @@ pub enum Message {
 pub struct DecodeError {
     /// The frame's number, where at least that was readable.
     pub seq: Option<u64>,
+    /// It is a `register`.
+    pub is_register: bool,
     /// Why.
     pub refused: Refused,
 }
@@ -78,10 +80,12 @@ struct Envelope<'a> {
 pub fn decode(text: &str, now: TimestampMs, samples_max: usize) -> Result<Decoded, DecodeError> {
     let envelope: Envelope<'_> = parse_discreetly(text).map_err(|reason| DecodeError {
         seq: None,
+        is_register: false,
         refused: Refused::new(ErrorCode::Malformed, format!("not a frame {{type, data}}: {reason}")),
     })?;
     let Envelope { message_type, data, timestamp, seq } = envelope;
     let mut refused = Vec::new();
+    let is_register = message_type == "register";
     let message = match message_type.as_ref() {
         "register" => required(data).and_then(decode_register),
         "heartbeat" => Ok(Message::Heartbeat),
@@ -98,7 +102,7 @@ pub fn decode(text: &str, now: TimestampMs, samples_max: usize) -> Result<Decode
     };
     match message {
         Ok(message) => Ok(Decoded { seq, timestamp, message, refused }),
-        Err(refused) => Err(DecodeError { seq, refused }),
+        Err(refused) => Err(DecodeError { seq, is_register, refused }),
     }
 }
 

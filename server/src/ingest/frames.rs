@@ -111,24 +111,26 @@ impl Frames {
         std::future::pending::<()>().await;
     }
 
-    /// Reads one frame before the agent is known. `None` where it was not `register`, which is answered here.
+    /// Reads one frame before the agent is known. `None` where it was not `register`, which is answered here; a refusal where
+    /// it was one that cannot be understood.
     pub(super) async fn read_register(
         &mut self,
         now: impl Fn() -> TimestampMs,
-    ) -> Result<Option<(Register, Option<TimestampMs>)>, End> {
+    ) -> Result<Option<Result<(Register, Option<TimestampMs>), Refused>>, End> {
         let frame = self.next().await;
         let Some(text) = self.text_of(frame).await? else {
             return Ok(None);
         };
         match self.decode(&text, now()) {
             Ok(decoded) => match decoded.message {
-                Message::Register(register) => return Ok(Some((*register, decoded.timestamp))),
+                Message::Register(register) => return Ok(Some(Ok((*register, decoded.timestamp)))),
                 Message::Heartbeat | Message::Samples { .. } | Message::Gap(_) => {
                     let refused =
                         Refused::new(ErrorCode::NotRegistered, "the first message must be register");
                     self.refuse(decoded.seq, refused).await?;
                 }
             },
+            Err(error) if error.is_register => return Ok(Some(Err(error.refused))),
             Err(error) => self.refuse(error.seq, error.refused).await?,
         }
         Ok(None)

@@ -16,6 +16,7 @@ use super::presence::{self, Ending, Present};
 use super::refusals::Refusals;
 use super::register::{Registered, register};
 use super::session::Session;
+use crate::domain::sample::Refused;
 use crate::telemetry::Registration;
 
 /// Who is at the other end.
@@ -63,12 +64,19 @@ async fn admit(shared: &Arc<Shared>, frames: &mut Frames, peer: &Peer) -> Result
             }
         }
     };
-    let (message, sent_at) = tokio::select! {
+    let first = tokio::select! {
         () = shared.stopping.cancelled() => return Err(STOPPING),
         first = timeout(patience, first) => match first {
             Ok(first) => first?,
             Err(_) => return Err(End::Close(CloseCode::Policy, "no register in time")),
         },
+    };
+    let (message, sent_at) = match first {
+        Ok(first) => first,
+        Err(refused) => {
+            shared.instruments.add_registration(Registration::Refused);
+            return Err(refuse(frames, refused).await);
+        }
     };
     let registered = tokio::select! {
         registered = register(shared, peer, &message, sent_at) => registered,
@@ -100,11 +108,16 @@ async fn admit(shared: &Arc<Shared>, frames: &mut Frames, peer: &Peer) -> Result
                 }
             }
         }
-        Err(refused) => {
-            frames.refusals.add(&refused);
-            let refusal = Refusal { code: refused.code, message: refused.message, seq: None };
-            frames.send(&ServerMessage::RegisterError(refusal)).await?;
-            Err(End::Close(CloseCode::Policy, "not registered"))
-        }
+        Err(refused) => Err(refuse(frames, refused).await),
+    }
+}
+
+/// Tells the agent why it is not let in.
+async fn refuse(frames: &mut Frames, refused: Refused) -> End {
+    frames.refusals.add(&refused);
+    let refusal = Refusal { code: refused.code, message: refused.message, seq: None };
+    match frames.send(&ServerMessage::RegisterError(refusal)).await {
+        Ok(()) => End::Close(CloseCode::Policy, "not registered"),
+        Err(end) => end,
     }
 }

@@ -8,6 +8,7 @@ use super::Store;
 use super::edition::{self, DatabaseInfo, UnsupportedDatabase};
 use super::error::{Error, is_unavailable};
 use super::maintenance;
+use super::usernames::set_username_keys;
 use crate::domain::TimestampMs;
 
 /// Where refinery remembers what it has applied.
@@ -26,6 +27,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V6__gaps", include_str!("../../../sql/migrations/0006_gaps.sql")),
     ("V7__accounts", include_str!("../../../sql/migrations/0007_accounts.sql")),
     ("V8__agents", include_str!("../../../sql/migrations/0008_agents.sql")),
+    ("V12__accounts", include_str!("../../../sql/migrations/0012_accounts.sql")),
 ];
 
 /// What migrating found and did.
@@ -98,6 +100,7 @@ impl Store {
         let database = edition::inspect(&mut connection).await?;
         let mut client = connection.into_client();
         let applied = run(&mut client).await?;
+        set_username_keys(&mut client).await?;
         maintenance::set_up(&mut client, database.edition, now).await?;
         Ok(Migrated { database, applied })
     }

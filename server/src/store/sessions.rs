@@ -27,7 +27,8 @@ const FIND_USER: &str = concat!(
 const TOUCH: &str = "UPDATE sessions SET last_used_at = $2 WHERE id = $1";
 const LIST: &str = "SELECT id, created_at, expires_at, last_used_at, address, user_agent FROM sessions \
      WHERE user_id = $1 AND $2 < expires_at ORDER BY created_at DESC, id";
-const ADDRESSES: &str = "SELECT address FROM sessions WHERE user_id = $1 AND $2 < expires_at";
+const ADDRESSES: &str = "SELECT address FROM sessions JOIN users ON users.id = user_id \
+     WHERE username_key = $1 AND $2 < expires_at";
 const DELETE: &str = "DELETE FROM sessions WHERE id = $1 AND user_id = $2";
 const DELETE_BY_TOKEN: &str = "DELETE FROM sessions WHERE token_hash = $1";
 const DELETE_EXPIRED: &str = "DELETE FROM sessions WHERE expires_at <= $1";
@@ -147,12 +148,16 @@ impl Store {
         Ok(self.connection().await?.query(LIST, &[&user_id.0, &now]).await?.iter().map(session).collect())
     }
 
-    /// The addresses from which a user has live sessions.
+    /// The addresses from which the user whose name has this key has live sessions; none where there is no such user.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn session_addresses(&self, user_id: UserId, now: TimestampMs) -> Result<Vec<String>, Error> {
-        let rows = self.connection().await?.query(ADDRESSES, &[&user_id.0, &now]).await?;
+    pub async fn session_addresses(
+        &self,
+        username_key: &str,
+        now: TimestampMs,
+    ) -> Result<Vec<String>, Error> {
+        let rows = self.connection().await?.query(ADDRESSES, &[&username_key, &now]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 

@@ -3,8 +3,8 @@
 
 use super::rollup::apache;
 use super::{
-    agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, series,
-    sessions, storage, totp, users,
+    agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, passwords,
+    series, sessions, storage, totp, usernames, users,
 };
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
@@ -40,10 +40,12 @@ pub fn all() -> Vec<String> {
         enrollments::STATEMENTS,
         gaps::STATEMENTS,
         identities::STATEMENTS,
+        passwords::STATEMENTS,
         series::STATEMENTS,
         sessions::STATEMENTS,
         storage::STATEMENTS,
         totp::STATEMENTS,
+        usernames::STATEMENTS,
         users::STATEMENTS,
         metrics::LATEST_STATEMENTS,
         latest::STATEMENTS,

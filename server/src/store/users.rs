@@ -2,15 +2,17 @@
 
 use tokio_postgres::{Row, Transaction};
 
+use super::usernames::check_username;
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{AuditEvent, Object};
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::UserId;
+use crate::domain::name::username_key;
 use crate::domain::user::{Role, User};
 
-/// Held by whoever takes away an administrator's power, so that two cannot take it from the last two at once. The number
-/// is arbitrary.
-const ADMINS_ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
+/// Held by whoever changes users, so that two cannot take an administrator's power from the last two at once, nor give
+/// two users names that look alike. The number is arbitrary.
+const USERS_ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
 
 macro_rules! user_columns {
     () => {
@@ -32,31 +34,24 @@ macro_rules! search {
 }
 
 const INSERT: &str = "INSERT INTO users (id, username, password_hash, nickname, email, phone, avatar, role, created_at, \
-         updated_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
+         updated_at, username_key) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)";
 const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
 const FIND_TO_CHANGE: &str =
     concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1 FOR NO KEY UPDATE OF users");
-const FIND_BY_NAME: &str =
-    concat!("SELECT ", user_columns!(), " FROM users WHERE lower(username) = lower($1)");
-const FIND_WITH_PASSWORD: &str =
-    concat!("SELECT ", user_columns!(), ", password_hash FROM users WHERE lower(username) = lower($1)");
-const FIND_PASSWORD: &str = "SELECT password_hash FROM users WHERE id = $1";
+const FIND_BY_NAME: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE username_key = $1");
 const ANY: &str = "SELECT EXISTS (SELECT FROM users)";
 const COUNT: &str = concat!("SELECT count(*)", search!());
-const LOCK_ADMINS: &str = "SELECT pg_advisory_xact_lock($1)";
+const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 const HAS_OTHER_ADMIN: &str =
     "SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 1 AND id <> $1)";
-const UPDATE: &str = "UPDATE users SET username = coalesce($3, username), nickname = coalesce($4, nickname), \
+const UPDATE: &str = "UPDATE users SET username = coalesce($3, username), username_key = coalesce($9, username_key), nickname = coalesce($4, nickname), \
          email = coalesce($5, email), phone = coalesce($6, phone), avatar = coalesce($7, avatar), \
          role = coalesce($8, role), updated_at = $2 \
      WHERE id = $1";
 const SET_STATUS: &str = "UPDATE users SET status = $3, updated_at = $2 WHERE id = $1";
-const SET_PASSWORD: &str = "UPDATE users SET password_hash = $3, updated_at = $2 WHERE id = $1";
-const REHASH_PASSWORD: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 const DELETE_SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
-const DELETE_OTHER_SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2";
 const DELETE_API_TOKENS: &str = "DELETE FROM api_tokens WHERE user_id = $1";
 
 pub(super) const STATEMENTS: &[&str] = &[
@@ -64,19 +59,14 @@ pub(super) const STATEMENTS: &[&str] = &[
     FIND,
     FIND_TO_CHANGE,
     FIND_BY_NAME,
-    FIND_WITH_PASSWORD,
-    FIND_PASSWORD,
     ANY,
     COUNT,
-    LOCK_ADMINS,
+    LOCK,
     HAS_OTHER_ADMIN,
     UPDATE,
     SET_STATUS,
-    SET_PASSWORD,
-    REHASH_PASSWORD,
     DELETE,
     DELETE_SESSIONS,
-    DELETE_OTHER_SESSIONS,
     DELETE_API_TOKENS,
 ];
 
@@ -160,15 +150,6 @@ pub struct UserUpdate {
     pub role: Option<Role>,
 }
 
-/// A user and the hash of the password.
-#[derive(Clone, Debug)]
-pub struct UserWithPassword {
-    /// The user.
-    pub user: User,
-    /// In PHC form.
-    pub password_hash: String,
-}
-
 /// Why a user was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
@@ -178,6 +159,9 @@ pub enum UserError {
     /// Another user has the name, if in another case.
     #[error("the username is taken")]
     NameTaken,
+    /// People would take the user for another one.
+    #[error("the username looks like that of another user")]
+    NameLooksTaken,
     /// Nobody would be left who can change anything.
     #[error("this is the last enabled administrator; make another one first")]
     LastAdmin,
@@ -214,11 +198,13 @@ impl Store {
     /// Makes a user. The event's object is filled in.
     ///
     /// # Errors
-    /// [`UserError::NameTaken`].
+    /// [`UserError::NameTaken`] and [`UserError::NameLooksTaken`].
     pub async fn insert_user(&self, new: &NewUser, event: AuditEvent) -> Result<User, UserError> {
         let id = UserId::random();
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
+        lock(&transaction).await?;
+        check_username(&transaction, &new.username, id).await?;
         transaction
             .execute(
                 INSERT,
@@ -232,6 +218,7 @@ impl Store {
                     &new.avatar,
                     &new.role.as_str(),
                     &event.origin.at,
+                    &username_key(&new.username),
                 ],
             )
             .await?;
@@ -253,24 +240,13 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn user_by_name(&self, username: &str) -> Result<Option<User>, Error> {
-        Ok(self.connection().await?.query_opt(FIND_BY_NAME, &[&username]).await?.as_ref().map(user))
-    }
-
-    /// A user by login name, with the password's hash.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn user_with_password(&self, username: &str) -> Result<Option<UserWithPassword>, Error> {
-        let row = self.connection().await?.query_opt(FIND_WITH_PASSWORD, &[&username]).await?;
-        Ok(row.map(|row| UserWithPassword { user: user(&row), password_hash: row.get(USER_COLUMNS) }))
-    }
-
-    /// The hash of a user's password.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn password_hash(&self, id: UserId) -> Result<Option<String>, Error> {
-        Ok(self.connection().await?.query_opt(FIND_PASSWORD, &[&id.0]).await?.map(|row| row.get(0)))
+        Ok(self
+            .connection()
+            .await?
+            .query_opt(FIND_BY_NAME, &[&username_key(username)])
+            .await?
+            .as_ref()
+            .map(user))
     }
 
     /// A page of the users in whose name, nickname, mail address or telephone number `search` occurs, and how many there
@@ -309,8 +285,15 @@ impl Store {
         find_to_change(&transaction, id, loses_power).await?;
         let UserUpdate { username, nickname, email, phone, avatar, role } = update;
         let role = role.map(Role::as_str);
+        let key = username.as_deref().map(username_key);
+        if let Some(username) = username {
+            check_username(&transaction, username, id).await?;
+        }
         transaction
-            .execute(UPDATE, &[&id.0, &event.origin.at, username, nickname, email, phone, avatar, &role])
+            .execute(
+                UPDATE,
+                &[&id.0, &event.origin.at, username, nickname, email, phone, avatar, &role, &key],
+            )
             .await?;
         let user = changed(&transaction, id).await?;
         finish(transaction, event, &user).await?;
@@ -352,44 +335,22 @@ impl Store {
         transaction.execute(DELETE, &[&id.0]).await?;
         finish(transaction, event, &user).await
     }
+}
 
-    /// Sets a password, given as its hash, and ends all sessions of the user but one. The event's object is filled in.
-    ///
-    /// # Errors
-    /// [`UserError`]; nothing has changed then.
-    pub async fn set_password(
-        &self,
-        id: UserId,
-        password_hash: &str,
-        session_to_keep: Option<SessionId>,
-        event: AuditEvent,
-    ) -> Result<(), UserError> {
-        let mut connection = self.connection().await?;
-        let transaction = connection.transaction().await?;
-        let user = find_to_change(&transaction, id, |_| false).await?;
-        transaction.execute(SET_PASSWORD, &[&id.0, &event.origin.at, &password_hash]).await?;
-        transaction.execute(DELETE_OTHER_SESSIONS, &[&id.0, &session_to_keep.map(|id| id.0)]).await?;
-        finish(transaction, event, &user).await
-    }
-
-    /// Replaces the hash of a password by another one of the same password, unless the password has changed.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn rehash_password(&self, id: UserId, old_hash: &str, new_hash: &str) -> Result<(), Error> {
-        self.connection().await?.execute(REHASH_PASSWORD, &[&id.0, &old_hash, &new_hash]).await?;
-        Ok(())
-    }
+/// Nobody else changes users until the transaction ends.
+pub(super) async fn lock(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+    transaction.execute(LOCK, &[&USERS_ADVISORY_LOCK]).await?;
+    Ok(())
 }
 
 /// Locks a user that is to be changed. Where that takes power away, nobody else may do so until the transaction ends, and
 /// one administrator must be left.
-async fn find_to_change(
+pub(super) async fn find_to_change(
     transaction: &Transaction<'_>,
     id: UserId,
     loses_power: impl Fn(&User) -> bool,
 ) -> Result<User, UserError> {
-    transaction.execute(LOCK_ADMINS, &[&ADMINS_ADVISORY_LOCK]).await?;
+    lock(transaction).await?;
     let row = transaction.query_opt(FIND_TO_CHANGE, &[&id.0]).await?.ok_or(UserError::NotFound)?;
     let user = user(&row);
     if user.role == Role::Admin && user.enabled && loses_power(&user) {
@@ -405,7 +366,11 @@ async fn changed(transaction: &Transaction<'_>, id: UserId) -> Result<User, User
     Ok(user(&transaction.query_one(FIND, &[&id.0]).await?))
 }
 
-async fn finish(transaction: Transaction<'_>, event: AuditEvent, user: &User) -> Result<(), UserError> {
+pub(super) async fn finish(
+    transaction: Transaction<'_>,
+    event: AuditEvent,
+    user: &User,
+) -> Result<(), UserError> {
     audit::insert(&transaction, &event.about(Object::user(user))).await?;
     Ok(transaction.commit().await?)
 }

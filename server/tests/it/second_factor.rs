@@ -19,19 +19,25 @@ pub(crate) fn code(secret: &str, steps: i64) -> String {
     totp.generate(u64::try_from(now() / 1_000 + 30 * steps).unwrap())
 }
 
-/// A user with a second factor: a session, the secret and the recovery codes. The current code has been used.
-async fn user_with_totp(server: &TestServer) -> (String, String, Vec<String>) {
-    server.create_user("ana", "user", PASSWORD).await;
-    let session = server.session("ana", PASSWORD).await;
-    let begun = post(server, "/api/account/totp", &session, json!({"password": PASSWORD})).await;
+/// Sets a second factor up for the user of a session: the secret and the recovery codes. The current code has been used.
+pub(crate) async fn set_up(server: &TestServer, session: &str, password: &str) -> (String, Vec<String>) {
+    let begun = post(server, "/api/account/totp", session, json!({"password": password})).await;
     assert_eq!(begun.status, 200, "{begun:?}");
     let secret = begun.body["secret"].as_str().unwrap().to_owned();
     let url = begun.body["otpauthUrl"].as_str().unwrap();
-    assert!(url.starts_with("otpauth://totp/Pika:ana?secret=") && url.contains(&secret), "{url}");
+    assert!(url.starts_with("otpauth://totp/Pika:") && url.contains(&format!("?secret={secret}")), "{url}");
     let confirm = json!({"code": code(&secret, 0)});
-    let confirmed = post(server, "/api/account/totp/confirm", &session, confirm).await;
+    let confirmed = post(server, "/api/account/totp/confirm", session, confirm).await;
     assert_eq!(confirmed.status, 200, "{confirmed:?}");
     let codes = serde_json::from_value(confirmed.body["recoveryCodes"].clone()).unwrap();
+    (secret, codes)
+}
+
+/// A user with a second factor: a session, the secret and the recovery codes.
+async fn user_with_totp(server: &TestServer) -> (String, String, Vec<String>) {
+    server.create_user("ana", "user", PASSWORD).await;
+    let session = server.session("ana", PASSWORD).await;
+    let (secret, codes) = set_up(server, &session, PASSWORD).await;
     (session, secret, codes)
 }
 
@@ -156,6 +162,30 @@ async fn nothing_is_asked_for_before_the_set_up_is_confirmed() {
     assert_eq!(confirm(code(&first, 0)).await.status, 403, "the first secret is none any more");
     assert_eq!(confirm(code(&second, 0)).await.status, 200);
     assert_eq!(confirm(code(&second, 1)).await.status, 409);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_code_at_the_set_up_is_counted_and_written_down() {
+    let database = TestDatabase::on_server().await;
+    let mut config = config(&database.url);
+    config.auth.failures_per_account_and_address_max = 3;
+    let server = TestServer::start_with(config).await;
+    server.create_user("ana", "user", PASSWORD).await;
+    let session = server.session("ana", PASSWORD).await;
+    let begun = post(&server, "/api/account/totp", &session, json!({"password": PASSWORD})).await;
+    let secret = begun.body["secret"].as_str().unwrap();
+    let wrong = if code(secret, 0) == "123456" { "654321" } else { "123456" };
+    let failed = server.instruments.logins_failed();
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        let confirm = json!({"code": wrong});
+        statuses.push(post(&server, "/api/account/totp/confirm", &session, confirm).await.status);
+    }
+    assert_eq!(statuses, [403, 403, 403, 429]);
+    assert_eq!(server.instruments.logins_failed(), failed + 3);
+    let log = server.get("/api/audit?action=user.login_failed&object=ana").await.body;
+    assert_eq!((&log["total"], &log["items"][0]["details"]), (&json!(3), &json!({"wrong": "code"})), "{log}");
     server.stop().await.unwrap();
 }
 

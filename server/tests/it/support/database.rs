@@ -107,6 +107,15 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
+/// Takes the schema back to what it was before the twelfth migration, runs `before`, and applies that migration again.
+pub(crate) async fn migrate_accounts_again(client: &tokio_postgres::Client, before: &str) {
+    let undo = "ALTER TABLE enrollments DROP COLUMN api_token_id; ALTER TABLE users DROP COLUMN username_key; \
+         CREATE UNIQUE INDEX users_username_lower ON users (lower(username))";
+    for sql in [undo, before, include_str!("../../../../sql/migrations/0012_accounts.sql")] {
+        client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+}
+
 async fn execute(url: &str, sql: &str) {
     connect(url).await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }

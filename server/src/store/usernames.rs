@@ -1,0 +1,66 @@
+//! Usernames: which are free, and the keys by which they are found.
+
+use std::collections::HashSet;
+
+use tokio_postgres::{Client, Transaction};
+use uuid::Uuid;
+
+use super::UserError;
+use super::users::lock;
+use crate::domain::id::UserId;
+use crate::domain::name::{Looks, username_key};
+
+const LIST_OTHERS: &str = "SELECT username FROM users WHERE id <> $1";
+const LIST_KEYS: &str = "SELECT id, username, username_key FROM users ORDER BY created_at, id";
+const CLEAR_KEYS: &str = "UPDATE users SET username_key = NULL WHERE id = ANY($1)";
+const SET_KEYS: &str = "UPDATE users SET username_key = new.key FROM unnest($1::uuid[], $2::text[]) AS new (id, key) \
+     WHERE users.id = new.id";
+
+pub(super) const STATEMENTS: &[&str] = &[LIST_OTHERS, LIST_KEYS, CLEAR_KEYS, SET_KEYS];
+
+/// Checks that a user can be given a name. The transaction holds the lock of the users.
+///
+/// # Errors
+/// [`UserError::NameTaken`] and [`UserError::NameLooksTaken`].
+pub(super) async fn check_username(
+    transaction: &Transaction<'_>,
+    username: &str,
+    id: UserId,
+) -> Result<(), UserError> {
+    let (key, looks) = (username_key(username), Looks::of(username));
+    let others = transaction.query(LIST_OTHERS, &[&id.0]).await?;
+    let others: Vec<&str> = others.iter().map(|row| row.get(0)).collect();
+    if others.iter().any(|other| username_key(other) == key) {
+        return Err(UserError::NameTaken);
+    }
+    if others.iter().any(|other| Looks::of(other).are_like(&looks)) {
+        return Err(UserError::NameLooksTaken);
+    }
+    Ok(())
+}
+
+/// Gives every user the key that this server finds it by: to those from before there were keys, and to all where Unicode
+/// has changed its mind. Of users whose names have become the same the oldest one keeps the name.
+pub(super) async fn set_username_keys(client: &mut Client) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    lock(&transaction).await?;
+    let (mut ids, mut keys, mut seen) = (Vec::<Uuid>::new(), Vec::new(), HashSet::new());
+    for row in transaction.query(LIST_KEYS, &[]).await? {
+        let (id, username, found): (Uuid, &str, Option<&str>) = (row.get(0), row.get(1), row.get(2));
+        let key = username_key(username);
+        let key = seen.insert(key.clone()).then_some(key);
+        if key.is_none() {
+            tracing::error!(user = %id, username, "has the name of an older user and cannot log in; give it another one");
+        }
+        if key.as_deref() != found {
+            ids.push(id);
+            keys.push(key);
+        }
+    }
+    if !ids.is_empty() {
+        // First all, then each: two may have each other's.
+        transaction.execute(CLEAR_KEYS, &[&ids]).await?;
+        transaction.execute(SET_KEYS, &[&ids, &keys]).await?;
+    }
+    transaction.commit().await
+}
