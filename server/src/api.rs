@@ -31,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
+use crate::domain::enrollment::EnrollmentLimits;
 use crate::http::TlsInUse;
 use crate::ingest::Sockets;
 use crate::readiness::Readiness;
@@ -49,6 +50,8 @@ pub struct ApiContext {
     pub clock: Clock,
     /// Logins.
     pub auth: Auth,
+    /// How much an enrollment token may be good for.
+    pub enrollment_limits: EnrollmentLimits,
     /// Where agents' connections go.
     pub sockets: Sockets,
     /// Whether the server has finished starting.

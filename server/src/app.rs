@@ -25,7 +25,7 @@ use crate::telemetry::{Instruments, chain};
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often rollups and retention are looked after.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
-/// How often ended sessions, ended API tokens and old entries of the audit log are forgotten.
+/// How often ended sessions, API tokens and enrollment tokens and old entries of the audit log are forgotten.
 const ACCOUNT_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Requests of one HTTP/2 connection that are worked on at the same time.
@@ -182,6 +182,7 @@ impl Server {
             store: store.clone(),
             clock: clock.clone(),
             auth: auth.clone(),
+            enrollment_limits: config.auth.enrollment_limits(),
             sockets: ingest.sockets(),
             readiness: readiness.clone(),
             instruments: Arc::clone(&instruments),
@@ -287,6 +288,7 @@ async fn sweep_accounts(config: &Config, clock: &Clock, store: &Store) {
     let swept = [
         ("sessions", store.delete_expired_sessions(now).await),
         ("API tokens", store.delete_expired_api_tokens(now).await),
+        ("enrollment tokens", store.delete_ended_enrollments(now).await),
         ("audit log", store.delete_audit_log_before(now - config.auth.audit_retention_ms).await),
     ];
     for (what, result) in swept {

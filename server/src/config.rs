@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::domain::enrollment::EnrollmentLimits;
 use crate::domain::tier::DAY_MS;
 use crate::http::{Origin, TlsFiles};
 use crate::store::{StoreConfig, WriteMethod};
@@ -209,6 +210,8 @@ pub struct Auth {
     pub failures_per_account_and_address_max: u32,
     pub failures_per_address_max: u32,
     pub failures_per_account_max: u32,
+    pub enrollment_lifetime_max_ms: i64,
+    pub enrollment_uses_max: i32,
     pub audit_retention_ms: i64,
     pub password_checks_max: usize,
     pub scrypt_log_n: u8,
@@ -377,6 +380,16 @@ impl Config {
                 "1–1000",
             ),
             (
+                "auth.enrollment_lifetime_max_ms",
+                (60_000..=DECADE_MS).contains(&self.auth.enrollment_lifetime_max_ms),
+                "60000–315576000000",
+            ),
+            (
+                "auth.enrollment_uses_max",
+                (1..=1_000_000).contains(&self.auth.enrollment_uses_max),
+                "1–1000000",
+            ),
+            (
                 "auth.audit_retention_ms",
                 (DAY_MS..=DECADE_MS).contains(&self.auth.audit_retention_ms),
                 "86400000–315576000000",
@@ -390,6 +403,16 @@ impl Config {
         match checks.iter().find(|(_, holds, _)| !holds) {
             Some(&(key, _, allowed)) => Err(ConfigError::OutOfRange { key, allowed }),
             None => Ok(()),
+        }
+    }
+}
+
+impl Auth {
+    /// How much an enrollment token may be good for.
+    pub fn enrollment_limits(&self) -> EnrollmentLimits {
+        EnrollmentLimits {
+            lifetime_max_ms: self.enrollment_lifetime_max_ms,
+            uses_max: self.enrollment_uses_max,
         }
     }
 }

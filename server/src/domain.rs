@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod audit;
+pub mod enrollment;
 pub mod family;
 pub mod gap;
 pub mod id;

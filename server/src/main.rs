@@ -5,7 +5,6 @@ mod user_command;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use pika_server::app::Server;
@@ -66,13 +65,15 @@ struct EnrollmentCreate {
     /// What people call it.
     #[arg(long)]
     name: String,
-    /// How many agents it lets in.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100_000))]
+    /// How many agents it lets in; at most auth.enrollment_uses_max.
+    #[arg(long, default_value_t = 1)]
     max_uses: i32,
-    /// When it ends.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=87_600))]
+    /// When it ends; at most after auth.enrollment_lifetime_max_ms.
+    #[arg(long, default_value_t = 24)]
     expires_in_hours: i64,
 }
+
+const HOUR_MS: i64 = 3_600_000;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -155,12 +156,13 @@ async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<
     let store = open_store(config)?;
     let event = event(Action::EnrollmentCreated);
     let token = NewToken::random(TokenKind::Enrollment)?;
-    let lifetime = Duration::from_secs(60 * 60).as_millis();
+    let (limits, now) = (config.auth.enrollment_limits(), event.origin.at);
+    let expires_at = now.saturating_add(create.expires_in_hours.saturating_mul(HOUR_MS));
     let new = NewEnrollment {
-        name: create.name,
+        name: limits.name(&create.name)?,
         token_hash: token.hash,
-        max_uses: create.max_uses,
-        expires_at: event.origin.at + create.expires_in_hours * i64::try_from(lifetime)?,
+        max_uses: limits.uses(create.max_uses)?,
+        expires_at: limits.end(expires_at, None, now)?,
     };
     store.insert_enrollment(&new, event).await?;
     let tls = config.server.tls_files().filter(|_| config.server.tls.pin_key).map(Tls::load).transpose()?;

@@ -29,7 +29,8 @@ pub struct AgentIdentityApi;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct ReenrollmentRequest {
-    /// When it ends, in milliseconds since the Unix epoch; in an hour where it is not given.
+    /// When it ends, in milliseconds since the Unix epoch; in an hour where it is not given, by default within a year. Made
+    /// with an API token it ends with that one at the latest.
     #[serde(default)]
     expires_at: Option<i64>,
 }
@@ -68,7 +69,8 @@ impl AgentIdentityApi {
     ///
     /// For administrators. For a machine that was installed anew, or whose secret was revoked: `pika-agent enroll` with this
     /// token, once, brings it back as the same agent with a new secret. The old secret ends at that moment, and so does
-    /// a connection that was made with it. An earlier token for the same agent that was not used ends now.
+    /// a connection that was made with it. An earlier token for the same agent that was not used ends now. A token that is
+    /// made with an API token ends when that ends, by whatever cause.
     #[oai(path = "/agents/:id/enrollment", method = "post", operation_id = "createAgentEnrollment")]
     async fn reenroll(
         &self,
@@ -79,11 +81,9 @@ impl AgentIdentityApi {
         body: Body<ReenrollmentRequest>,
     ) -> Result<ReenrollResponse, ApiError> {
         let caller = auth.require(Permission::WriteAgents)?;
-        let now = context.clock.now();
+        let now = caller.origin.at;
         let expires_at = body.0.expires_at.unwrap_or(now + LIFETIME_MS);
-        if expires_at <= now {
-            return Err(ApiError::unprocessable("expiresAt", "must be in the future"));
-        }
+        let expires_at = context.enrollment_limits.end(expires_at, caller.maker_expires_at(), now)?;
         let token = NewToken::random(TokenKind::Enrollment).map_err(|error| ApiError::internal(&error))?;
         let event =
             caller.event(Action::EnrollmentCreated).with(json!({"agentId": id.0, "expiresAt": expires_at}));

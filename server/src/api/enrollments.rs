@@ -17,9 +17,6 @@ use crate::domain::permission::Permission;
 use crate::domain::token::{NewToken, TokenKind};
 use crate::store::{Enrollment, NewEnrollment};
 
-/// Most agents that one token may let in.
-const USES_MAX: i32 = 100_000;
-
 /// Enrollment tokens.
 #[derive(Debug)]
 pub struct EnrollmentsApi;
@@ -32,9 +29,10 @@ struct EnrollmentRequest {
     /// What people call it.
     #[oai(validator(min_length = 1, max_length = 255))]
     name: String,
-    /// When it ends, in milliseconds since the Unix epoch.
+    /// When it ends, in milliseconds since the Unix epoch; by default within a year. Made with an API token it ends with that
+    /// one at the latest.
     expires_at: i64,
-    /// How many agents it lets in (1–100000).
+    /// How many agents it lets in (by default 1–100000).
     max_uses: i32,
 }
 
@@ -56,6 +54,8 @@ struct EnrollmentBody {
     expires_at: i64,
     /// When it was made, in milliseconds since the Unix epoch.
     created_at: i64,
+    /// The API token that made it, and that it ends with; absent where somebody did who was logged in.
+    api_token_id: Option<Uuid>,
 }
 
 /// A new enrollment token.
@@ -108,6 +108,7 @@ impl From<Enrollment> for EnrollmentBody {
             uses: enrollment.uses,
             expires_at: enrollment.expires_at,
             created_at: enrollment.created_at,
+            api_token_id: enrollment.api_token_id.map(|id| id.0),
         }
     }
 }
@@ -116,7 +117,8 @@ impl From<Enrollment> for EnrollmentBody {
 impl EnrollmentsApi {
     /// Make an enrollment token
     ///
-    /// For administrators. Give the token to `pika-agent enroll`.
+    /// For administrators. Give the token to `pika-agent enroll`. One that is made with an API token ends when that ends,
+    /// by whatever cause.
     #[oai(path = "/enrollments", method = "post", operation_id = "createEnrollment")]
     async fn create(
         &self,
@@ -126,25 +128,18 @@ impl EnrollmentsApi {
     ) -> Result<CreateResponse, ApiError> {
         let caller = auth.require(Permission::WriteAgents)?;
         let Body(request) = body;
-        let now = context.clock.now();
-        if request.expires_at <= now {
-            return Err(ApiError::unprocessable("expiresAt", "must be in the future"));
-        }
-        if !(1..=USES_MAX).contains(&request.max_uses) {
-            return Err(ApiError::unprocessable("maxUses", &format!("must be 1–{USES_MAX}")));
-        }
-        let details = json!({"maxUses": request.max_uses, "expiresAt": request.expires_at});
+        let limits = context.enrollment_limits;
         let token = NewToken::random(TokenKind::Enrollment).map_err(|error| ApiError::internal(&error))?;
         let new = NewEnrollment {
-            name: request.name,
+            name: limits.name(&request.name)?,
             token_hash: token.hash,
-            max_uses: request.max_uses,
-            expires_at: request.expires_at,
+            max_uses: limits.uses(request.max_uses)?,
+            expires_at: limits.end(request.expires_at, caller.maker_expires_at(), caller.origin.at)?,
         };
-        let enrollment = context
-            .store
-            .insert_enrollment(&new, caller.event(Action::EnrollmentCreated).with(details))
-            .await?;
+        let details = json!({"maxUses": new.max_uses, "expiresAt": new.expires_at});
+        let event = caller.event(Action::EnrollmentCreated).with(details);
+        let made = context.store.insert_enrollment(&new, event).await?;
+        let enrollment = made.ok_or_else(|| ApiError::unauthorized("the API token has ended"))?;
         tracing::info!(enrollment = %enrollment.id, user = %caller.user.username, "made an enrollment token");
         Ok(CreateResponse::Created(Json(EnrollmentCreated {
             id: enrollment.id.0,

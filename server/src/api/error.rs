@@ -4,6 +4,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::auth::{AuthError, PasswordError};
+use crate::domain::enrollment::EnrollmentError;
 use crate::domain::permission::Denied;
 use crate::domain::time_range::TimeRangeError;
 use crate::http::request_id;
@@ -231,6 +232,13 @@ impl From<ApiTokenError> for ApiError {
             ApiTokenError::TooMany => ApiError::conflict(error.to_string()),
             ApiTokenError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<EnrollmentError> for ApiError {
+    fn from(error: EnrollmentError) -> Self {
+        // Names the parameter itself.
+        ApiError::Unprocessable(ErrorBody::new(ErrorCode::Unprocessable, error.to_string()))
     }
 }
 

@@ -8,6 +8,7 @@ use poem_openapi::SecurityScheme;
 use poem_openapi::auth::{ApiKey, Bearer};
 
 use super::ApiError;
+use crate::domain::TimestampMs;
 use crate::domain::audit::{Action, Actor, AuditEvent, Origin};
 use crate::domain::id::SessionId;
 use crate::domain::permission::{Credential, Denied, Permission};
@@ -42,6 +43,14 @@ impl Caller {
             }
         };
         AuditEvent::new(actor, self.origin.clone(), action)
+    }
+
+    /// When that ends at the latest which an API token makes: with the token. `None` for what ends by itself.
+    pub(super) fn maker_expires_at(&self) -> Option<TimestampMs> {
+        match &self.credential {
+            Credential::Session { .. } => None,
+            Credential::ApiToken(token) => token.expires_at,
+        }
     }
 
     /// The session of the request, for what no API token may do.

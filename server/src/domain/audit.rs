@@ -147,6 +147,8 @@ names!(
         AgentUpdated = "agent.update",
         /// An agent was deleted.
         AgentDeleted = "agent.delete",
+        /// An agent has replaced its secret.
+        AgentSecretRotated = "agent.rotate_secret",
         /// An agent's secret was revoked.
         AgentSecretRevoked = "agent.revoke_secret",
         /// A setting was changed.

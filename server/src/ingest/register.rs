@@ -6,7 +6,6 @@ use std::time::Duration;
 use pika_protocol::message::RegisterAck;
 use pika_protocol::{ErrorCode, Register};
 use secrecy::ExposeSecret;
-use serde_json::json;
 use tokio::time::timeout;
 
 use super::Shared;
@@ -14,7 +13,6 @@ use super::clock_offset::ClockOffset;
 use super::presence::Present;
 use super::socket::Peer;
 use crate::domain::TimestampMs;
-use crate::domain::audit::{Action, Actor, AuditEvent, Object, ObjectKind, Origin};
 use crate::domain::id::ConnectionId;
 use crate::domain::sample::{Refused, describe_agent};
 use crate::domain::token::{NewToken, TokenHash, TokenKind};
@@ -133,20 +131,6 @@ async fn enroll(
     Ok(agent.map(|agent| Admitted { agent, secret: Some(secret.to_owned()) }))
 }
 
-/// Writes down for the audit log who came in. The token is spent by now, so a failure keeps nobody out.
-async fn note_enrollment(shared: &Shared, enrolled: Enrolled, registration: &Registration) {
-    let origin =
-        Origin { at: registration.now, address: registration.remote_address.clone(), ..Origin::default() };
-    let agent = Object::new(ObjectKind::Agent, &enrolled.agent().id, &registration.description.name);
-    let is_new = matches!(enrolled, Enrolled::New(_));
-    let event = AuditEvent::new(Actor::Nobody, origin, Action::AgentEnrolled)
-        .about(agent)
-        .with(json!({"isNew": is_new, "hostname": registration.description.hostname}));
-    if let Err(error) = shared.store.record(&event).await {
-        tracing::warn!(error = %chain(&error), "an enrollment is missing in the audit log");
-    }
-}
-
 /// Spends an enrollment token.
 async fn redeem(
     shared: &Shared,
@@ -157,9 +141,6 @@ async fn redeem(
     let enrolled = shared.store.enroll_agent(TokenHash::of(token), secret_hash, registration).await;
     let enrolled = enrolled.map_err(unavailable)?;
     let name = &registration.description.name;
-    if let Some(enrolled) = enrolled {
-        note_enrollment(shared, enrolled, registration).await;
-    }
     match enrolled {
         Some(Enrolled::New(agent)) => tracing::info!(agent = %agent.id, %name, "enrolled a new agent"),
         Some(Enrolled::Again(agent)) => {

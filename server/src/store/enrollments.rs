@@ -7,21 +7,43 @@ use uuid::Uuid;
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{AuditEvent, Object, ObjectKind};
-use crate::domain::id::{AgentId, EnrollmentId};
+use crate::domain::id::{AgentId, ApiTokenId, EnrollmentId};
 use crate::domain::token::TokenHash;
 
-const INSERT: &str = "INSERT INTO enrollments (id, name, token_hash, max_uses, expires_at, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6)";
+// With an API token that has ended meanwhile nothing is made.
+macro_rules! maker_is_live {
+    ($id:literal) => {
+        concat!(
+            "(",
+            $id,
+            "::uuid IS NULL OR EXISTS (SELECT FROM api_tokens WHERE id = ",
+            $id,
+            " FOR KEY SHARE))"
+        )
+    };
+}
+
+const INSERT: &str = concat!(
+    "INSERT INTO enrollments (id, name, token_hash, max_uses, expires_at, created_at, api_token_id) \
+     SELECT $1, $2, $3, $4, $5, $6, $7 WHERE ",
+    maker_is_live!("$7")
+);
 // Tokens that were made for the same agent before end: of several, nobody would know which are still about.
-const INSERT_FOR_AGENT: &str = "WITH agent AS (SELECT key, coalesce(custom_name, name) AS name FROM agents WHERE id = $2), \
+const INSERT_FOR_AGENT: &str = concat!(
+    "WITH agent AS (SELECT key, coalesce(custom_name, name) AS name FROM agents WHERE id = $2 AND ",
+    maker_is_live!("$6"),
+    "), \
          ended AS (DELETE FROM enrollments USING agent WHERE agent_key = agent.key AND uses = 0) \
-     INSERT INTO enrollments (id, name, token_hash, max_uses, expires_at, created_at, agent_key) \
-     SELECT $1, agent.name, $3, 1, $4, $5, agent.key FROM agent RETURNING name";
-const LIST: &str = "SELECT enrollments.id, enrollments.name, max_uses, uses, expires_at, enrollments.created_at, agents.id \
+     INSERT INTO enrollments (id, name, token_hash, max_uses, expires_at, created_at, agent_key, api_token_id) \
+     SELECT $1, agent.name, $3, 1, $4, $5, agent.key, $6 FROM agent RETURNING name"
+);
+const LIST: &str = "SELECT enrollments.id, enrollments.name, max_uses, uses, expires_at, enrollments.created_at, agents.id, \
+         api_token_id \
      FROM enrollments LEFT JOIN agents ON agents.key = agent_key ORDER BY enrollments.created_at DESC, enrollments.id";
 const DELETE: &str = "DELETE FROM enrollments WHERE id = $1 RETURNING name";
+const DELETE_ENDED: &str = "DELETE FROM enrollments WHERE expires_at <= $1 OR max_uses <= uses";
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, INSERT_FOR_AGENT, LIST, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, INSERT_FOR_AGENT, LIST, DELETE, DELETE_ENDED];
 
 /// An enrollment token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +62,8 @@ pub struct Enrollment {
     pub expires_at: TimestampMs,
     /// When it was made.
     pub created_at: TimestampMs,
+    /// The API token that made it, and that it ends with; `None` where somebody did who was logged in.
+    pub api_token_id: Option<ApiTokenId>,
 }
 
 /// An enrollment token to be made.
@@ -56,7 +80,8 @@ pub struct NewEnrollment {
 }
 
 impl Store {
-    /// Keeps a new enrollment token. The event's object is filled in.
+    /// Keeps a new enrollment token. Where an API token makes it, it ends with that one; `None` where that has ended
+    /// already. The event's object is filled in.
     ///
     /// # Errors
     /// When the database is away.
@@ -64,21 +89,27 @@ impl Store {
         &self,
         new: &NewEnrollment,
         event: AuditEvent,
-    ) -> Result<Enrollment, Error> {
+    ) -> Result<Option<Enrollment>, Error> {
         let id = EnrollmentId::random();
-        let now = event.origin.at;
+        let (now, maker) = (event.origin.at, event.actor.api_token_id());
+        let parameters: [&(dyn ToSql + Sync); 7] = [
+            &id.0,
+            &new.name,
+            &new.token_hash.0.as_slice(),
+            &new.max_uses,
+            &new.expires_at,
+            &now,
+            &maker.map(|id| id.0),
+        ];
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
-        transaction
-            .execute(
-                INSERT,
-                &[&id.0, &new.name, &new.token_hash.0.as_slice(), &new.max_uses, &new.expires_at, &now],
-            )
-            .await?;
+        if transaction.execute(INSERT, &parameters).await? == 0 {
+            return Ok(None);
+        }
         audit::insert(&transaction, &event.about(Object::new(ObjectKind::Enrollment, &id, &new.name)))
             .await?;
         transaction.commit().await?;
-        Ok(Enrollment {
+        Ok(Some(Enrollment {
             id,
             name: new.name.clone(),
             agent_id: None,
@@ -86,11 +117,12 @@ impl Store {
             uses: 0,
             expires_at: new.expires_at,
             created_at: now,
-        })
+            api_token_id: maker,
+        }))
     }
 
-    /// Keeps a token that gives an agent a new secret, once. `None` where there is no such agent. The event's object is
-    /// filled in.
+    /// Keeps a token that gives an agent a new secret, once. `None` where there is no such agent, or where the API token
+    /// that makes it has ended already. The event's object is filled in.
     ///
     /// # Errors
     /// When the database is away.
@@ -102,9 +134,9 @@ impl Store {
         event: AuditEvent,
     ) -> Result<Option<Enrollment>, Error> {
         let id = EnrollmentId::random();
-        let now = event.origin.at;
-        let parameters: [&(dyn ToSql + Sync); 5] =
-            [&id.0, &agent.0, &token_hash.0.as_slice(), &expires_at, &now];
+        let (now, maker) = (event.origin.at, event.actor.api_token_id());
+        let parameters: [&(dyn ToSql + Sync); 6] =
+            [&id.0, &agent.0, &token_hash.0.as_slice(), &expires_at, &now, &maker.map(|id| id.0)];
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
         let Some(row) = transaction.query_opt(INSERT_FOR_AGENT, &parameters).await? else {
@@ -121,6 +153,7 @@ impl Store {
             uses: 0,
             expires_at,
             created_at: now,
+            api_token_id: maker,
         }))
     }
 
@@ -147,6 +180,14 @@ impl Store {
         transaction.commit().await?;
         Ok(true)
     }
+
+    /// Forgets the enrollment tokens that have expired or are used up, and answers how many. Agents that they let in stay.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn delete_ended_enrollments(&self, now: TimestampMs) -> Result<u64, Error> {
+        Ok(self.connection().await?.execute(DELETE_ENDED, &[&now]).await?)
+    }
 }
 
 fn enrollment(row: &Row) -> Enrollment {
@@ -158,5 +199,6 @@ fn enrollment(row: &Row) -> Enrollment {
         expires_at: row.get(4),
         created_at: row.get(5),
         agent_id: row.get::<_, Option<Uuid>>(6).map(AgentId),
+        api_token_id: row.get::<_, Option<Uuid>>(7).map(ApiTokenId),
     }
 }

@@ -1,12 +1,14 @@
 //! Who an agent is: letting it in by a token or by its secret, giving it another secret, taking it away.
 
-use postgres_types::ToSql;
+use serde_json::json;
+use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
+use super::connection::Parameter;
 use super::{ConnectedAgent, Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::agent::AgentDescription;
-use crate::domain::audit::{AuditEvent, Object, ObjectKind};
+use crate::domain::audit::{Action, Actor, AuditEvent, Object, ObjectKind, Origin};
 use crate::domain::id::{AgentId, AgentKey, ConnectionId};
 use crate::domain::token::TokenHash;
 
@@ -63,6 +65,33 @@ pub struct Registration {
     pub now: TimestampMs,
 }
 
+impl Registration {
+    /// What it changes of an agent that is there: the parameters of `update_agent!` up to $11. The credential is the first.
+    fn changes<'a>(&'a self, credential: Parameter<'a>) -> [Parameter<'a>; 11] {
+        let description = &self.description;
+        [
+            credential,
+            &description.name,
+            &description.hostname,
+            &description.ip,
+            &self.remote_address,
+            &description.os,
+            &description.arch,
+            &description.version,
+            &self.connection_id.0,
+            &self.clock_offset_ms,
+            &self.now,
+        ]
+    }
+
+    /// What is written down about it. Whoever registers is not logged in.
+    fn event(&self, action: Action, agent: AgentId) -> AuditEvent {
+        let origin = Origin { at: self.now, address: self.remote_address.clone(), ..Origin::default() };
+        let agent = Object::new(ObjectKind::Agent, &agent, &self.description.name);
+        AuditEvent::new(Actor::Nobody, origin, action).about(agent)
+    }
+}
+
 /// What an enrollment token has led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enrolled {
@@ -93,35 +122,25 @@ impl Store {
         secret_hash: TokenHash,
         registration: &Registration,
     ) -> Result<Option<Enrolled>, Error> {
-        let id = AgentId::random();
-        let description = &registration.description;
-        let row = self
-            .connection()
-            .await?
-            .query_opt(
-                ENROLL,
-                &[
-                    &enrollment_token.0.as_slice(),
-                    &registration.now,
-                    &id.0,
-                    &description.name,
-                    &description.hostname,
-                    &description.ip,
-                    &registration.remote_address,
-                    &description.os,
-                    &description.arch,
-                    &description.version,
-                    &secret_hash.0.as_slice(),
-                    &registration.connection_id.0,
-                    &registration.clock_offset_ms,
-                ],
-            )
-            .await?;
-        if let Some(row) = row {
-            return Ok(Some(Enrolled::New(ConnectedAgent { key: AgentKey(row.get(0)), id })));
-        }
-        let again = self.register(REENROLL, enrollment_token, Some(secret_hash), registration).await?;
-        Ok(again.map(Enrolled::Again))
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let enrolled = match insert_agent(&transaction, enrollment_token, secret_hash, registration).await? {
+            Some(agent) => Some(Enrolled::New(agent)),
+            None => {
+                let again =
+                    give_secret(&transaction, REENROLL, enrollment_token, secret_hash, registration).await?;
+                again.map(Enrolled::Again)
+            }
+        };
+        let Some(enrolled) = enrolled else {
+            return Ok(None);
+        };
+        let is_new = matches!(enrolled, Enrolled::New(_));
+        let details = json!({"isNew": is_new, "hostname": registration.description.hostname});
+        let event = registration.event(Action::AgentEnrolled, enrolled.agent().id).with(details);
+        audit::insert(&transaction, &event).await?;
+        transaction.commit().await?;
+        Ok(Some(enrolled))
     }
 
     /// Lets an agent in that knows its secret: it is online from now on, and speaks through this connection.
@@ -134,7 +153,9 @@ impl Store {
         secret_hash: TokenHash,
         registration: &Registration,
     ) -> Result<Option<ConnectedAgent>, Error> {
-        self.register(CONNECT, secret_hash, None, registration).await
+        let mut connection = self.connection().await?;
+        let row = connection.query_opt(CONNECT, &registration.changes(&secret_hash.0.as_slice())).await?;
+        Ok(row.as_ref().map(connected))
     }
 
     /// Lets an agent in that knows its secret and has made itself another, which counts from now on. `None` where no agent
@@ -148,38 +169,15 @@ impl Store {
         new_secret_hash: TokenHash,
         registration: &Registration,
     ) -> Result<Option<ConnectedAgent>, Error> {
-        self.register(ROTATE, secret_hash, Some(new_secret_hash), registration).await
-    }
-
-    async fn register(
-        &self,
-        statement: &'static str,
-        credential: TokenHash,
-        new_secret_hash: Option<TokenHash>,
-        registration: &Registration,
-    ) -> Result<Option<ConnectedAgent>, Error> {
-        let description = &registration.description;
-        let credential = credential.0.as_slice();
-        let new_secret_hash = new_secret_hash.map(|hash| hash.0);
-        let new_secret_hash = new_secret_hash.as_ref().map(<[u8; 32]>::as_slice);
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
-            &credential,
-            &description.name,
-            &description.hostname,
-            &description.ip,
-            &registration.remote_address,
-            &description.os,
-            &description.arch,
-            &description.version,
-            &registration.connection_id.0,
-            &registration.clock_offset_ms,
-            &registration.now,
-        ];
-        if new_secret_hash.is_some() {
-            parameters.push(&new_secret_hash);
-        }
-        let row = self.connection().await?.query_opt(statement, &parameters).await?;
-        Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id: AgentId(row.get(1)) }))
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
+        let rotated = give_secret(&transaction, ROTATE, secret_hash, new_secret_hash, registration).await?;
+        let Some(agent) = rotated else {
+            return Ok(None);
+        };
+        audit::insert(&transaction, &registration.event(Action::AgentSecretRotated, agent.id)).await?;
+        transaction.commit().await?;
+        Ok(Some(agent))
     }
 
     /// Takes an agent's secret away: from now on nobody gets in with it. Answers the agent's key, where there is one. The
@@ -213,4 +211,50 @@ impl Store {
         self.connection().await?.execute(NOTE_CONFLICT, &[&agent.0, &now, &addresses]).await?;
         Ok(())
     }
+}
+
+/// Makes a new agent, where the token lets one in.
+async fn insert_agent(
+    transaction: &Transaction<'_>,
+    enrollment_token: TokenHash,
+    secret_hash: TokenHash,
+    registration: &Registration,
+) -> Result<Option<ConnectedAgent>, tokio_postgres::Error> {
+    let id = AgentId::random();
+    let description = &registration.description;
+    let parameters: [Parameter<'_>; 13] = [
+        &enrollment_token.0.as_slice(),
+        &registration.now,
+        &id.0,
+        &description.name,
+        &description.hostname,
+        &description.ip,
+        &registration.remote_address,
+        &description.os,
+        &description.arch,
+        &description.version,
+        &secret_hash.0.as_slice(),
+        &registration.connection_id.0,
+        &registration.clock_offset_ms,
+    ];
+    let row = transaction.query_opt(ENROLL, &parameters).await?;
+    Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id }))
+}
+
+/// Gives the agent another secret that the credential belongs to: a token of its own, or its secret until now.
+async fn give_secret(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    credential: TokenHash,
+    new_secret_hash: TokenHash,
+    registration: &Registration,
+) -> Result<Option<ConnectedAgent>, tokio_postgres::Error> {
+    let (credential, new_secret) = (credential.0.as_slice(), new_secret_hash.0.as_slice());
+    let mut parameters = registration.changes(&credential).to_vec();
+    parameters.push(&new_secret);
+    Ok(transaction.query_opt(statement, &parameters).await?.as_ref().map(connected))
+}
+
+fn connected(row: &Row) -> ConnectedAgent {
+    ConnectedAgent { key: AgentKey(row.get(0)), id: AgentId(row.get(1)) }
 }

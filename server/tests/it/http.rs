@@ -3,6 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::support::client::now;
 use crate::support::server::{ADMIN_PASSWORD, Answer, answer, config};
 use crate::support::{AgentClient, TestDatabase, TestServer, register_message};
 
@@ -88,7 +89,7 @@ async fn with_cookie(server: &TestServer, method: Method, headers: &[(&str, &str
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let body = json!({"name": "x", "maxUses": 1, "expiresAt": i64::MAX});
+    let body = json!({"name": "x", "maxUses": 1, "expiresAt": now() + 60_000});
     answer(request.header("Cookie", format!("pika_session={}", server.admin_token)).json(&body)).await
 }
 

@@ -19,6 +19,7 @@ mod audit;
 mod command_line;
 mod database_away;
 mod dependencies;
+mod enrollments;
 mod events;
 mod faults;
 mod frames;
