@@ -12,6 +12,7 @@ pub mod healthcheck;
 pub mod http;
 pub mod ingest;
 pub mod open_files;
+pub mod preflight;
 pub mod readiness;
 pub mod store;
 pub mod telemetry;

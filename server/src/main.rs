@@ -13,6 +13,7 @@ use pika_server::config::Config;
 use pika_server::domain::audit::{Action, Actor, AuditEvent, Origin};
 use pika_server::domain::token::{NewToken, TokenKind};
 use pika_server::http::Tls;
+use pika_server::preflight::{self, Warning};
 use pika_server::store::{NewEnrollment, Store};
 use pika_server::{api, healthcheck, open_files, telemetry};
 use secrecy::{ExposeSecret, SecretString};
@@ -65,10 +66,10 @@ struct EnrollmentCreate {
     /// What people call it.
     #[arg(long)]
     name: String,
-    /// How many agents it lets in; at most auth.enrollment_uses_max.
+    /// How many agents it lets in; at most `auth.enrollment_uses_max`.
     #[arg(long, default_value_t = 1)]
     max_uses: i32,
-    /// When it ends; at most after auth.enrollment_lifetime_max_ms.
+    /// When it ends; at most after `auth.enrollment_lifetime_max_ms`.
     #[arg(long, default_value_t = 24)]
     expires_in_hours: i64,
 }
@@ -96,13 +97,18 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Healthcheck { url } => runtime()?.block_on(healthcheck::run(&url)).map_err(Into::into),
         Command::CheckConfig => {
             let config = load_config(file)?;
-            runtime()?.block_on(async { open_store(&config) })?;
-            config.server.tls_files().map(Tls::load).transpose()?;
+            for warning in check(&config)? {
+                print_error(&format!("pika-server: warning: {warning}"));
+            }
             print("the configuration can be used\n")
         }
         Command::Serve => {
             let config = load_config(file)?;
+            let warnings = check(&config)?;
             telemetry::start_logging(&config.log)?;
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
             open_files::allow(config.server.connections_max);
             runtime()?.block_on(serve(config))
         }
@@ -181,10 +187,30 @@ fn open_store(config: &Config) -> Result<Store, Failure> {
 }
 
 fn load_config(file: Option<&Path>) -> Result<Config, Failure> {
-    let environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    Ok(Config::load(file, &environment)?)
+    Ok(Config::load(file, &environment()?)?)
+}
+
+/// The variables of the environment. Those that are not text are somebody else's, or an error.
+fn environment() -> Result<Vec<(String, String)>, Failure> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if name.starts_with("PIKA_") || name == "DATABASE_URL" => {
+                return Err(format!("the environment variable {name} is not UTF-8").into());
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(variables)
+}
+
+fn check(config: &Config) -> Result<Vec<Warning>, Failure> {
+    let environment = environment()?;
+    Ok(runtime()?.block_on(async { preflight::check(config, &environment) })?)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -114,6 +114,11 @@ impl Store {
         Ok(Self { pool, config, tls, errors, storage_report: Arc::default() })
     }
 
+    /// The hosts that the connection goes to as plain text, over a network.
+    pub fn plain_remote_hosts(&self) -> Vec<String> {
+        connection::plain_remote_hosts(&self.config)
+    }
+
     async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {
         let connection = self.pool.get().await.map_err(Error::from);
         connection.inspect_err(|error| self.errors.add_failed_connection(error))

@@ -2,11 +2,13 @@
 
 mod instruments;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::path::Path;
 use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Log, LogFormat};
@@ -19,6 +21,9 @@ pub enum TelemetryError {
     /// `log.level` is not a filter.
     #[error("log.level is not a level or a filter")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A word of `log.level` is no level.
+    #[error("log.level: {0:?} is neither a level (error, warn, info, debug, trace or off) nor module=level")]
+    Level(String),
     /// `log.filename` cannot be opened.
     #[error("log.filename cannot be opened for appending")]
     File(#[from] io::Error),
@@ -29,13 +34,10 @@ pub enum TelemetryError {
 /// # Errors
 /// When the filter makes no sense or the file cannot be opened.
 pub fn start_logging(config: &Log) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&config.level)?;
+    let filter = filter(&config.level)?;
     let to_file = !config.filename.as_os_str().is_empty();
     let writer = if to_file {
-        if let Some(directory) = config.filename.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
-        BoxMakeWriter::new(Mutex::new(OpenOptions::new().create(true).append(true).open(&config.filename)?))
+        BoxMakeWriter::new(Mutex::new(open(&config.filename)?))
     } else {
         BoxMakeWriter::new(io::stderr)
     };
@@ -46,6 +48,46 @@ pub fn start_logging(config: &Log) -> Result<(), TelemetryError> {
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Whether [`start_logging`] would succeed. What it makes on the way is removed.
+///
+/// # Errors
+/// When it would not.
+pub fn check(config: &Log) -> Result<(), TelemetryError> {
+    filter(&config.level)?;
+    if config.filename.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let to_make =
+        config.filename.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let to_make: Vec<&Path> = to_make.collect();
+    let opened = open(&config.filename).map(drop);
+    for made in to_make {
+        // The file, then the directories around it. One that somebody uses meanwhile is not empty, and stays.
+        let removed = if made.is_dir() { std::fs::remove_dir(made) } else { std::fs::remove_file(made) };
+        if removed.is_err() {
+            break;
+        }
+    }
+    Ok(opened?)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Understands a filter. A word alone would be the name of a module of which everything is logged, and of all others
+/// nothing: it is more likely to be a level with a slip of the pen.
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let mut words = level.split(',').filter(|word| !word.contains(['=', '[', ']', '{', '}']));
+    if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(TelemetryError::Level(word.to_owned()));
+    }
+    Ok(EnvFilter::try_new(level)?)
 }
 
 /// An error and everything that caused it, in one line: what is logged once, at the edge.
@@ -62,4 +104,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_levels() {
+        for good in ["info", "WARN", "off", "info,pika_server::ingest=debug", "warn,[span{x=1}]=trace"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["inof", "info, warn", "info,pika_server", "info,pika_server=loud"] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -204,9 +204,7 @@ impl From<AuthError> for ApiError {
             AuthError::NoTotp => ApiError::not_found(message),
             AuthError::User(error) => error.into(),
             AuthError::Store(error) => error.into(),
-            AuthError::Password(PasswordError::TooShort | PasswordError::TooLong) => {
-                ApiError::unprocessable("password", &message)
-            }
+            AuthError::Password(PasswordError::Rule(_)) => ApiError::unprocessable("password", &message),
             AuthError::Password(PasswordError::Busy) => ApiError::too_many_requests(&message),
             AuthError::Password(PasswordError::Stopping) => ApiError::unavailable(&message),
             AuthError::Password(_) | AuthError::Random(_) => ApiError::internal(&error),

@@ -3,10 +3,10 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::attempts::Checked;
-use super::{Auth, AuthError, password, totp};
+use super::{Auth, AuthError, PasswordError, password, totp};
 use crate::domain::audit::{Action, Actor, AuditEvent, Object, Origin};
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::user::{Role, User};
+use crate::domain::user::{Role, User, check_password};
 use crate::store::{NewUser, UserError};
 
 pub use totp::TotpSetup;
@@ -73,7 +73,7 @@ impl Auth {
         session: SessionId,
         event: AuditEvent,
     ) -> Result<(), AuthError> {
-        password::check_new(&new)?;
+        check_password(new.expose_secret()).map_err(PasswordError::from)?;
         self.confirm_password(user, old, &event.origin).await?;
         let hash = self.passwords.hash(new).await?;
         Ok(self.store.set_password(user.id, &hash, Some(session), event).await?)
@@ -222,7 +222,7 @@ impl Auth {
             NewPassword::MadeUp => (password::random()?, true),
             NewPassword::Unusable => (password::random()?, false),
         };
-        password::check_new(&password)?;
+        check_password(password.expose_secret()).map_err(PasswordError::from)?;
         let hash = self.passwords.hash(password.clone()).await?;
         Ok((hash, is_shown.then_some(password)))
     }

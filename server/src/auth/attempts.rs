@@ -16,7 +16,7 @@ pub(super) enum Checked<T> {
     /// It is right.
     Right(T),
     /// It is wrong.
-    Wrong(Wrong),
+    Wrong(Box<Wrong>),
 }
 
 /// A password, a code or a token that is wrong.
@@ -31,7 +31,7 @@ pub(super) struct Wrong {
 
 impl<T> Checked<T> {
     pub(super) fn wrong(user: Option<&User>, what: &'static str, error: AuthError) -> Self {
-        Checked::Wrong(Wrong { user: user.cloned(), what, error })
+        Checked::Wrong(Box::new(Wrong { user: user.cloned(), what, error }))
     }
 }
 
@@ -57,7 +57,7 @@ impl Auth {
         check: impl Future<Output = Result<Checked<T>, AuthError>>,
     ) -> Result<T, AuthError> {
         let Wrong { user, what, error } = match check.await {
-            Ok(Checked::Wrong(wrong)) => wrong,
+            Ok(Checked::Wrong(wrong)) => *wrong,
             Ok(Checked::Right(found)) => {
                 attempt.forgive();
                 return Ok(found);

@@ -12,13 +12,8 @@ use tokio::sync::Semaphore;
 
 use crate::config;
 use crate::domain::name::normalize;
+use crate::domain::user::{PasswordRuleError, check_password_length};
 use crate::telemetry::Instruments;
-
-/// Shortest password that can be set, in characters.
-const PASSWORD_CHARS_MIN: usize = 8;
-
-/// Longest password in bytes: hashing is not to be fed megabytes.
-const PASSWORD_BYTES_MAX: usize = 1_024;
 
 /// Passwords that may wait for their turn; more are turned away, or a flood of logins would keep everybody out for hours.
 const WAITING_MAX: usize = 64;
@@ -61,12 +56,9 @@ pub enum PasswordError {
     /// The configured cost makes no sense.
     #[error("auth.scrypt_log_n, scrypt_r and scrypt_p are not valid parameters of scrypt")]
     Parameters,
-    /// Shorter than a new password may be.
-    #[error("a password must have at least {PASSWORD_CHARS_MIN} characters")]
-    TooShort,
-    /// Longer than a password may be.
-    #[error("a password may have {PASSWORD_BYTES_MAX} bytes at most")]
-    TooLong,
+    /// It can be nobody's password.
+    #[error(transparent)]
+    Rule(#[from] PasswordRuleError),
     /// The library refused, or the stored hash is damaged.
     #[error("scrypt failed")]
     Hash(#[source] scrypt::password_hash::Error),
@@ -84,10 +76,17 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Parameters`].
     pub fn new(config: &config::Auth, instruments: Arc<Instruments>) -> Result<Self, PasswordError> {
-        let params = Params::new(config.scrypt_log_n, config.scrypt_r, config.scrypt_p)
-            .map_err(|_| PasswordError::Parameters)?;
+        let params = params(config)?;
         let dummy_hash = hash(params, b"no user has this password")?.into();
         Ok(Self::with_limits(params, dummy_hash, config.password_checks_max, WAITING_MAX, instruments))
+    }
+
+    /// Whether passwords can be hashed at the configured cost: hashes one.
+    ///
+    /// # Errors
+    /// [`PasswordError::Parameters`].
+    pub fn check(config: &config::Auth) -> Result<(), PasswordError> {
+        hash(params(config)?, b"nobody has this password").map(drop)
     }
 
     fn with_limits(
@@ -114,7 +113,7 @@ impl Passwords {
     /// # Errors
     /// Where the password is too long.
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
-        check_length(&password)?;
+        check_password_length(password.expose_secret())?;
         let params = self.params;
         self.compute(move || hash(params, normalized(&password).expose_secret().as_bytes())).await
     }
@@ -124,7 +123,7 @@ impl Passwords {
     /// # Errors
     /// Where the stored hash is damaged.
     pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<Fit, PasswordError> {
-        if check_length(&password).is_err() {
+        if check_password_length(password.expose_secret()).is_err() {
             return Ok(Fit::Wrong);
         }
         let is_known = hash.is_some();
@@ -177,19 +176,8 @@ pub(super) fn random() -> Result<SecretString, getrandom::Error> {
     Ok(SecretString::from(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// Whether a password can be set.
-pub(super) fn check_new(password: &SecretString) -> Result<(), PasswordError> {
-    if normalized(password).expose_secret().chars().count() < PASSWORD_CHARS_MIN {
-        return Err(PasswordError::TooShort);
-    }
-    check_length(password)
-}
-
-fn check_length(password: &SecretString) -> Result<(), PasswordError> {
-    if PASSWORD_BYTES_MAX < password.expose_secret().len() {
-        return Err(PasswordError::TooLong);
-    }
-    Ok(())
+fn params(config: &config::Auth) -> Result<Params, PasswordError> {
+    Params::new(config.scrypt_log_n, config.scrypt_r, config.scrypt_p).map_err(|_| PasswordError::Parameters)
 }
 
 fn hash(params: Params, password: &[u8]) -> Result<String, PasswordError> {
@@ -252,16 +240,6 @@ mod tests {
         }
         let old = hash(passwords.params, apart.as_bytes()).unwrap();
         assert_eq!((fit(apart, &old).await, fit(whole, &old).await), (Fit::Outdated, Fit::Wrong));
-        let few = "a\u{308}".repeat(PASSWORD_CHARS_MIN - 1);
-        assert!(matches!(check_new(&few.into()), Err(PasswordError::TooShort)));
-    }
-
-    #[tokio::test]
-    async fn a_new_password_is_neither_short_nor_giant() {
-        let check = |password: &str| check_new(&SecretString::from(password));
-        assert!(matches!(check("1234567"), Err(PasswordError::TooShort)));
-        assert!(check("12345678").is_ok());
-        assert!(matches!(check(&"x".repeat(PASSWORD_BYTES_MAX + 1)), Err(PasswordError::TooLong)));
     }
 
     #[tokio::test]
@@ -280,8 +258,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_giant_password_is_not_hashed() {
-        let giant = SecretString::from("x".repeat(PASSWORD_BYTES_MAX + 1));
-        assert!(matches!(cheap().hash(giant.clone()).await, Err(PasswordError::TooLong)));
+        let giant = SecretString::from("x".repeat(1 << 20));
+        assert!(matches!(
+            cheap().hash(giant.clone()).await,
+            Err(PasswordError::Rule(PasswordRuleError::TooLong))
+        ));
         assert_eq!(cheap().verify(giant, None).await.unwrap(), Fit::Wrong);
     }
 }

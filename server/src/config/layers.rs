@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// The prefix of Pika's own environment variables.
-const PREFIX: &str = "PIKA";
+use super::environment::{self, UnknownVariable};
+
+/// What the defaults are called.
+const BUILT_IN: &str = "the built-in configuration";
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,9 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A variable's name is that of a key but for a slip of the pen.
+    #[error("{0}")]
+    UnknownVariable(UnknownVariable),
     /// A value is outside its limits.
     #[error("{key} must be {allowed}")]
     OutOfRange {
@@ -85,16 +90,15 @@ pub(super) fn merge<T: DeserializeOwned>(
     file: Option<(&Path, &str)>,
     environment: &[(String, String)],
 ) -> Result<T, ConfigError> {
-    let mut merged = parse(defaults, "the built-in configuration")?;
-    let mut origin = "the built-in configuration".to_owned();
-    let mut leaves = Vec::new();
-    collect_leaves(&merged, &mut Vec::new(), &mut leaves);
+    let mut merged = parse(defaults, BUILT_IN)?;
+    let mut origin = BUILT_IN.to_owned();
+    let leaves = leaves(&merged);
     if let Some((path, text)) = file {
         origin = path.display().to_string();
         overlay(&mut merged, parse(text, &origin)?, "")
             .map_err(|key| ConfigError::Unquoted { origin: origin.clone(), key })?;
     }
-    let variables = apply_environment(&mut merged, &leaves, environment)?;
+    let variables = environment::apply(&mut merged, &leaves, environment)?;
     serde_path_to_error::deserialize(merged).map_err(|error| {
         let key = error.path().to_string();
         let source = error.into_inner();
@@ -140,6 +144,18 @@ fn overlay(base: &mut Value, over: Value, path: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The paths of all keys of the defaults.
+pub(super) fn keys(defaults: &str) -> Result<Vec<Vec<String>>, ConfigError> {
+    Ok(leaves(&parse(defaults, BUILT_IN)?))
+}
+
+/// The paths of all keys that hold values.
+fn leaves(value: &Value) -> Vec<Vec<String>> {
+    let mut leaves = Vec::new();
+    collect_leaves(value, &mut Vec::new(), &mut leaves);
+    leaves
+}
+
 fn collect_leaves(value: &Value, path: &mut Vec<String>, leaves: &mut Vec<Vec<String>>) {
     match value {
         Value::Object(map) => {
@@ -150,57 +166,5 @@ fn collect_leaves(value: &Value, path: &mut Vec<String>, leaves: &mut Vec<Vec<St
             }
         }
         _ => leaves.push(path.clone()),
-    }
-}
-
-/// Answers which keys were set, and by which variables.
-fn apply_environment(
-    merged: &mut Value,
-    leaves: &[Vec<String>],
-    environment: &[(String, String)],
-) -> Result<Vec<(String, String)>, ConfigError> {
-    let mut set = Vec::new();
-    let variable =
-        |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    if let Some(url) = variable("DATABASE_URL")
-        && let Some(leaf) = merged.pointer_mut("/database/url")
-    {
-        *leaf = Value::from(url);
-    }
-    for path in leaves {
-        // PIKA_DATABASE_POSTGRES_PASSWORD for database.postgres.password; the administrator's first password is
-        // also known by the shorter name that every guide uses.
-        let mut name = format!("{PREFIX}_{}", path.join("_").to_uppercase());
-        let is_given = |name: &str| variable(name).is_some() || variable(&format!("{name}_FILE")).is_some();
-        if name == "PIKA_AUTH_ADMIN_PASSWORD" && !is_given(&name) {
-            "PIKA_ADMIN_PASSWORD".clone_into(&mut name);
-        }
-        let file_name = format!("{name}_FILE");
-        let text = match (variable(&name), variable(&file_name)) {
-            (Some(text), _) => text.to_owned(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::VariableFile { name: file_name, source })?
-                .trim_end_matches(['\r', '\n'])
-                .to_owned(),
-            (None, None) => continue,
-        };
-        if let Some(leaf) = merged.pointer_mut(&format!("/{}", path.join("/"))) {
-            match typed(&text, leaf) {
-                Ok(value) => *leaf = value,
-                Err(expected) => return Err(ConfigError::Variable { name, expected }),
-            }
-            set.push((path.join("."), name));
-        }
-    }
-    Ok(set)
-}
-
-/// Reads a variable as what its key holds by default, so that a password of digits stays a text.
-fn typed(text: &str, like: &Value) -> Result<Value, &'static str> {
-    match like {
-        Value::Number(_) => text.trim().parse::<i64>().map(Value::from).map_err(|_| "a whole number"),
-        Value::Bool(_) => text.trim().parse::<bool>().map(Value::from).map_err(|_| "true or false"),
-        Value::Array(_) => Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()),
-        _ => Ok(Value::from(text)),
     }
 }

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::TimestampMs;
 use super::id::UserId;
-use super::name::{NameError, parse_name, parse_optional};
+use super::name::{NameError, normalize, parse_name, parse_optional};
 
 /// Longest username, in characters.
 pub const USERNAME_CHARS_MAX: usize = 64;
@@ -16,6 +16,11 @@ pub const EMAIL_CHARS_MAX: usize = 254;
 pub const PHONE_CHARS_MAX: usize = 32;
 /// Longest address of a picture, in characters.
 pub const AVATAR_CHARS_MAX: usize = 2_048;
+
+/// Shortest password that can be set, in characters.
+const PASSWORD_CHARS_MIN: usize = 8;
+/// Longest password in bytes: hashing is not to be fed megabytes.
+const PASSWORD_BYTES_MAX: usize = 1_024;
 
 /// How the address of a picture begins.
 const HTTPS: &str = "https://";
@@ -86,6 +91,36 @@ pub enum AvatarError {
     NotHttps,
 }
 
+/// A password that cannot be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordRuleError {
+    /// Shorter than a new password may be.
+    #[error("a password must have at least {PASSWORD_CHARS_MIN} characters")]
+    TooShort,
+    /// Longer than a password may be.
+    #[error("a password may have {PASSWORD_BYTES_MAX} bytes at most")]
+    TooLong,
+}
+
+/// Whether a password can be set.
+///
+/// # Errors
+/// Where it is too short or too long.
+pub fn check_password(password: &str) -> Result<(), PasswordRuleError> {
+    if normalize(password).chars().count() < PASSWORD_CHARS_MIN {
+        return Err(PasswordRuleError::TooShort);
+    }
+    check_password_length(password)
+}
+
+/// Whether a password is short enough to be looked at.
+///
+/// # Errors
+/// Where it is too long.
+pub fn check_password_length(password: &str) -> Result<(), PasswordRuleError> {
+    if PASSWORD_BYTES_MAX < password.len() { Err(PasswordRuleError::TooLong) } else { Ok(()) }
+}
+
 /// A username as it is kept.
 ///
 /// # Errors
@@ -117,6 +152,15 @@ pub fn parse_avatar(text: &str) -> Result<String, AvatarError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_neither_short_nor_giant() {
+        assert_eq!(check_password("1234567"), Err(PasswordRuleError::TooShort));
+        assert_eq!(check_password(&"a\u{308}".repeat(7)), Err(PasswordRuleError::TooShort), "seven letters");
+        assert_eq!(check_password("12345678"), Ok(()));
+        assert_eq!(check_password(&"x".repeat(PASSWORD_BYTES_MAX)), Ok(()));
+        assert_eq!(check_password(&"x".repeat(PASSWORD_BYTES_MAX + 1)), Err(PasswordRuleError::TooLong));
+    }
 
     #[test]
     fn a_picture_comes_over_https_or_not_at_all() {

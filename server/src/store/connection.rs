@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
-use tokio_postgres::config::SslMode;
+use rustls::pki_types::pem;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 
@@ -43,11 +46,16 @@ pub enum DatabaseUrlError {
     #[error("the database URL names no {0}")]
     Incomplete(&'static str),
     /// The certificate authorities cannot be read.
-    #[error("the certificate authorities for the database cannot be read")]
+    #[error("the certificate authorities for the database cannot be read from {}", path.display())]
     Certificates {
+        /// The file.
+        path: PathBuf,
         /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: pem::Error,
     },
+    /// TLS cannot be set up.
+    #[error("TLS to the database cannot be set up")]
+    Tls(#[source] rustls::Error),
     /// There are no certificate authorities to trust.
     #[error("no certificate authority to verify the database's certificate with was found")]
     NoCertificates,
@@ -82,6 +90,23 @@ pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
         .keepalives_interval(KEEPALIVE_INTERVAL)
         .keepalives_retries(KEEPALIVE_RETRIES);
     Ok(config)
+}
+
+/// The hosts that the connection goes to as plain text, over a network.
+pub(super) fn plain_remote_hosts(config: &Config) -> Vec<String> {
+    if config.get_ssl_mode() == SslMode::Require {
+        return Vec::new();
+    }
+    let hosts = config.get_hosts().iter().filter_map(|host| match host {
+        Host::Tcp(name) => Some(name),
+        Host::Unix(_) => None,
+    });
+    hosts.filter(|name| !is_loopback(name)).cloned().collect()
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The same database, with the limits that hold for the statements of requests. They are set by the server side,

@@ -23,7 +23,7 @@ pub(super) fn connector(encrypted: bool, root_certificates: Option<&Path>) -> Re
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|source| DatabaseUrlError::Certificates { source: Box::new(source) })?
+        .map_err(DatabaseUrlError::Tls)?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
@@ -33,7 +33,7 @@ fn add_roots(roots: &mut RootCertStore, file: Option<&Path>) -> Result<(), Datab
     let certificates = match file {
         Some(path) => CertificateDer::pem_file_iter(path)
             .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
-            .map_err(|source| DatabaseUrlError::Certificates { source: Box::new(source) })?,
+            .map_err(|source| DatabaseUrlError::Certificates { path: path.to_owned(), source })?,
         None => rustls_native_certs::load_native_certs().certs,
     };
     roots.add_parsable_certificates(certificates);

@@ -33,20 +33,6 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_configuration_is_checked() {
-    let good = pika_server(&["check-config"], &[]).await;
-    assert!(good.status.success(), "{}", text(&good.stderr));
-    assert_eq!(text(&good.stdout), "the configuration can be used\n");
-    for (variable, value) in
-        [("DATABASE_URL", "nonsense"), ("PIKA_SERVER_ADDR", "x"), ("PIKA_DATABASE_POOL_SIZE", "0")]
-    {
-        let bad = pika_server(&["check-config"], &[(variable, value)]).await;
-        let message = text(&bad.stderr);
-        assert!(!bad.status.success() && message.starts_with("pika-server: "), "{variable}: {message}");
-    }
-}
-
-#[tokio::test]
 async fn a_database_is_migrated_and_an_enrollment_token_made() {
     let database = TestDatabase::on_server_unmigrated().await;
     let environment = [("DATABASE_URL", database.url.as_str())];

@@ -1,0 +1,277 @@
+//! The bounds of every value, and what values must be to each other.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use pika_protocol::limits;
+use secrecy::ExposeSecret;
+
+use super::{Config, ConfigError};
+use crate::domain::tier::DAY_MS;
+use crate::domain::user::check_password;
+use crate::http::Origin;
+
+/// Upper bounds of durations, so that sums of them stay far from overflowing.
+const HOUR_MS: u64 = 3_600_000;
+/// A shorter token could be guessed.
+const METRICS_TOKEN_CHARS_MIN: usize = 16;
+const DECADE_MS: i64 = 315_576_000_000;
+
+/// More failed logins than this are no limit.
+const FAILURES_MAX: u32 = 1_000;
+
+/// Most memory that one password may take while it is hashed, and all of them at the same time. More than there is would
+/// end the process.
+const SCRYPT_BYTES_MAX: u64 = 1 << 30;
+const ALL_SCRYPT_BYTES_MAX: u64 = 16 << 30;
+
+/// The path of a key, whether its value is allowed, and which ones are.
+type Check = (&'static str, bool, &'static str);
+
+impl Config {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// Names the first key whose value is not allowed.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let checks = [
+            self.database_checks(),
+            self.server_checks(),
+            self.ingest_checks(),
+            self.auth_checks(),
+            self.password_checks(),
+            self.metrics_checks(),
+        ];
+        match checks.iter().flatten().find(|(_, holds, _)| !holds) {
+            Some(&(key, _, allowed)) => Err(ConfigError::OutOfRange { key, allowed }),
+            None => Ok(()),
+        }
+    }
+
+    fn database_checks(&self) -> Vec<Check> {
+        vec![
+            ("database.pool_size", (1..=1_000).contains(&self.database.pool_size), "1–1000"),
+            (
+                "database.connect_timeout_ms",
+                (1..=HOUR_MS).contains(&self.database.connect_timeout_ms),
+                "1–3600000",
+            ),
+            (
+                "database.statement_timeout_ms",
+                (1..=HOUR_MS).contains(&self.database.statement_timeout_ms),
+                "1–3600000",
+            ),
+        ]
+    }
+
+    fn server_checks(&self) -> Vec<Check> {
+        vec![
+            ("server.connections_max", (1..=1_000_000).contains(&self.server.connections_max), "1–1000000"),
+            (
+                "server.connections_per_address_max",
+                (1..=1_000_000).contains(&self.server.connections_per_address_max),
+                "1–1000000",
+            ),
+            (
+                "server.body_bytes_max",
+                (1_024..=1 << 30).contains(&self.server.body_bytes_max),
+                "1024–1073741824",
+            ),
+            ("server.shutdown_timeout_ms", self.server.shutdown_timeout_ms <= HOUR_MS, "0–3600000"),
+            (
+                "server.public_url",
+                ["", "http://", "https://"].iter().any(|scheme| match *scheme {
+                    "" => self.server.public_url.is_empty(),
+                    scheme => self.server.public_url.starts_with(scheme),
+                }),
+                "empty or begin with http:// or https://",
+            ),
+            (
+                "server.tls.key_file",
+                self.server.tls.certificate_file.as_os_str().is_empty()
+                    == self.server.tls.key_file.as_os_str().is_empty(),
+                "given with server.tls.certificate_file, and only then",
+            ),
+            (
+                "server.tls.reload_interval_ms",
+                (10..=HOUR_MS).contains(&self.server.tls.reload_interval_ms),
+                "10–3600000",
+            ),
+            (
+                "server.trusted_proxies",
+                !IpNet::aggregate(&self.server.trusted_proxies).iter().any(|net| net.prefix_len() == 0),
+                "the networks of your proxies; everybody (0.0.0.0/0 or ::/0) could claim to be anybody",
+            ),
+            (
+                "server.cors_origins",
+                self.server.cors_origins.iter().all(|origin| Origin::parse(origin).is_some()),
+                "a list of origins, such as https://tool.example.org, without a path",
+            ),
+        ]
+    }
+
+    fn ingest_checks(&self) -> Vec<Check> {
+        vec![
+            ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
+            ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
+            (
+                "ingest.write_timeout_ms",
+                (100..=HOUR_MS).contains(&self.ingest.write_timeout_ms),
+                "100–3600000",
+            ),
+            (
+                "ingest.late_limit_ms",
+                // Rollups are refreshed as far back as a day, and no further.
+                (60_000..=DAY_MS).contains(&self.ingest.late_limit_ms),
+                "60000–86400000",
+            ),
+            (
+                "ingest.late_after_ms",
+                (1_000..=DECADE_MS).contains(&self.ingest.late_after_ms),
+                "1000–315576000000",
+            ),
+            ("ingest.queue_frames_max", (1..=1_000_000).contains(&self.ingest.queue_frames_max), "1–1000000"),
+            (
+                "ingest.unacknowledged_frames_max",
+                (1..=10_000).contains(&self.ingest.unacknowledged_frames_max),
+                "1–10000",
+            ),
+            // Less than the protocol promises to agents would make them send again and again what is never taken.
+            (
+                "ingest.frame_bytes_max",
+                (limits::FRAME_BYTES_MAX..=16 << 20).contains(&self.ingest.frame_bytes_max),
+                "524288–16777216",
+            ),
+            (
+                "ingest.samples_per_frame_max",
+                (limits::SAMPLES_PER_FRAME_MAX..=10_000).contains(&self.ingest.samples_per_frame_max),
+                "200–10000",
+            ),
+            (
+                "ingest.samples_per_second_max",
+                (1..=1_000_000).contains(&self.ingest.samples_per_second_max),
+                "1–1000000",
+            ),
+            (
+                "ingest.outbound_bytes_max",
+                (16 << 10..=16 << 20).contains(&self.ingest.outbound_bytes_max),
+                "16384–16777216",
+            ),
+            ("ingest.registrations_max", (1..=1_000).contains(&self.ingest.registrations_max), "1–1000"),
+            (
+                "ingest.registration_wait_ms",
+                (1..=HOUR_MS).contains(&self.ingest.registration_wait_ms),
+                "1–3600000",
+            ),
+            (
+                "ingest.idle_timeout_ms",
+                (1_000..=HOUR_MS).contains(&self.ingest.idle_timeout_ms),
+                "1000–3600000",
+            ),
+            (
+                "ingest.register_timeout_ms",
+                (1..=HOUR_MS).contains(&self.ingest.register_timeout_ms),
+                "1–3600000",
+            ),
+            ("ingest.reconnect_grace_ms", self.ingest.reconnect_grace_ms <= HOUR_MS, "0–3600000"),
+        ]
+    }
+
+    fn auth_checks(&self) -> Vec<Check> {
+        vec![
+            (
+                "auth.failure_window_ms",
+                (1_000..=DAY_MS).contains(&self.auth.failure_window_ms),
+                "1000–86400000",
+            ),
+            (
+                "auth.failures_per_account_and_address_max",
+                (1..=FAILURES_MAX).contains(&self.auth.failures_per_account_and_address_max),
+                "1–1000",
+            ),
+            (
+                "auth.failures_per_address_max",
+                (1..=FAILURES_MAX).contains(&self.auth.failures_per_address_max),
+                "1–1000",
+            ),
+            (
+                "auth.failures_per_account_max",
+                (1..=FAILURES_MAX).contains(&self.auth.failures_per_account_max),
+                "1–1000",
+            ),
+            (
+                "auth.enrollment_lifetime_max_ms",
+                (60_000..=DECADE_MS).contains(&self.auth.enrollment_lifetime_max_ms),
+                "60000–315576000000",
+            ),
+            (
+                "auth.enrollment_uses_max",
+                (1..=1_000_000).contains(&self.auth.enrollment_uses_max),
+                "1–1000000",
+            ),
+            (
+                "auth.audit_retention_ms",
+                (DAY_MS..=DECADE_MS).contains(&self.auth.audit_retention_ms),
+                "86400000–315576000000",
+            ),
+            (
+                "auth.session_lifetime_ms",
+                (60_000..=DECADE_MS).contains(&self.auth.session_lifetime_ms),
+                "60000–315576000000",
+            ),
+        ]
+    }
+
+    fn password_checks(&self) -> Vec<Check> {
+        let block_bytes = 128 * u64::from(self.auth.scrypt_r);
+        let scrypt_bytes =
+            block_bytes.saturating_mul(1_u64.checked_shl(self.auth.scrypt_log_n.into()).unwrap_or(u64::MAX));
+        let admin_password = self.auth.admin_password.expose_secret();
+        vec![
+            ("auth.password_checks_max", (1..=1_000).contains(&self.auth.password_checks_max), "1–1000"),
+            ("auth.scrypt_log_n", (1..=20).contains(&self.auth.scrypt_log_n), "1–20"),
+            ("auth.scrypt_r", (1..=64).contains(&self.auth.scrypt_r), "1–64"),
+            ("auth.scrypt_p", (1..=64).contains(&self.auth.scrypt_p), "1–64"),
+            (
+                "auth.scrypt_log_n",
+                scrypt_bytes <= SCRYPT_BYTES_MAX,
+                "so low that 2^scrypt_log_n * scrypt_r * 128 bytes are at most 1 GiB",
+            ),
+            (
+                "auth.password_checks_max",
+                scrypt_bytes.saturating_mul(self.auth.password_checks_max as u64) <= ALL_SCRYPT_BYTES_MAX,
+                "so low that as many passwords take at most 16 GiB (2^scrypt_log_n * scrypt_r * 128 bytes each)",
+            ),
+            (
+                "auth.admin_password",
+                admin_password.is_empty() || check_password(admin_password).is_ok(),
+                "empty, or a password of at least 8 characters and at most 1024 bytes",
+            ),
+        ]
+    }
+
+    fn metrics_checks(&self) -> Vec<Check> {
+        vec![
+            (
+                "metrics.token",
+                self.metrics.token.expose_secret().is_empty()
+                    || METRICS_TOKEN_CHARS_MIN <= self.metrics.token.expose_secret().len(),
+                "empty or at least 16 characters",
+            ),
+            (
+                "metrics.addr",
+                self.metrics.addr.is_none_or(|addr| !collide(addr, self.server.addr)),
+                "another address than server.addr, or another port",
+            ),
+        ]
+    }
+}
+
+/// Whether no two sockets can listen on these at the same time.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |one: SocketAddr, other: SocketAddr| {
+        one.ip() == other.ip() || one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
+    };
+    // The system gives every socket another port where none is named.
+    one.port() != 0 && one.port() == other.port() && (covers(one, other) || covers(other, one))
+}

@@ -1,0 +1,225 @@
+//! The environment's part of the configuration: which variable is which key, and which is none.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::DEFAULTS;
+use super::layers::{ConfigError, keys};
+
+/// The prefix of Pika's own environment variables.
+const PREFIX: &str = "PIKA_";
+/// The administrator's first password, and the shorter name for it that every guide uses.
+const ADMIN_PASSWORD: [&str; 2] = ["PIKA_AUTH_ADMIN_PASSWORD", "PIKA_ADMIN_PASSWORD"];
+/// Names the configuration file.
+const CONFIG: &str = "PIKA_CONFIG";
+/// Appended to the name of a variable: its value is in a file.
+const FILE_SUFFIX: &str = "_FILE";
+
+/// Variables that other parts of Pika read: the scripts, the compose file, the agent, the tests and the benches.
+const OF_OTHERS: [&str; 11] = [
+    "PIKA_BIN_DIR",
+    "PIKA_DATABASE_PASSWORD",
+    "PIKA_DATABASE_PORT",
+    "PIKA_ENROLLMENT_TOKEN",
+    "PIKA_PASSWORD",
+    "PIKA_PORT",
+    "PIKA_POSTGRES_ROOT",
+    "PIKA_STATE_DIR",
+    "PIKA_URL",
+    "PIKA_USERNAME",
+    "PIKA_USER_ID",
+];
+const PREFIXES_OF_OTHERS: [&str; 3] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_TEST_"];
+
+/// A name that is so few letters away from a key's was meant to be that one.
+const SLIPS_MAX: usize = 2;
+/// How alike two names must be for one to be suggested for the other, from 0 to 1.
+const ALIKE_MIN: f64 = 0.6;
+
+/// A variable that begins like Pika's and is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownVariable {
+    /// Its name.
+    pub name: String,
+    /// The variable that may have been meant.
+    pub nearest: Option<String>,
+}
+
+impl fmt::Display for UnknownVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the environment variable {} is no key of the configuration", self.name)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, "; did you mean {nearest}?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The variables that begin like Pika's and are none, of this server nor of its companions. What is a slip of the pen from
+/// a key's name is not among them: [`Config::load`](super::Config::load) refuses it.
+pub fn unknown_variables(environment: &[(String, String)]) -> Vec<UnknownVariable> {
+    // The defaults can be read, or no configuration could.
+    let known = known_names(&keys(DEFAULTS).unwrap_or_default());
+    let unknown = environment.iter().filter(|(name, value)| is_unknown(name, value, &known));
+    unknown.map(|(name, _)| UnknownVariable { name: name.clone(), nearest: nearest(name, &known) }).collect()
+}
+
+/// Lays the variables over `merged`. Answers which keys were set, and by which variables.
+pub(super) fn apply(
+    merged: &mut Value,
+    leaves: &[Vec<String>],
+    environment: &[(String, String)],
+) -> Result<Vec<(String, String)>, ConfigError> {
+    refuse_slips(leaves, environment)?;
+    let mut set = Vec::new();
+    let variable =
+        |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    if let Some(url) = variable("DATABASE_URL")
+        && let Some(leaf) = merged.pointer_mut("/database/url")
+    {
+        *leaf = Value::from(url);
+    }
+    for path in leaves {
+        let mut name = variable_name(path);
+        let file_of = |name: &str| format!("{name}{FILE_SUFFIX}");
+        let is_given = |name: &str| variable(name).is_some() || variable(&file_of(name)).is_some();
+        if name == ADMIN_PASSWORD[0] && !is_given(&name) {
+            ADMIN_PASSWORD[1].clone_into(&mut name);
+        }
+        let text = match (variable(&name), variable(&file_of(&name))) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(path)) => std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::VariableFile { name: file_of(&name), source })?
+                .trim_end_matches(['\r', '\n'])
+                .to_owned(),
+            (None, None) => continue,
+        };
+        if let Some(leaf) = merged.pointer_mut(&format!("/{}", path.join("/"))) {
+            match typed(&text, leaf) {
+                Ok(value) => *leaf = value,
+                Err(expected) => return Err(ConfigError::Variable { name, expected }),
+            }
+            set.push((path.join("."), name));
+        }
+    }
+    Ok(set)
+}
+
+/// Reads a variable as what its key holds by default, so that a password of digits stays a text.
+fn typed(text: &str, like: &Value) -> Result<Value, &'static str> {
+    match like {
+        Value::Number(_) => text.trim().parse::<i64>().map(Value::from).map_err(|_| "a whole number"),
+        Value::Bool(_) => text.trim().parse::<bool>().map(Value::from).map_err(|_| "true or false"),
+        Value::Array(_) => Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()),
+        _ => Ok(Value::from(text)),
+    }
+}
+
+/// `PIKA_DATABASE_POSTGRES_PASSWORD` for `database.postgres.password`.
+fn variable_name(path: &[String]) -> String {
+    format!("{PREFIX}{}", path.join("_").to_uppercase())
+}
+
+fn known_names(leaves: &[Vec<String>]) -> Vec<String> {
+    let of_keys = leaves.iter().map(|path| variable_name(path)).chain([ADMIN_PASSWORD[1].to_owned()]);
+    let with_files = of_keys.flat_map(|name| [format!("{name}{FILE_SUFFIX}"), name]);
+    with_files.chain([CONFIG.to_owned()]).collect()
+}
+
+/// A setting that is ignored because of a slip of the pen may be one that keeps somebody out.
+fn refuse_slips(leaves: &[Vec<String>], environment: &[(String, String)]) -> Result<(), ConfigError> {
+    let known = known_names(leaves);
+    for (name, _) in environment.iter().filter(|(name, value)| is_unknown(name, value, &known)) {
+        let slips = |known: &String| strsim::osa_distance(&name.to_uppercase(), known);
+        if let Some(meant) =
+            known.iter().min_by_key(|known| slips(known)).filter(|meant| slips(meant) <= SLIPS_MAX)
+        {
+            let unknown = UnknownVariable { name: name.clone(), nearest: Some(meant.clone()) };
+            return Err(ConfigError::UnknownVariable(unknown));
+        }
+    }
+    Ok(())
+}
+
+fn is_unknown(name: &str, value: &str, known: &[String]) -> bool {
+    let is_of_others =
+        || OF_OTHERS.contains(&name) || PREFIXES_OF_OTHERS.iter().any(|prefix| name.starts_with(prefix));
+    name.to_uppercase().starts_with(PREFIX)
+        && !known.iter().any(|known| known == name)
+        && !is_of_others()
+        && !is_of_kubernetes(name, value)
+}
+
+/// Whether Kubernetes has made it, which gives every container variables for the services beside it: of one that is called
+/// `pika-server`, for example `PIKA_SERVER_SERVICE_HOST`, `PIKA_SERVER_PORT` and `PIKA_SERVER_PORT_80_TCP_ADDR`.
+fn is_of_kubernetes(name: &str, value: &str) -> bool {
+    let is_url = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let is_of_port = || {
+        let protocols = ["TCP", "UDP", "SCTP"];
+        let mut after = name.split("_PORT_").skip(1).filter_map(|rest| rest.split_once('_'));
+        after.any(|(port, rest)| port.parse::<u16>().is_ok() && protocols.iter().any(|p| rest.starts_with(p)))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || is_of_port()
+        || name.ends_with("_PORT") && is_url()
+}
+
+/// The known name that has all the words of this one, or is most like it.
+fn nearest(name: &str, known: &[String]) -> Option<String> {
+    let name = name.to_uppercase();
+    let has_all_words = |known: &&String| {
+        let mut words = known.split('_');
+        name.split('_').all(|word| words.any(|other| other == word))
+    };
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&name, known);
+    let most_like = || {
+        let likenesses = known.iter().map(|known| (known, likeness(known)));
+        let (known, likeness) = likenesses.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
+        (ALIKE_MIN <= likeness).then_some(known)
+    };
+    // The shortest is the one without a suffix.
+    let with_all_words = known.iter().filter(has_all_words).min_by_key(|known| known.len());
+    with_all_words.or_else(most_like).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown(name: &str, value: &str) -> Option<Option<String>> {
+        let environment = [(name.to_owned(), value.to_owned())];
+        unknown_variables(&environment).pop().map(|unknown| unknown.nearest)
+    }
+
+    #[test]
+    fn a_variable_that_is_no_key_is_told_with_the_nearest_one() {
+        let nearest = |name: &str| unknown(name, "1").unwrap_or_else(|| panic!("{name} is known"));
+        assert_eq!(nearest("PIKA_DATABASE_HOSTNAME").unwrap(), "PIKA_DATABASE_POSTGRES_HOSTNAME");
+        assert_eq!(nearest("PIKA_SERVER_TRUSTED_PROXY").unwrap(), "PIKA_SERVER_TRUSTED_PROXIES");
+        assert_eq!(nearest("PIKA_TRUSTED_PROXIES").unwrap(), "PIKA_SERVER_TRUSTED_PROXIES");
+        assert_eq!(nearest("pika_server_addr").unwrap(), "PIKA_SERVER_ADDR");
+        assert_eq!(nearest("PIKA_XYZZY"), None);
+    }
+
+    #[test]
+    fn what_is_known_or_somebody_elses_is_not_told() {
+        for (name, value) in [
+            ("PIKA_SERVER_ADDR", ""),
+            ("PIKA_ADMIN_PASSWORD_FILE", ""),
+            ("PIKA_DATABASE_POSTGRES_PASSWORD_FILE", ""),
+            ("PIKA_CONFIG", ""),
+            ("PIKA_STATE_DIR", ""),
+            ("PIKA_AGENT_NAME", ""),
+            ("PIKA_SERVER_SERVICE_HOST", "10.0.0.1"),
+            ("PIKA_SERVER_SERVICE_PORT_HTTP", "80"),
+            ("PIKA_SERVER_PORT", "tcp://10.0.0.1:80"),
+            ("PIKA_SERVER_PORT_80_TCP_PROTO", "tcp"),
+            ("PATH", ""),
+        ] {
+            assert_eq!(unknown(name, value), None, "{name}");
+        }
+        assert!(unknown("PIKA_SERVER_PORT", "8080").is_some());
+    }
+}
