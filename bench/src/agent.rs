@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::runtime::Builder;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,8 +53,8 @@ pub(crate) struct Options {
 ///
 /// # Errors
 /// When one of them is missing or does not run.
-pub(crate) fn run(options: &Options) -> Result<String, BenchError> {
-    let report = Builder::new_multi_thread().enable_all().build()?.block_on(Box::pin(measure(options)))?;
+pub(crate) async fn run(options: &Options) -> Result<String, BenchError> {
+    let report = measure(options).await?;
     Ok(if options.json { report.to_json() } else { report.to_table() })
 }
 

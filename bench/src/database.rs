@@ -69,12 +69,17 @@ impl NewDatabaseOptions {
         Ok((url, !found.is_empty() && reuse))
     }
 
-    async fn drop_unless_kept(&self) -> Result<(), BenchError> {
-        if !self.keep {
-            let client = connect(&self.database_url).await?;
-            let name = &self.database;
-            client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
-        }
+    /// Hands on what a run has found; an error of the run is more telling than one of dropping the database.
+    async fn drop_unless_kept<T>(&self, found: Result<T, BenchError>) -> Result<T, BenchError> {
+        let dropped = if self.keep { Ok(()) } else { self.drop().await };
+        let found = found?;
+        dropped.map(|()| found)
+    }
+
+    async fn drop(&self) -> Result<(), BenchError> {
+        let client = connect(&self.database_url).await?;
+        let name = &self.database;
+        client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
         Ok(())
     }
 }
@@ -111,10 +116,10 @@ impl FreshDatabase {
         Ok(backend.filter(|_| is_local).and_then(proc::postmaster_of))
     }
 
-    /// Drops it, unless it is to be kept.
-    pub(crate) async fn close(self) -> Result<(), BenchError> {
+    /// Drops it after a run, unless it is to be kept, and hands on what the run has found.
+    pub(crate) async fn close<T>(self, found: Result<T, BenchError>) -> Result<T, BenchError> {
         drop(self.client);
-        self.options.drop_unless_kept().await
+        self.options.drop_unless_kept(found).await
     }
 }
 
@@ -163,21 +168,21 @@ impl BenchDatabase {
     }
 
     /// Starts over, because what an earlier run has left is another fleet.
-    pub(crate) async fn start_over(self) -> Result<Self, BenchError> {
+    pub(crate) async fn start_over(&mut self) -> Result<(), BenchError> {
         if self.options.in_place {
             let message = "the database holds another fleet; --in-place wants an empty one".to_owned();
             return Err(BenchError::Usage(message));
         }
         let options = DatabaseOptions { reuse: false, ..self.options.clone() };
-        drop(self);
-        Box::pin(Self::open(&options)).await
+        *self = Box::pin(Self::open(&options)).await?;
+        Ok(())
     }
 
-    /// Drops the database, unless it is to be kept.
-    pub(crate) async fn close(self) -> Result<(), BenchError> {
+    /// Drops the database after a run, unless it is to be kept, and hands on what the run has found.
+    pub(crate) async fn close<T>(self, found: Result<T, BenchError>) -> Result<T, BenchError> {
         let Self { client, store, options, .. } = self;
         drop((client, store));
-        if options.in_place { Ok(()) } else { options.new.drop_unless_kept().await }
+        if options.in_place { found } else { options.new.drop_unless_kept(found).await }
     }
 
     /// On the Community edition, turns those chunks into columns that the policies would have turned by now.

@@ -52,6 +52,9 @@ pub(crate) enum BenchError {
         /// What is known.
         reason: String,
     },
+    /// A signal.
+    #[error("interrupted")]
+    Interrupted,
     /// A part of the bench.
     #[error("a task of the bench failed")]
     Task(#[from] tokio::task::JoinError),

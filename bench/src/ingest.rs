@@ -17,12 +17,12 @@ use std::time::Duration;
 use clap::Args;
 use pika_protocol::limits::SAMPLES_PER_FRAME_MAX;
 use pika_server::clock::Clock;
-use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 
 use crate::database::{FreshDatabase, NewDatabaseOptions};
 use crate::descriptors;
 use crate::error::BenchError;
+use crate::interrupt::Interrupt;
 use crate::load::progress;
 use crate::machine::Machine;
 use crate::meter::{Consumption, Meter};
@@ -125,15 +125,12 @@ impl Options {
 ///
 /// # Errors
 /// When the database or the server cannot be used, or something that is waited for does not come about.
-pub(crate) fn run(options: &Options) -> Result<IngestReport, BenchError> {
+pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<IngestReport, BenchError> {
     descriptors::allow(u64::from(options.agents) + OTHER_DESCRIPTORS_MAX)?;
     let program = sibling(options.server.as_ref(), "pika-server")?;
-    Builder::new_multi_thread().enable_all().build()?.block_on(Box::pin(async {
-        let database = FreshDatabase::make(&options.database).await?;
-        let report = Box::pin(measure(options, &program, &database)).await;
-        database.close().await?;
-        report
-    }))
+    let database = FreshDatabase::make(&options.database).await?;
+    let report = interrupt.or(Box::pin(measure(options, &program, &database))).await;
+    database.close(report).await
 }
 
 async fn measure(

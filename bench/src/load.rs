@@ -63,12 +63,11 @@ pub(crate) struct LoadedFleet {
 
 /// Finds the fleet in the database, or loads it.
 pub(crate) async fn load(
-    database: BenchDatabase,
+    database: &mut BenchDatabase,
     fleet: &FleetOptions,
     options: &LoadOptions,
-) -> Result<(BenchDatabase, LoadedFleet), BenchError> {
+) -> Result<LoadedFleet, BenchError> {
     let spec = serde_json::to_string(fleet).map_err(std::io::Error::from)?;
-    let mut database = database;
     if database.is_reused {
         let sql = "SELECT start_ms, end_ms, n_rows, load_ms, roll_up_ms FROM bench.fleet WHERE spec = $1";
         if let Some(row) = database.client.query_opt(sql, &[&spec]).await? {
@@ -79,30 +78,30 @@ pub(crate) async fn load(
                 load_ms: row.get(3),
                 roll_up_ms: row.get(4),
             };
-            return Ok((database, loaded));
+            return Ok(loaded);
         }
         progress("what is there is another fleet or not complete; starting over");
-        database = Box::pin(database.start_over()).await?;
+        database.start_over().await?;
     }
     let end = Clock::system().now();
     let start = end - i64::from(fleet.days) * DAY_MS;
-    register(&database, 1, fleet.agents, fleet, start).await?;
-    let agents = simulated_agents(&database, fleet.agents).await?;
+    register(database, 1, fleet.agents, fleet, start).await?;
+    let agents = simulated_agents(database, fleet.agents).await?;
     let history = Arc::new(History { agents, start, interval_ms: fleet.interval_ms });
 
     let started_at = Instant::now();
-    let n_rows = write(&database, fleet, options, &history).await?;
+    let n_rows = write(database, fleet, options, &history).await?;
     let load_ms = milliseconds_since(started_at);
     progress(&format!("{n_rows} rows are loaded after {} s; rolling up", load_ms / 1000));
     let started_at = Instant::now();
-    roll_up(&database, start, Clock::system().now()).await?;
+    roll_up(database, start, Clock::system().now()).await?;
     let roll_up_ms = milliseconds_since(started_at);
     progress(&format!("rolled up after {} s; vacuuming", roll_up_ms / 1000));
     // What the autovacuum would do during the measurement.
     database.client.batch_execute("VACUUM (ANALYZE)").await?;
     let sql = "INSERT INTO bench.fleet VALUES ($1, $2, $3, $4, $5, $6)";
     database.client.execute(sql, &[&spec, &start, &end, &n_rows, &load_ms, &roll_up_ms]).await?;
-    Ok((database, LoadedFleet { start, end, n_rows, load_ms, roll_up_ms }))
+    Ok(LoadedFleet { start, end, n_rows, load_ms, roll_up_ms })
 }
 
 /// Registers agents that have only the newest sample, until there are `n_agents`. Answers how many there are.

@@ -7,6 +7,7 @@ mod descriptors;
 mod error;
 mod history;
 mod ingest;
+mod interrupt;
 mod load;
 mod machine;
 mod meter;
@@ -23,6 +24,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use pika_server::telemetry::chain;
+use tokio::runtime::Builder;
+
+use error::BenchError;
+use interrupt::Interrupt;
 
 /// Measures Pika with simulated fleets.
 #[derive(Parser)]
@@ -67,15 +72,7 @@ impl Output {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Agent(options) => agent::run(&options).map(Output::from),
-        Command::Ingest(options) => {
-            ingest::run(&options).map(|report| Output::of_ingest(&report, options.is_json()))
-        }
-        Command::Query(options) => query::run(&options).map(Output::from),
-        Command::Storage(options) => storage::run(&options).map(Output::from),
-    };
-    let failure = match result {
+    let failure = match run(Arguments::parse().command) {
         Ok(output) => {
             drop(writeln!(std::io::stdout(), "{}", output.report));
             output.failure
@@ -89,4 +86,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(command: Command) -> Result<Output, BenchError> {
+    Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let interrupt = Interrupt::listen()?;
+        match command {
+            Command::Agent(options) => interrupt.or(Box::pin(agent::run(&options))).await.map(Output::from),
+            Command::Ingest(options) => {
+                let report = ingest::run(&options, &interrupt).await?;
+                Ok(Output::of_ingest(&report, options.is_json()))
+            }
+            Command::Query(options) => query::run(&options, &interrupt).await.map(Output::from),
+            Command::Storage(options) => storage::run(&options, &interrupt).await.map(Output::from),
+        }
+    })
 }

@@ -9,11 +9,11 @@ use clap::Args;
 use pika_server::domain::family::Family;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokio::runtime::Builder;
 
 use crate::chart::{AgentHandle, Chart};
 use crate::database::{self, BenchDatabase, DatabaseOptions};
 use crate::error::BenchError;
+use crate::interrupt::Interrupt;
 use crate::load::{self, FleetOptions, LoadOptions, LoadedFleet, progress};
 use crate::machine::Machine;
 use crate::subject::Subject;
@@ -57,23 +57,23 @@ struct LatestOfAll {
 ///
 /// # Errors
 /// When the database or the server cannot be used.
-pub(crate) fn run(options: &Options) -> Result<String, BenchError> {
-    let report = Builder::new_multi_thread().enable_all().build()?.block_on(Box::pin(prepare(options)))?;
+pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<String, BenchError> {
+    let mut database = BenchDatabase::open(&options.database).await?;
+    let report = interrupt.or(Box::pin(prepare(options, &mut database))).await;
+    let report = database.close(report).await?;
     Ok(if options.json { report.to_json() } else { report.to_table() })
 }
 
-async fn prepare(options: &Options) -> Result<QueryReport, BenchError> {
-    let database = BenchDatabase::open(&options.database).await?;
-    let (database, loaded) = load::load(database, &options.fleet, &options.load).await?;
+async fn prepare(options: &Options, database: &mut BenchDatabase) -> Result<QueryReport, BenchError> {
+    let loaded = load::load(database, &options.fleet, &options.load).await?;
     progress("registering the rest of the agents");
-    load::register_more(&database, &options.fleet, &loaded, options.registered).await?;
+    load::register_more(database, &options.fleet, &loaded, options.registered).await?;
     database.run_columnstore_policies().await?;
     let subject = Subject::start(&database.url).await?;
-    let result = measure(options, &database, &loaded, &subject).await;
+    let result = measure(options, database, &loaded, &subject).await;
     subject.stop().await?;
     let lines = result?;
     let machine = Machine::inspect(&database.client, &database.info).await?;
-    database.close().await?;
     Ok(QueryReport::new(machine, options.fleet.clone(), &loaded, lines))
 }
 

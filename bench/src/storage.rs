@@ -6,10 +6,10 @@ use clap::Args;
 use pika_server::domain::family::Family;
 use pika_server::domain::tier::Tier;
 use pika_server::store::Edition;
-use tokio::runtime::Builder;
 
 use crate::database::{BenchDatabase, DatabaseOptions};
 use crate::error::BenchError;
+use crate::interrupt::Interrupt;
 use crate::load::{self, FleetOptions, LoadOptions, progress};
 use crate::machine::Machine;
 use outcome::{Relation, StorageReport};
@@ -39,26 +39,26 @@ const ROLLUPS_COMMUNITY: &str = "SELECT view_name::text, \
 ///
 /// # Errors
 /// When the database cannot be used.
-pub(crate) fn run(options: &Options) -> Result<String, BenchError> {
-    let report = Builder::new_multi_thread().enable_all().build()?.block_on(Box::pin(measure(options)))?;
+pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<String, BenchError> {
+    let mut database = BenchDatabase::open(&options.database).await?;
+    let report = interrupt.or(Box::pin(measure(options, &mut database))).await;
+    let report = database.close(report).await?;
     Ok(if options.json { report.to_json() } else { report.to_table() })
 }
 
-async fn measure(options: &Options) -> Result<StorageReport, BenchError> {
-    let database = BenchDatabase::open(&options.database).await?;
-    let (database, loaded) = load::load(database, &options.fleet, &options.load).await?;
+async fn measure(options: &Options, database: &mut BenchDatabase) -> Result<StorageReport, BenchError> {
+    let loaded = load::load(database, &options.fleet, &options.load).await?;
     progress("turning old chunks into columns, where the edition can");
     database.run_columnstore_policies().await?;
     progress("counting rows");
     let mut relations = Vec::new();
-    for (name, hypertable) in hypertables(&database).await? {
-        relations.push(inspect(&database, name, &hypertable).await?);
+    for (name, hypertable) in hypertables(database).await? {
+        relations.push(inspect(database, name, &hypertable).await?);
     }
     relations.sort_by(|one, other| (one.tier, &one.name).cmp(&(other.tier, &other.name)));
     let sql = "SELECT pg_database_size(current_database())";
     let database_bytes: i64 = database.client.query_one(sql, &[]).await?.get(0);
     let machine = Machine::inspect(&database.client, &database.info).await?;
-    database.close().await?;
     Ok(StorageReport::new(machine, options.fleet.clone(), &loaded, relations, database_bytes))
 }
 

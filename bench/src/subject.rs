@@ -9,7 +9,7 @@ use pika_server::config::Config;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::BenchError;
 
@@ -24,7 +24,8 @@ pub(crate) struct Subject {
     base: String,
     token: String,
     http: reqwest::Client,
-    shutdown: CancellationToken,
+    /// Stops the server, also when the bench gives up.
+    shutdown: DropGuard,
     task: JoinHandle<Result<(), AppError>>,
 }
 
@@ -46,6 +47,7 @@ impl Subject {
         let base = format!("http://{}", server.local_addr()?);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(server.run(shutdown.clone()));
+        let shutdown = shutdown.drop_guard();
         let http = reqwest::Client::new();
         let mut subject = Self { base, token: String::new(), http, shutdown, task };
         subject.token = subject.log_in().await?;
@@ -65,7 +67,7 @@ impl Subject {
 
     /// Stops it as a signal would.
     pub(crate) async fn stop(self) -> Result<(), BenchError> {
-        self.shutdown.cancel();
+        drop(self.shutdown);
         Ok(self.task.await??)
     }
 

@@ -1,6 +1,7 @@
 //! `pika-bench agent`.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use super::{bench, number, report};
 
@@ -18,12 +19,18 @@ fn node() -> String {
     node.expect("node is missing: run ./test.sh, which installs it").to_str().unwrap().to_owned()
 }
 
+/// Puts it into a directory.
+pub(crate) fn exporter(directory: &Path) -> PathBuf {
+    let exporter = directory.join("node_exporter");
+    std::fs::write(&exporter, format!("#!{}\n{EXPORTER}", node())).unwrap();
+    std::fs::set_permissions(&exporter, std::fs::Permissions::from_mode(0o755)).unwrap();
+    exporter
+}
+
 #[test]
 fn both_programs_are_measured() {
     let directory = tempfile::tempdir().unwrap();
-    let exporter = directory.path().join("node_exporter");
-    std::fs::write(&exporter, format!("#!{}\n{EXPORTER}", node())).unwrap();
-    std::fs::set_permissions(&exporter, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let exporter = exporter(directory.path());
     let output = bench(&[
         "agent",
         "--json",

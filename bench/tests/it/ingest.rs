@@ -1,13 +1,7 @@
 //! `pika-bench ingest`.
 
+use super::database::{database_url, execute};
 use super::{bench, number, report};
-
-fn database_url() -> String {
-    std::env::var("PIKA_TEST_DATABASE_URL").expect(
-        "PIKA_TEST_DATABASE_URL is not set: run ./test.sh, which starts a database for the tests, or name a \
-         TimescaleDB on which they may create and drop databases",
-    )
-}
 
 /// A role that may make databases and nothing else, as an operator would lend to a bench; gone with the test.
 struct OrdinaryRole {
@@ -30,19 +24,6 @@ impl Drop for OrdinaryRole {
     fn drop(&mut self) {
         execute(&format!("DROP ROLE {}", self.name));
     }
-}
-
-/// Runs a statement as the role of the tests.
-fn execute(sql: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let (client, connection) =
-            tokio_postgres::connect(&database_url(), tokio_postgres::NoTls).await.unwrap();
-        let connection = tokio::spawn(connection);
-        client.batch_execute(sql).await.unwrap();
-        drop(client);
-        connection.await.unwrap().unwrap();
-    });
 }
 
 #[test]

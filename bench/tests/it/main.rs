@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod agent;
+mod database;
 mod ingest;
+mod interruption;
 
 use std::process::{Command, Output};
 

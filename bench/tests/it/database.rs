@@ -1,0 +1,31 @@
+//! The database server of the tests, seen from beside the benches.
+
+/// The URL of the server on which the benches make their databases.
+///
+/// # Panics
+/// When there is none.
+pub(crate) fn database_url() -> String {
+    std::env::var("PIKA_TEST_DATABASE_URL").expect(
+        "PIKA_TEST_DATABASE_URL is not set: run ./test.sh, which starts a database for the tests, or name a \
+         TimescaleDB on which they may create and drop databases",
+    )
+}
+
+/// Runs a statement as the role of the tests, and returns how many rows it answers.
+pub(crate) fn execute(sql: &str) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) =
+            tokio_postgres::connect(&database_url(), tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let rows = client.query(sql, &[]).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+        rows.len()
+    })
+}
+
+/// Returns whether there is a database of this name.
+pub(crate) fn exists(name: &str) -> bool {
+    execute(&format!("SELECT FROM pg_database WHERE datname = '{name}'")) == 1
+}
