@@ -3,6 +3,8 @@
 mod bounds;
 mod environment;
 mod layers;
+mod lookup;
+mod nearest;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -17,9 +19,11 @@ use serde::{Deserialize, Deserializer};
 use crate::domain::enrollment::EnrollmentLimits;
 use crate::http::TlsFiles;
 use crate::store::{StoreConfig, WriteMethod};
+use layers::Layers;
 
 pub use environment::{UnknownVariable, unknown_variables};
 pub use layers::ConfigError;
+pub use lookup::Setting;
 
 /// The defaults, which are also the documentation.
 const DEFAULTS: &str = include_str!("../../config/server.yaml");
@@ -218,6 +222,12 @@ impl Config {
     /// # Errors
     /// Names the file, the key and what is wrong with it.
     pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Self, ConfigError> {
+        let config: Self = Self::read_layers(file, environment)?.typed()?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn read_layers(file: Option<&Path>, environment: &[(String, String)]) -> Result<Layers, ConfigError> {
         let system_file = Path::new(SYSTEM_FILE);
         let file = file.or_else(|| system_file.exists().then_some(system_file));
         let text = match file {
@@ -227,10 +237,7 @@ impl Config {
             }
             None => None,
         };
-        let config: Self =
-            layers::merge(DEFAULTS, text.as_ref().map(|(path, text)| (*path, text.as_str())), environment)?;
-        config.validate()?;
-        Ok(config)
+        Layers::merge(DEFAULTS, text.as_ref().map(|(path, text)| (*path, text.as_str())), environment)
     }
 }
 

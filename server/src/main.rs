@@ -1,5 +1,6 @@
 //! The command line of the server: reads arguments and configuration, starts logging, and calls the library.
 
+mod config_command;
 mod user_command;
 
 use std::io::Write as _;
@@ -41,6 +42,9 @@ enum Command {
     Openapi,
     /// Say whether the configuration can be used.
     CheckConfig,
+    /// Look into the configuration.
+    #[command(subcommand)]
+    Config(config_command::ConfigCommand),
     /// Ask a running server whether it is ready; exit status 0 if so.
     Healthcheck {
         /// Where it listens.
@@ -81,7 +85,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Also where logging goes elsewhere: whoever started the process is looking here.
             print_error(&format!("pika-server: {}", telemetry::chain(error.as_ref())));
@@ -90,9 +94,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let file = arguments.config.as_deref();
-    match arguments.command.unwrap_or(Command::Serve) {
+    let done = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Config(command) => return config_command::run(file, &command),
         Command::Openapi => print(&api::description()?),
         Command::Healthcheck { url } => runtime()?.block_on(healthcheck::run(&url)).map_err(Into::into),
         Command::CheckConfig => {
@@ -124,7 +129,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             let config = load_config(file)?;
             runtime()?.block_on(user_command::run(&config, command))
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::DEFAULTS;
 use super::layers::{ConfigError, keys};
+use super::nearest::nearest;
 
 /// The prefix of Pika's own environment variables.
 const PREFIX: &str = "PIKA_";
@@ -34,8 +35,6 @@ const PREFIXES_OF_OTHERS: [&str; 3] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_TEST_
 
 /// A name that is so few letters away from a key's was meant to be that one.
 const SLIPS_MAX: usize = 2;
-/// How alike two names must be for one to be suggested for the other, from 0 to 1.
-const ALIKE_MIN: f64 = 0.6;
 
 /// A variable that begins like Pika's and is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +61,8 @@ pub fn unknown_variables(environment: &[(String, String)]) -> Vec<UnknownVariabl
     // The defaults can be read, or no configuration could.
     let known = known_names(&keys(DEFAULTS).unwrap_or_default());
     let unknown = environment.iter().filter(|(name, value)| is_unknown(name, value, &known));
-    unknown.map(|(name, _)| UnknownVariable { name: name.clone(), nearest: nearest(name, &known) }).collect()
+    let nearest = |name: &str| nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+    unknown.map(|(name, _)| UnknownVariable { name: name.clone(), nearest: nearest(name) }).collect()
 }
 
 /// Lays the variables over `merged`. Answers which keys were set, and by which variables.
@@ -79,6 +79,7 @@ pub(super) fn apply(
         && let Some(leaf) = merged.pointer_mut("/database/url")
     {
         *leaf = Value::from(url);
+        set.push(("database.url".to_owned(), "DATABASE_URL".to_owned()));
     }
     for path in leaves {
         let mut name = variable_name(path);
@@ -164,24 +165,6 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
         || name.contains("_SERVICE_PORT")
         || is_of_port()
         || name.ends_with("_PORT") && is_url()
-}
-
-/// The known name that has all the words of this one, or is most like it.
-fn nearest(name: &str, known: &[String]) -> Option<String> {
-    let name = name.to_uppercase();
-    let has_all_words = |known: &&String| {
-        let mut words = known.split('_');
-        name.split('_').all(|word| words.any(|other| other == word))
-    };
-    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&name, known);
-    let most_like = || {
-        let likenesses = known.iter().map(|known| (known, likeness(known)));
-        let (known, likeness) = likenesses.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
-        (ALIKE_MIN <= likeness).then_some(known)
-    };
-    // The shortest is the one without a suffix.
-    let with_all_words = known.iter().filter(has_all_words).min_by_key(|known| known.len());
-    with_all_words.or_else(most_like).cloned()
 }
 
 #[cfg(test)]

@@ -74,6 +74,14 @@ pub enum ConfigError {
     /// A variable's name is that of a key but for a slip of the pen.
     #[error("{0}")]
     UnknownVariable(UnknownVariable),
+    /// There is no such key.
+    #[error("there is no key {key}{}", nearest.as_ref().map_or_else(String::new, |key| format!("; did you mean {key}?")))]
+    NoSuchKey {
+        /// What was asked for.
+        key: String,
+        /// The key that is most like it, if one is.
+        nearest: Option<String>,
+    },
     /// A value is outside its limits.
     #[error("{key} must be {allowed}")]
     OutOfRange {
@@ -84,29 +92,55 @@ pub enum ConfigError {
     },
 }
 
-/// Merges defaults, file and environment and gives them their types.
-pub(super) fn merge<T: DeserializeOwned>(
-    defaults: &str,
-    file: Option<(&Path, &str)>,
-    environment: &[(String, String)],
-) -> Result<T, ConfigError> {
-    let mut merged = parse(defaults, BUILT_IN)?;
-    let mut origin = BUILT_IN.to_owned();
-    let leaves = leaves(&merged);
-    if let Some((path, text)) = file {
-        origin = path.display().to_string();
-        overlay(&mut merged, parse(text, &origin)?, "")
-            .map_err(|key| ConfigError::Unquoted { origin: origin.clone(), key })?;
-    }
-    let variables = environment::apply(&mut merged, &leaves, environment)?;
-    serde_path_to_error::deserialize(merged).map_err(|error| {
-        let key = error.path().to_string();
-        let source = error.into_inner();
-        match variables.into_iter().find(|(of, _)| *of == key) {
-            Some((_, name)) => ConfigError::VariableValue { name, source },
-            None => ConfigError::Key { origin, key, source },
+/// Defaults, file and environment, one over the other.
+pub(super) struct Layers {
+    pub(super) merged: Value,
+    /// The file's name, or what stands for it.
+    origin: String,
+    /// The keys that the file gives.
+    in_file: Vec<String>,
+    /// The keys that the environment gives, each with its variable.
+    variables: Vec<(String, String)>,
+}
+
+impl Layers {
+    /// Merges them.
+    pub(super) fn merge(
+        defaults: &str,
+        file: Option<(&Path, &str)>,
+        environment: &[(String, String)],
+    ) -> Result<Self, ConfigError> {
+        let mut merged = parse(defaults, BUILT_IN)?;
+        let mut origin = BUILT_IN.to_owned();
+        let mut in_file = Vec::new();
+        let keys = leaves(&merged);
+        if let Some((path, text)) = file {
+            origin = path.display().to_string();
+            let over = parse(text, &origin)?;
+            in_file = leaves(&over).iter().map(|path| path.join(".")).collect();
+            overlay(&mut merged, over, "")
+                .map_err(|key| ConfigError::Unquoted { origin: origin.clone(), key })?;
         }
-    })
+        let variables = environment::apply(&mut merged, &keys, environment)?;
+        Ok(Self { merged, origin, in_file, variables })
+    }
+
+    /// Gives the values their types.
+    pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        serde_path_to_error::deserialize(&self.merged).map_err(|error| {
+            let key = error.path().to_string();
+            let source = error.into_inner();
+            match self.variables.iter().find(|(of, _)| *of == key) {
+                Some((_, name)) => ConfigError::VariableValue { name: name.clone(), source },
+                None => ConfigError::Key { origin: self.origin.clone(), key, source },
+            }
+        })
+    }
+
+    /// The keys that the file or the environment gives.
+    pub(super) fn given(&self) -> impl Iterator<Item = &str> {
+        self.in_file.iter().chain(self.variables.iter().map(|(key, _)| key)).map(String::as_str)
+    }
 }
 
 fn parse(text: &str, origin: &str) -> Result<Value, ConfigError> {
@@ -150,7 +184,7 @@ pub(super) fn keys(defaults: &str) -> Result<Vec<Vec<String>>, ConfigError> {
 }
 
 /// The paths of all keys that hold values.
-fn leaves(value: &Value) -> Vec<Vec<String>> {
+pub(super) fn leaves(value: &Value) -> Vec<Vec<String>> {
     let mut leaves = Vec::new();
     collect_leaves(value, &mut Vec::new(), &mut leaves);
     leaves
@@ -165,6 +199,7 @@ fn collect_leaves(value: &Value, path: &mut Vec<String>, leaves: &mut Vec<Vec<St
                 path.pop();
             }
         }
+        Value::Null => {}
         _ => leaves.push(path.clone()),
     }
 }

@@ -32,6 +32,79 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// `pika-server config get …` with a configuration file: what it prints, and its exit status.
+async fn config_get(file: &str, arguments: &[&str], environment: &[(&str, &str)]) -> (String, i32) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("server.yaml");
+    std::fs::write(&path, file).unwrap();
+    let arguments = [&["--config", path.to_str().unwrap(), "config", "get"], arguments].concat();
+    let output = pika_server(&arguments, environment).await;
+    (text(&output.stdout) + &text(&output.stderr), output.status.code().unwrap())
+}
+
+#[tokio::test]
+async fn keys_are_printed_with_the_value_in_effect() {
+    let file = "Server:\n  Addr: 127.0.0.1:1\n  cors_origins: [https://a.example, https://b.example]\n\
+                database:\n  postgres: {hostname: db.example.org, password: hunter2}\n  pool_size: 3\nlog:\n";
+    let url = "postgres://pika:hunter2@db.example.org:15432/pika?sslmode=disable\n";
+    let environment = [("PIKA_SERVER_ADDR", "127.0.0.1:2"), ("PIKA_INGEST_WRITE_METHOD", "insert")];
+    for (key, printed) in [
+        ("server.addr", "127.0.0.1:2\n"),
+        ("SERVER.ADDR", "127.0.0.1:2\n"),
+        ("server.cors_origins", "https://a.example,https://b.example\n"),
+        ("server.public_url", "\n"),
+        ("server.tls.pin_key", "false\n"),
+        ("database.pool_size", "3\n"),
+        ("database.url", url),
+        ("ingest.write_method", "insert\n"),
+        ("server.tls", "certificate_file: ''\nkey_file: ''\nreload_interval_ms: 10000\npin_key: false\n"),
+    ] {
+        assert_eq!(config_get(file, &[key], &environment).await, (printed.to_owned(), 0), "{key}");
+    }
+    let elsewhere = [("DATABASE_URL", "postgres://a/b")];
+    assert_eq!(config_get(file, &["database.url"], &elsewhere).await, ("postgres://a/b\n".to_owned(), 0));
+}
+
+#[tokio::test]
+async fn what_is_given_is_told_from_defaults() {
+    // That it is the default, or empty, makes no difference: what counts is who says so.
+    let file = "database:\n  url: \"\"\n  postgres:\n    hostname: localhost\nserver:\n  tls:\n";
+    let environment = [("PIKA_SERVER_ADDR", "127.0.0.1:2"), ("PIKA_LOG_FILENAME", "")];
+    for (key, printed) in [
+        ("database.postgres.hostname", "localhost\n"),
+        ("database.pool_size", ""),
+        ("database.url", ""),
+        ("server.addr", "127.0.0.1:2\n"),
+        ("server.tls", ""),
+        ("log.filename", ""),
+    ] {
+        let status = if printed.is_empty() { 3 } else { 0 };
+        let got = config_get(file, &["--given", key], &environment).await;
+        assert_eq!(got, (printed.to_owned(), status), "{key}");
+    }
+    let (section, status) = config_get(file, &["database.postgres", "--given"], &[]).await;
+    assert!(status == 0 && section.starts_with("hostname: localhost\nport: 15432\n"), "{section}");
+    let url = [("DATABASE_URL", "postgres://a/b")];
+    assert_eq!(config_get("", &["database.url", "--given"], &url).await.1, 0);
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_exist_names_the_nearest() {
+    for (key, nearest) in [
+        ("database.postgres.host", "database.postgres.hostname"),
+        ("server.adr", "server.addr"),
+        ("databse", "database"),
+        ("pool_size", "database.pool_size"),
+    ] {
+        let (said, status) = config_get("", &[key], &[]).await;
+        assert!(status == 1 && said.contains(&format!("did you mean {nearest}?")), "{key}: {said}");
+    }
+    let (said, status) = config_get("", &["zzz"], &[]).await;
+    assert!(status == 1 && !said.contains("mean"), "{said}");
+    let (said, status) = config_get("log:\n  levl: info\n", &["log.level"], &[]).await;
+    assert!(status == 1 && said.contains("levl"), "a configuration that cannot be used: {said}");
+}
+
 #[tokio::test]
 async fn a_database_is_migrated_and_an_enrollment_token_made() {
     let database = TestDatabase::on_server_unmigrated().await;
