@@ -7,26 +7,32 @@
 #   cluster.sh stop   --state DIR
 #   cluster.sh url    --state DIR
 #   cluster.sh status --state DIR      (exit status 0: runs, 3: stopped)
+#   cluster.sh needs  --state DIR      says what `start` would install, if anything
 #
 # `start` may be repeated; its only line on stdout is the URL. Port 0 means any free
 # one. PostgreSQL comes from the first of these that works:
 #   1. one that this machine has, 16 to 18, with TimescaleDB 2.19 or newer;
 #   2. a private root from an earlier run;
 #   3. the distribution's own package;
-#   4. a new private root, made by debootstrap from a newer release of the same
-#      distribution and its mirror. No package of another release is put onto the host.
-#      It is kept in PIKA_POSTGRES_ROOT (default: .pika/postgres-root) for all clusters;
-#      remove that directory while they are stopped to have it built anew.
+#   4. a new private root, see root.sh. It is kept in PIKA_POSTGRES_ROOT (default:
+#      /var/cache/pika/postgres-root) for all clusters of this machine; remove that
+#      directory while they are stopped to have it built anew.
 # The log is DIR/postgres.log; settings of your own go into DIR/data/local.conf.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=docker/lib.sh
 source "$here/../lib.sh"
+# shellcheck source=docker/database/postgres.sh
+source "$here/postgres.sh"
+# shellcheck source=docker/database/settings.sh
+source "$here/settings.sh"
 
-readonly supported_majors='18 17 16'
-readonly oldest_timescaledb=2.19
-postgres_root=${PIKA_POSTGRES_ROOT:-$repo/.pika/postgres-root}
+# An earlier version kept it in the checkout.
+default_root() {
+  local earlier=$repo/.pika/postgres-root
+  if [[ -d $earlier ]]; then echo "$earlier"; else echo /var/cache/pika/postgres-root; fi
+}
 
 usage() {
   sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
@@ -41,12 +47,12 @@ usage_error() {
 main() {
   action='' state='' port='' profile=service
   case ${1:-} in
-    start | stop | url | status) action=$1 ;;
+    start | stop | url | status | needs) action=$1 ;;
     -h | --help)
       usage
       exit 0
       ;;
-    '') usage_error "which action: start, stop, url or status?" ;;
+    '') usage_error "which action: start, stop, url, status or needs?" ;;
     *) usage_error "unknown action: $1" ;;
   esac
   local arguments=("$@")
@@ -69,6 +75,7 @@ main() {
   fi
 
   require_linux
+  postgres_root=${PIKA_POSTGRES_ROOT:-$(default_root)}
   # A cluster in a private root is root's to handle.
   if ((EUID != 0)) && [[ -d $state ]]; then
     if [[ ! -w $state || (-f $state/origin && $(<"$state/origin") == "root "*) ]]; then
@@ -151,6 +158,11 @@ do_status() {
   echo "running: process $pid, port $(running_port), PostgreSQL from $origin"
 }
 
+do_needs() {
+  ! find_origin || return 0
+  echo "PostgreSQL with TimescaleDB, as the database: this distribution's package where it has one, else a private copy of a newer release in $postgres_root (debootstrap, 500 MB)"
+}
+
 print_url() {
   printf 'postgres://pika:%s@127.0.0.1:%s/pika\n' "$(<"$state/pika.password")" "$port"
 }
@@ -174,6 +186,11 @@ postmaster_pid() {
   read -r pid 2>/dev/null <"$state/data/postmaster.pid" || true
   [[ -n $pid ]] || return 0
   cluster_pids | grep -x -- "$pid" || true
+}
+
+# Whether the PostgreSQL of this cluster takes connections, and not another one at its port.
+is_ready() {
+  [[ -n $(postmaster_pid) && $(sed -n 8p "$state/data/postmaster.pid" 2>/dev/null) == ready* ]]
 }
 
 running_port() {
@@ -209,348 +226,6 @@ end_orphans() {
   wait_gone 5 "${pids[@]}" && return 0
   kill -KILL "${pids[@]}" 2>/dev/null || true
   wait_gone 5 "${pids[@]}" || die "processes ${pids[*]} of an earlier PostgreSQL cannot be ended"
-}
-
-# --- where PostgreSQL comes from ---------------------------------------------
-# origin: "root DIR" (a private root) or "host DIR" (DIR holds bin/postgres).
-
-recall_origin() {
-  major=$(<"$state/data/PG_VERSION")
-  origin=$(<"$state/origin")
-  use_origin
-}
-
-choose_origin() { # the script's ARGUMENT...
-  major=
-  [[ ! -f $state/data/PG_VERSION ]] || major=$(<"$state/data/PG_VERSION")
-
-  # What made the data is the best to serve it: another build may have an older TimescaleDB.
-  origin=''
-  [[ ! -f $state/origin ]] || origin=$(<"$state/origin")
-  origin_usable || origin=''
-  [[ -n $origin ]] || find_on_host || true
-  [[ -n $origin || ! -d $postgres_root ]] || use_private_root "$@"
-  [[ -n $origin ]] || install_from_distribution
-  [[ -n $origin ]] || use_private_root "$@"
-  use_origin
-  printf '%s\n' "$origin" >"$state/origin"
-}
-
-origin_usable() {
-  case $origin in
-    "root "*) [[ $origin == "root $postgres_root" ]] && root_bin >/dev/null ;;
-    "host "*) host_usable "${origin#host }" ;;
-    *) return 1 ;;
-  esac
-}
-
-use_origin() {
-  case $origin in
-    "root "*)
-      postgres_root=${origin#root }
-      bin=$(root_bin)
-      postgres_user
-      # initdb wants a name for its user id.
-      awk -F: -v id="$run_uid" '$3 == id { found = 1 } END { exit !found }' "$postgres_root/etc/passwd" ||
-        echo "pika:x:$run_uid:$run_gid::/:/usr/sbin/nologin" >>"$postgres_root/etc/passwd"
-      ;;
-    "host "*)
-      bin=${origin#host }/bin
-      postgres_user
-      ;;
-  esac
-}
-
-nothing_found() { # REASON
-  die "$1" \
-    "Pika needs PostgreSQL 16-18 with TimescaleDB $oldest_timescaledb or newer. Either" \
-    "  - install Docker Engine with its compose plugin and run this again, or" \
-    "  - install the two from your distribution or timescale.com and run this again, or" \
-    "  - set DATABASE_URL to a database that has the extension."
-}
-
-wanted_majors() { echo "${major:-$supported_majors}"; }
-
-# What the machine has.
-
-find_on_host() {
-  local wanted directory candidates=()
-  for wanted in $(wanted_majors); do
-    candidates+=("/usr/lib/postgresql/$wanted" "/usr/pgsql-$wanted" "/opt/postgresql/$wanted")
-  done
-  candidates+=(/usr/local/pgsql /usr/local /usr)
-  ! have pg_config || candidates+=("$(dirname "$(pg_config --bindir)")")
-  for directory in "${candidates[@]}"; do
-    host_usable "$directory" || continue
-    origin="host $directory"
-    say "using PostgreSQL of this machine: $directory"
-    return 0
-  done
-  return 1
-}
-
-host_usable() { # DIRECTORY
-  local version share control='' library=''
-  [[ -x $1/bin/postgres && -x $1/bin/initdb && -x $1/bin/psql ]] || return 1
-  version=$("$1/bin/postgres" --version | sed -E 's/[^0-9]*([0-9]+).*/\1/') || return 1
-  [[ " $(wanted_majors) " == *" $version "* ]] || return 1
-  # Debian keeps what belongs to a version apart from its binaries.
-  local shares=("$1/share" "$1/share/postgresql" "$1/share/pgsql")
-  [[ $1 != /usr/lib/postgresql/* ]] || shares=("/usr/share/postgresql/$version")
-  for share in "${shares[@]}"; do
-    [[ ! -f $share/extension/timescaledb.control ]] || control=$share/extension/timescaledb.control
-  done
-  for share in "$1/lib" "$1/lib/postgresql" "$1/lib64/pgsql"; do
-    [[ ! -f $share/timescaledb.so ]] || library=$share/timescaledb.so
-  done
-  [[ -n $control && -n $library ]] && version_at_least "$(control_version "$control")" "$oldest_timescaledb"
-}
-
-control_version() { # CONTROL_FILE
-  sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" "$1"
-}
-
-# PostgreSQL refuses to run as root. In a private root too its user is one of the host:
-# the same number may belong to somebody else here.
-postgres_user() {
-  local name
-  run_uid=$EUID run_gid=$(id -g)
-  ((EUID == 0)) || return 0
-  for name in pika-postgres postgres; do
-    ! id "$name" >/dev/null 2>&1 || break
-  done
-  if ! id "$name" >/dev/null 2>&1; then
-    name=pika-postgres
-    say "adding the system user $name, as PostgreSQL refuses to run as root"
-    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$name"
-  fi
-  run_uid=$(id -u "$name") run_gid=$(id -g "$name")
-}
-
-# The distribution's package.
-
-install_from_distribution() {
-  local wanted package=''
-  apt_usable || return 0
-  package=$(offered_package)
-  [[ -n $package ]] || {
-    apt_refresh
-    package=$(offered_package)
-  }
-  [[ -n $package ]] || return 0
-
-  # Debian's packages make and start a cluster "main" of their own; that is not ours to decide.
-  local quiet=/etc/postgresql-common/createcluster.d/zz-pika.conf
-  as_root mkdir -p "${quiet%/*}"
-  echo 'create_main_cluster = false' | as_root tee "$quiet" >/dev/null
-  # Interrupted, we let apt-get finish what it began.
-  # shellcheck disable=SC2064 # the path of now is meant
-  trap "wait; as_root rm -f '$quiet'" EXIT
-  apt_install "$package" || nothing_found "apt-get could not install $package (its messages are above)"
-  as_root rm -f "$quiet"
-  trap - EXIT
-  find_on_host || nothing_found "$package is installed, but PostgreSQL with TimescaleDB was not found after it"
-}
-
-offered_package() {
-  local wanted version
-  for wanted in $(wanted_majors); do
-    version=$(apt_candidate "postgresql-$wanted-timescaledb")
-    if [[ -n $version ]] && version_at_least "${version#*:}" "$oldest_timescaledb"; then
-      echo "postgresql-$wanted-timescaledb"
-      return 0
-    fi
-  done
-}
-
-# A private root.
-
-use_private_root() { # the script's ARGUMENT...
-  origin="root $postgres_root"
-  have apt-get || nothing_found "this machine has no PostgreSQL with TimescaleDB, and is neither Debian nor Ubuntu"
-  if ((EUID != 0)); then
-    can_be_root || nothing_found "this machine has no PostgreSQL with TimescaleDB, and a private one needs root (or sudo without a password)"
-    flock -u 9
-    become_root "$@"
-  fi
-  unshare --mount true 2>/dev/null ||
-    nothing_found "a private PostgreSQL needs a mount namespace, and this machine (a container?) allows none"
-
-  mkdir -p "$(dirname "$postgres_root")"
-  exec 8>"$postgres_root.lock"
-  flock -n 8 || {
-    say "waiting for another build of $postgres_root"
-    flock 8
-  }
-  [[ -d $postgres_root ]] || build_root
-  exec 8>&-
-  root_bin >/dev/null || nothing_found "$postgres_root holds no PostgreSQL ${major:+$major }with TimescaleDB${major:+, which the data in $state was made by}"
-}
-
-# A root is renamed to its place only when it is complete: if it is there, it is whole.
-root_bin() {
-  local directory wanted
-  for wanted in $(wanted_majors); do
-    directory=/usr/lib/postgresql/$wanted
-    [[ -x $postgres_root$directory/bin/postgres && -f $postgres_root$directory/lib/timescaledb.so ]] &&
-      echo "$directory/bin" && return 0
-  done
-  return 1
-}
-
-build_root() {
-  local building=$postgres_root.building log=$postgres_root.log suites suite
-  have debootstrap || apt_install debootstrap || nothing_found "debootstrap could not be installed"
-  case $(. /etc/os-release && echo "${ID:-}") in
-    debian) suites=trixie:17 ;;
-    ubuntu) suites='resolute:18 questing:17' ;;
-    *) nothing_found "this machine has no PostgreSQL with TimescaleDB, and is neither Debian nor Ubuntu" ;;
-  esac
-  trap 'stop_building; exit 130' INT TERM HUP
-  trap stop_building EXIT
-  for suite in $suites; do
-    # What an interrupted build left; the lock is ours, so nobody works on it.
-    rm -rf --one-file-system "$building"
-    bootstrap "${suite%:*}" "postgresql-${suite#*:}-timescaledb" "$building" "$log" && break
-    show_tail "$log"
-    [[ $suite != "${suites##* }" ]] || nothing_found "no private root could be made (full log: $log)"
-  done
-  # Only PostgreSQL is wanted: no cluster of the package's own, no package archives.
-  rm -rf "$building"/var/cache/apt/archives/*.deb "$building"/var/lib/apt/lists/* \
-    "$building"/var/lib/postgresql/*/main "$building"/etc/postgresql/*/main
-  mkdir -p "$building/var/lib/pika"
-  [[ -x $(echo "$building"/usr/lib/postgresql/*/bin/postgres) ]] || nothing_found "the private root has no PostgreSQL (full log: $log)"
-  mv "$building" "$postgres_root"
-  trap - EXIT INT TERM HUP
-  rm -f "$postgres_root".keyring
-  say "the private root is complete: $postgres_root"
-}
-
-stop_building() {
-  trap - EXIT INT TERM HUP
-  [[ -z ${logged_pid:-} ]] || kill -KILL "$logged_pid" 2>/dev/null || true
-  # Its last processes are just ending and may still write.
-  for _ in {1..20}; do
-    rm -rf --one-file-system "$postgres_root.building" 2>/dev/null && break
-    sleep 0.2
-  done
-  rm -f "$postgres_root".keyring
-}
-
-bootstrap() { # SUITE PACKAGE DIRECTORY LOG
-  local mirror options=(--variant=minbase "--include=$2") script=''
-  mirror=$(host_mirror)
-  [[ -n $mirror ]] || {
-    apt_refresh
-    mirror=$(host_mirror)
-  }
-  [[ -n $mirror ]] || nothing_found "the apt sources of this machine name no mirror of its own release"
-  collect_keys
-  [[ ! -s $postgres_root.keyring ]] || options+=("--keyring=$postgres_root.keyring")
-  # Ubuntu keeps the extension in universe.
-  [[ $1 == trixie ]] || options+=('--components=main,universe')
-  # An older debootstrap does not know the newer release by name, but how to make it.
-  [[ -e /usr/share/debootstrap/scripts/$1 ]] || case $1 in
-    trixie) script=/usr/share/debootstrap/scripts/sid ;;
-    *) script=/usr/share/debootstrap/scripts/gutsy ;;
-  esac
-
-  say "making a private PostgreSQL from $1 (a minute or two, once): $postgres_root"
-  # Its own mount and process namespaces: nothing stays mounted or running, whatever ends us.
-  local proxy
-  proxy=$(apt-config shell p Acquire::http::Proxy | sed -n "s/^p='\(.*\)'$/\1/p")
-  http_proxy=${http_proxy:-$proxy} run_logged "$4" setpriv --pdeathsig KILL \
-    unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
-    debootstrap "${options[@]}" "$1" "$3" "$mirror" $script
-}
-
-# Where apt fetches the host's own release from; apt reads its sources of either format.
-host_mirror() {
-  host_targets | sed -n 's/^Repo-URI: //p' | head -n 1
-}
-
-host_targets() {
-  local codename
-  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-  apt-get indextargets 'Identifier: Packages' "Release: $codename" 'Component: main' 'Target-Of: deb'
-}
-
-# The distribution's archive keys, and the key that the machine's own sources name (a
-# mirror may sign by itself).
-collect_keys() {
-  local entry key
-  entry=$(host_targets | sed -n 's/^Sourcesentry: \(.*\):[0-9]*$/\1/p' | head -n 1)
-  {
-    for key in /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/ubuntu-archive-keyring.gpg \
-      $(grep -ioP 'signed-by[=:]\s*\K/[^],\s]+\.gpg' "$entry" 2>/dev/null | sort -u); do
-      [[ ! -f $key ]] || cat "$key"
-    done
-  } >"$postgres_root.keyring"
-}
-
-# --- running PostgreSQL's programs -------------------------------------------
-
-# Runs one of PostgreSQL's programs as the unprivileged user, in place of this shell.
-# `view` is what the state directory is called in its eyes.
-# `detached` may hold a prefix: a background job of a script leads no process group, so
-# setsid needs no fork and the process keeps its id.
-detached=()
-exec_postgres() { # PROGRAM ARGUMENT...
-  local program=$bin/$1
-  shift
-  exec 8>&- 9>&-
-  local run=("${detached[@]}" env "PATH=$bin:/usr/sbin:/usr/bin:/sbin:/bin" LC_ALL=C.UTF-8)
-  cd "$state"
-  case $origin in
-    "root "*)
-      # The mounts are seen in this namespace only, and go with its last process.
-      # shellcheck disable=SC2016 # expanded by that shell
-      exec "${run[@]}" unshare --mount --propagation private -- /bin/sh -euc '
-        root=$1 ids=$2; shift 2
-        mount --rbind /proc "$root/proc"
-        mount --rbind /dev "$root/dev"
-        mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$root/dev/shm"
-        mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs "$root/run"
-        mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$root/tmp"
-        mount --bind . "$root/var/lib/pika"
-        exec chroot --userspec="$ids" --groups= "$root" "$@"
-      ' sh "$postgres_root" "$run_uid:$run_gid" "$program" "$@"
-      ;;
-  esac
-  ((EUID == 0)) || exec "${run[@]}" "$program" "$@"
-  local as=(setpriv --reuid "$run_uid" --regid "$run_gid" --clear-groups --)
-  ! "${as[@]}" test -x "$state" || exec "${run[@]}" "${as[@]}" "$program" "$@"
-  # Below a directory that only root enters (/root, mode 0700): show the state elsewhere.
-  # shellcheck disable=SC2016 # expanded by that shell
-  exec "${run[@]}" unshare --mount --propagation private -- /bin/sh -euc '
-    mount -t tmpfs -o mode=0755 tmpfs /mnt
-    mkdir /mnt/pika
-    mount --bind . /mnt/pika
-    cd /mnt/pika
-    exec "$@"
-  ' sh "${as[@]}" "$program" "$@"
-}
-
-postgres_program() { (exec_postgres "$@"); }
-
-view() {
-  case $origin in
-    "root "*) echo /var/lib/pika ;;
-    *)
-      if ((EUID != 0)) || setpriv --reuid "$run_uid" --regid "$run_gid" --clear-groups -- test -x "$state"; then
-        echo "$state"
-      else
-        echo /mnt/pika
-      fi
-      ;;
-  esac
-}
-
-sql() { # DATABASE [psql ARGUMENT...], statements on stdin
-  local database=$1
-  shift
-  PGPASSWORD=$(<"$state/superuser.password") PGCONNECT_TIMEOUT=10 PGOPTIONS='-c client_min_messages=warning -c log_min_error_statement=panic' \
-    postgres_program psql -XqAt -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port" -U postgres -d "$database" "$@"
 }
 
 # --- the cluster -------------------------------------------------------------
@@ -600,95 +275,6 @@ CONF
   fi
 }
 
-write_settings() {
-  {
-    cat <<CONF
-# Written by cluster.sh at every start for the profile "$profile": changes here are lost.
-# Put your own settings into local.conf beside this file; it is read after this one.
-listen_addresses = '127.0.0.1'
-port = $port
-unix_socket_directories = ''
-cluster_name = 'pika'
-password_encryption = 'scram-sha-256'
-log_line_prefix = '%m [%p] %q%u@%d '
-log_timezone = 'UTC'
-timezone = 'UTC'
-shared_preload_libraries = 'timescaledb'
-timescaledb.telemetry_level = off
-jit = off
-random_page_cost = 1.1
-CONF
-    "settings_$profile"
-  } >"$state/data/pika.conf.new"
-  ((EUID != 0)) || chown "$run_uid:$run_gid" "$state/data/pika.conf.new"
-  mv "$state/data/pika.conf.new" "$state/data/pika.conf"
-}
-
-# What is lost when the machine fails is only a test's; many databases at a time.
-settings_test() {
-  cat <<CONF
-fsync = off
-full_page_writes = off
-synchronous_commit = off
-wal_level = minimal
-max_wal_senders = 0
-max_connections = 200
-shared_buffers = $(clamp $(($(memory_mb) / 16)) 64 512)MB
-max_wal_size = 2GB
-max_worker_processes = 24
-timescaledb.max_background_workers = 8
-max_locks_per_transaction = 256
-CONF
-}
-
-# The machine is shared with Pika's server and perhaps more, so a quarter of its memory
-# at most. Insert-only load: rare checkpoints, compressed WAL; many chunks: many locks.
-settings_service() {
-  local memory cores share=8
-  memory=$(memory_mb) cores=$(nproc)
-  ((memory < 7000)) || share=4
-  cat <<CONF
-# for $memory MB of memory and $cores cores
-max_connections = 60
-shared_buffers = $(clamp $((memory / share)) 64 8192)MB
-effective_cache_size = $(clamp $((memory * 5 / 8)) 256 65536)MB
-work_mem = $(clamp $((memory / 512)) 4 64)MB
-maintenance_work_mem = $(clamp $((memory / 16)) 32 2047)MB
-max_worker_processes = $((3 + 8 + cores + 3))
-timescaledb.max_background_workers = 8
-max_parallel_workers = $cores
-max_parallel_workers_per_gather = $(clamp $((cores / 2)) 1 4)
-max_locks_per_transaction = $(clamp $((memory / 16)) 256 1024)
-checkpoint_timeout = 30min
-max_wal_size = $(clamp "$memory" 1024 8192)MB
-min_wal_size = $(clamp $((memory / 8)) 128 1024)MB
-wal_buffers = 16MB
-wal_compression = $(compression wal_compression)
-default_toast_compression = $(compression default_toast_compression)
-effective_io_concurrency = 256
-autovacuum_max_workers = $(clamp "$cores" 2 4)
-autovacuum_naptime = 30s
-CONF
-}
-
-clamp() { # VALUE LOW HIGH
-  echo $(($1 < $2 ? $2 : $1 > $3 ? $3 : $1))
-}
-
-# What this machine, or the container we are in, may use.
-memory_mb() {
-  local kb limit
-  kb=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
-  limit=$(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null | head -n 1) || true
-  if [[ $limit =~ ^[0-9]{1,15}$ ]] && ((limit / 1024 < kb)); then kb=$((limit / 1024)); fi
-  echo $((kb / 1024))
-}
-
-# lz4, unless this PostgreSQL was built without it.
-compression() { # SETTING
-  if postgres_program postgres -D "$(view)/data" -c "$1=lz4" -C "$1" >/dev/null 2>&1; then echo lz4; else echo pglz; fi
-}
-
 launch() { # TRIES
   local tries=$1 wanted=$port log=$state/postgres.log
   if ((wanted == 0)); then
@@ -711,7 +297,7 @@ launch() { # TRIES
     exec_postgres postgres -D "$(view)/data"
   ) </dev/null >>"$log" 2>&1 &
   local child=$! told=$SECONDS
-  until postgres_program pg_isready -q -h 127.0.0.1 -p "$port" -t 2; do
+  until is_ready; do
     if ! kill -0 "$child" 2>/dev/null; then
       if ((tries > 1)) && tail -c "+$((from + 1))" "$log" | grep -q 'could not bind'; then
         port=0
