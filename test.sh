@@ -2,7 +2,10 @@
 # Every check of the repository, in the order in which they fail fastest. Installs what
 # it needs, makes a test database of its own and removes it whatever happens.
 #
-#   ./test.sh [-- ARGUMENT...]      the arguments go to cargo test
+#   ./test.sh [--yes] [-- ARGUMENT...]
+#
+#   --yes         installs what is missing without asking
+#   ARGUMENT...   goes to cargo test
 #
 # Environment: PIKA_TEST_DATABASE_URL, a superuser's URL of a database with TimescaleDB
 # to use instead of an own one; CARGO_TARGET_DIR and the like as always.
@@ -14,6 +17,11 @@ cd "$repo"
 
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 
+assume_yes=''
+if [[ ${1:-} == --yes ]]; then
+  assume_yes=1
+  shift
+fi
 case ${1:-} in
   '') ;;
   --) shift ;;
@@ -78,6 +86,15 @@ check_shell() {
   fi
 }
 
+lacking() {
+  lacking_command shellcheck "check the shell scripts" shellcheck
+  lacking_rust rustfmt clippy
+  lacking_c_compiler
+  lacking_command node "run TimescaleDB's Community edition, and check the API" nodejs
+  lacking_command npm "install what that takes" npm
+  [[ -n ${PIKA_TEST_DATABASE_URL:-} ]] || docker/database/cluster.sh needs --state "$scratch/database"
+}
+
 need_node() {
   need node nodejs
   need npm npm
@@ -122,12 +139,15 @@ main() {
   # Backtraces with lines, without the size of full debug information.
   export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}
 
+  make_scratch
+  local lines
+  mapfile -t lines < <(lacking)
+  agree_to_install "${lines[@]}"
   check_shell
   need_rust rustfmt clippy
   need_c_compiler
   need_node
   step "cargo fmt" cargo fmt --all --check
-  make_scratch
   start_database
   step "npm ci (server/tests/community)" npm ci --prefix server/tests/community --no-audit --no-fund
   step "cargo clippy" cargo clippy --workspace --all-targets -- -D warnings

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What start.sh, test.sh and database/cluster.sh share: messages, installing what
+# What start.sh, test.sh and the scripts of database/ share: messages, installing what
 # a fresh machine lacks, ports, secrets. Sourced, never run.
 
 say() { printf '==> %s\n' "$*" >&2; }
@@ -95,6 +95,28 @@ as_root() {
   if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
 }
 
+# --- saying what is about to be installed ------------------------------------
+
+# Says what this machine lacks, and why it is needed, one LINE each, and asks where there
+# is somebody to answer. `assume_yes` answers for them.
+agree_to_install() { # LINE...
+  (($#)) || return 0
+  say "this machine lacks what follows; it is about to be installed:"
+  printf '    - %s\n' "$@" >&2
+  [[ -t 0 && -t 2 && -z ${assume_yes:-} ]] || return 0
+  local answer=n
+  read -rp '==> Go on? [Y/n] ' answer || true
+  [[ ${answer:-y} == [Yy]* ]] || die "nothing was installed" "Install it in your own way and run this again."
+}
+
+lacking_curl() {
+  lacking_command curl "download, and to ask the server" curl ca-certificates
+}
+
+lacking_command() { # COMMAND WHY PACKAGE...
+  have "$1" || echo "${*:3}, to $2: a package of this distribution (apt-get)"
+}
+
 # --- packages of the machine's own release -----------------------------------
 
 apt_usable() { have apt-get && can_be_root; }
@@ -163,14 +185,43 @@ rust_version() {
   echo "${version%%[ -]*}"
 }
 
+rust_wanted() {
+  sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$repo/Cargo.toml" | head -n 1
+}
+
+# rustup installs where a shell that was open before does not look.
+look_for_rust() {
+  version_at_least "$(rust_version || echo 0)" "$(rust_wanted)" ||
+    export PATH=${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$PATH
+}
+
+lacking_rust() { # [COMPONENT...]
+  local component what
+  what="Rust $(rust_wanted), to build Pika"
+  (
+    look_for_rust
+    if ! have cargo && ! have rustup; then
+      lacking_curl
+      echo "$what: for this user, by rustup (https://rustup.rs)"
+    elif ! version_at_least "$(rust_version || echo 0)" "$(rust_wanted)"; then
+      echo "$what: a toolchain beside the older one, by rustup"
+    else
+      for component; do
+        has_component "$component" || echo "cargo ${component/rustfmt/fmt}, for the checks: a component of Rust, by rustup"
+      done
+    fi
+  )
+}
+
+has_component() { # COMPONENT
+  cargo "${1/rustfmt/fmt}" --version >/dev/null 2>&1
+}
+
 # A cargo as new as the workspace asks for, with COMPONENTs; installed if there is none.
 need_rust() { # [COMPONENT...]
   local wanted found component
-  wanted=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$repo/Cargo.toml" | head -n 1)
-  local cargo_bin=${CARGO_HOME:-${HOME:-/root}/.cargo}/bin
-  if ! version_at_least "$(rust_version || echo 0)" "$wanted"; then
-    export PATH=$cargo_bin:$PATH
-  fi
+  wanted=$(rust_wanted)
+  look_for_rust
   if ! have cargo && ! have rustup; then
     install_rustup
   fi
@@ -183,7 +234,7 @@ need_rust() { # [COMPONENT...]
     export RUSTUP_TOOLCHAIN=$wanted
   fi
   for component; do
-    cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 && continue
+    has_component "$component" && continue
     have rustup || die "cargo ${component/rustfmt/fmt} is missing" "Install the Rust component $component and run this again."
     say "installing $component (rustup)"
     rustup component add "$component" >&2 || die "rustup could not add $component"
@@ -202,6 +253,10 @@ install_rustup() {
     die "Rust could not be installed" "Install it from https://rustup.rs (or your distribution) and run this again."
   fi
   rm -f "$script"
+}
+
+lacking_c_compiler() {
+  lacking_command cc "link what Rust compiles" build-essential
 }
 
 need_c_compiler() {

@@ -40,6 +40,7 @@ mod rollups;
 mod schema;
 mod second_factor;
 mod settings;
+mod start_script;
 mod store;
 mod tls;
 mod users;
