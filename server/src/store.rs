@@ -26,6 +26,7 @@ mod storage;
 mod tls;
 mod totp;
 mod users;
+mod watchdog;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -43,7 +44,7 @@ pub use edition::{DatabaseInfo, Edition, UnsupportedDatabase};
 pub use enrollments::{Enrollment, NewEnrollment};
 pub use error::Error;
 pub use identities::{Enrolled, Registration};
-pub use maintenance::{Maintained, UnhealthyJob};
+pub use maintenance::Maintained;
 pub use metrics::{LatestMetrics, MetricBuckets, SeriesBuckets, SeriesLabel};
 pub use migrate::{MigrateError, Migrated};
 pub use samples::{SampleWriter, WriteMethod, Written};
@@ -51,6 +52,7 @@ pub use sessions::{NewSession, SESSIONS_PER_USER_MAX, Session};
 pub use storage::StorageReport;
 pub use totp::TotpSecret;
 pub use users::{NewUser, UserError, UserSort, UserUpdate, UserWithPassword};
+pub use watchdog::UnhealthyJob;
 
 use connection::{Connection, Manager};
 use error::ErrorCounts;

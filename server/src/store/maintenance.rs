@@ -3,7 +3,8 @@
 use tokio_postgres::Client;
 
 use super::edition::{self, Edition};
-use super::rollup::{self, apache, community, convert};
+use super::rollup::{self, apache, community, convert, policies};
+use super::watchdog::{self, UnhealthyJob};
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
@@ -15,20 +16,8 @@ const ADVISORY_LOCK: i64 = 0x7069_6b61_0002;
 
 const FIND_RETENTION: &str = "SELECT tier, keep_ms FROM retention_settings";
 const SET_RETENTION: &str = "UPDATE retention_settings SET keep_ms = $2 WHERE tier = $1";
-/// Jobs that have failed last time, or have not succeeded for three of their intervals.
-const UNHEALTHY_JOBS: &str = "SELECT jobs.job_id, proc_name::text, \
-         coalesce(view_name, jobs.hypertable_name)::text, coalesce(last_run_status, 'never run')::text, \
-         coalesce(total_failures, 0)::int8 \
-     FROM timescaledb_information.jobs AS jobs \
-     LEFT JOIN timescaledb_information.job_stats AS stats USING (job_id) \
-     LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
-         ON (materialization_hypertable_schema, materialization_hypertable_name) \
-            = (jobs.hypertable_schema, jobs.hypertable_name) \
-     WHERE proc_name LIKE 'policy\\_%' AND jobs.hypertable_name IS NOT NULL \
-       AND (last_run_status = 'Failed' \
-            OR coalesce(nullif(last_successful_finish, '-infinity'), initial_start) < now() - 3 * schedule_interval)";
 
-pub(super) const STATEMENTS: &[&str] = &[FIND_RETENTION, SET_RETENTION, UNHEALTHY_JOBS];
+pub(super) const STATEMENTS: &[&str] = &[FIND_RETENTION, SET_RETENTION];
 
 /// What a round of maintenance did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,21 +30,6 @@ pub struct Maintained {
     pub chunks_dropped: u64,
     /// Community edition: jobs that fail or do not run.
     pub unhealthy_jobs: Vec<UnhealthyJob>,
-}
-
-/// A job of the database that fails or does not run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnhealthyJob {
-    /// TimescaleDB's number of the job.
-    pub job_id: i32,
-    /// What it does, for example `policy_retention`.
-    pub procedure: String,
-    /// What it does it to.
-    pub relation: String,
-    /// How its last run ended.
-    pub last_status: String,
-    /// How often it has failed.
-    pub failures: i64,
 }
 
 /// Sets rollups and policies up for the edition at hand. Runs under the lock of the migrations.
@@ -81,7 +55,7 @@ pub(super) async fn set_up(
             }
             let created = community::create_missing(client).await?;
             community::backfill(client, &created, now).await?;
-            let n_changed = community::apply_policies(client, &retention).await?;
+            let n_changed = policies::apply(client, &retention).await?;
             if 0 < n_changed {
                 tracing::info!(n_changed, "brought the database's policies up to date");
             }
@@ -115,7 +89,7 @@ impl Store {
         audit::insert(&transaction, event).await?;
         transaction.commit().await?;
         if edition == Edition::Community {
-            community::apply_policies(client, retention).await?;
+            policies::apply(client, retention).await?;
         }
         Ok(())
     }
@@ -155,7 +129,7 @@ async fn maintain(
             maintained.chunks_dropped = drop_expired(client, &retention, now, |_| true).await?;
         }
         Edition::Community => {
-            maintained.unhealthy_jobs = unhealthy_jobs(client).await?;
+            maintained.unhealthy_jobs = watchdog::unhealthy_jobs(client).await?;
             let stopped: Vec<&str> = maintained
                 .unhealthy_jobs
                 .iter()
@@ -205,16 +179,4 @@ async fn drop_expired(
         }
     }
     Ok(n_chunks)
-}
-
-pub(super) async fn unhealthy_jobs(client: &Client) -> Result<Vec<UnhealthyJob>, tokio_postgres::Error> {
-    let rows = client.query(UNHEALTHY_JOBS, &[]).await?;
-    let job = |row: &tokio_postgres::Row| UnhealthyJob {
-        job_id: row.get(0),
-        procedure: row.get(1),
-        relation: row.get(2),
-        last_status: row.get(3),
-        failures: row.get(4),
-    };
-    Ok(rows.iter().map(job).collect())
 }

@@ -4,7 +4,7 @@
 use super::rollup::apache;
 use super::{
     agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, series,
-    sessions, storage, totp, users,
+    sessions, storage, totp, users, watchdog,
 };
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
@@ -48,6 +48,7 @@ pub fn all() -> Vec<String> {
         metrics::LATEST_STATEMENTS,
         latest::STATEMENTS,
         maintenance::STATEMENTS,
+        watchdog::STATEMENTS,
         apache::STATEMENTS,
     ]
     .concat()
