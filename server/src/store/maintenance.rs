@@ -1,6 +1,6 @@
 //! Keeps the rollups and the retention of either edition: set up at start, looked after while the server runs.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient};
 
 use super::edition::{self, Edition};
 use super::rollup::{self, apache, community, convert, policies};
@@ -55,10 +55,7 @@ pub(super) async fn set_up(
             }
             let created = community::create_missing(client).await?;
             community::backfill(client, &created, now).await?;
-            let n_changed = policies::apply(client, &retention).await?;
-            if 0 < n_changed {
-                tracing::info!(n_changed, "brought the database's policies up to date");
-            }
+            reconcile_policies(client).await?;
         }
     }
     Ok(())
@@ -74,23 +71,25 @@ impl Store {
         Ok(read_retention(connection.client()).await?)
     }
 
-    /// Changes how long each tier is kept, and the database's policies with it. The caller has checked it.
+    /// Changes how long each tier is kept, and the database's policies with it, in one transaction. The caller has
+    /// checked it.
     ///
     /// # Errors
-    /// When the database is away; nothing has changed then.
+    /// When the database is away or refuses; nothing has changed then, unless the connection broke during the commit
+    /// itself.
     pub async fn set_retention(&self, retention: &Retention, event: &AuditEvent) -> Result<(), Error> {
-        let edition = self.database_info().await?.edition;
         let mut connection = self.dedicated_connection().await?;
-        let client = connection.client();
-        let transaction = client.transaction().await?;
+        let edition = edition::inspect(&mut connection).await?.edition;
+        let transaction = connection.client().transaction().await?;
+        policies::hold(&transaction).await?;
         for tier in Tier::ALL {
             transaction.execute(SET_RETENTION, &[&tier.name(), &retention.keep_ms(tier)]).await?;
         }
         audit::insert(&transaction, event).await?;
-        transaction.commit().await?;
         if edition == Edition::Community {
-            policies::apply(client, retention).await?;
+            policies::apply(&transaction, retention).await?;
         }
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -129,6 +128,7 @@ async fn maintain(
             maintained.chunks_dropped = drop_expired(client, &retention, now, |_| true).await?;
         }
         Edition::Community => {
+            reconcile_policies(client).await?;
             maintained.unhealthy_jobs = watchdog::unhealthy_jobs(client).await?;
             let stopped: Vec<&str> = maintained
                 .unhealthy_jobs
@@ -143,12 +143,25 @@ async fn maintain(
     Ok(maintained)
 }
 
+/// Community edition: brings the policies to what the settings ask for, whoever has changed either.
+async fn reconcile_policies(client: &mut Client) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    policies::hold(&transaction).await?;
+    let retention = read_retention(&transaction).await?;
+    let n_changed = policies::apply(&transaction, &retention).await?;
+    transaction.commit().await?;
+    if 0 < n_changed {
+        tracing::info!(n_changed, "brought the database's policies up to date");
+    }
+    Ok(())
+}
+
 /// What is older may have been dropped already.
 fn starts_at(retention: &Retention, tier: Tier, now: TimestampMs) -> TimestampMs {
     retention.keep_ms(tier).map_or(i64::MIN, |keep_ms| now.saturating_sub(keep_ms))
 }
 
-async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
+async fn read_retention(client: &impl GenericClient) -> Result<Retention, tokio_postgres::Error> {
     let mut retention = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
     for row in client.query(FIND_RETENTION, &[]).await? {
         if let Some(tier) = Tier::parse(row.get(0)) {

@@ -29,6 +29,7 @@ mod openapi;
 mod own_metrics;
 mod permissions;
 mod plans;
+mod policies;
 mod presence;
 mod rollups;
 mod schema;
