@@ -109,8 +109,11 @@ impl Store {
         }
         let maintained = maintain(client, edition, now).await;
         // The end of the connection would give the lock back, too, but not before the next round may ask for it.
-        client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await?;
-        Ok(maintained?)
+        let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await;
+        // Where both failed, the first one says why.
+        let maintained = maintained?;
+        unlocked?;
+        Ok(maintained)
     }
 }
 

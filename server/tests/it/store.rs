@@ -12,7 +12,7 @@ use pika_server::domain::token::{NewToken, TokenHash, TokenKind};
 use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
 
 use crate::support::client::now;
-use crate::support::{TestDatabase, by_test, on_both_editions};
+use crate::support::{TestDatabase, by_test, eventually, on_both_editions};
 
 on_both_editions!(
     rows_come_back_as_buckets,
@@ -275,4 +275,29 @@ async fn an_answer_that_would_be_too_large_is_refused() {
     assert!(matches!(refused, Err(pika_server::store::Error::TooManyBuckets)), "{refused:?}");
     let range = TimeRange { interval_ms: 10_000, ..range };
     store.metric_buckets(agent, Family::Network, Tier::Raw, range).await.unwrap();
+}
+
+/// The connection's end, which the failure brings about, is not the reason.
+#[tokio::test]
+async fn maintenance_that_fails_says_why() {
+    let database = TestDatabase::on_server().await;
+    let store = database.store();
+    let mut client = database.connect().await;
+    let transaction = client.transaction().await.unwrap();
+    transaction.batch_execute("LOCK TABLE retention_settings").await.unwrap();
+    let terminate = eventually_terminated(&database);
+    let (result, ()) = tokio::join!(store.maintain(now()), terminate);
+    let message = pika_server::telemetry::chain(&result.unwrap_err());
+    assert!(message.contains("administrator"), "{message}");
+}
+
+/// Ends the connection that waits for a lock.
+async fn eventually_terminated(database: &TestDatabase) {
+    let client = database.connect().await;
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+               AND application_name = 'pika-server' AND wait_event_type = 'Lock'";
+    eventually("the server waits for the lock", || async {
+        (!client.query(sql, &[]).await.unwrap().is_empty()).then_some(())
+    })
+    .await;
 }
