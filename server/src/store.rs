@@ -52,7 +52,7 @@ pub use sessions::{NewSession, SESSIONS_PER_USER_MAX, Session};
 pub use storage::StorageReport;
 pub use totp::TotpSecret;
 pub use users::{NewUser, UserError, UserSort, UserUpdate, UserWithPassword};
-pub use watchdog::UnhealthyJob;
+pub use watchdog::{JobProblem, UnhealthyJob};
 
 use connection::{Connection, Manager};
 use error::ErrorCounts;

@@ -28,8 +28,10 @@ pub struct Maintained {
     pub changes_rolled_up: u64,
     /// Chunks that were dropped here. On the Community edition that is the policies' work, unless they do not run.
     pub chunks_dropped: u64,
-    /// Community edition: jobs that fail or do not run.
+    /// Community edition: jobs that do not do their work, or may soon not.
     pub unhealthy_jobs: Vec<UnhealthyJob>,
+    /// Community edition: jobs that do their work although the database counts them as failed.
+    pub misreported_jobs: usize,
 }
 
 /// Sets rollups and policies up for the edition at hand. Runs under the lock of the migrations.
@@ -132,11 +134,13 @@ async fn maintain(
         }
         Edition::Community => {
             reconcile_policies(client).await?;
-            maintained.unhealthy_jobs = watchdog::unhealthy_jobs(client).await?;
+            let watched = watchdog::watch(client, now).await?;
+            maintained.unhealthy_jobs = watched.unhealthy;
+            maintained.misreported_jobs = watched.n_misreported;
             let stopped: Vec<&str> = maintained
                 .unhealthy_jobs
                 .iter()
-                .filter(|job| job.procedure == "policy_retention")
+                .filter(|job| job.procedure == policies::RETENTION)
                 .map(|job| job.relation.as_str())
                 .collect();
             let has_stopped = |relation: &str| stopped.contains(&relation);

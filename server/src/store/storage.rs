@@ -103,7 +103,7 @@ impl Store {
             });
         }
         let unhealthy_jobs = if database.edition == Edition::Community {
-            watchdog::unhealthy_jobs(client).await?
+            watchdog::watch(client, now).await?.unhealthy
         } else {
             Vec::new()
         };

@@ -38,3 +38,4 @@ mod settings;
 mod store;
 mod tls;
 mod users;
+mod watchdog;

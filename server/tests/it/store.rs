@@ -23,7 +23,8 @@ on_both_editions!(
     series_keep_their_keys,
 );
 
-async fn enrolled(store: &Store) -> AgentKey {
+/// A new agent.
+pub(crate) async fn enrolled(store: &Store) -> AgentKey {
     let token = new_enrollment(store, 1, now() + 60_000).await;
     store.enroll_agent(token, secret().hash, &registration()).await.unwrap().unwrap().agent().key
 }

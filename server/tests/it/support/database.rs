@@ -115,7 +115,8 @@ pub(crate) async fn call(client: &tokio_postgres::Client, procedure: &str) {
     eventually(&sql, || async {
         match client.batch_execute(&sql).await {
             Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => None,
-            result => Some(result.unwrap_or_else(|error| panic!("{sql}: {error:?}"))),
+            Err(error) => panic!("{sql}: {error:?}"),
+            Ok(()) => Some(()),
         }
     })
     .await;
