@@ -5,6 +5,7 @@ use pika_server::domain::agent::{AgentDescription, AgentFilter};
 use pika_server::domain::audit::Action;
 use pika_server::domain::family::Family;
 use pika_server::domain::id::{AgentKey, ConnectionId};
+use pika_server::domain::latest::AgentLatest;
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 use pika_server::domain::tier::Tier;
 use pika_server::domain::time_range::TimeRange;
@@ -17,6 +18,7 @@ use crate::support::{TestDatabase, by_test, eventually, on_both_editions};
 on_both_editions!(
     rows_come_back_as_buckets,
     rows_come_back_as_latest_values,
+    latest_values_are_found_however_old_they_are,
     both_ways_of_writing_store_the_same,
     a_repeated_flush_stores_nothing_twice,
     an_enrollment_token_is_good_for_its_uses_and_its_time,
@@ -184,6 +186,46 @@ async fn rows_come_back_as_latest_values(database: TestDatabase) {
     let disks: Vec<_> = latest.disks.iter().map(|(row, label, _)| (row.ts, label.name.as_str())).collect();
     assert_eq!(disks, [(ts, "/")], "a disk that is no longer reported is gone");
     assert_eq!(latest.networks[0].1.name, "eth0");
+}
+
+async fn latest_values_are_found_however_old_they_are(database: TestDatabase) {
+    let store = database.store();
+    let agent = enrolled(&store).await;
+    let keys = store.series_keys(agent, &[&disk("/")], &["eth0"], now()).await.unwrap();
+    // Every family has been reported last at another time; only the newest of all is known beforehand.
+    let ts = now();
+    let ages_ms = [0, 1, 23 * 3_600_000, 5 * 86_400_000, 20 * 86_400_000];
+    let mut rows = Rows::default();
+    for (index, age_ms) in ages_ms.into_iter().enumerate() {
+        let mut of_all = rows_of_all_families(agent, ts - age_ms);
+        of_all.disk[0].disk_key = keys.disks["/"];
+        of_all.network[0].interface_key = keys.interfaces["eth0"];
+        let of_one = match index {
+            0 => Rows { load: of_all.load, ..Rows::default() },
+            1 => Rows { cpu: of_all.cpu, ..Rows::default() },
+            2 => Rows { disk: of_all.disk, ..Rows::default() },
+            3 => Rows { network: of_all.network, ..Rows::default() },
+            _ => Rows { memory: of_all.memory, ..Rows::default() },
+        };
+        rows.append(&mut { of_one });
+    }
+    write(&store, WriteMethod::Copy, &rows).await;
+    // At first nothing is known beforehand.
+    for is_known in [false, true] {
+        if is_known {
+            let latest = AgentLatest { ts, ..AgentLatest::default() };
+            store.write_latest(&[(agent.0, latest)]).await.unwrap();
+        }
+        let latest = store.latest_metrics(agent).await.unwrap();
+        let found = [
+            latest.load.unwrap().ts,
+            latest.cpu.unwrap().ts,
+            latest.disks[0].0.ts,
+            latest.networks[0].0.ts,
+            latest.memory.unwrap().ts,
+        ];
+        assert_eq!(found.map(|found| ts - found), ages_ms, "known: {is_known}");
+    }
 }
 
 async fn both_ways_of_writing_store_the_same(database: TestDatabase) {
