@@ -1,5 +1,7 @@
 //! Puts everything together and runs it: the only module that knows all the others.
 
+mod maintenance;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
+use self::maintenance::JobWarnings;
 use crate::api::ApiContext;
 use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
 use crate::clock::Clock;
@@ -274,10 +277,11 @@ async fn prepare_and_maintain(
     let mut account_sweeps = tokio::time::interval(ACCOUNT_SWEEP_INTERVAL);
     let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
     maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut job_warnings = JobWarnings::default();
     loop {
         tokio::select! {
             _ = account_sweeps.tick() => sweep_accounts(config, clock, store).await,
-            _ = maintenance.tick() => maintain(store, clock, instruments).await,
+            _ = maintenance.tick() => maintenance::round(store, clock, instruments, &mut job_warnings).await,
         }
     }
 }
@@ -298,37 +302,6 @@ async fn sweep_accounts(config: &Config, clock: &Clock, store: &Store) {
             Err(error) => {
                 tracing::warn!(error = %chain(&error), what, "what has ended could not be forgotten");
             }
-        }
-    }
-}
-
-/// One round: rolls up and drops what is due, or checks that the database does.
-async fn maintain(store: &Store, clock: &Clock, instruments: &Instruments) {
-    match store.maintain(clock.now()).await {
-        Ok(maintained) => {
-            for job in &maintained.unhealthy_jobs {
-                tracing::warn!(
-                    job = job.job_id,
-                    procedure = %job.procedure,
-                    relation = %job.relation,
-                    status = %job.last_status,
-                    failures = job.failures,
-                    "a job of the database fails or does not run"
-                );
-            }
-            if 0 < maintained.chunks_dropped {
-                tracing::info!(chunks = maintained.chunks_dropped, "dropped chunks that have expired");
-            }
-            tracing::debug!(changes = maintained.changes_rolled_up, "rolled up");
-            instruments.add_maintenance(
-                clock.now() / 1_000,
-                maintained.unhealthy_jobs.len(),
-                maintained.chunks_dropped,
-            );
-        }
-        Err(error) => {
-            instruments.add_maintenance_failure();
-            tracing::warn!(error = %chain(&error), "maintenance failed; trying again");
         }
     }
 }

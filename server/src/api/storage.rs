@@ -36,7 +36,7 @@ struct Storage {
     tiers: Vec<TierStorage>,
     /// One entry a table or aggregate of metrics.
     relations: Vec<RelationStorageBody>,
-    /// Jobs of the database that fail or do not run. Empty is well.
+    /// Jobs of the database that do not do their work, or may soon not. Empty is well.
     unhealthy_jobs: Vec<UnhealthyJobBody>,
     /// When this was found out, in milliseconds since the Unix epoch.
     measured_at: i64,
@@ -84,7 +84,7 @@ struct RelationStorageBody {
     bytes_forecast: i64,
 }
 
-/// A job of the database that fails or does not run.
+/// A job of the database that does not do its work, or may soon not.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "UnhealthyJob", rename_all = "camelCase")]
 struct UnhealthyJobBody {
@@ -94,10 +94,14 @@ struct UnhealthyJobBody {
     procedure: String,
     /// What it does it to.
     relation: String,
+    /// What is wrong with it: `fails`, `does_not_run`, or `does_nothing` where it runs and its work is not done.
+    problem: String,
     /// How its last run ended.
     last_status: String,
     /// How often it has failed.
     failures: i64,
+    /// Why it failed the last time, in the database's own words.
+    last_error: Option<String>,
 }
 
 #[OpenApi(tag = "Tag::System")]
@@ -158,6 +162,7 @@ fn relation_storage(relation: RelationStorage) -> RelationStorageBody {
 }
 
 fn unhealthy_job(job: UnhealthyJob) -> UnhealthyJobBody {
-    let UnhealthyJob { job_id, procedure, relation, last_status, failures } = job;
-    UnhealthyJobBody { job_id, procedure, relation, last_status, failures }
+    let UnhealthyJob { job_id, procedure, relation, problem, last_status, failures, last_error } = job;
+    let problem = problem.as_str().to_owned();
+    UnhealthyJobBody { job_id, procedure, relation, problem, last_status, failures, last_error }
 }

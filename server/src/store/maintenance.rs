@@ -1,9 +1,10 @@
 //! Keeps the rollups and the retention of either edition: set up at start, looked after while the server runs.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient};
 
 use super::edition::{self, Edition};
-use super::rollup::{self, apache, community, convert};
+use super::rollup::{self, apache, community, convert, policies};
+use super::watchdog::{self, UnhealthyJob};
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
@@ -15,20 +16,8 @@ const ADVISORY_LOCK: i64 = 0x7069_6b61_0002;
 
 const FIND_RETENTION: &str = "SELECT tier, keep_ms FROM retention_settings";
 const SET_RETENTION: &str = "UPDATE retention_settings SET keep_ms = $2 WHERE tier = $1";
-/// Jobs that have failed last time, or have not succeeded for three of their intervals.
-const UNHEALTHY_JOBS: &str = "SELECT jobs.job_id, proc_name::text, \
-         coalesce(view_name, jobs.hypertable_name)::text, coalesce(last_run_status, 'never run')::text, \
-         coalesce(total_failures, 0)::int8 \
-     FROM timescaledb_information.jobs AS jobs \
-     LEFT JOIN timescaledb_information.job_stats AS stats USING (job_id) \
-     LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
-         ON (materialization_hypertable_schema, materialization_hypertable_name) \
-            = (jobs.hypertable_schema, jobs.hypertable_name) \
-     WHERE proc_name LIKE 'policy\\_%' AND jobs.hypertable_name IS NOT NULL \
-       AND (last_run_status = 'Failed' \
-            OR coalesce(nullif(last_successful_finish, '-infinity'), initial_start) < now() - 3 * schedule_interval)";
 
-pub(super) const STATEMENTS: &[&str] = &[FIND_RETENTION, SET_RETENTION, UNHEALTHY_JOBS];
+pub(super) const STATEMENTS: &[&str] = &[FIND_RETENTION, SET_RETENTION];
 
 /// What a round of maintenance did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,23 +28,10 @@ pub struct Maintained {
     pub changes_rolled_up: u64,
     /// Chunks that were dropped here. On the Community edition that is the policies' work, unless they do not run.
     pub chunks_dropped: u64,
-    /// Community edition: jobs that fail or do not run.
+    /// Community edition: jobs that do not do their work, or may soon not.
     pub unhealthy_jobs: Vec<UnhealthyJob>,
-}
-
-/// A job of the database that fails or does not run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnhealthyJob {
-    /// TimescaleDB's number of the job.
-    pub job_id: i32,
-    /// What it does, for example `policy_retention`.
-    pub procedure: String,
-    /// What it does it to.
-    pub relation: String,
-    /// How its last run ended.
-    pub last_status: String,
-    /// How often it has failed.
-    pub failures: i64,
+    /// Community edition: jobs that do their work although the database counts them as failed.
+    pub misreported_jobs: usize,
 }
 
 /// Sets rollups and policies up for the edition at hand. Runs under the lock of the migrations.
@@ -81,10 +57,7 @@ pub(super) async fn set_up(
             }
             let created = community::create_missing(client).await?;
             community::backfill(client, &created, now).await?;
-            let n_changed = community::apply_policies(client, &retention).await?;
-            if 0 < n_changed {
-                tracing::info!(n_changed, "brought the database's policies up to date");
-            }
+            reconcile_policies(client).await?;
         }
     }
     Ok(())
@@ -100,23 +73,25 @@ impl Store {
         Ok(read_retention(connection.client()).await?)
     }
 
-    /// Changes how long each tier is kept, and the database's policies with it. The caller has checked it.
+    /// Changes how long each tier is kept, and the database's policies with it, in one transaction. The caller has
+    /// checked it.
     ///
     /// # Errors
-    /// When the database is away; nothing has changed then.
+    /// When the database is away or refuses; nothing has changed then, unless the connection broke during the commit
+    /// itself.
     pub async fn set_retention(&self, retention: &Retention, event: &AuditEvent) -> Result<(), Error> {
-        let edition = self.database_info().await?.edition;
         let mut connection = self.dedicated_connection().await?;
-        let client = connection.client();
-        let transaction = client.transaction().await?;
+        let edition = edition::inspect(&mut connection).await?.edition;
+        let transaction = connection.client().transaction().await?;
+        policies::hold(&transaction).await?;
         for tier in Tier::ALL {
             transaction.execute(SET_RETENTION, &[&tier.name(), &retention.keep_ms(tier)]).await?;
         }
         audit::insert(&transaction, event).await?;
-        transaction.commit().await?;
         if edition == Edition::Community {
-            community::apply_policies(client, retention).await?;
+            policies::apply(&transaction, retention).await?;
         }
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -136,8 +111,11 @@ impl Store {
         }
         let maintained = maintain(client, edition, now).await;
         // The end of the connection would give the lock back, too, but not before the next round may ask for it.
-        client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await?;
-        Ok(maintained?)
+        let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await;
+        // Where both failed, the first one says why.
+        let maintained = maintained?;
+        unlocked?;
+        Ok(maintained)
     }
 }
 
@@ -155,11 +133,14 @@ async fn maintain(
             maintained.chunks_dropped = drop_expired(client, &retention, now, |_| true).await?;
         }
         Edition::Community => {
-            maintained.unhealthy_jobs = unhealthy_jobs(client).await?;
+            reconcile_policies(client).await?;
+            let watched = watchdog::watch(client, now).await?;
+            maintained.unhealthy_jobs = watched.unhealthy;
+            maintained.misreported_jobs = watched.n_misreported;
             let stopped: Vec<&str> = maintained
                 .unhealthy_jobs
                 .iter()
-                .filter(|job| job.procedure == "policy_retention")
+                .filter(|job| job.procedure == policies::RETENTION)
                 .map(|job| job.relation.as_str())
                 .collect();
             let has_stopped = |relation: &str| stopped.contains(&relation);
@@ -169,12 +150,25 @@ async fn maintain(
     Ok(maintained)
 }
 
+/// Community edition: brings the policies to what the settings ask for, whoever has changed either.
+async fn reconcile_policies(client: &mut Client) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    policies::hold(&transaction).await?;
+    let retention = read_retention(&transaction).await?;
+    let n_changed = policies::apply(&transaction, &retention).await?;
+    transaction.commit().await?;
+    if 0 < n_changed {
+        tracing::info!(n_changed, "brought the database's policies up to date");
+    }
+    Ok(())
+}
+
 /// What is older may have been dropped already.
 fn starts_at(retention: &Retention, tier: Tier, now: TimestampMs) -> TimestampMs {
     retention.keep_ms(tier).map_or(i64::MIN, |keep_ms| now.saturating_sub(keep_ms))
 }
 
-async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
+async fn read_retention(client: &impl GenericClient) -> Result<Retention, tokio_postgres::Error> {
     let mut retention = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
     for row in client.query(FIND_RETENTION, &[]).await? {
         if let Some(tier) = Tier::parse(row.get(0)) {
@@ -205,16 +199,4 @@ async fn drop_expired(
         }
     }
     Ok(n_chunks)
-}
-
-pub(super) async fn unhealthy_jobs(client: &Client) -> Result<Vec<UnhealthyJob>, tokio_postgres::Error> {
-    let rows = client.query(UNHEALTHY_JOBS, &[]).await?;
-    let job = |row: &tokio_postgres::Row| UnhealthyJob {
-        job_id: row.get(0),
-        procedure: row.get(1),
-        relation: row.get(2),
-        last_status: row.get(3),
-        failures: row.get(4),
-    };
-    Ok(rows.iter().map(job).collect())
 }

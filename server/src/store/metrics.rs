@@ -1,9 +1,8 @@
-//! Reading samples back: buckets for charts, and the latest values.
+//! Samples as charts want them: cut into buckets.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::try_join5;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -13,26 +12,9 @@ use super::{Error, Store};
 use crate::domain::TimestampMs;
 use crate::domain::family::Family;
 use crate::domain::id::AgentKey;
-use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::domain::tier::Tier;
 use crate::domain::time_range::TimeRange;
 
-const LATEST_CPU: &str = "SELECT ts, agent_key, core_count, usage_percent, user_percent, system_percent, \
-     iowait_percent, steal_percent FROM cpu_metrics WHERE agent_key = $1 ORDER BY ts DESC LIMIT 1";
-const LATEST_MEMORY: &str = "SELECT ts, total_bytes, used_bytes, free_bytes, available_bytes, swap_total_bytes, \
-     swap_used_bytes, agent_key, usage_percent FROM memory_metrics WHERE agent_key = $1 ORDER BY ts DESC LIMIT 1";
-const LATEST_DISK: &str = "SELECT latest.ts, total_bytes, used_bytes, free_bytes, disks.agent_key, disk_key, \
-     usage_percent, inodes_usage_percent, mount_point, device, fs_type \
-     FROM disks CROSS JOIN LATERAL (SELECT * FROM disk_metrics AS m \
-         WHERE m.agent_key = $1 AND m.disk_key = disks.key ORDER BY ts DESC LIMIT 1) AS latest \
-     WHERE disks.agent_key = $1 ORDER BY mount_point";
-const LATEST_NETWORK: &str = "SELECT latest.ts, received_bytes_total, sent_bytes_total, received_bytes, sent_bytes, \
-     interval_ms, receive_errors, send_errors, interfaces.agent_key, interface_key, name \
-     FROM network_interfaces AS interfaces CROSS JOIN LATERAL (SELECT * FROM network_metrics AS m \
-         WHERE m.agent_key = $1 AND m.interface_key = interfaces.key ORDER BY ts DESC LIMIT 1) AS latest \
-     WHERE interfaces.agent_key = $1 ORDER BY name";
-const LATEST_LOAD: &str = "SELECT ts, agent_key, load1, load5, load15 \
-     FROM load_metrics WHERE agent_key = $1 ORDER BY ts DESC LIMIT 1";
 const DISK_LABELS: &str = "SELECT key, mount_point, device FROM disks WHERE agent_key = $1";
 const INTERFACE_LABELS: &str = "SELECT key, name, '' FROM network_interfaces WHERE agent_key = $1";
 
@@ -40,26 +22,10 @@ const INTERFACE_LABELS: &str = "SELECT key, name, '' FROM network_interfaces WHE
 const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_watermark($2, '1h'), \
      pika_rollup_watermark($3, '1d')";
 
-/// The newest row of each series of an agent.
-pub(super) const LATEST_METRICS: &[&str] =
-    &[LATEST_CPU, LATEST_MEMORY, LATEST_DISK, LATEST_NETWORK, LATEST_LOAD];
-
-pub(super) const LATEST_STATEMENTS: &[&str] = &[
-    LATEST_CPU,
-    LATEST_MEMORY,
-    LATEST_DISK,
-    LATEST_NETWORK,
-    LATEST_LOAD,
-    DISK_LABELS,
-    INTERFACE_LABELS,
-    WATERMARKS,
-];
+pub(super) const STATEMENTS: &[&str] = &[DISK_LABELS, INTERFACE_LABELS, WATERMARKS];
 
 /// Most buckets of all series together that one query answers: with a dozen numbers each, some tens of megabytes.
 const BUCKETS_MAX: usize = 300_000;
-
-/// A disk or interface that was last reported this long before the newest one is gone from its machine.
-const SERIES_GONE_MS: i64 = 5 * 60 * 1000;
 
 /// The buckets of one query, ready to be drawn: one list of times, shared by all series.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,21 +63,6 @@ pub struct MetricValues {
     pub min: Vec<Option<f64>>,
     /// Largest values.
     pub max: Vec<Option<f64>>,
-}
-
-/// The newest row of each series of an agent.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LatestMetrics {
-    /// Processor.
-    pub cpu: Option<CpuRow>,
-    /// Memory and swap.
-    pub memory: Option<MemoryRow>,
-    /// By mount point, with device and file system type.
-    pub disks: Vec<(DiskRow, SeriesLabel, String)>,
-    /// By interface.
-    pub networks: Vec<(NetworkRow, SeriesLabel)>,
-    /// Load averages.
-    pub load: Option<LoadRow>,
 }
 
 /// The statement that cuts an agent's metrics into buckets: agent, width, then one bound more than there are tiers →
@@ -252,42 +203,6 @@ impl Store {
             |(bucket, counts): (TimestampMs, Vec<i64>)| Some((bucket, histogram.percentile(&counts, 0.95)?));
         Ok(counts.into_iter().filter_map(percentile).collect())
     }
-
-    /// The newest values of an agent, however old they are.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn latest_metrics(&self, agent: AgentKey) -> Result<LatestMetrics, Error> {
-        let mut connection = self.connection().await?;
-        let cpu = connection.prepare(LATEST_CPU).await?;
-        let memory = connection.prepare(LATEST_MEMORY).await?;
-        let disk = connection.prepare(LATEST_DISK).await?;
-        let network = connection.prepare(LATEST_NETWORK).await?;
-        let load = connection.prepare(LATEST_LOAD).await?;
-        let client = connection.client();
-        let (cpu, memory, disk, network, load) = try_join5(
-            client.query_opt(&cpu, &[&agent.0]),
-            client.query_opt(&memory, &[&agent.0]),
-            client.query(&disk, &[&agent.0]),
-            client.query(&network, &[&agent.0]),
-            client.query_opt(&load, &[&agent.0]),
-        )
-        .await?;
-        let mut latest = LatestMetrics {
-            cpu: cpu.as_ref().map(cpu_row),
-            memory: memory.as_ref().map(memory_row),
-            disks: disk.iter().map(disk_row).collect(),
-            networks: network.iter().map(network_row).collect(),
-            load: load.as_ref().map(load_row),
-        };
-        if let Some(newest) = latest.disks.iter().map(|(row, ..)| row.ts).max() {
-            latest.disks.retain(|(row, ..)| newest - SERIES_GONE_MS <= row.ts);
-        }
-        if let Some(newest) = latest.networks.iter().map(|(row, _)| row.ts).max() {
-            latest.networks.retain(|(row, _)| newest - SERIES_GONE_MS <= row.ts);
-        }
-        Ok(latest)
-    }
 }
 
 /// Where each tier's part of a range begins, and where the last one's ends: a rollup answers up to where it is complete.
@@ -347,71 +262,4 @@ fn arrange(family: Family, rows: &[Row], labels: &BTreeMap<i32, SeriesLabel>) ->
         .collect();
     series.sort_by(|one, other| one.label.cmp(&other.label));
     Some(MetricBuckets { timestamps, series })
-}
-
-fn cpu_row(row: &Row) -> CpuRow {
-    CpuRow {
-        ts: row.get(0),
-        agent_key: row.get(1),
-        core_count: row.get(2),
-        usage_percent: row.get(3),
-        user_percent: row.get(4),
-        system_percent: row.get(5),
-        iowait_percent: row.get(6),
-        steal_percent: row.get(7),
-    }
-}
-
-fn memory_row(row: &Row) -> MemoryRow {
-    MemoryRow {
-        ts: row.get(0),
-        total_bytes: row.get(1),
-        used_bytes: row.get(2),
-        free_bytes: row.get(3),
-        available_bytes: row.get(4),
-        swap_total_bytes: row.get(5),
-        swap_used_bytes: row.get(6),
-        agent_key: row.get(7),
-        usage_percent: row.get(8),
-    }
-}
-
-fn disk_row(row: &Row) -> (DiskRow, SeriesLabel, String) {
-    let disk = DiskRow {
-        ts: row.get(0),
-        total_bytes: row.get(1),
-        used_bytes: row.get(2),
-        free_bytes: row.get(3),
-        agent_key: row.get(4),
-        disk_key: row.get(5),
-        usage_percent: row.get(6),
-        inodes_usage_percent: row.get(7),
-    };
-    (disk, SeriesLabel { name: row.get(8), device: row.get(9) }, row.get(10))
-}
-
-fn network_row(row: &Row) -> (NetworkRow, SeriesLabel) {
-    let network = NetworkRow {
-        ts: row.get(0),
-        received_bytes_total: row.get(1),
-        sent_bytes_total: row.get(2),
-        received_bytes: row.get(3),
-        sent_bytes: row.get(4),
-        interval_ms: row.get(5),
-        receive_errors: row.get(6),
-        send_errors: row.get(7),
-        agent_key: row.get(8),
-        interface_key: row.get(9),
-    };
-    (network, SeriesLabel { name: row.get(10), device: String::new() })
-}
-
-fn load_row(row: &Row) -> LoadRow {
-    LoadRow {
-        ts: row.get(0),
-        agent_key: row.get(1),
-        load1: row.get(2),
-        load5: row.get(3),
-        load15: row.get(4),
-    }
 }

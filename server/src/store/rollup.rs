@@ -5,6 +5,7 @@ pub(super) mod apache;
 mod columns;
 pub(super) mod community;
 pub(super) mod convert;
+pub(super) mod policies;
 
 use crate::domain::family::Family;
 use crate::domain::tier::Tier;

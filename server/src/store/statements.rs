@@ -3,8 +3,7 @@
 
 use super::rollup::apache;
 use super::{
-    agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, passwords,
-    series, sessions, storage, totp, usernames, users,
+    agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, newest, passwords, series, sessions, storage, totp, usernames, users, watchdog,
 };
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
@@ -22,9 +21,10 @@ pub fn percentiles(family: Family, tier: Tier) -> Option<String> {
     metrics::histogram_statement(family, tier)
 }
 
-/// The statements behind the latest values of one agent: agent → the newest row of each series.
+/// The statements behind the latest values of one agent: agent, first millisecond looked at → the newest row of each
+/// series.
 pub fn latest() -> &'static [&'static str] {
-    metrics::LATEST_METRICS
+    &newest::NEWEST_ROWS
 }
 
 /// What connections that read are told about planning: bounds are always seen by the planner, however often a statement
@@ -47,9 +47,11 @@ pub fn all() -> Vec<String> {
         totp::STATEMENTS,
         usernames::STATEMENTS,
         users::STATEMENTS,
-        metrics::LATEST_STATEMENTS,
+        metrics::STATEMENTS,
+        newest::STATEMENTS,
         latest::STATEMENTS,
         maintenance::STATEMENTS,
+        watchdog::STATEMENTS,
         apache::STATEMENTS,
     ]
     .concat()

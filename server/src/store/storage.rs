@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use super::edition::DatabaseInfo;
-use super::maintenance::{UnhealthyJob, unhealthy_jobs};
 use super::rollup;
+use super::watchdog::{self, UnhealthyJob};
 use super::{Edition, Error, Store, edition};
 use crate::domain::TimestampMs;
 use crate::domain::storage::{Growth, RelationStorage};
@@ -102,8 +102,11 @@ impl Store {
                 relation,
             });
         }
-        let unhealthy_jobs =
-            if database.edition == Edition::Community { unhealthy_jobs(client).await? } else { Vec::new() };
+        let unhealthy_jobs = if database.edition == Edition::Community {
+            watchdog::watch(client, now).await?.unhealthy
+        } else {
+            Vec::new()
+        };
         let row = client.query_one("SELECT pg_database_size(current_database())", &[]).await?;
         let database_bytes = row.get(0);
         Ok(StorageReport {

@@ -15,6 +15,7 @@ use pika_server::store::{Edition, SampleWriter, Store, WriteMethod};
 use tokio_postgres::Client;
 
 use crate::support::client::now;
+use crate::support::database::call;
 use crate::support::random::Random;
 use crate::support::{TestDatabase, by_test, on_both_editions};
 
@@ -46,7 +47,7 @@ pub(crate) async fn run_jobs(client: &Client, procedure: &str, relations: &str) 
                ORDER BY job_id";
     let jobs = client.query(sql, &[&procedure, &relations]).await.unwrap();
     for job in &jobs {
-        client.batch_execute(&format!("CALL run_job({})", job.get::<_, i32>(0))).await.unwrap();
+        call(client, &format!("run_job({})", job.get::<_, i32>(0))).await;
     }
     jobs.len()
 }
@@ -281,8 +282,8 @@ async fn rollups_outlive_raw_samples(database: TestDatabase) {
             "load_histogram_1h",
             "load_histogram_1d",
         ] {
-            let sql = format!("CALL refresh_continuous_aggregate('{relation}', {start}::int8, {now}::int8)");
-            client.batch_execute(&sql).await.unwrap();
+            let refresh = format!("refresh_continuous_aggregate('{relation}', {start}::int8, {now}::int8)");
+            call(&client, &refresh).await;
         }
     } else {
         // Retention comes after: what has expired is rolled up first.

@@ -5,6 +5,7 @@ use pika_server::domain::agent::{AgentDescription, AgentFilter};
 use pika_server::domain::audit::Action;
 use pika_server::domain::family::Family;
 use pika_server::domain::id::{AgentKey, ConnectionId};
+use pika_server::domain::latest::AgentLatest;
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 use pika_server::domain::tier::Tier;
 use pika_server::domain::time_range::TimeRange;
@@ -12,18 +13,20 @@ use pika_server::domain::token::{NewToken, TokenHash, TokenKind};
 use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
 
 use crate::support::client::now;
-use crate::support::{TestDatabase, by_test, on_both_editions};
+use crate::support::{TestDatabase, by_test, eventually, on_both_editions};
 
 on_both_editions!(
     rows_come_back_as_buckets,
     rows_come_back_as_latest_values,
+    latest_values_are_found_however_old_they_are,
     both_ways_of_writing_store_the_same,
     a_repeated_flush_stores_nothing_twice,
     an_enrollment_token_is_good_for_its_uses_and_its_time,
     series_keep_their_keys,
 );
 
-async fn enrolled(store: &Store) -> AgentKey {
+/// A new agent.
+pub(crate) async fn enrolled(store: &Store) -> AgentKey {
     let token = new_enrollment(store, 1, now() + 60_000).await;
     store.enroll_agent(token, secret().hash, &registration()).await.unwrap().unwrap().agent().key
 }
@@ -185,6 +188,46 @@ async fn rows_come_back_as_latest_values(database: TestDatabase) {
     assert_eq!(latest.networks[0].1.name, "eth0");
 }
 
+async fn latest_values_are_found_however_old_they_are(database: TestDatabase) {
+    let store = database.store();
+    let agent = enrolled(&store).await;
+    let keys = store.series_keys(agent, &[&disk("/")], &["eth0"], now()).await.unwrap();
+    // Every family has been reported last at another time; only the newest of all is known beforehand.
+    let ts = now();
+    let ages_ms = [0, 1, 23 * 3_600_000, 5 * 86_400_000, 20 * 86_400_000];
+    let mut rows = Rows::default();
+    for (index, age_ms) in ages_ms.into_iter().enumerate() {
+        let mut of_all = rows_of_all_families(agent, ts - age_ms);
+        of_all.disk[0].disk_key = keys.disks["/"];
+        of_all.network[0].interface_key = keys.interfaces["eth0"];
+        let of_one = match index {
+            0 => Rows { load: of_all.load, ..Rows::default() },
+            1 => Rows { cpu: of_all.cpu, ..Rows::default() },
+            2 => Rows { disk: of_all.disk, ..Rows::default() },
+            3 => Rows { network: of_all.network, ..Rows::default() },
+            _ => Rows { memory: of_all.memory, ..Rows::default() },
+        };
+        rows.append(&mut { of_one });
+    }
+    write(&store, WriteMethod::Copy, &rows).await;
+    // At first nothing is known beforehand.
+    for is_known in [false, true] {
+        if is_known {
+            let latest = AgentLatest { ts, ..AgentLatest::default() };
+            store.write_latest(&[(agent.0, latest)]).await.unwrap();
+        }
+        let latest = store.latest_metrics(agent).await.unwrap();
+        let found = [
+            latest.load.unwrap().ts,
+            latest.cpu.unwrap().ts,
+            latest.disks[0].0.ts,
+            latest.networks[0].0.ts,
+            latest.memory.unwrap().ts,
+        ];
+        assert_eq!(found.map(|found| ts - found), ages_ms, "known: {is_known}");
+    }
+}
+
 async fn both_ways_of_writing_store_the_same(database: TestDatabase) {
     let store = database.store();
     let ts = now();
@@ -275,4 +318,29 @@ async fn an_answer_that_would_be_too_large_is_refused() {
     assert!(matches!(refused, Err(pika_server::store::Error::TooManyBuckets)), "{refused:?}");
     let range = TimeRange { interval_ms: 10_000, ..range };
     store.metric_buckets(agent, Family::Network, Tier::Raw, range).await.unwrap();
+}
+
+/// The connection's end, which the failure brings about, is not the reason.
+#[tokio::test]
+async fn maintenance_that_fails_says_why() {
+    let database = TestDatabase::on_server().await;
+    let store = database.store();
+    let mut client = database.connect().await;
+    let transaction = client.transaction().await.unwrap();
+    transaction.batch_execute("LOCK TABLE retention_settings").await.unwrap();
+    let terminate = eventually_terminated(&database);
+    let (result, ()) = tokio::join!(store.maintain(now()), terminate);
+    let message = pika_server::telemetry::chain(&result.unwrap_err());
+    assert!(message.contains("administrator"), "{message}");
+}
+
+/// Ends the connection that waits for a lock.
+async fn eventually_terminated(database: &TestDatabase) {
+    let client = database.connect().await;
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+               AND application_name = 'pika-server' AND wait_event_type = 'Lock'";
+    eventually("the server waits for the lock", || async {
+        (!client.query(sql, &[]).await.unwrap().is_empty()).then_some(())
+    })
+    .await;
 }

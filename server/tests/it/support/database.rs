@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::client::now;
+use super::eventually;
 use pika_server::store::{Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 
 /// PGlite takes half a gigabyte each.
 static BRIDGES: Semaphore = Semaphore::const_new(3);
@@ -114,6 +116,19 @@ pub(crate) async fn migrate_accounts_again(client: &tokio_postgres::Client, befo
     for sql in [undo, before, include_str!("../../../../sql/migrations/0012_accounts.sql")] {
         client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
+}
+
+/// Calls a procedure of TimescaleDB. Where the scheduler is at the same work just then, after it.
+pub(crate) async fn call(client: &tokio_postgres::Client, procedure: &str) {
+    let sql = format!("CALL {procedure}");
+    eventually(&sql, || async {
+        match client.batch_execute(&sql).await {
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => None,
+            Err(error) => panic!("{sql}: {error:?}"),
+            Ok(()) => Some(()),
+        }
+    })
+    .await;
 }
 
 async fn execute(url: &str, sql: &str) {

@@ -1,0 +1,159 @@
+//! Rounds of maintenance, and what is said about the database's own jobs.
+
+use std::collections::HashMap;
+
+use crate::clock::Clock;
+use crate::store::{JobProblem, Maintained, Store, UnhealthyJob};
+use crate::telemetry::{Instruments, chain};
+
+/// One round: rolls up and drops what is due, or checks that the database does.
+pub(super) async fn round(
+    store: &Store,
+    clock: &Clock,
+    instruments: &Instruments,
+    job_warnings: &mut JobWarnings,
+) {
+    match store.maintain(clock.now()).await {
+        Ok(maintained) => {
+            if !maintained.is_elsewhere {
+                job_warnings.say(&maintained);
+            }
+            if 0 < maintained.chunks_dropped {
+                tracing::info!(chunks = maintained.chunks_dropped, "dropped chunks that have expired");
+            }
+            tracing::debug!(changes = maintained.changes_rolled_up, "rolled up");
+            instruments.add_maintenance(
+                clock.now() / 1_000,
+                maintained.unhealthy_jobs.len(),
+                maintained.chunks_dropped,
+            );
+        }
+        Err(error) => {
+            instruments.add_maintenance_failure();
+            tracing::warn!(error = %chain(&error), "maintenance failed; trying again");
+        }
+    }
+}
+
+/// Remembers which jobs were unhealthy, so that each is warned of the 1st, 2nd, 4th, 8th … time and not in every round.
+#[derive(Debug, Default)]
+pub(super) struct JobWarnings {
+    unhealthy: HashMap<i32, Seen>,
+    has_misreported: bool,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    failures: i64,
+    times: u64,
+}
+
+impl JobWarnings {
+    /// Logs what is new about the jobs.
+    fn say(&mut self, maintained: &Maintained) {
+        for (job, times) in self.due(&maintained.unhealthy_jobs) {
+            let message = match job.problem {
+                JobProblem::Fails => "a job of the database fails",
+                JobProblem::DoesNotRun => "a job of the database does not run",
+                JobProblem::DoesNothing => "a job of the database runs, but its work is not done",
+            };
+            tracing::warn!(
+                job = job.job_id,
+                procedure = %job.procedure,
+                relation = %job.relation,
+                status = %job.last_status,
+                failures = job.failures,
+                error = job.last_error.as_deref().unwrap_or_default(),
+                times,
+                "{message}"
+            );
+        }
+        for job in self.recovered(&maintained.unhealthy_jobs) {
+            tracing::info!(job, "a job of the database does its work again");
+        }
+        let has_misreported = 0 < maintained.misreported_jobs;
+        if has_misreported && !self.has_misreported {
+            tracing::info!(
+                jobs = maintained.misreported_jobs,
+                "the database counts jobs as failed although their work is done, as some versions of TimescaleDB do \
+                 with some of PostgreSQL; nothing is lost, and an update of either puts it right"
+            );
+        }
+        self.has_misreported = has_misreported;
+    }
+
+    /// The jobs to warn of now, and how many times each has failed by now, or was found in a round without having run.
+    fn due<'a>(&mut self, jobs: &'a [UnhealthyJob]) -> Vec<(&'a UnhealthyJob, u64)> {
+        let mut due = Vec::new();
+        for job in jobs {
+            let seen = self.unhealthy.entry(job.job_id).or_default();
+            let is_another =
+                seen.times == 0 || seen.failures != job.failures || job.problem == JobProblem::DoesNotRun;
+            if !is_another {
+                continue;
+            }
+            *seen = Seen { failures: job.failures, times: seen.times + 1 };
+            if seen.times.is_power_of_two() {
+                due.push((job, seen.times));
+            }
+        }
+        due
+    }
+
+    /// The jobs that were unhealthy and are no more.
+    fn recovered(&mut self, jobs: &[UnhealthyJob]) -> Vec<i32> {
+        let is_unhealthy = |id: &i32| jobs.iter().any(|job| job.job_id == *id);
+        self.unhealthy.extract_if(|id, _| !is_unhealthy(id)).map(|(id, _)| id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(problem: JobProblem, failures: i64) -> UnhealthyJob {
+        UnhealthyJob {
+            job_id: 7,
+            procedure: "policy_retention".to_owned(),
+            relation: "cpu_metrics".to_owned(),
+            problem,
+            last_status: "Failed".to_owned(),
+            failures,
+            last_error: Some("disk full".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_job_that_fails_is_warned_of_more_and_more_rarely() {
+        let mut warnings = JobWarnings::default();
+        let mut times = Vec::new();
+        for failures in 1..=20 {
+            // Several rounds between two runs of the job.
+            for _ in 0..3 {
+                let jobs = [job(JobProblem::Fails, failures)];
+                times.extend(warnings.due(&jobs).into_iter().map(|(_, times)| times));
+                assert_eq!(warnings.recovered(&jobs), [0; 0]);
+            }
+        }
+        assert_eq!(times, [1, 2, 4, 8, 16]);
+    }
+
+    #[test]
+    fn a_job_that_does_not_run_is_counted_by_the_round() {
+        let mut warnings = JobWarnings::default();
+        let jobs = [job(JobProblem::DoesNotRun, 3)];
+        let n_warnings: usize = (0..60).map(|_| warnings.due(&jobs).len()).sum();
+        assert_eq!(n_warnings, 6);
+    }
+
+    #[test]
+    fn a_job_that_recovers_is_warned_of_anew() {
+        let mut warnings = JobWarnings::default();
+        for failures in 1..=3 {
+            warnings.due(&[job(JobProblem::Fails, failures)]);
+        }
+        assert_eq!(warnings.recovered(&[]), [7]);
+        assert_eq!(warnings.recovered(&[]), [0; 0]);
+        assert_eq!(warnings.due(&[job(JobProblem::Fails, 4)]).len(), 1);
+    }
+}

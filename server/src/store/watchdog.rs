@@ -1,0 +1,221 @@
+//! Whether the Community edition's policies do their work: what the database says of its background jobs, and, where
+//! that cannot be believed, what there is to see of the work itself.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use tokio_postgres::{Client, Row};
+
+use super::rollup::{Rollup, policies};
+use crate::domain::TimestampMs;
+use crate::domain::tier::bucket_start;
+
+/// All policies: how the last run ended, with the error where it failed, and whether it has not been started for three of
+/// its intervals. A job of an aggregate names the aggregate or the hypertable behind it, according to TimescaleDB's version.
+const JOBS: &str = "SELECT jobs.job_id, proc_name::text, \
+         coalesce(view_name, jobs.hypertable_name)::text, coalesce(last_run_status, 'never run')::text, \
+         coalesce(total_failures, 0)::int8, err_message, coalesce(sqlerrcode, ''), \
+         coalesce(job_status, '') <> 'Running' \
+             AND coalesce(nullif(last_run_started_at, '-infinity'), jobs.initial_start) \
+                 < now() - 3 * schedule_interval, \
+         coalesce(materialization_hypertable_schema, jobs.hypertable_schema)::text, \
+         coalesce(materialization_hypertable_name, jobs.hypertable_name)::text, config::text, \
+         (extract(epoch FROM schedule_interval) * 1000)::int8 \
+     FROM timescaledb_information.jobs AS jobs \
+     LEFT JOIN timescaledb_information.job_stats AS stats USING (job_id) \
+     LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
+         ON (jobs.hypertable_schema, jobs.hypertable_name) IN \
+            ((materialization_hypertable_schema, materialization_hypertable_name), (view_schema, view_name)) \
+     LEFT JOIN LATERAL (SELECT errors.sqlerrcode, errors.err_message \
+             FROM timescaledb_information.job_errors AS errors \
+             WHERE errors.job_id = jobs.job_id AND last_run_status = 'Failed' \
+             ORDER BY errors.start_time DESC LIMIT 1) AS error ON true \
+     WHERE proc_name LIKE 'policy\\_%' AND jobs.hypertable_name IS NOT NULL";
+
+/// Up to where the chunks of a hypertable are gone, and up to where they are columns.
+const OLDEST_CHUNKS: &str = "SELECT hypertable_schema::text, hypertable_name::text, min(range_end_integer), \
+         min(range_end_integer) FILTER (WHERE NOT is_compressed) \
+     FROM timescaledb_information.chunks GROUP BY 1, 2";
+/// Up to where an aggregate is materialized, and when the newest sample of all was taken.
+const MATERIALIZED: &str = "SELECT _timescaledb_functions.cagg_watermark(mat_hypertable_id), \
+         (SELECT max(ts) FROM agent_latest) \
+     FROM _timescaledb_catalog.continuous_agg WHERE user_view_name = $1";
+
+pub(super) const STATEMENTS: &[&str] = &[JOBS, OLDEST_CHUNKS, MATERIALIZED];
+
+/// Some pairs of TimescaleDB and PostgreSQL (2.29.2 and 17.12, for example) end every job with this error, after its work
+/// is committed.
+const FALSE_ERROR: (&str, &str) = ("24000", "cannot drop portal");
+
+/// A job of the database that does not do its work, or may soon not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnhealthyJob {
+    /// TimescaleDB's number of the job.
+    pub job_id: i32,
+    /// What it does, for example `policy_retention`.
+    pub procedure: String,
+    /// What it does it to.
+    pub relation: String,
+    /// What is wrong with it.
+    pub problem: JobProblem,
+    /// How its last run ended.
+    pub last_status: String,
+    /// How often it has failed.
+    pub failures: i64,
+    /// Why it failed the last time, in the database's own words.
+    pub last_error: Option<String>,
+}
+
+/// What is wrong with a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobProblem {
+    /// Its last run failed.
+    Fails,
+    /// It has not been started for three of its intervals.
+    DoesNotRun,
+    /// It is started, and its work is not done.
+    DoesNothing,
+}
+
+impl JobProblem {
+    /// The problem's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobProblem::Fails => "fails",
+            JobProblem::DoesNotRun => "does_not_run",
+            JobProblem::DoesNothing => "does_nothing",
+        }
+    }
+}
+
+impl fmt::Display for JobProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a look at the jobs came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Watched {
+    /// Those that do not do their work, or may soon not.
+    pub(super) unhealthy: Vec<UnhealthyJob>,
+    /// How many do their work although the database counts them as failed.
+    pub(super) n_misreported: usize,
+}
+
+/// Looks at all policies.
+pub(super) async fn watch(client: &Client, now: TimestampMs) -> Result<Watched, tokio_postgres::Error> {
+    let mut watched = Watched::default();
+    let mut chunks = None;
+    for row in client.query(JOBS, &[]).await? {
+        let has_stopped: bool = row.get(7);
+        let has_failed = row.get::<_, &str>(3) == "Failed";
+        let problem = if has_stopped {
+            JobProblem::DoesNotRun
+        } else if has_failed && !is_false_error(&row) {
+            JobProblem::Fails
+        } else if has_failed {
+            let chunks = match &mut chunks {
+                Some(chunks) => chunks,
+                none => none.insert(OldestChunks::find(client).await?),
+            };
+            if !is_behind(client, &row, chunks, now).await? {
+                watched.n_misreported += 1;
+                continue;
+            }
+            JobProblem::DoesNothing
+        } else {
+            continue;
+        };
+        watched.unhealthy.push(UnhealthyJob {
+            job_id: row.get(0),
+            procedure: row.get(1),
+            relation: row.get(2),
+            problem,
+            last_status: row.get(3),
+            failures: row.get(4),
+            last_error: row.get(5),
+        });
+    }
+    Ok(watched)
+}
+
+fn is_false_error(row: &Row) -> bool {
+    let (code, message) = FALSE_ERROR;
+    row.get::<_, &str>(6) == code
+        && row.get::<_, Option<&str>>(5).is_some_and(|text| text.starts_with(message))
+}
+
+/// The ends of the oldest chunks of each hypertable: of all, and of those that are rows.
+struct OldestChunks(HashMap<(String, String), (Option<i64>, Option<i64>)>);
+
+impl OldestChunks {
+    async fn find(client: &Client) -> Result<Self, tokio_postgres::Error> {
+        let rows = client.query(OLDEST_CHUNKS, &[]).await?;
+        let chunk = |row: &Row| ((row.get(0), row.get(1)), (row.get(2), row.get(3)));
+        Ok(Self(rows.iter().map(chunk).collect()))
+    }
+
+    fn of(&self, schema: &str, hypertable: &str) -> (Option<i64>, Option<i64>) {
+        self.0.get(&(schema.to_owned(), hypertable.to_owned())).copied().unwrap_or_default()
+    }
+}
+
+/// Whether a job has left undone for three of its intervals what it is there for.
+async fn is_behind(
+    client: &Client,
+    row: &Row,
+    chunks: &OldestChunks,
+    now: TimestampMs,
+) -> Result<bool, tokio_postgres::Error> {
+    let config: serde_json::Value = row
+        .get::<_, Option<&str>>(10)
+        .and_then(|config| serde_json::from_str(config).ok())
+        .unwrap_or_default();
+    let setting = |name: &str| config.get(name).and_then(serde_json::Value::as_i64);
+    let due_at = now - 3 * row.get::<_, i64>(11);
+    let is_due = |chunk_end: Option<i64>, after_ms: Option<i64>| {
+        chunk_end.zip(after_ms).is_some_and(|(end, after_ms)| end <= due_at.saturating_sub(after_ms))
+    };
+    let (oldest, oldest_of_rows) = chunks.of(row.get(8), row.get(9));
+    match row.get(1) {
+        policies::RETENTION => Ok(is_due(oldest, setting("drop_after"))),
+        policies::COLUMNSTORE => Ok(is_due(oldest_of_rows, setting("compress_after"))),
+        policies::REFRESH => {
+            let (Some(start_ms), Some(end_ms)) = (setting("start_offset"), setting("end_offset")) else {
+                return Ok(false);
+            };
+            is_refresh_behind(client, row.get(2), now.saturating_sub(start_ms), due_at.saturating_sub(end_ms))
+                .await
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Whether there is something to roll up between `start` and `end` that has not been.
+async fn is_refresh_behind(
+    client: &Client,
+    relation: &str,
+    start: TimestampMs,
+    end: TimestampMs,
+) -> Result<bool, tokio_postgres::Error> {
+    let Some(rollup) = Rollup::all().into_iter().find(|rollup| rollup.relation() == relation) else {
+        return Ok(false);
+    };
+    let Some(row) = client.query_opt(MATERIALIZED, &[&relation]).await? else { return Ok(false) };
+    let (materialized, newest) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1));
+    let start = start.max(materialized.unwrap_or(i64::MIN));
+    // Where nothing is reported, nothing is looked for either.
+    let end = bucket_start(end, rollup.tier.bucket_ms())
+        .min(newest.map_or(i64::MIN, |newest| newest.saturating_add(1)));
+    if end <= start {
+        return Ok(false);
+    }
+    let source = rollup.source();
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM {} WHERE {start}::int8 <= {time} AND {time} < {end}::int8)",
+        source.relation,
+        time = source.time()
+    );
+    Ok(client.query_one(&sql, &[]).await?.get(0))
+}

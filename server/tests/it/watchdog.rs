@@ -1,0 +1,120 @@
+//! Which of the database's own jobs are warned of: those whose work is not done, not those that are merely called failed.
+
+use pika_server::domain::latest::AgentLatest;
+use pika_server::domain::row::{LoadRow, Rows};
+use pika_server::domain::tier::{DAY_MS, MINUTE_MS};
+use pika_server::store::{JobProblem, Maintained, SampleWriter, UnhealthyJob, WriteMethod};
+use tokio_postgres::Client;
+
+use crate::rollups::run_jobs;
+use crate::store::enrolled;
+use crate::support::TestDatabase;
+use crate::support::client::now;
+
+/// What some versions of TimescaleDB say of every job, after its work is committed.
+const FALSE_ERROR: (&str, &str) = ("24000", "cannot drop portal \"\" while it is being set up");
+const REFRESH: &str = "policy_refresh_continuous_aggregate";
+
+/// What the scheduler, which there is none of here, would have written about the last run of a relation's job.
+async fn failed(client: &Client, procedure: &str, relation: &str, (code, message): (&str, &str)) {
+    let sql = "WITH job AS (SELECT job_id FROM timescaledb_information.jobs AS jobs \
+                   LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
+                       ON (materialization_hypertable_schema, materialization_hypertable_name) \
+                          = (jobs.hypertable_schema, jobs.hypertable_name) \
+                   WHERE proc_name = $1::text AND coalesce(view_name, jobs.hypertable_name)::text = $2::text), \
+               history AS (INSERT INTO _timescaledb_internal.bgw_job_stat_history \
+                       (job_id, pid, execution_start, execution_finish, succeeded, data) \
+                   SELECT job_id, 1, now(), now(), false, jsonb_build_object('error_data', \
+                       jsonb_build_object('sqlerrcode', $3::text, 'message', $4::text)) FROM job) \
+               UPDATE _timescaledb_internal.bgw_job_stat SET last_start = now(), last_finish = now(), \
+                   last_run_success = false, total_failures = total_failures + 1 FROM job \
+               WHERE bgw_job_stat.job_id = job.job_id";
+    assert_eq!(client.execute(sql, &[&procedure, &relation, &code, &message]).await.unwrap(), 1);
+}
+
+/// Stores one sample of the load of a new agent.
+async fn store_load(database: &TestDatabase, ts: i64) {
+    let store = database.store();
+    let agent_key = enrolled(&store).await.0;
+    let load = vec![LoadRow { ts, agent_key, load1: 1.0, load5: 1.0, load15: 1.0 }];
+    SampleWriter::new(store.clone(), WriteMethod::Insert)
+        .write(&Rows { load, ..Rows::default() })
+        .await
+        .unwrap();
+    store.write_latest(&[(agent_key, AgentLatest { ts, ..AgentLatest::default() })]).await.unwrap();
+}
+
+async fn maintain(database: &TestDatabase) -> Maintained {
+    database.store().maintain(now()).await.unwrap()
+}
+
+/// What is said of one relation.
+fn of<'a>(maintained: &'a Maintained, relation: &str) -> Vec<&'a UnhealthyJob> {
+    maintained.unhealthy_jobs.iter().filter(|job| job.relation == relation).collect()
+}
+
+#[tokio::test]
+async fn a_job_that_is_called_failed_although_it_rolls_up_is_healthy() {
+    let database = TestDatabase::on_community().await;
+    let client = database.connect().await;
+    store_load(&database, now() - 20 * MINUTE_MS).await;
+    failed(&client, REFRESH, "load_metrics_1m", FALSE_ERROR).await;
+    let maintained = maintain(&database).await;
+    let [job] = of(&maintained, "load_metrics_1m")[..] else { panic!("{maintained:?}") };
+    assert_eq!((job.problem, job.failures), (JobProblem::DoesNothing, 1));
+    assert_eq!(maintained.misreported_jobs, 0);
+
+    assert_eq!(run_jobs(&client, REFRESH, "load%1m").await, 1);
+    let maintained = maintain(&database).await;
+    assert!(of(&maintained, "load_metrics_1m").is_empty(), "{maintained:?}");
+    assert_eq!(maintained.misreported_jobs, 1);
+
+    // Nothing is reported any more, so there is nothing to do.
+    failed(&client, REFRESH, "load_metrics_1m", FALSE_ERROR).await;
+    assert!(of(&maintain(&database).await, "load_metrics_1m").is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_is_called_failed_although_it_drops_and_compresses_is_healthy() {
+    let database = TestDatabase::on_community().await;
+    let client = database.connect().await;
+    store_load(&database, now() - 40 * DAY_MS).await;
+    store_load(&database, now() - 5 * DAY_MS).await;
+    failed(&client, "policy_retention", "load_metrics", FALSE_ERROR).await;
+    failed(&client, "policy_compression", "load_metrics", FALSE_ERROR).await;
+    let maintained = maintain(&database).await;
+    let problems: Vec<_> = of(&maintained, "load_metrics").iter().map(|job| job.problem).collect();
+    assert_eq!(problems, [JobProblem::DoesNothing; 2], "{maintained:?}");
+
+    run_jobs(&client, "policy_retention", "load_metrics").await;
+    run_jobs(&client, "policy_compression", "load_metrics").await;
+    let maintained = maintain(&database).await;
+    assert!(of(&maintained, "load_metrics").is_empty(), "{maintained:?}");
+    assert_eq!(maintained.misreported_jobs, 2);
+    assert_eq!(maintained.chunks_dropped, 0, "that is the policies' work, and they do it");
+}
+
+#[tokio::test]
+async fn a_job_that_fails_is_named_with_the_databases_own_words() {
+    let database = TestDatabase::on_community().await;
+    let client = database.connect().await;
+    failed(&client, REFRESH, "load_metrics_1m", ("53100", "could not extend file: No space left on device"))
+        .await;
+    let maintained = maintain(&database).await;
+    let [job] = of(&maintained, "load_metrics_1m")[..] else { panic!("{maintained:?}") };
+    assert_eq!(job.problem, JobProblem::Fails);
+    assert_eq!(job.last_error.as_deref(), Some("could not extend file: No space left on device"));
+    assert!(maintained.unhealthy_jobs.iter().all(|job| job.relation == "load_metrics_1m"), "{maintained:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_started_does_not_run() {
+    let database = TestDatabase::on_community().await;
+    let client = database.connect().await;
+    failed(&client, REFRESH, "load_metrics_1m", FALSE_ERROR).await;
+    let sql = "UPDATE _timescaledb_internal.bgw_job_stat SET last_start = now() - INTERVAL '1 hour'";
+    client.batch_execute(sql).await.unwrap();
+    let maintained = maintain(&database).await;
+    let [job] = of(&maintained, "load_metrics_1m")[..] else { panic!("{maintained:?}") };
+    assert_eq!(job.problem, JobProblem::DoesNotRun);
+}
