@@ -111,8 +111,9 @@ pub fn bearer_token(request: &Request) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token.trim())
 }
 
-/// The value of a cookie.
+/// The value of a cookie. Over HTTP/2 each cookie may come in a field of its own.
 pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    let cookies = request.header(header::COOKIE)?;
-    cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
+    let fields = request.headers().get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
+    let mut cookies = fields.flat_map(|field| field.split(';'));
+    cookies.find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }

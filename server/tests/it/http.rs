@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::server::{ADMIN_PASSWORD, Answer, answer, config};
-use crate::support::{AgentClient, TestDatabase, TestServer, register_message};
+use crate::support::{AgentClient, Http2Client, TestDatabase, TestServer, register_message};
 
 const EVIL: &str = "https://evil.example.org";
 
@@ -199,6 +199,21 @@ async fn the_documentation_runs_under_its_policy() {
     assert_eq!(scripts.matches("'sha256-").count(), 2, "{policy}");
     for loading in ["<script src", "<link ", "@import", " onload=", " onclick="] {
         assert!(!html.contains(loading), "{loading}");
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_is_found_in_any_of_several_cookie_fields() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    // HTTP/2 lets a client send each cookie in a field of its own, and browsers do.
+    let mut client = Http2Client::connect(&server.address).await;
+    let session = format!("pika_session={}", server.admin_token);
+    for fields in [["theme=dark", &session], [&session, "theme=dark"], ["a=1; b=2", &session]] {
+        let headers = fields.map(|field| ("cookie", field));
+        let (status, body) = client.get("/api/agents", &headers).await;
+        assert_eq!(status, 200, "{fields:?}: {body:?}");
     }
     server.stop().await.unwrap();
 }
