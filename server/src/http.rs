@@ -57,7 +57,7 @@ pub fn routes(
         .with(Authenticate::new(context.auth.clone(), context.clock.clone()))
         .data(context)
         .with(BodyLimit::new(config.body_bytes_max))
-        .with(CheckOrigin::new(&config.public_url, &config.cors_origins))
+        .with(CheckOrigin::new(&config.public_url, &config.cors_origins, Arc::clone(&instruments)))
         .catch_all_error(errors::respond)
         .with(CatchPanic::new().with_handler(errors::panicked))
         .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&instruments)))

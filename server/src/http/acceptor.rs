@@ -69,8 +69,7 @@ impl Acceptor for LimitedAcceptor {
                     Err(refusal) => places::turn_away(&stream, refusal),
                 },
                 Err(error) => {
-                    self.places.count_accept_error();
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    self.places.count_accept_error(&error);
                     tokio::time::sleep(BACKOFF).await;
                 }
             }

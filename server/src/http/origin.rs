@@ -4,13 +4,16 @@
 //! of somebody else's must not use the session of whoever looks at it; programs, which say nothing, are let through.
 
 use std::fmt;
+use std::sync::Arc;
 
 use poem::http::uri::{Authority, Scheme, Uri};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
-use super::cookie;
+use super::{cookie, peer_address};
 use crate::api::{ApiError, SESSION_COOKIE};
+use crate::domain::text::clean;
+use crate::telemetry::Instruments;
 
 /// What pages of configured origins may send and read.
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
@@ -73,6 +76,7 @@ pub(super) struct CheckOrigin {
     public: Option<Origin>,
     /// Others whose pages may use the API, without the session of whoever looks at them.
     allowed: Vec<Origin>,
+    instruments: Arc<Instruments>,
 }
 
 /// Where a request comes from.
@@ -87,8 +91,9 @@ enum From {
 }
 
 impl CheckOrigin {
-    pub(super) fn new(public_url: &str, allowed: &[String]) -> Self {
+    pub(super) fn new(public_url: &str, allowed: &[String], instruments: Arc<Instruments>) -> Self {
         Self {
+            instruments,
             public: public_url.parse().ok().as_ref().and_then(Origin::of_url),
             allowed: allowed.iter().filter_map(|origin| Origin::parse(origin)).collect(),
         }
@@ -107,6 +112,15 @@ impl CheckOrigin {
             (None, _) => From::Own,
             (Some(_), Some(origin)) if self.is_own(&origin, request) => From::Own,
             (Some(_), _) => From::Stranger,
+        }
+    }
+
+    fn log_refusal(&self, request: &Request) {
+        let address = peer_address(request);
+        if let Some(count) = self.instruments.strangers().note("origin", &address) {
+            let origin = clean(request.header(header::ORIGIN).unwrap_or_default());
+            let path = clean(request.uri().path());
+            tracing::warn!(%address, count, origin, path, "refused a request of another web site's page");
         }
     }
 
@@ -149,9 +163,7 @@ impl<E: Endpoint> Endpoint for OriginChecked<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         let from = self.check.from(&request);
         if from == From::Stranger && is_sensitive(&request) {
-            let origin = request.header(header::ORIGIN).unwrap_or_default().to_owned();
-            let path = request.uri().path();
-            tracing::warn!(origin, path, "refused a request of another web site's page");
+            self.check.log_refusal(&request);
             let message = match &self.check.public {
                 Some(public) => format!("only pages of {public} may do this (server.public_url)"),
                 None => "pages of other web sites may not do this".to_owned(),
@@ -198,7 +210,11 @@ mod tests {
 
     /// Where a request to `pika.example.org` comes from that has these headers, at a server with this `public_url`.
     fn from_at(public_url: &str, headers: &[(&str, &str)]) -> From {
-        let check = CheckOrigin::new(public_url, &["https://tool.example.org".to_owned()]);
+        let check = CheckOrigin::new(
+            public_url,
+            &["https://tool.example.org".to_owned()],
+            Arc::new(Instruments::new().unwrap()),
+        );
         let mut builder = Request::builder().method(Method::POST).header("Host", "pika.example.org");
         for (name, value) in headers {
             builder = builder.header(*name, *value);

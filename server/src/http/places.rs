@@ -1,18 +1,18 @@
 //! Places for connections: so many in all, and so many for one address, so that nobody can take them all.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
+use crate::domain::network::network;
 use crate::telemetry::{ConnectionRefusal, Instruments};
 
 /// When a client that found no place should try again.
 const RETRY_AFTER_SECONDS: u64 = 10;
-/// Bits of an IPv6 address that tell one customer of a provider from another.
-const IPV6_PREFIX_BITS: u32 = 64;
 
 /// The places of a server.
 #[derive(Debug)]
@@ -56,14 +56,17 @@ impl Places {
     }
 
     /// The system would not hand over a connection.
-    pub(super) fn count_accept_error(&self) {
-        self.instruments.add_refused_connection(ConnectionRefusal::AcceptError);
+    pub(super) fn count_accept_error(&self, error: &io::Error) {
+        let refusal = ConnectionRefusal::AcceptError;
+        self.instruments.add_refused_connection(refusal);
+        if let Some(count) = self.instruments.strangers().note(refusal.as_str(), "") {
+            tracing::warn!(%error, count, "a connection could not be accepted");
+        }
     }
 
-    /// A place for a connection from this address, or which limit it met. A refusal is counted, and logged if it is the
-    /// 1st, 2nd, 4th, 8th … for its reason.
+    /// A place for a connection from this address, or which limit it met. A refusal is counted and logged.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Place, ConnectionRefusal> {
-        let address = customer(peer);
+        let address = network(peer);
         let refusal = {
             let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
             let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
@@ -78,8 +81,8 @@ impl Places {
                 return Ok(Place { address, places: Arc::clone(self) });
             }
         };
-        let count = self.instruments.add_refused_connection(refusal);
-        if count.is_power_of_two() {
+        self.instruments.add_refused_connection(refusal);
+        if let Some(count) = self.instruments.strangers().note(refusal.as_str(), &address.to_string()) {
             let limit = match refusal {
                 ConnectionRefusal::FullForAddress => "server.connections_per_address_max",
                 ConnectionRefusal::Full | ConnectionRefusal::AcceptError => "server.connections_max",
@@ -128,17 +131,6 @@ pub(super) fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
     );
     if let Err(error) = stream.try_write(answer.as_bytes()) {
         tracing::trace!(%error, "a connection that was turned away could not be told why");
-    }
-}
-
-/// The address that limits go by: one customer has a whole /64 of IPv6.
-fn customer(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = u128::MAX << (u128::BITS - IPV6_PREFIX_BITS);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & prefix))
-        }
-        address @ IpAddr::V4(_) => address,
     }
 }
 

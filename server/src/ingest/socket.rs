@@ -16,6 +16,7 @@ use super::presence::{self, Ending, Present};
 use super::refusals::Refusals;
 use super::register::{Registered, register};
 use super::session::Session;
+use crate::domain::text::clean;
 use crate::telemetry::Registration;
 
 /// Who is at the other end.
@@ -40,7 +41,9 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Pe
             let mut connection = Connection::new(Arc::clone(&shared), frames, session, present);
             let agent = connection.agent_id();
             let ended = connection.run().await;
-            tracing::info!(%agent, address = %peer.address, "agent disconnected");
+            if let Some(count) = shared.instruments.agents().note("disconnected", &agent.to_string()) {
+                tracing::info!(%agent, address = %peer.address, count, "agent disconnected");
+            }
             let present = connection.into_present();
             if let Some(Ended { ending: Ending::Superseded(by), was_alive: true }) = ended {
                 presence::note_takeover(&shared, &present, by).await;
@@ -83,15 +86,18 @@ async fn admit(shared: &Arc<Shared>, frames: &mut Frames, peer: &Peer) -> Result
     });
     match registered {
         Ok(Registered { agent, clock, present, ack }) => {
-            frames.refusals.identify(agent.id.to_string());
-            tracing::info!(
-                agent = %agent.id,
-                hostname = %message.hostname,
-                address = %peer.address,
-                version = %message.version,
-                clock_offset_ms = clock.ms(),
-                "agent connected"
-            );
+            frames.refusals.identify(agent.id);
+            if let Some(count) = shared.instruments.agents().note("connected", &agent.id.to_string()) {
+                tracing::info!(
+                    agent = %agent.id,
+                    hostname = clean(&message.hostname),
+                    address = %peer.address,
+                    version = clean(&message.version),
+                    clock_offset_ms = clock.ms(),
+                    count,
+                    "agent connected"
+                );
+            }
             match frames.send(&ServerMessage::RegisterAck(ack)).await {
                 Ok(()) => Ok((Session::new(agent, clock), present)),
                 Err(end) => {

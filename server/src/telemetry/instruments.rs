@@ -10,11 +10,18 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::Occurrences;
+
 /// Bounds of the buckets of durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 /// Bounds of the buckets of rows in a flush.
 const ROWS_BUCKETS: [f64; 9] = [1.0, 10.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0];
+
+/// Causes of refusals that are counted apart for the log: addresses, or /64s, times kinds.
+const STRANGERS_MAX: usize = 1_024;
+/// The same for agents, times what is logged of them.
+const AGENTS_MAX: usize = 65_536;
 
 /// What becomes of agents that want to register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +63,8 @@ impl ConnectionRefusal {
     const ALL: [ConnectionRefusal; 3] =
         [ConnectionRefusal::Full, ConnectionRefusal::FullForAddress, ConnectionRefusal::AcceptError];
 
-    fn as_str(self) -> &'static str {
+    /// As it is counted and logged.
+    pub fn as_str(self) -> &'static str {
         match self {
             ConnectionRefusal::Full => "connections_max",
             ConnectionRefusal::FullForAddress => "connections_per_address_max",
@@ -84,6 +92,8 @@ pub struct Instruments {
     registry: Registry,
     /// Only one scrape at a time brings the copies of [`Snapshot`] up to date.
     scrape: Mutex<()>,
+    strangers: Occurrences,
+    agents: Occurrences,
     refused: IntCounterVec,
     frames_received: IntCounter,
     frames_missing: IntCounter,
@@ -264,6 +274,8 @@ impl Instruments {
             )?,
             registry: build.0,
             scrape: Mutex::default(),
+            strangers: Occurrences::new(STRANGERS_MAX),
+            agents: Occurrences::new(AGENTS_MAX),
         };
         instruments.make_all_visible();
         Ok(instruments)
@@ -300,6 +312,16 @@ impl Instruments {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// What anybody can cause, by kind and address: which of it is to be logged.
+    pub fn strangers(&self) -> &Occurrences {
+        &self.strangers
+    }
+
+    /// What registered agents cause again and again, by kind and agent: which of it is to be logged.
+    pub fn agents(&self) -> &Occurrences {
+        &self.agents
     }
 
     /// Counts a refusal.
@@ -398,11 +420,9 @@ impl Instruments {
         self.connections.dec();
     }
 
-    /// Counts a connection that was not taken. Answers how many there were for this reason.
-    pub fn add_refused_connection(&self, refusal: ConnectionRefusal) -> u64 {
-        let counter = self.connections_refused.with_label_values(&[refusal.as_str()]);
-        counter.inc();
-        counter.get()
+    /// Counts a connection that was not taken.
+    pub fn add_refused_connection(&self, refusal: ConnectionRefusal) {
+        self.connections_refused.with_label_values(&[refusal.as_str()]).inc();
     }
 
     /// Counts an answered request. The method must be one of a bounded set.

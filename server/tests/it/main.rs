@@ -24,6 +24,7 @@ mod faults;
 mod frames;
 mod http;
 mod ingest;
+mod log;
 mod login;
 mod openapi;
 mod own_metrics;
