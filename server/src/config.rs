@@ -14,7 +14,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::tier::DAY_MS;
-use crate::http::{Origin, TlsFiles};
+use crate::http::{Origin, Timeouts, TlsFiles};
 use crate::store::{StoreConfig, WriteMethod};
 
 pub use layers::ConfigError;
@@ -101,7 +101,15 @@ pub struct Server {
     pub cors_origins: Vec<String>,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    pub request_head_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub write_timeout_ms: u64,
+    pub request_timeout_ms: u64,
     pub body_bytes_max: usize,
+    pub anonymous_body_bytes_max: usize,
+    pub body_timeout_ms: u64,
+    pub buffered_bytes_max: usize,
+    pub buffered_bytes_per_address_max: usize,
     pub shutdown_timeout_ms: u64,
 }
 
@@ -168,6 +176,7 @@ pub struct Ingest {
     pub registration_wait_ms: u64,
     pub idle_timeout_ms: u64,
     pub register_timeout_ms: u64,
+    pub register_bytes_max: usize,
     pub reconnect_grace_ms: u64,
     #[serde(with = "WriteMethodName")]
     pub write_method: WriteMethod,
@@ -258,9 +267,40 @@ impl Config {
                 "1–1000000",
             ),
             (
+                "server.request_head_timeout_ms",
+                (10..=HOUR_MS).contains(&self.server.request_head_timeout_ms),
+                "10–3600000",
+            ),
+            ("server.idle_timeout_ms", (10..=HOUR_MS).contains(&self.server.idle_timeout_ms), "10–3600000"),
+            ("server.write_timeout_ms", (10..=HOUR_MS).contains(&self.server.write_timeout_ms), "10–3600000"),
+            (
+                "server.request_timeout_ms",
+                (10..=HOUR_MS).contains(&self.server.request_timeout_ms),
+                "10–3600000",
+            ),
+            (
                 "server.body_bytes_max",
                 (1_024..=1 << 30).contains(&self.server.body_bytes_max),
                 "1024–1073741824",
+            ),
+            (
+                "server.anonymous_body_bytes_max",
+                (1_024..=self.server.body_bytes_max).contains(&self.server.anonymous_body_bytes_max),
+                "1024 to server.body_bytes_max",
+            ),
+            ("server.body_timeout_ms", (10..=HOUR_MS).contains(&self.server.body_timeout_ms), "10–3600000"),
+            // Less would refuse bodies that are not too large.
+            (
+                "server.buffered_bytes_per_address_max",
+                (self.server.body_bytes_max.max(65_536)..=1 << 40)
+                    .contains(&self.server.buffered_bytes_per_address_max),
+                "at least server.body_bytes_max and 65536, at most 1099511627776",
+            ),
+            (
+                "server.buffered_bytes_max",
+                (self.server.buffered_bytes_per_address_max..=1 << 40)
+                    .contains(&self.server.buffered_bytes_max),
+                "server.buffered_bytes_per_address_max to 1099511627776",
             ),
             ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
             ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
@@ -322,6 +362,11 @@ impl Config {
                 "ingest.register_timeout_ms",
                 (1..=HOUR_MS).contains(&self.ingest.register_timeout_ms),
                 "1–3600000",
+            ),
+            (
+                "ingest.register_bytes_max",
+                (4_096..=limits::FRAME_BYTES_MAX).contains(&self.ingest.register_bytes_max),
+                "4096–524288",
             ),
             ("ingest.reconnect_grace_ms", self.ingest.reconnect_grace_ms <= HOUR_MS, "0–3600000"),
             ("server.shutdown_timeout_ms", self.server.shutdown_timeout_ms <= HOUR_MS, "0–3600000"),
@@ -400,6 +445,16 @@ impl Server {
         let ServerTls { certificate_file, key_file, .. } = &self.tls;
         let is_given = !certificate_file.as_os_str().is_empty();
         is_given.then(|| TlsFiles { certificate: certificate_file.clone(), key: key_file.clone() })
+    }
+
+    /// How long clients may take.
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            request_head: Duration::from_millis(self.request_head_timeout_ms),
+            idle: Duration::from_millis(self.idle_timeout_ms),
+            request: Duration::from_millis(self.request_timeout_ms),
+            write: Duration::from_millis(self.write_timeout_ms),
+        }
     }
 
     /// Whether people reach the server over TLS, its own or that of a proxy.

@@ -3,6 +3,7 @@
 mod clean_lines;
 mod instruments;
 mod occurrences;
+mod reasons;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -15,8 +16,9 @@ use self::clean_lines::CleanLines;
 use crate::config::{Log, LogFormat};
 use crate::domain::text;
 
-pub use instruments::{ConnectionRefusal, Instruments, Registration, Snapshot};
+pub use instruments::{Instruments, Snapshot};
 pub use occurrences::Occurrences;
+pub use reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, Registration};
 
 /// Longest chain of errors that is logged, in characters.
 const CHAIN_CHARS_MAX: usize = 2_000;

@@ -11,6 +11,7 @@ use prometheus::{
 };
 
 use super::Occurrences;
+use super::reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, Registration};
 
 /// Bounds of the buckets of durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] =
@@ -22,56 +23,6 @@ const ROWS_BUCKETS: [f64; 9] = [1.0, 10.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000
 const STRANGERS_MAX: usize = 1_024;
 /// The same for agents, times what is logged of them.
 const AGENTS_MAX: usize = 65_536;
-
-/// What becomes of agents that want to register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registration {
-    /// Let in.
-    Accepted,
-    /// Not let in: a wrong token, or nonsense.
-    Refused,
-    /// Told to come back later: too many at the same time, or the database is away.
-    Deferred,
-}
-
-impl Registration {
-    /// All of them.
-    const ALL: [Registration; 3] = [Registration::Accepted, Registration::Refused, Registration::Deferred];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Registration::Accepted => "accepted",
-            Registration::Refused => "refused",
-            Registration::Deferred => "deferred",
-        }
-    }
-}
-
-/// Why a connection was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionRefusal {
-    /// `server.connections_max` is reached.
-    Full,
-    /// `server.connections_per_address_max` is reached for its address.
-    FullForAddress,
-    /// The system gave an error, usually because file descriptors are used up.
-    AcceptError,
-}
-
-impl ConnectionRefusal {
-    /// All of them.
-    const ALL: [ConnectionRefusal; 3] =
-        [ConnectionRefusal::Full, ConnectionRefusal::FullForAddress, ConnectionRefusal::AcceptError];
-
-    /// As it is counted and logged.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ConnectionRefusal::Full => "connections_max",
-            ConnectionRefusal::FullForAddress => "connections_per_address_max",
-            ConnectionRefusal::AcceptError => "accept_error",
-        }
-    }
-}
 
 /// What others know better, as of now.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +64,9 @@ pub struct Instruments {
     agents_connected: IntGauge,
     connections: IntGauge,
     connections_refused: IntCounterVec,
+    connections_ended: IntCounterVec,
+    buffered_bytes: IntGauge,
+    memory_refusals: IntCounterVec,
     http_requests: IntCounterVec,
     http_seconds: Histogram,
     pool_connections: IntGaugeVec,
@@ -225,6 +179,20 @@ impl Instruments {
                 "Connections that were not taken, by the limit that they met.",
                 &["reason"],
             )?,
+            connections_ended: build.counters(
+                "pika_http_connections_ended_total",
+                "Connections that the server has ended before their clients did, by the reason.",
+                &["reason"],
+            )?,
+            buffered_bytes: build.gauge(
+                "pika_http_buffered_bytes",
+                "Bytes that are buffered of what clients send, beyond what every connection takes.",
+            )?,
+            memory_refusals: build.counters(
+                "pika_http_memory_refusals_total",
+                "Requests and connections that were refused because too much is buffered, by the limit that they met.",
+                &["reason"],
+            )?,
             http_requests: build.counters(
                 "pika_http_requests_total",
                 "Answered requests; an agent's connection counts once.",
@@ -291,6 +259,12 @@ impl Instruments {
         }
         for refusal in ConnectionRefusal::ALL {
             self.connections_refused.with_label_values(&[refusal.as_str()]);
+        }
+        for end in ConnectionEnd::ALL {
+            self.connections_ended.with_label_values(&[end.as_str()]);
+        }
+        for refusal in MemoryRefusal::ALL {
+            self.memory_refusals.with_label_values(&[refusal.as_str()]);
         }
     }
 
@@ -423,6 +397,41 @@ impl Instruments {
     /// Counts a connection that was not taken.
     pub fn add_refused_connection(&self, refusal: ConnectionRefusal) {
         self.connections_refused.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> i64 {
+        self.connections.get()
+    }
+
+    /// Counts a connection that the server has ended.
+    pub fn add_ended_connection(&self, end: ConnectionEnd) {
+        self.connections_ended.with_label_values(&[end.as_str()]).inc();
+    }
+
+    /// How many connections the server has ended for this reason.
+    pub fn ended_connections(&self, end: ConnectionEnd) -> u64 {
+        self.connections_ended.with_label_values(&[end.as_str()]).get()
+    }
+
+    /// So many bytes are buffered of what clients send.
+    pub fn set_buffered_bytes(&self, bytes: usize) {
+        self.buffered_bytes.set(as_i64(bytes));
+    }
+
+    /// Bytes that are buffered of what clients send.
+    pub fn buffered_bytes(&self) -> i64 {
+        self.buffered_bytes.get()
+    }
+
+    /// Counts what was refused because too much is buffered.
+    pub fn add_memory_refusal(&self, refusal: MemoryRefusal) {
+        self.memory_refusals.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// How much was refused because this limit is reached.
+    pub fn memory_refusals(&self, refusal: MemoryRefusal) -> u64 {
+        self.memory_refusals.with_label_values(&[refusal.as_str()]).get()
     }
 
     /// Counts an answered request. The method must be one of a bounded set.

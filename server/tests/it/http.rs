@@ -176,7 +176,7 @@ async fn other_origins_read_the_api_only_where_they_are_named() {
 async fn oversized_bodies_are_refused_whatever_they_announce() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
-    config.server.body_bytes_max = 1_024;
+    config.server.anonymous_body_bytes_max = 1_024;
     let server = TestServer::start_with(config).await;
     let body = json!({"username": "x".repeat(2_000), "password": "b"}).to_string();
     let chunks: Vec<Result<String, std::io::Error>> = vec![Ok(body.clone())];
@@ -185,7 +185,12 @@ async fn oversized_bodies_are_refused_whatever_they_announce() {
         let request = server.http.post(server.url("/api/login")).header("Content-Type", "application/json");
         let refused = answer(request.body(body)).await;
         assert_eq!((refused.status, &refused.body["code"]), (413, &json!("payload_too_large")));
+        let message = refused.body["message"].as_str().unwrap();
+        assert!(message.contains("1024") && message.contains("anonymous_body_bytes_max"), "{message}");
     }
+    // Who is logged in may send more; this is too long for a name.
+    let body = json!({"name": "x".repeat(2_000), "maxUses": 1, "expiresAt": i64::MAX});
+    assert_eq!(server.post("/api/enrollments", body).await.status, 400);
     assert_eq!(server.get("/healthz").await.status, 200);
     server.stop().await.unwrap();
 }
