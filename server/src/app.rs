@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::{Endpoint, Response, Server as HttpServer};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +16,8 @@ use self::maintenance::JobWarnings;
 use crate::api::ApiContext;
 use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::http::{self, LimitedAcceptor, Places, Tls, TlsError};
+use crate::config::{self, Config};
+use crate::http::{self, LimitedAcceptor, Limits, Memory, Places, Tls, TlsError};
 use crate::ingest::Ingest;
 use crate::readiness::Readiness;
 use crate::store::{DatabaseUrlError, MigrateError, Store};
@@ -31,10 +30,6 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// How often ended sessions, API tokens and enrollment tokens and old entries of the audit log are forgotten.
 const ACCOUNT_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Requests of one HTTP/2 connection that are worked on at the same time.
-const HTTP2_STREAMS_MAX: u32 = 32;
-/// A connection over which nothing moves is closed after this long; one of an agent is not, which has pings.
-const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections that wait to be accepted, as far as the system's `net.core.somaxconn` allows.
 const LISTEN_BACKLOG: u32 = 4_096;
 /// Connections to the separate address for metrics.
@@ -75,21 +70,6 @@ pub enum AppError {
     /// The HTTP server failed.
     #[error("the HTTP server failed")]
     Http(#[source] io::Error),
-}
-
-/// Serves HTTP until `stopped`.
-async fn serve(
-    acceptor: LimitedAcceptor,
-    routes: impl Endpoint<Output = Response> + 'static,
-    stopped: CancellationToken,
-    deadline: Duration,
-) -> io::Result<()> {
-    HttpServer::new_with_acceptor(acceptor)
-        .name("pika")
-        .http2_max_concurrent_streams(HTTP2_STREAMS_MAX)
-        .idle_timeout(HTTP_IDLE_TIMEOUT)
-        .run_with_graceful_shutdown(routes, stopped.cancelled(), Some(deadline))
-        .await
 }
 
 /// Binds an address. As Tokio's own `bind`, with a longer queue: a whole fleet may come back in the same second, and a
@@ -196,30 +176,25 @@ impl Server {
         let metrics_routes = http::metrics_routes(context.clone());
         let routes = http::routes(context, &config.server, metrics_token.cloned());
         let subscription = tls.as_ref().map(Tls::subscribe);
-        let places = Places::new(
-            config.server.connections_max,
-            config.server.connections_per_address_max,
-            config.server.trusted_proxies.clone(),
-            Arc::clone(&instruments),
-        );
-        let acceptor = LimitedAcceptor::new(listener, subscription, places);
+        let limits = limits(&config.server, &instruments);
+        let metrics_limits = Limits { places: metrics_places(&instruments), ..limits.clone() };
+        let accept =
+            |listener, tls, limits| LimitedAcceptor::new(listener, tls, limits, Arc::clone(&instruments));
+        let acceptor = accept(listener, subscription, limits).map_err(AppError::Http)?;
+        let metrics_acceptor = metrics_listener.map(|listener| accept(listener, None, metrics_limits));
+        let metrics_acceptor = metrics_acceptor.transpose().map_err(AppError::Http)?;
         let stop_http = CancellationToken::new();
-        let api_server = serve(acceptor, routes, stop_http.clone(), deadline);
+        let api_server = http::serve(acceptor, routes, stop_http.clone(), deadline);
         let metrics_server = {
-            let (stopped, instruments) = (stop_http.clone(), Arc::clone(&instruments));
+            let stopped = stop_http.clone();
             async move {
-                let Some(listener) = metrics_listener else {
-                    stopped.cancelled().await;
-                    return Ok(());
-                };
-                let places =
-                    Places::new(METRICS_CONNECTIONS_MAX, METRICS_CONNECTIONS_MAX, Vec::new(), instruments);
-                let acceptor = LimitedAcceptor::new(listener, None, places);
-                serve(acceptor, metrics_routes, stopped, deadline).await
+                match metrics_acceptor {
+                    Some(acceptor) => http::serve(acceptor, metrics_routes, stopped, deadline).await,
+                    None => stopped.cancelled().await,
+                }
             }
         };
-        let mut http_server =
-            tokio::spawn(async move { tokio::try_join!(api_server, metrics_server).map(|_| ()) });
+        let mut http_server = tokio::spawn(async move { tokio::join!(api_server, metrics_server) });
 
         let mut http_ended = None;
         let result = tokio::select! {
@@ -238,18 +213,40 @@ impl Server {
         // No more connections from here on; those that are there share one deadline with the ingest path.
         stop_http.cancel();
         ingest.stop(deadline).await;
-        let by_itself = || Err(io::Error::other("it ended by itself"));
         let http_ended = match http_ended {
-            Some(ended) => ended.map(|ended| ended.and_then(|()| by_itself())),
-            None => http_server.await,
+            Some(Ok(_)) => Err(io::Error::other("it ended by itself")),
+            Some(Err(error)) => Err(error.into()),
+            None => http_server.await.map(|_| ()).map_err(io::Error::from),
         };
-        match http_ended {
-            Ok(Ok(())) => tracing::info!("stopped"),
-            Ok(Err(error)) => return result.and(Err(AppError::Http(error))),
-            Err(error) => return result.and(Err(AppError::Http(io::Error::other(error)))),
+        if let Err(error) = http_ended {
+            return result.and(Err(AppError::Http(error)));
         }
+        tracing::info!("stopped");
         result
     }
+}
+
+/// What the server's own clients may use.
+fn limits(config: &config::Server, instruments: &Arc<Instruments>) -> Limits {
+    Limits {
+        places: Places::new(
+            config.connections_max,
+            config.connections_per_address_max,
+            config.trusted_proxies.clone(),
+            Arc::clone(instruments),
+        ),
+        memory: Memory::new(
+            config.buffered_bytes_max,
+            config.buffered_bytes_per_address_max,
+            Arc::clone(instruments),
+        ),
+        timeouts: config.timeouts(),
+    }
+}
+
+/// The places of those who read the metrics.
+fn metrics_places(instruments: &Arc<Instruments>) -> Arc<Places> {
+    Places::new(METRICS_CONNECTIONS_MAX, METRICS_CONNECTIONS_MAX, Vec::new(), Arc::clone(instruments))
 }
 
 /// Looks after certificate and key, where the server speaks TLS.

@@ -17,7 +17,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::enrollment::EnrollmentLimits;
-use crate::http::TlsFiles;
+use crate::http::{Timeouts, TlsFiles};
 use crate::store::{StoreConfig, WriteMethod};
 use layers::Layers;
 
@@ -98,7 +98,15 @@ pub struct Server {
     pub cors_origins: Vec<String>,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    pub request_head_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub write_timeout_ms: u64,
+    pub request_timeout_ms: u64,
     pub body_bytes_max: usize,
+    pub anonymous_body_bytes_max: usize,
+    pub body_timeout_ms: u64,
+    pub buffered_bytes_max: usize,
+    pub buffered_bytes_per_address_max: usize,
     pub shutdown_timeout_ms: u64,
 }
 
@@ -165,6 +173,7 @@ pub struct Ingest {
     pub registration_wait_ms: u64,
     pub idle_timeout_ms: u64,
     pub register_timeout_ms: u64,
+    pub register_bytes_max: usize,
     pub reconnect_grace_ms: u64,
     #[serde(with = "WriteMethodName")]
     pub write_method: WriteMethod,
@@ -257,6 +266,16 @@ impl Server {
         let ServerTls { certificate_file, key_file, .. } = &self.tls;
         let is_given = !certificate_file.as_os_str().is_empty();
         is_given.then(|| TlsFiles { certificate: certificate_file.clone(), key: key_file.clone() })
+    }
+
+    /// How long clients may take.
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            request_head: Duration::from_millis(self.request_head_timeout_ms),
+            idle: Duration::from_millis(self.idle_timeout_ms),
+            request: Duration::from_millis(self.request_timeout_ms),
+            write: Duration::from_millis(self.write_timeout_ms),
+        }
     }
 
     /// Whether people reach the server over TLS, its own or that of a proxy.

@@ -1,19 +1,26 @@
 //! Route assembly and the order of middleware, in one screen; and what requests have in common.
 
 mod acceptor;
+mod answer_body;
 mod authenticate;
-mod body_limit;
 mod client_address;
+mod connection;
+mod deadlines;
 mod documentation;
 mod errors;
+mod memory;
 mod metrics;
 mod origin;
 mod places;
 pub mod request_id;
+mod request_limits;
 mod security_headers;
+mod serve;
+mod stream;
 mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::http::header;
 use poem::middleware::CatchPanic;
@@ -21,24 +28,28 @@ use poem::{Endpoint, EndpointExt, Request, Response, Route};
 use secrecy::SecretString;
 
 use self::authenticate::Authenticate;
-use self::body_limit::BodyLimit;
 use self::client_address::{Client, FindClient};
 use self::metrics::{Access, Metrics};
 use self::origin::CheckOrigin;
+use self::request_limits::{BodyLimits, CountMemory};
 use self::security_headers::SecurityHeaders;
-use crate::api::{self, ApiContext};
+use crate::api::{self, ApiContext, Caller};
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::audit;
 
-pub use acceptor::LimitedAcceptor;
+pub use acceptor::{LimitedAcceptor, Limits};
+pub use connection::Connection;
+pub use deadlines::Timeouts;
+pub use memory::Memory;
 pub use origin::Origin;
 pub use places::Places;
+pub use serve::serve;
 pub use tls::{Tls, TlsError, TlsFiles, TlsInUse};
 
 /// Everything that the server answers. A request passes from the last line to the first: its client is found, its answer
 /// will have the security headers, it gets an id and a log line; panics and all errors get the API's shape; then its
-/// origin, its body and its credentials are looked at, and a handler is chosen.
+/// origin, the memory that it takes, its credentials and its body are looked at, and a handler is chosen.
 pub fn routes(
     context: ApiContext,
     config: &config::Server,
@@ -54,16 +65,26 @@ pub fn routes(
         .at("/docs", documentation)
         .at("/metrics", poem::get(metrics))
         .nest("/", service)
+        .with(body_limits(config))
         .with(Authenticate::new(context.auth.clone(), context.clock.clone()))
         .data(context)
-        .with(BodyLimit::new(config.body_bytes_max))
-        .with(CheckOrigin::new(&config.public_url, &config.cors_origins))
+        .with(CountMemory)
+        .with(CheckOrigin::new(&config.public_url, &config.cors_origins, Arc::clone(&instruments)))
         .catch_all_error(errors::respond)
         .with(CatchPanic::new().with_handler(errors::panicked))
         .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&instruments)))
         .with(SecurityHeaders::new(config.is_public_over_tls()))
         .with(FindClient::new(config.trusted_proxies.clone()))
         .map_to_response()
+}
+
+fn body_limits(config: &config::Server) -> BodyLimits {
+    BodyLimits {
+        bytes_max: config.body_bytes_max,
+        anonymous_bytes_max: config.anonymous_body_bytes_max,
+        timeout: Duration::from_millis(config.body_timeout_ms),
+        is_logged_in: |request| request.data::<Caller>().is_some(),
+    }
 }
 
 /// The API's description as it is committed. The generator's own is good enough to be read where it cannot be put right.
@@ -111,8 +132,9 @@ pub fn bearer_token(request: &Request) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token.trim())
 }
 
-/// The value of a cookie.
+/// The value of a cookie. Over HTTP/2 each cookie may come in a field of its own.
 pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    let cookies = request.header(header::COOKIE)?;
-    cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
+    let fields = request.headers().get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
+    let mut cookies = fields.flat_map(|field| field.split(';'));
+    cookies.find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }

@@ -56,7 +56,7 @@ use writer::Writer;
 pub use live::LiveEvent;
 
 pub use decode::{DecodeError, Decoded, Message, decode};
-pub use socket::Peer;
+pub use socket::{Peer, Probation};
 
 /// Flushes that wait for the writer.
 const FLUSH_QUEUE_CAPACITY: usize = 1;
@@ -219,6 +219,11 @@ impl Sockets {
         queue.max_capacity() - queue.capacity()
     }
 
+    /// Most bytes that may come over a connection before its agent is registered.
+    pub fn register_bytes_max(&self) -> usize {
+        self.shared.config.register_bytes_max
+    }
+
     /// Largest frame of an agent, in bytes.
     pub fn frame_bytes_max(&self) -> usize {
         self.shared.config.frame_bytes_max
@@ -240,10 +245,15 @@ impl Sockets {
     }
 
     /// Serves one upgraded connection until it ends. Tracked, so that a stop waits for it.
-    pub async fn serve(&self, stream: poem::web::websocket::WebSocketStream, peer: Peer) {
+    pub async fn serve(
+        &self,
+        stream: poem::web::websocket::WebSocketStream,
+        peer: Peer,
+        probation: Probation,
+    ) {
         let shared = Arc::clone(&self.shared);
         // A task of its own: the one that calls is not known to the tracker.
-        let task = self.shared.sockets.spawn(socket::serve(shared, stream, peer));
+        let task = self.shared.sockets.spawn(socket::serve(shared, stream, peer, probation));
         if let Err(error) = task.await {
             tracing::error!(%error, "an agent's socket task failed");
         }

@@ -1,6 +1,9 @@
 //! What the server says about itself: log lines, and metrics.
 
+mod clean_lines;
 mod instruments;
+mod occurrences;
+mod reasons;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,9 +14,16 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use self::clean_lines::CleanLines;
 use crate::config::{Log, LogFormat};
+use crate::domain::text;
 
-pub use instruments::{ConnectionRefusal, Instruments, Registration, Snapshot};
+pub use instruments::{Instruments, Snapshot};
+pub use occurrences::Occurrences;
+pub use reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, Registration};
+
+/// Longest chain of errors that is logged, in characters.
+const CHAIN_CHARS_MAX: usize = 2_000;
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +51,12 @@ pub fn start_logging(config: &Log) -> Result<(), TelemetryError> {
     } else {
         BoxMakeWriter::new(io::stderr)
     };
+    let is_colored =
+        config.format == LogFormat::Human && !to_file && io::IsTerminal::is_terminal(&io::stderr());
+    let writer = CleanLines::new(writer, is_colored);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let ansi = !to_file && io::IsTerminal::is_terminal(&io::stderr());
     match config.format {
-        LogFormat::Human => builder.with_ansi(ansi).with_target(false).init(),
+        LogFormat::Human => builder.with_ansi(is_colored).with_target(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
@@ -90,7 +102,7 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     Ok(EnvFilter::try_new(level)?)
 }
 
-/// An error and everything that caused it, in one line: what is logged once, at the edge.
+/// An error and everything that caused it, in one line of bounded length: what is logged once, at the edge.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -103,7 +115,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         }
         source = error.source();
     }
-    text
+    text::clean_to(&text, CHAIN_CHARS_MAX)
 }
 
 #[cfg(test)]

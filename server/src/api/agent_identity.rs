@@ -15,6 +15,7 @@ use super::{ApiContext, ApiError, Tag};
 use crate::domain::audit::Action;
 use crate::domain::id::AgentId;
 use crate::domain::permission::Permission;
+use crate::domain::text::clean;
 use crate::domain::token::{NewToken, TokenKind};
 
 /// How long a token lasts whose end is not given.
@@ -92,7 +93,7 @@ impl AgentIdentityApi {
         tracing::info!(
             agent = %id.0,
             enrollment = %enrollment.id,
-            user = %caller.user.username,
+            user = clean(&caller.user.username),
             "made a token that enrolls an agent again"
         );
         Ok(ReenrollResponse::Created(Json(ReenrollmentCreated {
@@ -119,7 +120,7 @@ impl AgentIdentityApi {
         let event = caller.event(Action::AgentSecretRevoked);
         let key = context.store.revoke_secret(AgentId(id.0), event).await?;
         context.sockets.end_revoked(key.ok_or_else(|| no_agent(id.0))?);
-        tracing::info!(agent = %id.0, user = %caller.user.username, "revoked an agent's secret");
+        tracing::info!(agent = %id.0, user = clean(&caller.user.username), "revoked an agent's secret");
         Ok(RevokeResponse::NoContent)
     }
 }

@@ -14,6 +14,7 @@ use super::{ApiContext, ApiError, Tag};
 use crate::domain::audit::Action;
 use crate::domain::id::EnrollmentId;
 use crate::domain::permission::Permission;
+use crate::domain::text::clean;
 use crate::domain::token::{NewToken, TokenKind};
 use crate::store::{Enrollment, NewEnrollment};
 
@@ -140,7 +141,7 @@ impl EnrollmentsApi {
         let event = caller.event(Action::EnrollmentCreated).with(details);
         let made = context.store.insert_enrollment(&new, event).await?;
         let enrollment = made.ok_or_else(|| ApiError::unauthorized("the API token has ended"))?;
-        tracing::info!(enrollment = %enrollment.id, user = %caller.user.username, "made an enrollment token");
+        tracing::info!(enrollment = %enrollment.id, user = clean(&caller.user.username), "made an enrollment token");
         Ok(CreateResponse::Created(Json(EnrollmentCreated {
             id: enrollment.id.0,
             token: context.with_pin(&token.secret),
@@ -181,7 +182,7 @@ impl EnrollmentsApi {
         if !context.store.delete_enrollment(EnrollmentId(id.0), event).await? {
             return Err(ApiError::not_found(format!("there is no enrollment token {}", id.0)));
         }
-        tracing::info!(enrollment = %id.0, user = %caller.user.username, "ended an enrollment token");
+        tracing::info!(enrollment = %id.0, user = clean(&caller.user.username), "ended an enrollment token");
         Ok(DeleteResponse::NoContent)
     }
 }

@@ -143,7 +143,10 @@ impl ApiError {
 
     /// 500; the cause goes into the log and nowhere else.
     pub fn internal(error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = %chain(error), request_id = %request_id::current(), "a request failed");
+        if let Some(count) = request_id::note("internal error") {
+            let request_id = request_id::current();
+            tracing::error!(error = %chain(error), request_id, count, "a request failed");
+        }
         ApiError::Internal(ErrorBody::new(ErrorCode::Internal, "the server failed; its log says why"))
     }
 
@@ -158,15 +161,22 @@ impl ApiError {
     }
 }
 
+/// Anybody can ask, so not every time is logged.
+fn log_database_error(error: &store::Error, what: &'static str) {
+    if let Some(count) = request_id::note(what) {
+        tracing::warn!(error = %chain(error), request_id = request_id::current(), count, "{what}");
+    }
+}
+
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match &error {
             store::Error::Unavailable(_) | store::Error::Rejected(_) => {
-                tracing::warn!(error = %chain(&error), request_id = %request_id::current(), "no database for a request");
+                log_database_error(&error, "no database for a request");
                 ApiError::unavailable("the database is not available; try again later")
             }
             store::Error::TimedOut(_) => {
-                tracing::warn!(error = %chain(&error), request_id = %request_id::current(), "the database took too long");
+                log_database_error(&error, "the database took too long");
                 ApiError::unavailable("the database took too long to answer; ask for a narrower range")
             }
             store::Error::TooManyBuckets => ApiError::unprocessable(

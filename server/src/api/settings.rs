@@ -12,6 +12,7 @@ use super::{ApiContext, ApiError, Tag};
 use crate::domain::audit::{Action, Object, ObjectKind};
 use crate::domain::permission::Permission;
 use crate::domain::retention::Retention;
+use crate::domain::text::clean;
 
 /// Settings.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl SettingsApi {
             .about(Object::new(ObjectKind::Setting, &"retention", ""))
             .with(json!({"rawMs": raw_ms, "oneMinuteMs": one_minute_ms, "oneHourMs": one_hour_ms, "oneDayMs": one_day_ms}));
         context.store.set_retention(&retention, &event).await?;
-        tracing::info!(?retention, user = %caller.user.username, "changed the retention");
+        tracing::info!(?retention, user = clean(&caller.user.username), "changed the retention");
         Ok(Json(retention.into()))
     }
 }

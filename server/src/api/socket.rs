@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::{ApiContext, ApiError, Tag};
-use crate::http;
-use crate::ingest::Peer;
+use crate::http::{self, Connection};
+use crate::ingest::{Peer, Probation};
 
 /// Bytes read at a time from one agent: a sample fits, and ten thousand idle agents cost little.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -32,12 +32,14 @@ impl SocketApi {
     async fn connect(
         &self,
         context: Data<&ApiContext>,
+        connection: Data<&Connection>,
         request: &Request,
         socket: WebSocket,
     ) -> Result<BoxWebSocketUpgraded, ApiError> {
         let bearer_token = http::bearer_token(request).map(|token| SecretString::from(token.to_owned()));
         let peer = Peer { address: http::peer_address(request), bearer_token };
         let sockets = context.sockets.clone();
+        let probation = begin_probation(connection.0, sockets.register_bytes_max());
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -46,7 +48,14 @@ impl SocketApi {
             .max_frame_size(Some(sockets.frame_bytes_max()));
         Ok(socket
             .config(config)
-            .on_upgrade(move |stream| async move { sockets.serve(stream, peer).await })
+            .on_upgrade(move |stream| async move { sockets.serve(stream, peer, probation).await })
             .boxed())
     }
+}
+
+/// Until its agent is registered, a connection may send little, and gives way to others.
+fn begin_probation(connection: &Connection, bytes_max: usize) -> Probation {
+    connection.begin_probation(bytes_max);
+    let ended = connection.clone();
+    Probation { displaced: connection.displaced(), bytes_max, end: Box::new(move || ended.end_probation()) }
 }

@@ -77,6 +77,37 @@ impl Config {
                 (1_024..=1 << 30).contains(&self.server.body_bytes_max),
                 "1024–1073741824",
             ),
+            (
+                "server.request_head_timeout_ms",
+                (10..=HOUR_MS).contains(&self.server.request_head_timeout_ms),
+                "10–3600000",
+            ),
+            ("server.idle_timeout_ms", (10..=HOUR_MS).contains(&self.server.idle_timeout_ms), "10–3600000"),
+            ("server.write_timeout_ms", (10..=HOUR_MS).contains(&self.server.write_timeout_ms), "10–3600000"),
+            (
+                "server.request_timeout_ms",
+                (10..=HOUR_MS).contains(&self.server.request_timeout_ms),
+                "10–3600000",
+            ),
+            (
+                "server.anonymous_body_bytes_max",
+                (1_024..=self.server.body_bytes_max).contains(&self.server.anonymous_body_bytes_max),
+                "1024 to server.body_bytes_max",
+            ),
+            ("server.body_timeout_ms", (10..=HOUR_MS).contains(&self.server.body_timeout_ms), "10–3600000"),
+            // Less would refuse bodies that are not too large.
+            (
+                "server.buffered_bytes_per_address_max",
+                (self.server.body_bytes_max.max(65_536)..=1 << 40)
+                    .contains(&self.server.buffered_bytes_per_address_max),
+                "at least server.body_bytes_max and 65536, at most 1099511627776",
+            ),
+            (
+                "server.buffered_bytes_max",
+                (self.server.buffered_bytes_per_address_max..=1 << 40)
+                    .contains(&self.server.buffered_bytes_max),
+                "server.buffered_bytes_per_address_max to 1099511627776",
+            ),
             ("server.shutdown_timeout_ms", self.server.shutdown_timeout_ms <= HOUR_MS, "0–3600000"),
             (
                 "server.public_url",
@@ -172,6 +203,11 @@ impl Config {
                 "ingest.register_timeout_ms",
                 (1..=HOUR_MS).contains(&self.ingest.register_timeout_ms),
                 "1–3600000",
+            ),
+            (
+                "ingest.register_bytes_max",
+                (4_096..=limits::FRAME_BYTES_MAX).contains(&self.ingest.register_bytes_max),
+                "4096–524288",
             ),
             ("ingest.reconnect_grace_ms", self.ingest.reconnect_grace_ms <= HOUR_MS, "0–3600000"),
         ]

@@ -12,12 +12,10 @@ use super::agent::AgentDescription;
 use super::id::AgentKey;
 use super::name::parse_optional;
 use super::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
+use super::text;
 
 /// Most disks, and most interfaces, that one agent may ever have reported.
 pub const SERIES_PER_AGENT_MAX: usize = 1_024;
-
-/// Longest reason of a refusal, in characters.
-const REASON_CHARS_MAX: usize = 200;
 
 /// Percentages may exceed 100 by this much: what is left of rounding to 32 bits.
 const PERCENT_ROUNDING: f32 = 0.01;
@@ -32,18 +30,13 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// A refusal with its reason, shortened: reasons may quote what was sent, and go into
-    /// answers and logs.
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        if let Some((end, _)) = message.char_indices().nth(REASON_CHARS_MAX) {
-            message.truncate(end);
-            message.push('…');
-        }
-        Self { code, message }
+    /// A refusal with its reason, which is [cleaned](text::clean): reasons may quote what was sent, and go into answers
+    /// and logs.
+    pub fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
+        Self { code, message: text::clean(message.as_ref()) }
     }
 
-    fn out_of_range(message: impl Into<String>) -> Self {
+    fn out_of_range(message: impl AsRef<str>) -> Self {
         Self::new(ErrorCode::OutOfRange, message)
     }
 }
@@ -524,9 +517,10 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_short_and_whole_characters() {
-        let refused = Refused::new(ErrorCode::Malformed, "é".repeat(1_000));
-        assert_eq!(refused.message.chars().count(), REASON_CHARS_MAX + 1);
+    fn reasons_are_short_and_on_one_line() {
+        let refused = Refused::new(ErrorCode::Malformed, "é\n".repeat(1_000));
+        assert_eq!(refused.message.chars().count(), 201);
+        assert!(refused.message.starts_with("é\u{fffd}é"), "{}", refused.message);
         assert_eq!(Refused::new(ErrorCode::Malformed, "short").message, "short");
     }
 }

@@ -9,32 +9,56 @@ use poem_openapi::error::{
     AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
 };
 
+use super::memory::OutOfMemory;
+use super::request_limits::RequestRefused;
 use crate::api::{ApiError, ErrorBody, ErrorCode};
+use crate::telemetry::MemoryRefusal;
 
 /// The answer to an error.
 pub(super) async fn respond(error: Error) -> Response {
     if error.is_from_response() {
         return error.into_response();
     }
+    if let Some(refused) = error.downcast_ref::<RequestRefused>() {
+        return respond_to_refusal(refused);
+    }
     let (status, code, message) = describe(&error);
     if status.is_server_error() {
         return ApiError::internal(&Opaque(error)).into_response();
     }
-    let mut response = ErrorBody::new(code, message).into_response();
-    response.set_status(status);
+    let mut response = with_status(status, code, message);
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert("WWW-Authenticate", poem::http::HeaderValue::from_static("Bearer"));
     }
     response
 }
 
+fn respond_to_refusal(refused: &RequestRefused) -> Response {
+    let message = refused.to_string();
+    let code = match refused {
+        RequestRefused::OutOfMemory(OutOfMemory(MemoryRefusal::Full)) => {
+            return ApiError::unavailable(&message).into_response();
+        }
+        RequestRefused::OutOfMemory(OutOfMemory(MemoryRefusal::FullForAddress)) => {
+            return ApiError::too_many_requests(&message).into_response();
+        }
+        RequestRefused::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
+        RequestRefused::BodyTooSlow | RequestRefused::BodyIncomplete => ErrorCode::BadRequest,
+    };
+    with_status(refused.status(), code, message)
+}
+
+fn with_status(status: StatusCode, code: ErrorCode, message: String) -> Response {
+    let mut response = ErrorBody::new(code, message).into_response();
+    response.set_status(status);
+    response
+}
+
 /// The answer to a panic. The panic's own text is already in the log.
 pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     drop(panic);
-    let body = ErrorBody::new(ErrorCode::Internal, "the server failed; its log says why");
-    let mut response = body.into_response();
-    response.set_status(StatusCode::INTERNAL_SERVER_ERROR);
-    response
+    let message = "the server failed; its log says why".to_owned();
+    with_status(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message)
 }
 
 fn describe(error: &Error) -> (StatusCode, ErrorCode, String) {
@@ -67,8 +91,6 @@ fn describe(error: &Error) -> (StatusCode, ErrorCode, String) {
     }
     let status = error.status();
     let (code, message) = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => (ErrorCode::PayloadTooLarge, "the body is too large"),
-        StatusCode::REQUEST_TIMEOUT => (ErrorCode::BadRequest, "the body did not arrive in time"),
         StatusCode::NOT_FOUND => (ErrorCode::NotFound, "there is nothing at this path"),
         StatusCode::UNAUTHORIZED => (ErrorCode::Unauthorized, "log in first"),
         _ => (ErrorCode::BadRequest, "the request cannot be understood"),

@@ -4,13 +4,16 @@
 //! of somebody else's must not use the session of whoever looks at it; programs, which say nothing, are let through.
 
 use std::fmt;
+use std::sync::Arc;
 
 use poem::http::uri::{Authority, Scheme, Uri};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
-use super::cookie;
+use super::{cookie, peer_address};
 use crate::api::{ApiError, SESSION_COOKIE};
+use crate::domain::text::clean;
+use crate::telemetry::Instruments;
 
 /// What pages of configured origins may send and read.
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
@@ -69,10 +72,11 @@ impl fmt::Display for Origin {
 /// Holds requests to the origins that may make them.
 #[derive(Clone, Debug)]
 pub(super) struct CheckOrigin {
-    /// The server's own, as `server.public_url` says.
+    /// The server's own, as `server.public_url` says; `None` where it says nothing.
     public: Option<Origin>,
     /// Others whose pages may use the API, without the session of whoever looks at them.
     allowed: Vec<Origin>,
+    instruments: Arc<Instruments>,
 }
 
 /// Where a request comes from.
@@ -87,8 +91,9 @@ enum From {
 }
 
 impl CheckOrigin {
-    pub(super) fn new(public_url: &str, allowed: &[String]) -> Self {
+    pub(super) fn new(public_url: &str, allowed: &[String], instruments: Arc<Instruments>) -> Self {
         Self {
+            instruments,
             public: public_url.parse().ok().as_ref().and_then(Origin::of_url),
             allowed: allowed.iter().filter_map(|origin| Origin::parse(origin)).collect(),
         }
@@ -110,10 +115,24 @@ impl CheckOrigin {
         }
     }
 
+    fn log_refusal(&self, request: &Request) {
+        let address = peer_address(request);
+        if let Some(count) = self.instruments.strangers().note("origin", &address) {
+            let origin = clean(request.header(header::ORIGIN).unwrap_or_default());
+            let path = clean(request.uri().path());
+            tracing::warn!(%address, count, origin, path, "refused a request of another web site's page");
+        }
+    }
+
+    /// Whether it is the server's own. The host of the request counts only where `server.public_url` is not set: anybody
+    /// can make a name of theirs point to the server, and a page at that name is not the server's.
     fn is_own(&self, origin: &Origin, request: &Request) -> bool {
+        if let Some(public) = &self.public {
+            return public == origin;
+        }
         // HTTP/2 has the host in the request's target.
         let host = request.uri().authority().map(Authority::as_str).or_else(|| request.header(header::HOST));
-        self.public.as_ref() == Some(origin) || host.is_some_and(|host| origin.is_at(host))
+        host.is_some_and(|host| origin.is_at(host))
     }
 }
 
@@ -144,10 +163,12 @@ impl<E: Endpoint> Endpoint for OriginChecked<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         let from = self.check.from(&request);
         if from == From::Stranger && is_sensitive(&request) {
-            let origin = request.header(header::ORIGIN).unwrap_or_default().to_owned();
-            let path = request.uri().path();
-            tracing::warn!(origin, path, "refused a request of another web site's page");
-            return Err(ApiError::forbidden("pages of other web sites may not do this").into());
+            self.check.log_refusal(&request);
+            let message = match &self.check.public {
+                Some(public) => format!("only pages of {public} may do this (server.public_url)"),
+                None => "pages of other web sites may not do this".to_owned(),
+            };
+            return Err(ApiError::forbidden(&message).into());
         }
         if self.check.allowed.is_empty() || !request.uri().path().starts_with("/api/") {
             return Ok(self.endpoint.call(request).await?.into_response());
@@ -187,10 +208,13 @@ fn preflight() -> Response {
 mod tests {
     use super::*;
 
-    /// Where a request to `pika.example.org` comes from that has these headers.
-    fn from(headers: &[(&str, &str)]) -> From {
-        let check =
-            CheckOrigin::new("https://public.example.org/pika", &["https://tool.example.org".to_owned()]);
+    /// Where a request to `pika.example.org` comes from that has these headers, at a server with this `public_url`.
+    fn from_at(public_url: &str, headers: &[(&str, &str)]) -> From {
+        let check = CheckOrigin::new(
+            public_url,
+            &["https://tool.example.org".to_owned()],
+            Arc::new(Instruments::new().unwrap()),
+        );
         let mut builder = Request::builder().method(Method::POST).header("Host", "pika.example.org");
         for (name, value) in headers {
             builder = builder.header(*name, *value);
@@ -198,11 +222,15 @@ mod tests {
         check.from(&builder.finish())
     }
 
+    fn from(headers: &[(&str, &str)]) -> From {
+        from_at("", headers)
+    }
+
     #[test]
     fn own_pages_are_told_from_others() {
         let of = |origin| from(&[("Origin", origin)]);
         assert_eq!(from(&[]), From::Own, "a program");
-        for own in ["https://pika.example.org", "http://PIKA.example.org", "https://public.example.org"] {
+        for own in ["https://pika.example.org", "http://PIKA.example.org", "https://pika.example.org:443"] {
             assert_eq!(of(own), From::Own, "{own}");
         }
         assert_eq!(of("https://tool.example.org"), From::Allowed);
@@ -211,7 +239,7 @@ mod tests {
             "https://pika.example.org:8443",
             "https://pika.example.org.evil.example",
             "https://pika.example.org@evil.example",
-            "http://public.example.org",
+            "https://public.example.org",
             "http://tool.example.org",
             "null",
             "",
@@ -219,6 +247,18 @@ mod tests {
         ] {
             assert_eq!(of(other), From::Stranger, "{other}");
         }
+    }
+
+    #[test]
+    fn where_the_public_address_is_known_no_other_host_is_the_servers_own() {
+        let of = |origin| from_at("https://public.example.org/pika", &[("Origin", origin)]);
+        assert_eq!(of("https://public.example.org"), From::Own);
+        assert_eq!(of("https://tool.example.org"), From::Allowed);
+        // The host of the request is what a name of the attacker's has been made to point to.
+        for other in ["https://pika.example.org", "http://pika.example.org", "http://public.example.org"] {
+            assert_eq!(of(other), From::Stranger, "{other}");
+        }
+        assert_eq!(from_at("https://public.example.org/pika", &[]), From::Own, "a program");
     }
 
     #[test]

@@ -1,18 +1,29 @@
 //! Places for connections: so many in all, and so many for one address, so that nobody can take them all.
+//!
+//! Registered agents and live streams keep theirs. All other connections are strangers': when no place is left, the one
+//! gives way that has waited longest of the address that has the most. So however many addresses hold connections that
+//! do nothing, another client is served.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::{ConnectionRefusal, Instruments};
+use crate::domain::network::network;
+use crate::telemetry::{ConnectionEnd, ConnectionRefusal, Instruments};
 
 /// When a client that found no place should try again.
 const RETRY_AFTER_SECONDS: u64 = 10;
-/// Bits of an IPv6 address that tell one customer of a provider from another.
-const IPV6_PREFIX_BITS: u32 = 64;
+/// A stranger need not give way before, unless its address has more connections than that of the newcomer: so long it
+/// takes to be answered, or to register.
+const STRANGER_TIME_MIN: Duration = Duration::from_secs(1);
 
 /// The places of a server.
 #[derive(Debug)]
@@ -28,14 +39,88 @@ pub struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    n_given: u64,
+    by_address: HashMap<IpAddr, Guests>,
+    /// The addresses that have strangers; the last is the first to lose one.
+    crowds: BTreeSet<Crowd>,
 }
 
-/// A place, free again when it is dropped.
+/// The connections of one address.
+#[derive(Debug, Default)]
+struct Guests {
+    connections: usize,
+    /// By the numbers of their places; the first has been there longest.
+    strangers: BTreeMap<u64, Stranger>,
+}
+
+/// A connection that has to give way when no place is left.
 #[derive(Debug)]
-pub(super) struct Place {
+struct Stranger {
+    since: Instant,
+    displaced: CancellationToken,
+}
+
+/// How many strangers an address has, and which of them came first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Crowd {
+    strangers: usize,
+    first: Reverse<u64>,
     address: IpAddr,
-    places: Arc<Places>,
+}
+
+impl Guests {
+    fn crowd(&self, address: IpAddr) -> Option<Crowd> {
+        let (first, _) = self.strangers.first_key_value()?;
+        Some(Crowd { strangers: self.strangers.len(), first: Reverse(*first), address })
+    }
+}
+
+impl Taken {
+    /// Changes what an address has.
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Guests)) {
+        let guests = self.by_address.entry(address).or_default();
+        if let Some(crowd) = guests.crowd(address) {
+            self.crowds.remove(&crowd);
+        }
+        change(guests);
+        if let Some(crowd) = guests.crowd(address) {
+            self.crowds.insert(crowd);
+        }
+        if guests.connections == 0 {
+            self.by_address.remove(&address);
+        }
+    }
+
+    /// Makes a stranger give way to a connection from `newcomer`. Returns its address; `None` where nobody has to.
+    fn displace(&mut self, newcomer: IpAddr, now: Instant) -> Option<IpAddr> {
+        let &Crowd { strangers, first: Reverse(first), address } = self.crowds.last()?;
+        let of_newcomer = self.by_address.get(&newcomer).map_or(0, |guests| guests.strangers.len());
+        let since = self.by_address.get(&address)?.strangers.get(&first)?.since;
+        if strangers <= of_newcomer + 1 && now.duration_since(since) < STRANGER_TIME_MIN {
+            return None;
+        }
+        self.change(address, |guests| {
+            if let Some(stranger) = guests.strangers.remove(&first) {
+                stranger.displaced.cancel();
+            }
+        });
+        Some(address)
+    }
+
+    /// Notes a stranger's place for a connection from this address. One that has been displaced is still counted until it
+    /// is gone, which is soon.
+    fn add(&mut self, address: IpAddr, now: Instant) -> (u64, CancellationToken) {
+        self.total += 1;
+        self.n_given += 1;
+        let number = self.n_given;
+        let displaced = CancellationToken::new();
+        let stranger = Stranger { since: now, displaced: displaced.clone() };
+        self.change(address, |guests| {
+            guests.connections += 1;
+            guests.strangers.insert(number, stranger);
+        });
+        (number, displaced)
+    }
 }
 
 impl Places {
@@ -55,72 +140,138 @@ impl Places {
         })
     }
 
-    /// The system would not hand over a connection.
-    pub(super) fn count_accept_error(&self) {
-        self.instruments.add_refused_connection(ConnectionRefusal::AcceptError);
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from this address, or which limit it met. A refusal is counted, and logged if it is the
-    /// 1st, 2nd, 4th, 8th … for its reason.
+    /// The system would not hand over a connection.
+    pub(super) fn count_accept_error(&self, error: &io::Error) {
+        let refusal = ConnectionRefusal::AcceptError;
+        self.instruments.add_refused_connection(refusal);
+        if let Some(count) = self.instruments.strangers().note(refusal.as_str(), "") {
+            tracing::warn!(%error, count, "a connection could not be accepted");
+        }
+    }
+
+    /// A stranger's place for a connection from this address, or which limit it met. A refusal is counted and logged.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Place, ConnectionRefusal> {
-        let address = customer(peer);
-        let refusal = {
-            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
-            if self.connections_max <= taken.total {
-                ConnectionRefusal::Full
-            } else if self.connections_per_address_max <= of_address && !self.is_proxy(peer) {
-                ConnectionRefusal::FullForAddress
+        self.take_at(peer, Instant::now())
+    }
+
+    fn take_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, ConnectionRefusal> {
+        let address = network(peer);
+        let (result, displaced) = {
+            let mut taken = self.taken();
+            let of_address = taken.by_address.get(&address).map_or(0, |guests| guests.connections);
+            let is_full = self.connections_max <= taken.total;
+            if self.connections_per_address_max <= of_address && !self.is_proxy(peer) {
+                (Err(ConnectionRefusal::FullForAddress), None)
+            } else if is_full {
+                match taken.displace(address, now) {
+                    Some(victim) => (Ok(taken.add(address, now)), Some(victim)),
+                    None => (Err(ConnectionRefusal::Full), None),
+                }
             } else {
-                taken.total += 1;
-                taken.by_address.insert(address, of_address + 1);
-                self.instruments.begin_connection();
-                return Ok(Place { address, places: Arc::clone(self) });
+                (Ok(taken.add(address, now)), None)
             }
         };
-        let count = self.instruments.add_refused_connection(refusal);
-        if count.is_power_of_two() {
-            let limit = match refusal {
-                ConnectionRefusal::FullForAddress => "server.connections_per_address_max",
-                ConnectionRefusal::Full | ConnectionRefusal::AcceptError => "server.connections_max",
-            };
-            tracing::warn!(%address, count, limit, "refused a connection: its limit is reached");
+        if let Some(victim) = displaced {
+            self.note_displaced(victim);
         }
-        Err(refusal)
+        match result {
+            Ok((number, displaced)) => {
+                self.instruments.begin_connection();
+                Ok(Place(Seat { address, number, displaced, places: Arc::clone(self) }))
+            }
+            Err(refusal) => {
+                self.note_refusal(address, refusal);
+                Err(refusal)
+            }
+        }
     }
 
-    fn is_proxy(&self, peer: IpAddr) -> bool {
+    fn note_displaced(&self, address: IpAddr) {
+        let end = ConnectionEnd::Displaced;
+        self.instruments.add_ended_connection(end);
+        if let Some(count) = self.instruments.strangers().note(end.as_str(), &address.to_string()) {
+            tracing::warn!(%address, count, "ended a connection for another: server.connections_max is reached");
+        }
+    }
+
+    fn note_refusal(&self, address: IpAddr, refusal: ConnectionRefusal) {
+        self.instruments.add_refused_connection(refusal);
+        if let Some(count) = self.instruments.strangers().note(refusal.as_str(), &address.to_string()) {
+            tracing::warn!(%address, count, "refused a connection: server.{} is reached", refusal.as_str());
+        }
+    }
+
+    /// Returns whether many are behind an address.
+    pub(super) fn is_proxy(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.proxies.iter().any(|network| network.contains(&peer))
     }
 }
 
+/// A place, free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place(Seat);
+
+impl Place {
+    pub(super) fn seat(&self) -> Seat {
+        self.0.clone()
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let Seat { address, number, places, .. } = &self.0;
+        let mut taken = places.taken();
         taken.total = taken.total.saturating_sub(1);
-        if let Some(count) = taken.by_address.get_mut(&self.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                taken.by_address.remove(&self.address);
-            }
+        taken.change(*address, |guests| {
+            guests.connections = guests.connections.saturating_sub(1);
+            guests.strangers.remove(number);
+        });
+        drop(taken);
+        places.instruments.end_connection();
+    }
+}
+
+/// Which place a connection has.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    address: IpAddr,
+    number: u64,
+    displaced: CancellationToken,
+    places: Arc<Places>,
+}
+
+impl Seat {
+    /// The connection is a stranger's no more: it keeps its place.
+    pub(super) fn keep(&self) {
+        let mut taken = self.places.taken();
+        if taken.by_address.contains_key(&self.address) {
+            taken.change(self.address, |guests| drop(guests.strangers.remove(&self.number)));
         }
-        self.places.instruments.end_connection();
+    }
+
+    /// Cancelled when the place is needed for another connection.
+    pub(super) fn displaced(&self) -> &CancellationToken {
+        &self.displaced
     }
 }
 
 /// Says why, as far as that can be done without waiting, before the connection is dropped.
 pub(super) fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
-    let (status, code, limit) = match refusal {
-        ConnectionRefusal::FullForAddress => {
-            ("429 Too Many Requests", "too_many_requests", "server.connections_per_address_max")
-        }
+    let (status, code) = match refusal {
+        ConnectionRefusal::FullForAddress => ("429 Too Many Requests", "too_many_requests"),
         ConnectionRefusal::Full | ConnectionRefusal::AcceptError => {
-            ("503 Service Unavailable", "unavailable", "server.connections_max")
+            ("503 Service Unavailable", "unavailable")
         }
     };
-    let body =
-        format!("{{\"code\":\"{code}\",\"message\":\"too many connections ({limit})\",\"requestId\":\"\"}}");
+    let limit = refusal.as_str();
+    let body = format!(
+        "{{\"code\":\"{code}\",\"message\":\"too many connections (server.{limit})\",\"requestId\":\"\"}}"
+    );
     let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: \
          {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\n{body}",
@@ -128,17 +279,6 @@ pub(super) fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
     );
     if let Err(error) = stream.try_write(answer.as_bytes()) {
         tracing::trace!(%error, "a connection that was turned away could not be told why");
-    }
-}
-
-/// The address that limits go by: one customer has a whole /64 of IPv6.
-fn customer(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = u128::MAX << (u128::BITS - IPV6_PREFIX_BITS);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & prefix))
-        }
-        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -156,18 +296,26 @@ mod tests {
         )
     }
 
+    fn address(n: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, n])
+    }
+
+    fn is_displaced(place: &Place) -> bool {
+        place.0.displaced.is_cancelled()
+    }
+
     #[test]
     fn one_address_cannot_take_all_places() {
         let places = places(10, 2);
-        let [first, second, mapped]: [IpAddr; 3] =
-            ["192.0.2.1", "192.0.2.2", "::ffff:192.0.2.1"].map(|address| address.parse().unwrap());
-        let held: Vec<_> = (0..2).map(|_| places.take(first).unwrap()).collect();
-        assert_eq!(places.take(first).unwrap_err(), ConnectionRefusal::FullForAddress);
+        let mapped = "::ffff:192.0.2.1".parse().unwrap();
+        let held: Vec<_> = (0..2).map(|_| places.take(address(1)).unwrap()).collect();
+        assert_eq!(places.take(address(1)).unwrap_err(), ConnectionRefusal::FullForAddress);
         assert_eq!(places.take(mapped).unwrap_err(), ConnectionRefusal::FullForAddress, "the same address");
-        assert!(places.take(second).is_ok());
+        assert!(places.take(address(2)).is_ok());
         drop(held);
-        assert!(places.take(first).is_ok());
-        assert!(places.taken.lock().unwrap().by_address.is_empty(), "nothing is left behind");
+        assert!(places.take(address(1)).is_ok());
+        let taken = places.taken();
+        assert!(taken.by_address.is_empty() && taken.crowds.is_empty(), "nothing is left behind: {taken:?}");
     }
 
     #[test]
@@ -191,10 +339,39 @@ mod tests {
     #[test]
     fn all_places_together_are_bounded() {
         let places = places(1, 5);
-        let held = places.take("192.0.2.1".parse().unwrap()).unwrap();
-        let other = "192.0.2.2".parse().unwrap();
-        assert_eq!(places.take(other).unwrap_err(), ConnectionRefusal::Full);
+        let held = places.take(address(1)).unwrap();
+        held.seat().keep();
+        assert_eq!(places.take(address(2)).unwrap_err(), ConnectionRefusal::Full);
         drop(held);
-        assert!(places.take(other).is_ok());
+        assert!(places.take(address(2)).is_ok());
+    }
+
+    #[test]
+    fn the_address_with_the_most_strangers_gives_way_and_the_oldest_of_them_first() {
+        let places = places(5, 5);
+        let few: Vec<_> = (0..2).map(|_| places.take(address(1)).unwrap()).collect();
+        let many: Vec<_> = (0..3).map(|_| places.take(address(2)).unwrap()).collect();
+        let newcomer = places.take(address(3)).unwrap();
+        assert!(is_displaced(&many[0]) && !is_displaced(&many[1]));
+        assert!(!few.iter().any(is_displaced) && !is_displaced(&newcomer));
+    }
+
+    #[test]
+    fn who_has_a_place_for_good_does_not_give_way() {
+        let places = places(3, 5);
+        let many: Vec<_> = (0..3).map(|_| places.take(address(2)).unwrap()).collect();
+        many[0].seat().keep();
+        let newcomer = places.take(address(3)).unwrap();
+        assert!(!is_displaced(&many[0]) && is_displaced(&many[1]) && !is_displaced(&newcomer));
+    }
+
+    #[test]
+    fn among_equals_a_stranger_gives_way_when_it_has_had_its_time() {
+        let places = places(2, 5);
+        let now = Instant::now();
+        let held: Vec<_> = (1..=2).map(|n| places.take_at(address(n), now).unwrap()).collect();
+        assert_eq!(places.take_at(address(3), now).unwrap_err(), ConnectionRefusal::Full);
+        let newcomer = places.take_at(address(3), now + STRANGER_TIME_MIN).unwrap();
+        assert!(is_displaced(&held[0]) && !is_displaced(&held[1]) && !is_displaced(&newcomer));
     }
 }

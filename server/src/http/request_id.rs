@@ -3,22 +3,38 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use poem::http::{HeaderValue, Method};
+use poem::http::{HeaderValue, Method, StatusCode};
 use poem::{Endpoint, IntoResponse, Request, Response, Result};
 use uuid::Uuid;
 
+use super::peer_address;
+use crate::domain::text::clean;
 use crate::telemetry::Instruments;
 
 /// The header that carries the id.
 const HEADER: &str = "X-Request-Id";
 
 tokio::task_local! {
-    static CURRENT: String;
+    static CURRENT: Current;
+}
+
+/// The request that is being handled.
+struct Current {
+    id: String,
+    address: String,
+    instruments: Arc<Instruments>,
 }
 
 /// The id of the request that is being handled; empty outside of one.
 pub fn current() -> String {
-    CURRENT.try_with(Clone::clone).unwrap_or_default()
+    CURRENT.try_with(|current| current.id.clone()).unwrap_or_default()
+}
+
+/// Counts that something of this kind has befallen the request that is being handled. Returns how often requests from its
+/// address have met with it within the hour, if this time is to be logged.
+pub fn note(kind: &'static str) -> Option<u64> {
+    let noted = CURRENT.try_with(|current| current.instruments.strangers().note(kind, &current.address));
+    noted.unwrap_or(Some(1))
 }
 
 /// Runs a request under a new id, answers it in a header, and counts and logs the request. The query is not logged.
@@ -30,24 +46,44 @@ pub(super) async fn assign<E: Endpoint>(
     let id = Uuid::now_v7().to_string();
     let started_at = Instant::now();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = clean(request.uri().path());
+    let address = peer_address(&request);
+    let current = Current { id: id.clone(), address: address.clone(), instruments: Arc::clone(&instruments) };
     let mut response = CURRENT
-        .scope(id.clone(), async move { endpoint.call(request).await.map(E::Output::into_response) })
+        .scope(current, async move { endpoint.call(request).await.map(E::Output::into_response) })
         .await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);
     }
-    let status = response.status().as_u16();
-    instruments.add_request(known_method(&method), status, started_at.elapsed().as_secs_f64());
+    let status = response.status();
+    let method = known_method(&method);
+    instruments.add_request(method, status.as_u16(), started_at.elapsed().as_secs_f64());
+    if let Some(refusal) = refusal(status)
+        && let Some(count) = instruments.strangers().note(refusal, &address)
+    {
+        let status = status.as_u16();
+        tracing::info!(request_id = %id, %address, count, method, path, status, "refused a request: {refusal}");
+    }
     tracing::debug!(
         request_id = %id,
-        %method,
+        method,
         path,
-        status,
+        status = status.as_u16(),
         duration_ms = u64::try_from(started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
         "request"
     );
     Ok(response)
+}
+
+/// What anybody may be refused for, who need not be logged in. Origins have log lines of their own.
+fn refusal(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::UNAUTHORIZED => Some("credentials are missing or wrong"),
+        StatusCode::REQUEST_TIMEOUT => Some("its body came too slowly"),
+        StatusCode::PAYLOAD_TOO_LARGE => Some("its body is too large"),
+        StatusCode::TOO_MANY_REQUESTS => Some("too many"),
+        _ => None,
+    }
 }
 
 /// The method as it is counted: those that nobody answers count as one, for anybody can make names up.

@@ -72,14 +72,11 @@ pub(super) struct Connection {
     n_unacknowledged: usize,
     intake: Intake,
     sequence: Sequence,
-    /// How often something was wrong with the frames' numbers.
-    n_sequence_faults: u64,
     pace: Pace,
     /// Too much has come: nothing is read until then.
     paused_until: Option<Instant>,
     /// Since when the next frame has been waited for; `None` while nothing is read.
     reading_since: Option<Instant>,
-    n_clock_changes: u64,
 }
 
 impl Connection {
@@ -96,11 +93,9 @@ impl Connection {
             n_unacknowledged: 0,
             intake: Intake::Idle,
             sequence: Sequence::default(),
-            n_sequence_faults: 0,
             pace,
             paused_until: None,
             reading_since: None,
-            n_clock_changes: 0,
         }
     }
 
@@ -225,8 +220,13 @@ impl Connection {
         }
     }
 
-    /// Counts frames that went missing or came twice, and logs the 1st, 2nd, 4th, 8th … of a connection. Nothing is lost
-    /// by it: what is not acknowledged comes again.
+    /// Counts what the agent has done again. Returns how often it has within the hour, if this time is to be logged.
+    fn note(&self, what: &'static str) -> Option<u64> {
+        self.shared.instruments.agents().note(what, &self.session.agent.id.to_string())
+    }
+
+    /// Counts and logs frames that went missing or came twice. Nothing is lost by it: what is not acknowledged comes
+    /// again.
     fn check_sequence(&mut self, seq: Option<u64>) {
         let Some(seq) = seq else {
             return;
@@ -242,9 +242,7 @@ impl Connection {
                 0
             }
         };
-        self.n_sequence_faults += 1;
-        if self.n_sequence_faults.is_power_of_two() {
-            let count = self.n_sequence_faults;
+        if let Some(count) = self.note("sequence") {
             tracing::warn!(agent = %self.session.agent.id, seq, missing, count, "an agent's frames do not follow one another");
         }
     }
@@ -255,9 +253,7 @@ impl Connection {
             return Ok(());
         };
         self.present.set_clock_offset_ms(clock_offset_ms);
-        self.n_clock_changes += 1;
-        if self.n_clock_changes.is_power_of_two() {
-            let count = self.n_clock_changes;
+        if let Some(count) = self.note("clock") {
             tracing::info!(agent = %self.session.agent.id, clock_offset_ms, count, "an agent's clock was set");
         }
         let config = AgentConfig { clock_offset_ms: Some(clock_offset_ms), ..AgentConfig::default() };
@@ -292,7 +288,9 @@ impl Connection {
             Ok(gap) => {
                 let SampleGap { start, end, samples, reason, .. } = gap;
                 let agent = &self.session.agent;
-                tracing::warn!(agent = %agent.id, start, end, samples, ?reason, "an agent had to drop samples");
+                if let Some(count) = self.note("gap") {
+                    tracing::warn!(agent = %agent.id, start, end, samples, ?reason, count, "an agent had to drop samples");
+                }
                 self.shared.instruments.add_dropped_samples(samples.unsigned_abs());
                 let recorded = record_gap(Arc::clone(&self.shared), agent.key, gap);
                 self.intake = Intake::RecordingGap { seq, recorded: Box::pin(recorded) };

@@ -39,6 +39,8 @@ pub(super) type Received = Option<io::Result<Frame>>;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameLimits {
     pub(super) frame_bytes_max: usize,
+    /// For all that comes before the agent is registered.
+    pub(super) register_bytes_max: usize,
     pub(super) samples_per_frame_max: usize,
 }
 
@@ -166,10 +168,14 @@ impl Frames {
             Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => Ok(None),
             Some(Ok(Frame::Close(_))) | None => Err(End::Gone),
             Some(Err(error)) => {
-                if !is_too_large(&error) {
+                let message = if is_too_large(&error) {
+                    format!("a frame may have {} bytes at most", self.limits.frame_bytes_max)
+                } else if error.kind() == io::ErrorKind::QuotaExceeded {
+                    let bytes_max = self.limits.register_bytes_max;
+                    format!("an agent may send {bytes_max} bytes at most before it is registered")
+                } else {
                     return Err(End::Gone);
-                }
-                let message = format!("a frame may have {} bytes at most", self.limits.frame_bytes_max);
+                };
                 self.refuse(None, Refused::new(ErrorCode::FrameTooLarge, message)).await?;
                 Err(End::Close(CloseCode::Size, "frame too large"))
             }

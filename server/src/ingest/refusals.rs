@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pika_protocol::ErrorCode;
 
+use crate::domain::id::AgentId;
 use crate::domain::sample::Refused;
 use crate::telemetry::Instruments;
 
@@ -13,46 +14,58 @@ use crate::telemetry::Instruments;
 pub(super) struct Refusals {
     instruments: Arc<Instruments>,
     counts: HashMap<ErrorCode, u64>,
-    /// Who it is, for the log.
-    who: String,
+    address: String,
+    /// Who it is, once that is known.
+    agent: Option<AgentId>,
 }
 
 impl Refusals {
-    pub(super) fn new(instruments: Arc<Instruments>, who: String) -> Self {
-        Self { instruments, counts: HashMap::new(), who }
+    pub(super) fn new(instruments: Arc<Instruments>, address: String) -> Self {
+        Self { instruments, counts: HashMap::new(), address, agent: None }
     }
 
     /// The agent has told who it is.
-    pub(super) fn identify(&mut self, who: String) {
-        self.who = who;
+    pub(super) fn identify(&mut self, agent: AgentId) {
+        self.agent = Some(agent);
     }
 
-    /// The connection has ended: says how much was refused in all, where anything was.
+    /// The connection has ended: says how much was refused in all, where an agent had anything refused.
     pub(super) fn log_totals(&self) {
         let total: u64 = self.counts.values().sum();
-        if 0 < total {
+        let Some(agent) = self.agent.filter(|_| 0 < total) else {
+            return;
+        };
+        if self.instruments.agents().note("refusals of a connection", &agent.to_string()).is_some() {
             let mut counts: Vec<_> = self.counts.iter().map(|(code, count)| (code.as_str(), count)).collect();
             counts.sort_unstable();
-            tracing::info!(agent = %self.who, total, ?counts, "refused on this connection in all");
+            tracing::info!(%agent, total, ?counts, "refused on this connection in all");
         }
     }
 
-    /// Counts a refusal, and logs it if it is the 1st, 2nd, 4th, 8th … for its reason on this connection. Answers whether
-    /// it was.
+    /// Counts a refusal and logs it: the 1st, 2nd, 4th, 8th … within an hour for its reason of this agent, or of the address
+    /// where no agent is known. Returns whether it is the 1st, 2nd, 4th, 8th … of this connection.
     pub(super) fn add(&mut self, refused: &Refused) -> bool {
         self.instruments.add_refused(refused.code);
+        self.log(refused);
         let count = self.counts.entry(refused.code).or_default();
         *count += 1;
-        let is_logged = count.is_power_of_two();
-        if is_logged {
-            tracing::warn!(
-                agent = %self.who,
-                code = %refused.code,
-                count,
-                reason = %refused.message,
-                "refused something that an agent sent"
-            );
+        count.is_power_of_two()
+    }
+
+    fn log(&self, refused: &Refused) {
+        let Refused { code, message: reason } = refused;
+        let address = self.address.as_str();
+        match self.agent {
+            Some(agent) => {
+                if let Some(count) = self.instruments.agents().note(code.as_str(), &agent.to_string()) {
+                    tracing::warn!(%agent, %address, %code, count, reason, "refused something that an agent sent");
+                }
+            }
+            None => {
+                if let Some(count) = self.instruments.strangers().note(code.as_str(), address) {
+                    tracing::warn!(%address, %code, count, reason, "refused something before an agent was registered");
+                }
+            }
         }
-        is_logged
     }
 }

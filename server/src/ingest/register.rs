@@ -15,6 +15,7 @@ use super::socket::Peer;
 use crate::domain::TimestampMs;
 use crate::domain::id::ConnectionId;
 use crate::domain::sample::{Refused, describe_agent};
+use crate::domain::text::clean;
 use crate::domain::token::{NewToken, TokenHash, TokenKind};
 use crate::store::{ConnectedAgent, Enrolled, Error, Registration};
 use crate::telemetry::chain;
@@ -97,7 +98,8 @@ async fn connect(
     secret: &str,
     registration: &Registration,
 ) -> Result<Option<Admitted>, Refused> {
-    let agent = shared.store.connect_agent(TokenHash::of(secret), registration).await.map_err(unavailable)?;
+    let agent = shared.store.connect_agent(TokenHash::of(secret), registration).await;
+    let agent = agent.map_err(|error| unavailable(shared, registration, &error))?;
     Ok(agent.map(Admitted::as_it_is))
 }
 
@@ -139,13 +141,13 @@ async fn redeem(
     registration: &Registration,
 ) -> Result<Option<ConnectedAgent>, Refused> {
     let enrolled = shared.store.enroll_agent(TokenHash::of(token), secret_hash, registration).await;
-    let enrolled = enrolled.map_err(unavailable)?;
-    let name = &registration.description.name;
+    let enrolled = enrolled.map_err(|error| unavailable(shared, registration, &error))?;
+    let name = clean(&registration.description.name);
     match enrolled {
-        Some(Enrolled::New(agent)) => tracing::info!(agent = %agent.id, %name, "enrolled a new agent"),
+        Some(Enrolled::New(agent)) => tracing::info!(agent = %agent.id, name, "enrolled a new agent"),
         Some(Enrolled::Again(agent)) => {
             shared.presence.forget_takeovers(agent.key);
-            tracing::info!(agent = %agent.id, %name, "enrolled an agent again; its old secret has ended");
+            tracing::info!(agent = %agent.id, name, "enrolled an agent again; its old secret has ended");
         }
         None => {}
     }
@@ -165,10 +167,13 @@ async fn rotate(
         Some(known) => Some(known.agent),
         None => {
             let (old, new) = (TokenHash::of(old), TokenHash::of(new));
-            let agent = shared.store.rotate_secret(old, new, registration).await.map_err(unavailable)?;
+            let agent = shared.store.rotate_secret(old, new, registration).await;
+            let agent = agent.map_err(|error| unavailable(shared, registration, &error))?;
             if let Some(agent) = agent {
                 shared.presence.forget_takeovers(agent.key);
-                tracing::info!(agent = %agent.id, "an agent has replaced its secret");
+                if let Some(count) = shared.instruments.agents().note("rotated", &agent.id.to_string()) {
+                    tracing::info!(agent = %agent.id, count, "an agent has replaced its secret");
+                }
             }
             agent
         }
@@ -187,8 +192,11 @@ fn unauthorized(message: &str) -> Refused {
     Refused::new(ErrorCode::Unauthorized, message)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unavailable(error: Error) -> Refused {
-    tracing::warn!(error = %chain(&error), "an agent could not be let in");
+/// The database cannot be asked. Whoever asks again and again is told each time; the log is not.
+fn unavailable(shared: &Shared, registration: &Registration, error: &Error) -> Refused {
+    let address = registration.remote_address.as_str();
+    if let Some(count) = shared.instruments.strangers().note("registration failed", address) {
+        tracing::warn!(error = %chain(error), %address, count, "an agent could not be let in");
+    }
     Refused::new(ErrorCode::Unavailable, "the server cannot reach its database now; try again later")
 }

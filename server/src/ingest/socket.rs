@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pika_protocol::message::Refusal;
-use pika_protocol::{ErrorCode, ServerMessage};
+use pika_protocol::{ErrorCode, Register, ServerMessage};
 use poem::web::websocket::{CloseCode, WebSocketStream};
 use secrecy::SecretString;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::connection::{Connection, Ended};
@@ -16,8 +17,13 @@ use super::presence::{self, Ending, Present};
 use super::refusals::Refusals;
 use super::register::{Registered, register};
 use super::session::Session;
+use crate::domain::TimestampMs;
 use crate::domain::sample::Refused;
+use crate::domain::text::clean;
 use crate::telemetry::Registration;
+
+const STOPPING: End = End::Close(CloseCode::Away, "the server is stopping");
+const DISPLACED: End = End::Close(CloseCode::Again, "others need the connection's place");
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -28,20 +34,33 @@ pub struct Peer {
     pub bearer_token: Option<SecretString>,
 }
 
+/// The time until an agent is registered, in which the transport below trusts the connection with little.
+pub struct Probation {
+    /// Cancelled when the connection has to give way to others.
+    pub displaced: CancellationToken,
+    /// Most bytes that may come before the agent is registered, for the message to those who send more.
+    pub bytes_max: usize,
+    /// To be called when the agent is registered.
+    pub end: Box<dyn FnOnce() + Send + Sync>,
+}
+
 /// Serves a connection until it ends.
-pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Peer) {
+pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Peer, probation: Probation) {
     let refusals = Refusals::new(Arc::clone(&shared.instruments), peer.address.clone());
     let limits = FrameLimits {
         frame_bytes_max: shared.config.frame_bytes_max,
+        register_bytes_max: probation.bytes_max,
         samples_per_frame_max: shared.config.samples_per_frame_max,
     };
     let mut frames = Frames::new(stream, refusals, limits);
-    match admit(&shared, &mut frames, &peer).await {
+    match admit(&shared, &mut frames, &peer, probation).await {
         Ok((session, present)) => {
             let mut connection = Connection::new(Arc::clone(&shared), frames, session, present);
             let agent = connection.agent_id();
             let ended = connection.run().await;
-            tracing::info!(%agent, address = %peer.address, "agent disconnected");
+            if let Some(count) = shared.instruments.agents().note("disconnected", &agent.to_string()) {
+                tracing::info!(%agent, address = %peer.address, count, "agent disconnected");
+            }
             let present = connection.into_present();
             if let Some(Ended { ending: Ending::Superseded(by), was_alive: true }) = ended {
                 presence::note_takeover(&shared, &present, by).await;
@@ -53,23 +72,17 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Pe
 }
 
 /// Waits for `register` and lets the agent in.
-async fn admit(shared: &Arc<Shared>, frames: &mut Frames, peer: &Peer) -> Result<(Session, Present), End> {
-    const STOPPING: End = End::Close(CloseCode::Away, "the server is stopping");
-
-    let patience = Duration::from_millis(shared.config.register_timeout_ms);
-    let first = async {
-        loop {
-            if let Some(first) = frames.read_register(|| shared.clock.now()).await? {
-                return Ok::<_, End>(first);
-            }
-        }
-    };
+async fn admit(
+    shared: &Arc<Shared>,
+    frames: &mut Frames,
+    peer: &Peer,
+    probation: Probation,
+) -> Result<(Session, Present), End> {
+    let Probation { displaced, end: end_probation, .. } = probation;
     let first = tokio::select! {
         () = shared.stopping.cancelled() => return Err(STOPPING),
-        first = timeout(patience, first) => match first {
-            Ok(first) => first?,
-            Err(_) => return Err(End::Close(CloseCode::Policy, "no register in time")),
-        },
+        () = displaced.cancelled() => return Err(DISPLACED),
+        first = first_message(shared, frames) => first?,
     };
     let (message, sent_at) = match first {
         Ok(first) => first,
@@ -83,6 +96,7 @@ async fn admit(shared: &Arc<Shared>, frames: &mut Frames, peer: &Peer) -> Result
         // Nobody is waiting any more. Going on could push out the connection that the agent has made since.
         () = frames.hung_up() => return Err(End::Gone),
         () = shared.stopping.cancelled() => return Err(STOPPING),
+        () = displaced.cancelled() => return Err(DISPLACED),
     };
     shared.instruments.add_registration(match &registered {
         Ok(_) => Registration::Accepted,
@@ -90,23 +104,9 @@ async fn admit(shared: &Arc<Shared>, frames: &mut Frames, peer: &Peer) -> Result
         Err(_) => Registration::Refused,
     });
     match registered {
-        Ok(Registered { agent, clock, present, ack }) => {
-            frames.refusals.identify(agent.id.to_string());
-            tracing::info!(
-                agent = %agent.id,
-                hostname = %message.hostname,
-                address = %peer.address,
-                version = %message.version,
-                clock_offset_ms = clock.ms(),
-                "agent connected"
-            );
-            match frames.send(&ServerMessage::RegisterAck(ack)).await {
-                Ok(()) => Ok((Session::new(agent, clock), present)),
-                Err(end) => {
-                    presence::leave(Arc::clone(shared), present).await;
-                    Err(end)
-                }
-            }
+        Ok(registered) => {
+            end_probation();
+            greet(shared, frames, peer, &message, registered).await
         }
         Err(refused) => Err(refuse(frames, refused).await),
     }
@@ -119,5 +119,51 @@ async fn refuse(frames: &mut Frames, refused: Refused) -> End {
     match frames.send(&ServerMessage::RegisterError(refusal)).await {
         Ok(()) => End::Close(CloseCode::Policy, "not registered"),
         Err(end) => end,
+    }
+}
+
+/// A `register` and the time that it says it was sent, or what is wrong with it.
+type First = Result<(Register, Option<TimestampMs>), Refused>;
+
+/// Waits for `register`; the inner error says what is wrong with one that came.
+async fn first_message(shared: &Shared, frames: &mut Frames) -> Result<First, End> {
+    let first = async {
+        loop {
+            if let Some(first) = frames.read_register(|| shared.clock.now()).await? {
+                return Ok::<_, End>(first);
+            }
+        }
+    };
+    let patience = Duration::from_millis(shared.config.register_timeout_ms);
+    timeout(patience, first).await.unwrap_or(Err(End::Close(CloseCode::Policy, "no register in time")))
+}
+
+/// Tells an agent that it is registered.
+async fn greet(
+    shared: &Arc<Shared>,
+    frames: &mut Frames,
+    peer: &Peer,
+    message: &Register,
+    registered: Registered,
+) -> Result<(Session, Present), End> {
+    let Registered { agent, clock, present, ack } = registered;
+    frames.refusals.identify(agent.id);
+    if let Some(count) = shared.instruments.agents().note("connected", &agent.id.to_string()) {
+        tracing::info!(
+            agent = %agent.id,
+            hostname = clean(&message.hostname),
+            address = %peer.address,
+            version = clean(&message.version),
+            clock_offset_ms = clock.ms(),
+            count,
+            "agent connected"
+        );
+    }
+    match frames.send(&ServerMessage::RegisterAck(ack)).await {
+        Ok(()) => Ok((Session::new(agent, clock), present)),
+        Err(end) => {
+            presence::leave(Arc::clone(shared), present).await;
+            Err(end)
+        }
     }
 }

@@ -3,7 +3,8 @@
 
 use super::rollup::apache;
 use super::{
-    agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, newest, passwords, series, sessions, storage, totp, usernames, users, watchdog,
+    agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, newest,
+    passwords, series, sessions, storage, totp, usernames, users, watchdog,
 };
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};

@@ -10,60 +10,19 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::Occurrences;
+use super::reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, Registration};
+
 /// Bounds of the buckets of durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 /// Bounds of the buckets of rows in a flush.
 const ROWS_BUCKETS: [f64; 9] = [1.0, 10.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0];
 
-/// What becomes of agents that want to register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registration {
-    /// Let in.
-    Accepted,
-    /// Not let in: a wrong token, or nonsense.
-    Refused,
-    /// Told to come back later: too many at the same time, or the database is away.
-    Deferred,
-}
-
-impl Registration {
-    /// All of them.
-    const ALL: [Registration; 3] = [Registration::Accepted, Registration::Refused, Registration::Deferred];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Registration::Accepted => "accepted",
-            Registration::Refused => "refused",
-            Registration::Deferred => "deferred",
-        }
-    }
-}
-
-/// Why a connection was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionRefusal {
-    /// `server.connections_max` is reached.
-    Full,
-    /// `server.connections_per_address_max` is reached for its address.
-    FullForAddress,
-    /// The system gave an error, usually because file descriptors are used up.
-    AcceptError,
-}
-
-impl ConnectionRefusal {
-    /// All of them.
-    const ALL: [ConnectionRefusal; 3] =
-        [ConnectionRefusal::Full, ConnectionRefusal::FullForAddress, ConnectionRefusal::AcceptError];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            ConnectionRefusal::Full => "connections_max",
-            ConnectionRefusal::FullForAddress => "connections_per_address_max",
-            ConnectionRefusal::AcceptError => "accept_error",
-        }
-    }
-}
+/// Causes of refusals that are counted apart for the log: addresses, or /64s, times kinds.
+const STRANGERS_MAX: usize = 1_024;
+/// The same for agents, times what is logged of them.
+const AGENTS_MAX: usize = 65_536;
 
 /// What others know better, as of now.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +43,8 @@ pub struct Instruments {
     registry: Registry,
     /// Only one scrape at a time brings the copies of [`Snapshot`] up to date.
     scrape: Mutex<()>,
+    strangers: Occurrences,
+    agents: Occurrences,
     refused: IntCounterVec,
     frames_received: IntCounter,
     frames_missing: IntCounter,
@@ -103,6 +64,9 @@ pub struct Instruments {
     agents_connected: IntGauge,
     connections: IntGauge,
     connections_refused: IntCounterVec,
+    connections_ended: IntCounterVec,
+    buffered_bytes: IntGauge,
+    memory_refusals: IntCounterVec,
     http_requests: IntCounterVec,
     http_seconds: Histogram,
     pool_connections: IntGaugeVec,
@@ -215,6 +179,20 @@ impl Instruments {
                 "Connections that were not taken, by the limit that they met.",
                 &["reason"],
             )?,
+            connections_ended: build.counters(
+                "pika_http_connections_ended_total",
+                "Connections that the server has ended before their clients did, by the reason.",
+                &["reason"],
+            )?,
+            buffered_bytes: build.gauge(
+                "pika_http_buffered_bytes",
+                "Bytes that are buffered of what clients send, beyond what every connection takes.",
+            )?,
+            memory_refusals: build.counters(
+                "pika_http_memory_refusals_total",
+                "Requests and connections that were refused because too much is buffered, by the limit that they met.",
+                &["reason"],
+            )?,
             http_requests: build.counters(
                 "pika_http_requests_total",
                 "Answered requests; an agent's connection counts once.",
@@ -264,6 +242,8 @@ impl Instruments {
             )?,
             registry: build.0,
             scrape: Mutex::default(),
+            strangers: Occurrences::new(STRANGERS_MAX),
+            agents: Occurrences::new(AGENTS_MAX),
         };
         instruments.make_all_visible();
         Ok(instruments)
@@ -279,6 +259,12 @@ impl Instruments {
         }
         for refusal in ConnectionRefusal::ALL {
             self.connections_refused.with_label_values(&[refusal.as_str()]);
+        }
+        for end in ConnectionEnd::ALL {
+            self.connections_ended.with_label_values(&[end.as_str()]);
+        }
+        for refusal in MemoryRefusal::ALL {
+            self.memory_refusals.with_label_values(&[refusal.as_str()]);
         }
     }
 
@@ -300,6 +286,16 @@ impl Instruments {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// What anybody can cause, by kind and address: which of it is to be logged.
+    pub fn strangers(&self) -> &Occurrences {
+        &self.strangers
+    }
+
+    /// What registered agents cause again and again, by kind and agent: which of it is to be logged.
+    pub fn agents(&self) -> &Occurrences {
+        &self.agents
     }
 
     /// Counts a refusal.
@@ -398,11 +394,44 @@ impl Instruments {
         self.connections.dec();
     }
 
-    /// Counts a connection that was not taken. Answers how many there were for this reason.
-    pub fn add_refused_connection(&self, refusal: ConnectionRefusal) -> u64 {
-        let counter = self.connections_refused.with_label_values(&[refusal.as_str()]);
-        counter.inc();
-        counter.get()
+    /// Counts a connection that was not taken.
+    pub fn add_refused_connection(&self, refusal: ConnectionRefusal) {
+        self.connections_refused.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> i64 {
+        self.connections.get()
+    }
+
+    /// Counts a connection that the server has ended.
+    pub fn add_ended_connection(&self, end: ConnectionEnd) {
+        self.connections_ended.with_label_values(&[end.as_str()]).inc();
+    }
+
+    /// How many connections the server has ended for this reason.
+    pub fn ended_connections(&self, end: ConnectionEnd) -> u64 {
+        self.connections_ended.with_label_values(&[end.as_str()]).get()
+    }
+
+    /// So many bytes are buffered of what clients send.
+    pub fn set_buffered_bytes(&self, bytes: usize) {
+        self.buffered_bytes.set(as_i64(bytes));
+    }
+
+    /// Bytes that are buffered of what clients send.
+    pub fn buffered_bytes(&self) -> i64 {
+        self.buffered_bytes.get()
+    }
+
+    /// Counts what was refused because too much is buffered.
+    pub fn add_memory_refusal(&self, refusal: MemoryRefusal) {
+        self.memory_refusals.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// How much was refused because this limit is reached.
+    pub fn memory_refusals(&self, refusal: MemoryRefusal) -> u64 {
+        self.memory_refusals.with_label_values(&[refusal.as_str()]).get()
     }
 
     /// Counts an answered request. The method must be one of a bounded set.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::now;
 use crate::support::server::{ADMIN_PASSWORD, Answer, answer, config};
-use crate::support::{AgentClient, TestDatabase, TestServer, register_message};
+use crate::support::{AgentClient, Http2Client, TestDatabase, TestServer, register_message};
 
 const EVIL: &str = "https://evil.example.org";
 
@@ -100,20 +100,23 @@ async fn pages_of_other_origins_cannot_use_a_session() {
     config.server.public_url = "https://pika.example.org".to_owned();
     config.server.cors_origins = vec!["https://tool.example.org".to_owned()];
     let server = TestServer::start_with(config).await;
-    let own = format!("http://{}", server.address);
-    for origin in [own.as_str(), "https://pika.example.org", "https://tool.example.org"] {
+    for origin in ["https://pika.example.org", "https://tool.example.org"] {
         let allowed = with_cookie(&server, Method::POST, &[("Origin", origin)]).await;
         assert_eq!(allowed.status, 201, "{origin}: {allowed:?}");
     }
     assert_eq!(with_cookie(&server, Method::POST, &[]).await.status, 201, "a program");
-    for headers in [("Origin", EVIL), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site")] {
+    // That of the request itself is one that anybody's name may point to.
+    let rebound = format!("http://{}", server.address);
+    for headers in
+        [("Origin", EVIL), ("Origin", "null"), ("Origin", &rebound), ("Sec-Fetch-Site", "cross-site")]
+    {
         let refused = with_cookie(&server, Method::POST, &[headers]).await;
         assert_eq!((refused.status, &refused.body["code"]), (403, &json!("forbidden")), "{headers:?}");
         assert_eq!(refused.body["requestId"], refused.headers["x-request-id"].to_str().unwrap());
         let read = with_cookie(&server, Method::GET, &[headers]).await;
         assert_eq!(read.status, 200, "reading does no harm, and the page does not get to see it");
     }
-    assert_eq!(database.count("SELECT count(*) FROM enrollments").await, 4);
+    assert_eq!(database.count("SELECT count(*) FROM enrollments").await, 3);
     server.stop().await.unwrap();
 }
 
@@ -174,7 +177,7 @@ async fn other_origins_read_the_api_only_where_they_are_named() {
 async fn oversized_bodies_are_refused_whatever_they_announce() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
-    config.server.body_bytes_max = 1_024;
+    config.server.anonymous_body_bytes_max = 1_024;
     let server = TestServer::start_with(config).await;
     let body = json!({"username": "x".repeat(2_000), "password": "b"}).to_string();
     let chunks: Vec<Result<String, std::io::Error>> = vec![Ok(body.clone())];
@@ -183,7 +186,12 @@ async fn oversized_bodies_are_refused_whatever_they_announce() {
         let request = server.http.post(server.url("/api/login")).header("Content-Type", "application/json");
         let refused = answer(request.body(body)).await;
         assert_eq!((refused.status, &refused.body["code"]), (413, &json!("payload_too_large")));
+        let message = refused.body["message"].as_str().unwrap();
+        assert!(message.contains("1024") && message.contains("anonymous_body_bytes_max"), "{message}");
     }
+    // Who is logged in may send more; this is too long for a name.
+    let body = json!({"name": "x".repeat(2_000), "maxUses": 1, "expiresAt": i64::MAX});
+    assert_eq!(server.post("/api/enrollments", body).await.status, 400);
     assert_eq!(server.get("/healthz").await.status, 200);
     server.stop().await.unwrap();
 }
@@ -200,6 +208,21 @@ async fn the_documentation_runs_under_its_policy() {
     assert_eq!(scripts.matches("'sha256-").count(), 2, "{policy}");
     for loading in ["<script src", "<link ", "@import", " onload=", " onclick="] {
         assert!(!html.contains(loading), "{loading}");
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_is_found_in_any_of_several_cookie_fields() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    // HTTP/2 lets a client send each cookie in a field of its own, and browsers do.
+    let mut client = Http2Client::connect(&server.address).await;
+    let session = format!("pika_session={}", server.admin_token);
+    for fields in [["theme=dark", &session], [&session, "theme=dark"], ["a=1; b=2", &session]] {
+        let headers = fields.map(|field| ("cookie", field));
+        let (status, body) = client.get("/api/agents", &headers).await;
+        assert_eq!(status, 200, "{fields:?}: {body:?}");
     }
     server.stop().await.unwrap();
 }

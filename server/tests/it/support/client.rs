@@ -9,6 +9,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -60,6 +62,13 @@ impl AgentClient {
 
     pub(crate) async fn send_text(&mut self, text: &str) {
         self.stream.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Sends the first part of a message, to be followed by others.
+    pub(crate) async fn send_part(&mut self, text: &str) {
+        let data = text.as_bytes().to_vec();
+        let frame = Frame::message(data, OpCode::Data(Data::Text), false);
+        self.stream.send(Message::Frame(frame)).await.unwrap();
     }
 
     /// Sends where it is not certain that anybody is left to hear it; answers whether it went out.

@@ -19,11 +19,17 @@ pub(crate) struct ServerProcess(Child);
 
 impl ServerProcess {
     pub(crate) fn start(database_url: &str, port: u16) -> Self {
+        Self::start_with(database_url, port, &[])
+    }
+
+    /// As [`ServerProcess::start`], with more variables.
+    pub(crate) fn start_with(database_url: &str, port: u16, variables: &[(&str, &str)]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_pika-server"))
             .env_clear()
             .env("DATABASE_URL", database_url)
             .env("PIKA_SERVER_ADDR", format!("127.0.0.1:{port}"))
             .env("PIKA_INGEST_FLUSH_INTERVAL_MS", "20")
+            .envs(variables.iter().copied())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
