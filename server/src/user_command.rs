@@ -141,8 +141,7 @@ async fn list(store: &Store) -> Result<(), Failure> {
 }
 
 async fn find(store: &Store, username: &str) -> Result<User, Failure> {
-    let username = parse_username(username)?;
-    let found = store.user_by_name(&username).await?;
+    let found = store.user_by_name(username).await?;
     found.ok_or_else(|| format!("there is no user {username}").into())
 }
 

@@ -11,7 +11,7 @@ use crate::domain::audit::{Action, Actor, AuditEvent, Object, Origin};
 use crate::domain::id::UserId;
 use crate::domain::permission::Credential;
 use crate::domain::token::{NewToken, TokenHash, TokenKind};
-use crate::domain::user::{User, parse_username};
+use crate::domain::user::User;
 use crate::store::{NewSession, UserWithPassword};
 use crate::telemetry::chain;
 
@@ -65,10 +65,7 @@ impl Auth {
 
     async fn check_login(&self, request: LoginRequest) -> Result<Checked<Login>, AuthError> {
         let LoginRequest { username, password, code, origin, user_agent, replaces } = request;
-        let found = match parse_username(&username) {
-            Ok(username) => self.store.user_with_password(&username).await?,
-            Err(_) => None,
-        };
+        let found = self.store.user_with_password(&username).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
         let fit = self.passwords.verify(password.clone(), hash).await?;
         let found = match found {

@@ -57,9 +57,11 @@ pub fn normalize(text: &str) -> String {
 }
 
 /// What a username is found by: the same for all its spellings in capitals and small letters, in NFC or not, and with
-/// space around it. Takes texts that are no names, too.
+/// space around it. Takes texts that are no names, too: whoever logs in may type anything, and users from before there was
+/// a rule keep their names.
 pub fn username_key(username: &str) -> String {
-    normalize(&normalize(username.trim()).to_lowercase())
+    // The database can be asked for anything but null characters.
+    normalize(&normalize(username.trim()).to_lowercase()).replace('\0', "\u{fffd}")
 }
 
 /// What a name looks like: in its own letters, in small letters and in capitals.

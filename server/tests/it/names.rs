@@ -223,13 +223,15 @@ async fn a_register_that_cannot_be_understood_is_answered_as_one() {
 async fn names_from_before_go_on_working(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     server.create_user("old", "user", PASSWORD).await;
+    server.create_user("hidden", "user", PASSWORD).await;
     let (_agent, ..) = server.enroll("web-1").await;
     server.stop().await.unwrap();
     let before = "UPDATE users SET username = U&'Jose\\0301', avatar = 'javascript:alert(1)' WHERE username = 'old'; \
+         UPDATE users SET username = U&'hi\\FE0Fdden' WHERE username = 'hidden'; \
          UPDATE agents SET tags = ARRAY[U&'Jose\\0301', 'x']";
     migrate_accounts_again(&database.connect().await, before).await;
     let server = TestServer::start(&database.url).await;
-    for spelling in ["Jose\u{301}", "jos\u{e9}"] {
+    for spelling in ["Jose\u{301}", "jos\u{e9}", "Hi\u{fe0f}dden"] {
         assert_eq!(server.login(spelling, PASSWORD).await.status, 200, "{spelling}");
     }
     assert_eq!(server.get("/api/agents?tag=Jos%C3%A9").await.body["total"], 1);
