@@ -13,6 +13,7 @@ mod gaps;
 mod queue;
 mod segment;
 mod spool;
+mod store;
 
 use std::io;
 use std::path::Path;
@@ -20,6 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pika_protocol::Sample;
+use pika_protocol::limits::FRAME_BYTES_MAX;
 use pika_protocol::message::Gap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,9 @@ use tracing::warn;
 use self::queue::Queue;
 use crate::collect::{NetworkBaseline, Reading};
 use crate::config::OutboxConfig;
+
+/// Most bytes of samples in one frame; the rest is for what is around them.
+const FRAME_SAMPLES_BYTES_MAX: usize = FRAME_BYTES_MAX - 4 * 1024;
 
 /// The outbox as tasks share it. Its lock is held for short, synchronous sections only.
 pub struct Outbox {

@@ -1,7 +1,6 @@
 //! What the agent remembers from one run to the next besides its identity and its samples: how far frame
 //! numbers were given out, and the clock offset that the server last told it.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -36,14 +35,14 @@ struct Saved {
 impl State {
     /// Reads what is remembered in `state_dir`; `now_ms` is the wall clock.
     pub fn open(state_dir: &Path, now_ms: i64) -> State {
-        let path = state_dir.join(FILE_NAME);
-        let saved = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Saved>(&text).ok());
+        let file = StateFile::new(state_dir, FILE_NAME);
+        let saved = file.load::<Saved>();
         let fresh = || Saved {
             seq_reserved: u64::try_from(now_ms).unwrap_or(0).saturating_mul(1_000),
             clock_offset_ms: None,
         };
         let saved = saved.unwrap_or_else(fresh);
-        State { file: StateFile::new(path), saved, seq_next: saved.seq_reserved, is_unsaved: false }
+        State { file, saved, seq_next: saved.seq_reserved, is_unsaved: false }
     }
 
     /// A number for a new frame, larger than every one before.
@@ -82,6 +81,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -17,16 +17,13 @@ use super::connect::Socket;
 use super::{LinkError, Printable, Timing, refused};
 use crate::clock::SharedClock;
 use crate::outbox::{self, Outbox};
-use crate::throttle::Throttle;
+use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
 /// After how many heartbeat intervals without a sign of life the server counts as gone.
 const SILENT_INTERVALS_MAX: u32 = 3;
 
 /// How long the server may take to answer a goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Shortest time between two lines about messages that the server refused or that nobody understands.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How a session ended.
 pub(super) enum End {

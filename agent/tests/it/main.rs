@@ -3,6 +3,7 @@
 
 mod enroll;
 mod nothing_to_execute;
+mod planted;
 mod process;
 mod stream;
 mod support;

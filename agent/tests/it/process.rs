@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use crate::support::*;
 
 /// Kills what a failing test leaves behind.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(state_dir: &std::path::Path) -> Process {
+    pub(crate) fn start(state_dir: &std::path::Path) -> Process {
         let child = Command::new(env!("CARGO_BIN_EXE_pika-agent"))
             .arg("run")
             .arg("--state-dir")
@@ -21,12 +21,12 @@ impl Process {
         Process(child)
     }
 
-    async fn end(mut self) -> std::process::ExitStatus {
+    pub(crate) async fn end(mut self) -> std::process::ExitStatus {
         let wait = tokio::task::spawn_blocking(move || self.0.wait().unwrap());
         within("the end of the process", wait).await.unwrap()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(name).arg(self.0.id().to_string()).status().unwrap();
         assert!(status.success());
     }
