@@ -3,6 +3,7 @@
 
 mod backoff;
 mod connect;
+mod dial;
 mod enroll;
 mod pinned;
 mod rotate;
@@ -35,6 +36,7 @@ use crate::config::{Config, Endpoint};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::telemetry::Chain;
+use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
 /// How long the link waits for things. Not configuration: only tests want other values.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +143,7 @@ pub struct Link {
     clock: SharedClock,
     timing: Timing,
     state: State,
+    interval_log: Throttle,
 }
 
 impl Link {
@@ -177,6 +180,7 @@ impl Link {
             clock,
             timing,
             state: State::Disconnected,
+            interval_log: Throttle::new(COMPLAINT_INTERVAL),
         })
     }
 
@@ -248,8 +252,8 @@ impl Link {
                     let is_new = self
                         .interval_ms
                         .send_if_modified(|current| std::mem::replace(current, interval_ms) != interval_ms);
-                    if is_new {
-                        info!(interval_ms, wanted_ms, "the server set another interval");
+                    if is_new && let Some(count) = self.interval_log.note(1) {
+                        info!(interval_ms, wanted_ms, count, "the server set another interval");
                     }
                 }
             })

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod enroll;
+mod hostile;
 mod nothing_to_execute;
 mod planted;
 mod process;
