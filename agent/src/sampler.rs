@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::boot_clock::booted_at_ms;
 use crate::clock::SharedClock;
 use crate::collect::Collectors;
 use crate::outbox::Outbox;
@@ -78,7 +79,9 @@ impl Sampler {
     async fn sample(&mut self) {
         self.last_sample = Instant::now();
         let interval = Duration::from_millis(*self.interval_ms.borrow());
-        let reading = self.collectors.collect(self.clock.now_ms(), DEADLINE_MAX.min(interval / 2)).await;
+        let now_ms = self.clock.now_ms();
+        self.outbox.observe_clock(booted_at_ms(now_ms));
+        let reading = self.collectors.collect(now_ms, DEADLINE_MAX.min(interval / 2)).await;
         self.outbox.push(reading);
     }
 
@@ -171,7 +174,7 @@ mod tests {
             crate::config::Config::from_yaml("test", yaml, |_| None, &crate::config::Overrides::default())
                 .unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let outbox = Arc::new(Outbox::open(dir.path(), &config.outbox, 0).unwrap().0);
+        let outbox = Arc::new(Outbox::open(dir.path(), &config.outbox, 0, None).unwrap().0);
         let started = Instant::now();
         let clock: SharedClock = Arc::new(TestClock(started));
         let (intervals, interval) = watch::channel(choose(clock.now_ms(), phase_key("agent")));

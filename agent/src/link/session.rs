@@ -101,6 +101,9 @@ impl Session {
     ) -> End {
         let streaming = self.stream_until(outbox, backlog_frame_interval, shutdown, &mut configure);
         if let Err(error) = streaming.await {
+            if matches!(error, LinkError::ClockSet) {
+                self.close().await;
+            }
             return End::Failed(error);
         }
         // Nothing is lost when this fails: what is not acknowledged is sent by the next run.
@@ -139,6 +142,9 @@ impl Session {
         configure: &mut impl FnMut(AgentConfig),
     ) -> Result<(), LinkError> {
         loop {
+            if outbox.needs_clock_offset() {
+                return Err(LinkError::ClockSet);
+            }
             self.send_samples(outbox, backlog_frame_interval).await?;
             self.keep_alive().await?;
             let wake_at = self.backlog_due.map_or(self.keep_alive_at(), |due| due.min(self.keep_alive_at()));
@@ -151,9 +157,9 @@ impl Session {
         }
     }
 
-    /// Sends until nothing is open any more.
+    /// Sends until nothing is open any more, or nothing that can be sent.
     async fn flush(&mut self, outbox: &Outbox) -> Result<(), LinkError> {
-        while 0 < outbox.counts().open {
+        while 0 < outbox.counts().open && !outbox.needs_clock_offset() {
             self.send_samples(outbox, Duration::ZERO).await?;
             let message = self.receive().await?;
             self.handle(message, outbox, &mut |_| {})?;

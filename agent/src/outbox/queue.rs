@@ -18,7 +18,7 @@ use super::{Batch, Counts, FRAME_SAMPLES_BYTES_MAX};
 use crate::collect::{NetworkBaseline, Reading};
 use crate::config::OutboxConfig;
 use crate::files::Dir;
-use crate::state::State;
+use crate::state::{ClockOffset, State};
 use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
 /// Most numbers that one search for older samples looks at, so that it never holds the lock for long.
@@ -60,6 +60,7 @@ impl Queue {
         state_dir: &Path,
         config: &OutboxConfig,
         now_ms: i64,
+        booted_at_ms: Option<i64>,
     ) -> io::Result<(Queue, Option<NetworkBaseline>)> {
         let (store, held) = Store::open(state_dir, config)?;
         if let Err(error) = Dir::open(state_dir).and_then(|dir| dir.sweep(now_ms)) {
@@ -76,7 +77,7 @@ impl Queue {
         }
         let queue = Queue {
             config: config.clone(),
-            state: State::open(state_dir, now_ms),
+            state: State::open(state_dir, now_ms, booted_at_ms),
             gaps: Gaps::open(state_dir),
             store,
             has_spool,
@@ -139,7 +140,8 @@ impl Queue {
     }
 
     pub(super) fn take_live(&mut self) -> Option<Batch> {
-        if self.config.frames_in_flight_max <= self.in_flight.len() {
+        if self.config.frames_in_flight_max <= self.in_flight.len() || self.state.clock_offset_ms().is_none()
+        {
             return None;
         }
         let (id, sample) = self.live.take()?;
@@ -151,7 +153,7 @@ impl Queue {
 
     pub(super) fn take_backlog(&mut self) -> Option<Batch> {
         let n_backlog = self.in_flight.values().filter(|frame| !frame.is_live).count();
-        if self.config.frames_in_flight_max / 2 <= n_backlog {
+        if self.config.frames_in_flight_max / 2 <= n_backlog || self.state.clock_offset_ms().is_none() {
             return None;
         }
         self.retry_spool();
@@ -245,7 +247,16 @@ impl Queue {
         }
     }
 
-    fn launch(&mut self, ids: Vec<u64>, samples: Vec<Sample>, is_live: bool) -> Batch {
+    pub(super) fn set_clock_offset(&mut self, offset: ClockOffset) {
+        // Without the spool it is not known from where on samples are open.
+        let start = if self.has_spool { self.done.below() } else { 0 };
+        self.state.set_clock_offset(offset, start..self.next_id);
+    }
+
+    fn launch(&mut self, ids: Vec<u64>, mut samples: Vec<Sample>, is_live: bool) -> Batch {
+        for (id, sample) in ids.iter().zip(&mut samples) {
+            sample.clock_offset_ms = sample.clock_offset_ms.or_else(|| self.state.clock_offset_ms_of(*id));
+        }
         let seq = self.state.next_seq();
         self.in_flight.insert(seq, InFlight { ids, is_live });
         Batch { seq, samples }
