@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::boot_clock::booted_at_ms;
 use crate::clock::SharedClock;
 use crate::collect::{Collectors, Host};
 use crate::config::{Config, Endpoint, EndpointError};
@@ -56,8 +57,10 @@ impl Agent {
         let Agent { config, identity, clock, timing } = self;
         let server = if config.server.is_empty() { &identity.server } else { &config.server };
         let endpoint = Endpoint::parse(server).map_err(|source| AgentError::Server { source })?;
-        let (outbox, baseline) = Outbox::open(&config.state_dir, &config.outbox, clock.now_ms())
-            .map_err(|source| AgentError::StateDir { source })?;
+        let now_ms = clock.now_ms();
+        let (outbox, baseline) =
+            Outbox::open(&config.state_dir, &config.outbox, now_ms, booted_at_ms(now_ms))
+                .map_err(|source| AgentError::StateDir { source })?;
         let outbox = Arc::new(outbox);
         let (interval_sender, interval) = watch::channel(config.interval_ms);
         let collectors = Collectors::new(&config, baseline);

@@ -21,8 +21,9 @@ use crate::collect::{Collectors, Host};
 use crate::config::{Config, ConfigError, Endpoint, EndpointError, Overrides};
 use crate::identity::{Identity, IdentityError, Replace};
 use crate::key_pin::{KeyPin, KeyPinError};
-use crate::link::{self, EnrollError, Enrollment, RotateError, Timing};
+use crate::link::{self, EnrollError, Enrolled, Enrollment, RotateError, Timing};
 use crate::shutdown;
+use crate::state::State;
 use crate::telemetry::{self, Chain};
 
 /// Holds the enrollment token where it is not given otherwise.
@@ -214,8 +215,11 @@ fn enroll(arguments: EnrollArguments) -> Result<ExitCode, CommandError> {
     let runtime = runtime()?;
     let result = runtime.block_on(link::enroll(enrollment, clock, Timing::STANDARD));
     runtime.shutdown_timeout(BLOCKED_TIMEOUT);
-    let identity = result?;
+    let Enrolled { identity, clock_offset } = result?;
     identity.store(&config.state_dir)?;
+    let mut state = State::open(&config.state_dir, SystemClock.now_ms(), clock_offset.booted_at_ms);
+    state.set_clock_offset(clock_offset, 0..0);
+    state.save_changes();
     print(&format!(
         "{} is enrolled at {} as agent {}. Start it with: pika-agent run",
         if config.name.is_empty() { &host.hostname } else { &config.name },

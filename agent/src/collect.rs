@@ -26,9 +26,9 @@ pub use self::network::NetworkBaseline;
 use self::blocking::Blocking;
 use self::cpu::Cpu;
 use self::disk::Disk;
-use self::host::BootClock;
 use self::memory::Memory;
 use self::network::Network;
+use crate::boot_clock::BootClock;
 use crate::config::Config;
 use crate::telemetry::Chain;
 

@@ -1,6 +1,5 @@
 //! Who this agent is to its server: the id and the secret that enrollment brought, kept in `identity.json`.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::files;
+use crate::files::Dir;
 use crate::key_pin::KeyPin;
 
 /// Name of the file within the state directory.
@@ -87,14 +86,14 @@ impl Identity {
     /// When there is none, or it cannot be read.
     pub fn load(state_dir: &Path) -> Result<Identity, IdentityError> {
         let path = state_dir.join(FILE_NAME);
-        let text = match fs::read_to_string(&path) {
+        let text = match Dir::open(state_dir).and_then(|dir| dir.read(FILE_NAME)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(IdentityError::Missing { path });
             }
             Err(source) => return Err(IdentityError::Read { path, source }),
         };
-        match serde_json::from_str::<File>(&text) {
+        match serde_json::from_slice::<File>(&text) {
             Ok(File { id, secret, next_secret, server, key_pin }) => Ok(Identity {
                 id,
                 secret: secret.into(),
@@ -117,20 +116,20 @@ impl Identity {
     /// # Errors
     /// When there is an identity, or `state_dir` cannot be written to.
     pub fn prepare(state_dir: &Path, server: &str, replace: Replace) -> Result<SecretString, IdentityError> {
-        let path = state_dir.join(FILE_NAME);
-        if replace == Replace::No && path.exists() {
-            return Err(IdentityError::Exists { path });
+        let unusable = |source| IdentityError::Write { path: state_dir.to_owned(), source };
+        let dir = Dir::create(state_dir).map_err(unusable)?;
+        if replace == Replace::No && dir.has(FILE_NAME).map_err(unusable)? {
+            return Err(IdentityError::Exists { path: state_dir.join(FILE_NAME) });
         }
-        files::create_private_dir(state_dir)
-            .map_err(|source| IdentityError::Write { path: state_dir.to_owned(), source })?;
         let path = state_dir.join(PENDING_FILE_NAME);
-        let pending = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Pending>(&text).ok());
+        let pending = dir.read(PENDING_FILE_NAME).ok();
+        let pending = pending.and_then(|text| serde_json::from_slice::<Pending>(&text).ok());
         if let Some(pending) = pending.filter(|pending| pending.server == server) {
             return Ok(pending.secret.into());
         }
         let pending = Pending { secret: new_secret()?, server: server.to_owned() };
         let text = serde_json::to_vec(&pending).map_err(|source| IdentityError::Encode { source })?;
-        files::write_atomically(&path, &text).map_err(|source| IdentityError::Write { path, source })?;
+        dir.replace(PENDING_FILE_NAME, &text).map_err(|source| IdentityError::Write { path, source })?;
         Ok(pending.secret.into())
     }
 
@@ -181,10 +180,14 @@ impl Identity {
         };
         let mut text = serde_json::to_vec_pretty(&file).map_err(|source| IdentityError::Encode { source })?;
         text.push(b'\n');
-        files::write_atomically(&path, &text).map_err(|source| IdentityError::Write { path, source })?;
-        // Where it stays behind, the next enrollment asks for this same agent: harmless, and it has just been stored.
-        drop(fs::remove_file(state_dir.join(PENDING_FILE_NAME)));
-        Ok(())
+        let write = || {
+            let dir = Dir::open(state_dir)?;
+            dir.replace(FILE_NAME, &text)?;
+            // Where it stays behind, the next enrollment asks for this same agent: harmless, and it has just been stored.
+            drop(dir.remove(PENDING_FILE_NAME));
+            Ok(())
+        };
+        write().map_err(|source| IdentityError::Write { path, source })
     }
 }
 
@@ -205,6 +208,8 @@ pub enum Replace {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

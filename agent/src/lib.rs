@@ -9,6 +9,7 @@
 //! the command line.
 
 pub mod agent;
+mod boot_clock;
 pub mod cli;
 pub mod clock;
 pub mod collect;

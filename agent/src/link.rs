@@ -3,6 +3,7 @@
 
 mod backoff;
 mod connect;
+mod dial;
 mod enroll;
 mod pinned;
 mod rotate;
@@ -26,15 +27,18 @@ use tracing::{debug, error, info, warn};
 use self::backoff::Backoff;
 use self::connect::Connector;
 pub use self::connect::TlsError;
-pub use self::enroll::{EnrollError, Enrollment, enroll};
+pub use self::enroll::{EnrollError, Enrolled, Enrollment, enroll};
 pub use self::rotate::{RotateError, rotate};
 use self::session::{End, Session};
+use crate::boot_clock::booted_at_ms;
 use crate::clock::SharedClock;
 use crate::collect::Host;
 use crate::config::{Config, Endpoint};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
+use crate::state::ClockOffset;
 use crate::telemetry::Chain;
+use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
 /// How long the link waits for things. Not configuration: only tests want other values.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +99,8 @@ pub enum LinkError {
     Silent { silence: Duration },
     #[error("the network took no data in time")]
     SendTimeout,
+    #[error("this machine's clock was set, so the server has to tell anew how far off it is")]
+    ClockSet,
     #[error("a frame could not be encoded")]
     Encode { source: serde_json::Error },
 }
@@ -141,6 +147,7 @@ pub struct Link {
     clock: SharedClock,
     timing: Timing,
     state: State,
+    interval_log: Throttle,
 }
 
 impl Link {
@@ -177,6 +184,7 @@ impl Link {
             clock,
             timing,
             state: State::Disconnected,
+            interval_log: Throttle::new(COMPLAINT_INTERVAL),
         })
     }
 
@@ -209,7 +217,7 @@ impl Link {
     }
 
     async fn connect_and_stream(&mut self, shutdown: &CancellationToken) -> Result<(), LinkError> {
-        let (mut session, ack) = {
+        let (mut session, ack, offset) = {
             let establish = async {
                 self.enter(State::Connecting);
                 let secret = Some(&self.identity.secret);
@@ -222,9 +230,12 @@ impl Link {
                 // Where a rotation was interrupted, this finishes it.
                 let next_secret = self.identity.next_secret.as_ref();
                 self.register.secret = next_secret.map(|secret| secret.expose_secret().to_owned());
+                // Before the message, as the offset will be for the clock that stamps it.
+                let booted_at_ms = booted_at_ms(self.clock.now_ms());
                 let ack = session.register(self.register.clone()).await?;
                 self.identity.confirm(ack.secret.as_deref());
-                Ok((session, ack))
+                let offset = ClockOffset { ms: ack.clock_offset_ms, booted_at_ms };
+                Ok((session, ack, offset))
             };
             tokio::select! {
                 established = establish => established?,
@@ -237,19 +248,20 @@ impl Link {
         if ack.agent_id != self.identity.id {
             warn!(agent = %Printable::new(&ack.agent_id), "the server knows this agent under another id");
         }
-        self.outbox.set_clock_offset_ms(ack.clock_offset_ms);
+        self.outbox.set_clock_offset(offset);
         let end = session
             .stream(&self.outbox, self.backlog_frame_interval, shutdown, |config| {
-                if let Some(clock_offset_ms) = config.clock_offset_ms {
-                    self.outbox.set_clock_offset_ms(clock_offset_ms);
+                if let Some(ms) = config.clock_offset_ms {
+                    let booted_at_ms = booted_at_ms(self.clock.now_ms());
+                    self.outbox.set_clock_offset(ClockOffset { ms, booted_at_ms });
                 }
                 if let Some(wanted_ms) = config.interval_ms {
                     let interval_ms = wanted_ms.clamp(INTERVAL_MS_MIN, INTERVAL_MS_MAX);
                     let is_new = self
                         .interval_ms
                         .send_if_modified(|current| std::mem::replace(current, interval_ms) != interval_ms);
-                    if is_new {
-                        info!(interval_ms, wanted_ms, "the server set another interval");
+                    if is_new && let Some(count) = self.interval_log.note(1) {
+                        info!(interval_ms, wanted_ms, count, "the server set another interval");
                     }
                 }
             })

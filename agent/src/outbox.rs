@@ -13,6 +13,7 @@ mod gaps;
 mod queue;
 mod segment;
 mod spool;
+mod store;
 
 use std::io;
 use std::path::Path;
@@ -20,6 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pika_protocol::Sample;
+use pika_protocol::limits::FRAME_BYTES_MAX;
 use pika_protocol::message::Gap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,10 @@ use tracing::warn;
 use self::queue::Queue;
 use crate::collect::{NetworkBaseline, Reading};
 use crate::config::OutboxConfig;
+use crate::state::ClockOffset;
+
+/// Most bytes of samples in one frame; the rest is for what is around them.
+const FRAME_SAMPLES_BYTES_MAX: usize = FRAME_BYTES_MAX - 4 * 1024;
 
 /// The outbox as tasks share it. Its lock is held for short, synchronous sections only.
 pub struct Outbox {
@@ -61,7 +67,8 @@ pub struct Counts {
 impl Outbox {
     /// Opens the outbox of the agent with this state directory. Also returns the network counters of the last
     /// sample that was taken, for the next one to go on from. A spool that cannot be used is logged; samples are
-    /// kept in memory then. `now_ms` is the wall clock.
+    /// kept in memory then. `now_ms` is the wall clock, and `booted_at_ms` when by that the machine was booted, where that is
+    /// known.
     ///
     /// # Errors
     /// When another agent uses the directory.
@@ -69,12 +76,13 @@ impl Outbox {
         state_dir: &Path,
         config: &OutboxConfig,
         now_ms: i64,
+        booted_at_ms: Option<i64>,
     ) -> io::Result<(Outbox, Option<NetworkBaseline>)> {
-        let (queue, baseline) = Queue::open(state_dir, config, now_ms)?;
+        let (queue, baseline) = Queue::open(state_dir, config, now_ms, booted_at_ms)?;
         Ok((Outbox { queue: Mutex::new(queue), changed: Notify::new() }, baseline))
     }
 
-    /// Adds a new sample, stamped with the present clock offset.
+    /// Adds a new sample, stamped with the present clock offset where that is known.
     pub fn push(&self, reading: Reading) {
         self.lock().push(reading);
         self.changed.notify_one();
@@ -110,9 +118,21 @@ impl Outbox {
         self.lock().connection_lost();
     }
 
-    /// Remembers what the server told the agent to put into `clockOffsetMs`, in milliseconds.
-    pub fn set_clock_offset_ms(&self, clock_offset_ms: i64) {
-        self.lock().state.set_clock_offset_ms(clock_offset_ms);
+    /// Remembers what the server told the agent to put into `clockOffsetMs`.
+    pub fn set_clock_offset(&self, offset: ClockOffset) {
+        self.lock().set_clock_offset(offset);
+    }
+
+    /// Notes when the machine was booted by the present wall clock, where that is known: another time than before means that
+    /// the clock was set.
+    pub fn observe_clock(&self, booted_at_ms: Option<i64>) {
+        self.lock().state.observe_clock(booted_at_ms);
+    }
+
+    /// Whether the server has to tell the clock offset before anything can be sent. A sample is sent with one offset only, at
+    /// every try: by another it would be stored at another time, and so twice.
+    pub fn needs_clock_offset(&self) -> bool {
+        self.lock().state.clock_offset_ms().is_none()
     }
 
     /// How much is waiting.

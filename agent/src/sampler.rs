@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::boot_clock::booted_at_ms;
 use crate::clock::SharedClock;
 use crate::collect::Collectors;
 use crate::outbox::Outbox;
@@ -63,16 +64,14 @@ impl Sampler {
         let mut ticks = self.ticks();
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.sample().await,
-                changed = self.interval_ms.changed() => {
-                    if changed.is_err() {
-                        // Whoever could change it is gone; the interval stays.
-                        ticks.tick().await;
-                        self.sample().await;
-                    } else {
+                _ = ticks.interval.tick() => {
+                    self.sample().await;
+                    if !ticks.are_on_grid {
                         ticks = self.ticks();
                     }
                 }
+                // Where whoever could change it is gone, the interval stays.
+                Ok(()) = self.interval_ms.changed() => ticks = self.ticks(),
             }
         }
     }
@@ -80,33 +79,46 @@ impl Sampler {
     async fn sample(&mut self) {
         self.last_sample = Instant::now();
         let interval = Duration::from_millis(*self.interval_ms.borrow());
-        let reading = self.collectors.collect(self.clock.now_ms(), DEADLINE_MAX.min(interval / 2)).await;
+        let now_ms = self.clock.now_ms();
+        self.outbox.observe_clock(booted_at_ms(now_ms));
+        let reading = self.collectors.collect(now_ms, DEADLINE_MAX.min(interval / 2)).await;
         self.outbox.push(reading);
     }
 
     /// Ticks on multiples of the interval, shifted by this agent's phase. After the machine was suspended the missed
     /// ones are left out.
-    fn ticks(&mut self) -> Interval {
+    ///
+    /// When the first of them comes depends on when the last sample was taken, and not on when this is asked: a server that
+    /// sets ever new intervals can neither put the next sample off nor get more of them than by the shortest interval.
+    fn ticks(&mut self) -> Ticks {
         let interval_ms = *self.interval_ms.borrow_and_update();
-        // A server that sets ever new intervals must not get more samples by it than by the shortest one.
-        let since_last_ms = u64::try_from(self.last_sample.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let wait_ms_min = INTERVAL_MS_MIN.saturating_sub(since_last_ms);
-        let wait_ms = wait_ms(self.clock.now_ms(), interval_ms, self.phase_key, wait_ms_min);
-        let mut ticks =
-            interval_at(Instant::now() + Duration::from_millis(wait_ms), Duration::from_millis(interval_ms));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        ticks
+        let since_last_ms = i64::try_from(self.last_sample.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let last_ms = self.clock.now_ms().saturating_sub(since_last_ms);
+        let (distance_ms, is_on_grid) = distance_ms(last_ms, interval_ms, self.phase_key);
+        let now = Instant::now();
+        let due = self.last_sample + Duration::from_millis(distance_ms);
+        let mut interval = interval_at(due.max(now), Duration::from_millis(interval_ms));
+        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        Ticks { interval, are_on_grid: is_on_grid && now <= due }
     }
 }
 
-/// Milliseconds until the next multiple of the interval, shifted by the phase, that is at least `wait_ms_min` away;
-/// at least 1.
-fn wait_ms(now_ms: i64, interval_ms: u64, phase_key: u64, wait_ms_min: u64) -> u64 {
-    let interval_ms = interval_ms.max(1);
-    let earliest_ms = u64::try_from(now_ms).unwrap_or(0) + wait_ms_min;
-    let phase_ms = phase_key % interval_ms;
-    let into_interval_ms = (earliest_ms % interval_ms + interval_ms - phase_ms) % interval_ms;
-    wait_ms_min + interval_ms - into_interval_ms
+/// When samples are due.
+struct Ticks {
+    interval: Interval,
+    /// Otherwise only the first tick counts.
+    are_on_grid: bool,
+}
+
+/// How long after the last sample, in milliseconds, the next one is due, and whether that is on a multiple of the interval
+/// shifted by the phase: at least the shortest interval that there is, and at most `interval_ms`. Where the next multiple is
+/// further away than that, there is one sample in between.
+fn distance_ms(last_ms: i64, interval_ms: u64, phase_key: u64) -> (u64, bool) {
+    let interval_ms = interval_ms.max(INTERVAL_MS_MIN);
+    let earliest_ms = u64::try_from(last_ms).unwrap_or(0) + INTERVAL_MS_MIN;
+    let into_interval_ms = (earliest_ms % interval_ms + interval_ms - phase_key % interval_ms) % interval_ms;
+    let to_grid_ms = INTERVAL_MS_MIN + (interval_ms - into_interval_ms) % interval_ms;
+    if to_grid_ms <= interval_ms { (to_grid_ms, true) } else { (INTERVAL_MS_MIN.max(to_grid_ms / 2), false) }
 }
 
 /// Spreads a fleet over the interval, so that its samples do not reach the server all in one moment, and gives
@@ -124,11 +136,101 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_next_tick_is_on_the_grid(now_ms in 0i64..1 << 45, interval_ms in 1u64..4_000_000, key: u64, min in 0u64..2_000) {
-            let wait = wait_ms(now_ms, interval_ms, key, min);
-            prop_assert!(min < wait && wait <= min + interval_ms);
-            let tick = u64::try_from(now_ms).unwrap() + wait;
-            prop_assert_eq!(tick % interval_ms, key % interval_ms);
+        fn the_next_sample_is_near_and_soon_on_the_grid(
+            last_ms in 0i64..1 << 45,
+            interval_ms in INTERVAL_MS_MIN..4_000_000,
+            key: u64,
+        ) {
+            let (distance, is_on_grid) = distance_ms(last_ms, interval_ms, key);
+            prop_assert!(INTERVAL_MS_MIN <= distance && distance <= interval_ms);
+            let next_ms = last_ms + i64::try_from(distance).unwrap();
+            let then = distance_ms(next_ms, interval_ms, key).0;
+            let next = u64::try_from(next_ms).unwrap() + if is_on_grid { 0 } else { then };
+            // Intervals shorter than twice the shortest leave no room for a sample in between.
+            prop_assert!(next % interval_ms == key % interval_ms || interval_ms < 2 * INTERVAL_MS_MIN);
+        }
+    }
+
+    /// A wall clock that goes as fast as the time that a test holds.
+    struct TestClock(Instant);
+
+    impl crate::clock::Clock for TestClock {
+        fn now_ms(&self) -> i64 {
+            1_700_000_000_123 + i64::try_from(self.0.elapsed().as_millis()).unwrap()
+        }
+    }
+
+    /// How far away the next multiple of the interval is.
+    fn to_grid_ms(now_ms: i64, interval_ms: u64, key: u64) -> u64 {
+        let now_ms = u64::try_from(now_ms).unwrap();
+        interval_ms - (now_ms % interval_ms + interval_ms - key % interval_ms) % interval_ms
+    }
+
+    /// Runs a sampler for `duration` while a server sets another interval every few milliseconds, as `choose` says from the time
+    /// and the key of the phase. Answers when samples were taken, in milliseconds since the start.
+    async fn taken_while(duration: Duration, mut choose: impl FnMut(i64, u64) -> u64) -> Vec<u128> {
+        let yaml = "collectors: { cpu: &off { enabled: false }, memory: *off, disk: *off, network: *off, load: *off }";
+        let config =
+            crate::config::Config::from_yaml("test", yaml, |_| None, &crate::config::Overrides::default())
+                .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Arc::new(Outbox::open(dir.path(), &config.outbox, 0, None).unwrap().0);
+        let started = Instant::now();
+        let clock: SharedClock = Arc::new(TestClock(started));
+        let (intervals, interval) = watch::channel(choose(clock.now_ms(), phase_key("agent")));
+        let collectors = Collectors::new(&config, None);
+        let sampler = Sampler::new(collectors, Arc::clone(&outbox), interval, Arc::clone(&clock), "agent");
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(sampler.run(shutdown.clone()));
+        let mut taken = Vec::new();
+        while started.elapsed() < duration {
+            sleep(Duration::from_millis(7)).await;
+            taken.resize(usize::try_from(outbox.counts().taken).unwrap(), started.elapsed().as_millis());
+            intervals.send_replace(choose(clock.now_ms(), phase_key("agent")));
+        }
+        shutdown.cancel();
+        running.await.unwrap();
+        taken
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_sets_ever_new_intervals_postpones_no_sample() {
+        // Always the one that would make the next sample come last.
+        let taken = taken_while(Duration::from_secs(300), |now_ms, key| {
+            (10_000..10_500)
+                .step_by(50)
+                .max_by_key(|interval_ms| to_grid_ms(now_ms, *interval_ms, key))
+                .unwrap()
+        })
+        .await;
+        let gaps: Vec<_> = taken.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(29 <= taken.len() && gaps.iter().all(|gap| (1_000..10_500).contains(gap)), "{gaps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_sets_ever_new_intervals_gets_no_more_samples_than_by_the_shortest() {
+        let mut is_short = false;
+        let taken = taken_while(Duration::from_secs(60), |_, _| {
+            is_short = !is_short;
+            if is_short { INTERVAL_MS_MIN } else { INTERVAL_MS_MIN + 1 }
+        })
+        .await;
+        let gaps: Vec<_> = taken.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(40 <= taken.len() && gaps.iter().all(|gap| 990 <= *gap), "{gaps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn samples_come_to_lie_on_the_grid_whatever_came_before() {
+        for interval_ms in [2_000, 30_000] {
+            let mut n = 0;
+            let taken = taken_while(Duration::from_secs(200), |_, _| {
+                n += 1;
+                if n < 1_000 { interval_ms + n % 3 * 100 } else { interval_ms }
+            })
+            .await;
+            let last = i64::try_from(*taken.last().unwrap()).unwrap() + 1_700_000_000_123;
+            let off = u64::try_from(last).unwrap() % interval_ms - phase_key("agent") % interval_ms;
+            assert!(off <= 8, "{off} ms off, of {interval_ms}");
         }
     }
 

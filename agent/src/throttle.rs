@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// Shortest time between two lines about something that others can cause as often as they like.
+pub(crate) const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Lets one event through per interval and counts the others.
 #[derive(Debug)]
 pub(crate) struct Throttle {

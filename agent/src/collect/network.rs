@@ -14,7 +14,7 @@ use self::linux as platform;
 #[cfg(not(target_os = "linux"))]
 use self::portable as platform;
 use super::CollectError;
-use super::host::BootClock;
+use crate::boot_clock::BootClock;
 use crate::config::NetworkConfig;
 use crate::glob;
 

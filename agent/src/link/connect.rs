@@ -15,7 +15,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -27,6 +27,7 @@ use tokio_tungstenite::tungstenite::{self, http};
 use tokio_util::either::Either;
 use tracing::warn;
 
+use super::dial::dial;
 use super::pinned::PinnedKey;
 use super::{LinkError, Printable};
 use crate::config::Endpoint;
@@ -102,7 +103,7 @@ impl Connector {
             .map_err(|source| LinkError::Upgrade { endpoint: endpoint(), source: Box::new(source) })?;
 
         let tcp = async {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let stream = dial(lookup_host((host.as_str(), *port)).await?).await?;
             // A frame is one write, and an acknowledgement is waited for: there is nothing to gather.
             stream.set_nodelay(true)?;
             let local_address = stream.local_addr()?.ip();

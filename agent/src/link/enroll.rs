@@ -8,11 +8,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::connect::{Connector, TlsError};
 use super::session::Session;
 use super::{LinkError, Timing, register_message, warn_of_plain_text};
+use crate::boot_clock::booted_at_ms;
 use crate::clock::SharedClock;
 use crate::collect::Host;
 use crate::config::Endpoint;
 use crate::identity::Identity;
 use crate::key_pin::KeyPin;
+use crate::state::ClockOffset;
 
 /// What an enrollment needs to know.
 pub struct Enrollment<'a> {
@@ -47,6 +49,15 @@ pub enum EnrollError {
     Link(#[from] LinkError),
 }
 
+/// What an enrollment brought.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// Who the agent is from now on.
+    pub identity: Identity,
+    /// How far off the machine's clock is.
+    pub clock_offset: ClockOffset,
+}
+
 /// Registers with an enrollment token; the server answers with the agent's id. Does not try again.
 ///
 /// # Errors
@@ -55,11 +66,12 @@ pub async fn enroll(
     enrollment: Enrollment<'_>,
     clock: SharedClock,
     timing: Timing,
-) -> Result<Identity, EnrollError> {
+) -> Result<Enrolled, EnrollError> {
     warn_of_plain_text(&enrollment.endpoint);
     let connector =
         Connector::new(enrollment.endpoint, enrollment.ca_file, enrollment.key_pin, timing.connect_timeout)?;
     let (socket, local_address) = connector.connect(None).await?;
+    let booted_at_ms = booted_at_ms(clock.now_ms());
     let mut session = Session::new(socket, clock, timing, timing.register_timeout);
     let register = Register {
         ip: local_address.to_string(),
@@ -72,11 +84,12 @@ pub async fn enroll(
     // A server that does not know of secrets of the agent's making has made one itself.
     let made_by_server = ack.secret.filter(|secret| !secret.is_empty()).map(SecretString::from);
     let secret = made_by_server.unwrap_or(enrollment.secret);
-    Ok(Identity {
+    let identity = Identity {
         id: ack.agent_id,
         secret,
         next_secret: None,
         server: enrollment.server.to_owned(),
         key_pin: enrollment.key_pin,
-    })
+    };
+    Ok(Enrolled { identity, clock_offset: ClockOffset { ms: ack.clock_offset_ms, booted_at_ms } })
 }

@@ -17,16 +17,13 @@ use super::connect::Socket;
 use super::{LinkError, Printable, Timing, refused};
 use crate::clock::SharedClock;
 use crate::outbox::{self, Outbox};
-use crate::throttle::Throttle;
+use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
 /// After how many heartbeat intervals without a sign of life the server counts as gone.
 const SILENT_INTERVALS_MAX: u32 = 3;
 
 /// How long the server may take to answer a goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Shortest time between two lines about messages that the server refused or that nobody understands.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How a session ended.
 pub(super) enum End {
@@ -104,6 +101,9 @@ impl Session {
     ) -> End {
         let streaming = self.stream_until(outbox, backlog_frame_interval, shutdown, &mut configure);
         if let Err(error) = streaming.await {
+            if matches!(error, LinkError::ClockSet) {
+                self.close().await;
+            }
             return End::Failed(error);
         }
         // Nothing is lost when this fails: what is not acknowledged is sent by the next run.
@@ -142,6 +142,9 @@ impl Session {
         configure: &mut impl FnMut(AgentConfig),
     ) -> Result<(), LinkError> {
         loop {
+            if outbox.needs_clock_offset() {
+                return Err(LinkError::ClockSet);
+            }
             self.send_samples(outbox, backlog_frame_interval).await?;
             self.keep_alive().await?;
             let wake_at = self.backlog_due.map_or(self.keep_alive_at(), |due| due.min(self.keep_alive_at()));
@@ -154,9 +157,9 @@ impl Session {
         }
     }
 
-    /// Sends until nothing is open any more.
+    /// Sends until nothing is open any more, or nothing that can be sent.
     async fn flush(&mut self, outbox: &Outbox) -> Result<(), LinkError> {
-        while 0 < outbox.counts().open {
+        while 0 < outbox.counts().open && !outbox.needs_clock_offset() {
             self.send_samples(outbox, Duration::ZERO).await?;
             let message = self.receive().await?;
             self.handle(message, outbox, &mut |_| {})?;

@@ -39,6 +39,17 @@ impl Done {
         end.saturating_sub(self.below).saturating_sub(above)
     }
 
+    /// Takes `start` to `end` (exclusive) out again; everything below `end` must be in the set.
+    pub(super) fn reopen(&mut self, start: u64, end: u64) {
+        debug_assert!(end <= self.below, "{end} is above {}", self.below);
+        if start < end {
+            if end < self.below {
+                self.ranges.insert(end, self.below);
+            }
+            self.below = start;
+        }
+    }
+
     /// Adds `start` to `end` (exclusive).
     pub(super) fn insert(&mut self, start: u64, end: u64) {
         let mut start = start.max(self.below);
@@ -72,6 +83,19 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn its_beginning_can_be_taken_out_again(start in 0u64..30, length in 0u64..8, more in 0u64..8, next in 0u64..60) {
+            let end = start + length;
+            let mut done = Done::new(end + more);
+            done.insert(next, next + 3);
+            done.reopen(start, end);
+            let model = |id: u64| (id < end + more && !(start..end).contains(&id)) || (next..next + 3).contains(&id);
+            for id in 0..70 {
+                let is_taken_out = (start..end).contains(&id) && (next..next + 3).contains(&id);
+                prop_assert!(is_taken_out || (done.next_open(id) != id) == model(id), "{id}: {done:?}");
+            }
+        }
+
         #[test]
         fn it_is_a_set(inserts in proptest::collection::vec((0u64..60, 0u64..8), 0..40)) {
             let mut done = Done::new(3);

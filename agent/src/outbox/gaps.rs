@@ -1,6 +1,5 @@
 //! Samples that had to be dropped, until the server knows of it: a hole in a chart then has its reason beside it.
 
-use std::fs;
 use std::path::Path;
 
 use pika_protocol::message::{Gap, GapReason};
@@ -45,10 +44,9 @@ pub(super) struct Dropped {
 impl Gaps {
     /// Reads what an earlier run has left.
     pub(super) fn open(state_dir: &Path) -> Gaps {
-        let path = state_dir.join(FILE_NAME);
-        let saved = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let waiting = saved.unwrap_or_default();
-        Gaps { file: StateFile::new(path), waiting, in_flight: None, end_id: None, is_unsaved: false }
+        let file = StateFile::new(state_dir, FILE_NAME);
+        let waiting = file.load().unwrap_or_default();
+        Gaps { file, waiting, in_flight: None, end_id: None, is_unsaved: false }
     }
 
     /// Notes what was dropped.

@@ -2,30 +2,24 @@
 //! around it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use pika_protocol::Sample;
-use pika_protocol::limits::FRAME_BYTES_MAX;
 use pika_protocol::message::{Gap, GapReason};
-use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use super::done::Done;
 use super::gaps::{Dropped, Gaps};
-use super::spool::{Evicted, Found, Opened, Spool};
-use super::{Batch, Counts};
+use super::store::{Absent, Held, Lost, Store};
+use super::{Batch, Counts, FRAME_SAMPLES_BYTES_MAX};
 use crate::collect::{NetworkBaseline, Reading};
 use crate::config::OutboxConfig;
-use crate::state::State;
-use crate::throttle::Throttle;
-
-/// Most bytes of samples in one frame; the rest is for what is around them.
-const FRAME_SAMPLES_BYTES_MAX: usize = FRAME_BYTES_MAX - 4 * 1024;
-
-/// Shortest time between two lines about dropped samples.
-const DROP_LOG_INTERVAL: Duration = Duration::from_secs(60);
+use crate::files::Dir;
+use crate::state::{ClockOffset, State};
+use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
 /// Most numbers that one search for older samples looks at, so that it never holds the lock for long.
 const SEARCH_MAX: usize = 2_000;
@@ -35,9 +29,9 @@ pub(super) struct Queue {
     pub(super) config: OutboxConfig,
     pub(super) state: State,
     pub(super) gaps: Gaps,
-    pub(super) spool: Option<Spool>,
-    /// Samples that could not be written to the spool. At most `memory_samples_max`; the oldest is dropped.
-    overflow: BTreeMap<u64, Sample>,
+    pub(super) store: Store,
+    /// The numbers of the spool are known, and those of this run follow on them.
+    has_spool: bool,
     next_id: u64,
     taken: u64,
     /// The newest sample, until it is sent.
@@ -51,29 +45,13 @@ pub(super) struct Queue {
     in_flight: BTreeMap<u64, InFlight>,
     dropped: u64,
     drop_log: Throttle,
-    is_spool_failing: bool,
 }
 
 /// A frame on its way; at most `frames_in_flight_max`.
 struct InFlight {
+    /// Ascending.
     ids: Vec<u64>,
     is_live: bool,
-}
-
-/// A record of the spool.
-#[derive(Serialize)]
-struct RecordRef<'a> {
-    sample: &'a Sample,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    network: Option<&'a NetworkBaseline>,
-}
-
-/// A record of the spool.
-#[derive(Deserialize)]
-struct Record {
-    sample: Sample,
-    #[serde(default)]
-    network: Option<NetworkBaseline>,
 }
 
 impl Queue {
@@ -82,99 +60,88 @@ impl Queue {
         state_dir: &Path,
         config: &OutboxConfig,
         now_ms: i64,
+        booted_at_ms: Option<i64>,
     ) -> io::Result<(Queue, Option<NetworkBaseline>)> {
-        let state = State::open(state_dir, now_ms);
-        let mut queue = Queue {
+        let (store, held) = Store::open(state_dir, config)?;
+        if let Err(error) = Dir::open(state_dir).and_then(|dir| dir.sweep(now_ms)) {
+            warn!(%error, "cannot tidy up the state directory");
+        }
+        let has_spool = held.is_some();
+        // Without the spool its numbers are not known, but none is as large as the clock's microseconds unless the clock was
+        // turned back.
+        let above_all = || u64::try_from(now_ms).unwrap_or(0).saturating_mul(1_000).max(1);
+        let held = held.unwrap_or_else(|| Held { below: above_all(), next_id: above_all(), baseline: None });
+        let Held { below, next_id, baseline } = held;
+        if below < next_id {
+            info!(samples = next_id - below, "samples of the previous run are waiting");
+        }
+        let queue = Queue {
             config: config.clone(),
-            state,
+            state: State::open(state_dir, now_ms, booted_at_ms),
             gaps: Gaps::open(state_dir),
-            spool: None,
-            overflow: BTreeMap::new(),
-            next_id: 1,
+            store,
+            has_spool,
+            next_id,
             taken: 0,
             live: None,
             latest_timestamp: i64::MIN,
             read_timestamp: now_ms,
-            done: Done::new(1),
+            done: Done::new(below),
             search_id: 0,
             in_flight: BTreeMap::new(),
             dropped: 0,
-            drop_log: Throttle::new(DROP_LOG_INTERVAL),
-            is_spool_failing: false,
+            drop_log: Throttle::new(COMPLAINT_INTERVAL),
         };
-        let mut baseline = None;
-        match Spool::open(&state_dir.join("spool"), config.spool_bytes_max) {
-            Ok(Opened { spool, cursor, next_id, last }) => {
-                let below = spool.first_id().unwrap_or(next_id).max(cursor);
-                queue.spool = Some(spool);
-                queue.next_id = next_id;
-                queue.done = Done::new(below);
-                let last = last.and_then(|payload| serde_json::from_slice::<Record>(&payload).ok());
-                baseline = last.and_then(|record| record.network);
-                if below < next_id {
-                    info!(samples = next_id - below, "samples of the previous run are waiting");
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-            Err(error) => {
-                error!(%error, "the spool cannot be used; unacknowledged samples are kept in memory only");
-            }
-        }
         Ok((queue, baseline))
     }
 
     pub(super) fn push(&mut self, mut reading: Reading) {
+        self.retry_spool();
         reading.sample.clock_offset_ms = self.state.clock_offset_ms();
         let id = self.next_id;
         self.next_id += 1;
         self.taken += 1;
         self.latest_timestamp = reading.sample.timestamp;
-        let payload = match encode(&reading) {
-            Ok(payload) => payload,
-            Err(error) => {
-                error!(%error, "a sample cannot be sent");
-                let at = self.latest_timestamp;
-                return self.lose(id, id + 1, (at, at), GapReason::Unreadable);
-            }
-        };
-        if let Err(error) = self.write(id, &payload) {
-            if !std::mem::replace(&mut self.is_spool_failing, true) && self.spool.is_some() {
-                error!(%error, "cannot write to the spool; samples are kept in memory");
-            }
-            self.overflow.insert(id, reading.sample.clone());
-            while self.config.memory_samples_max < self.overflow.len() {
-                if let Some((lost, sample)) = self.overflow.pop_first() {
-                    let at = sample.timestamp;
-                    self.lose(lost, lost + 1, (at, at), GapReason::SpoolFull);
-                }
-            }
-        } else if std::mem::take(&mut self.is_spool_failing) {
-            info!("the spool can be written to again");
+        if let Err(error) = self.store.keep(id, &reading) {
+            error!(%error, "a sample cannot be sent");
+            let at = self.latest_timestamp;
+            return self.lose(id, id + 1, (at, at), GapReason::Unreadable);
         }
-        // A file that was dropped to make room may have held samples that are still open.
-        while let Some(evicted) = self.spool.as_mut().and_then(Spool::take_evicted) {
-            let Evicted { start_id, end_id, first, last } = evicted;
-            let time_of = |payload: Option<Vec<u8>>| {
-                let record = payload.and_then(|payload| serde_json::from_slice::<Record>(&payload).ok());
-                record.map_or(self.read_timestamp, |record| record.sample.timestamp)
-            };
-            let span = (time_of(first), time_of(last));
-            self.lose(start_id, end_id, span, GapReason::SpoolFull);
+        while let Some(Lost { start_id, end_id, start, end, reason }) = self.store.take_lost() {
+            let [start, end] = [start, end].map(|time| time.unwrap_or(self.read_timestamp));
+            self.lose(start_id, end_id, (start, end), reason);
         }
         self.live = Some((id, reading.sample));
         // The sample that was the newest until now may have been passed over by the search.
         self.search_id = self.search_id.min(id.saturating_sub(1));
     }
 
-    fn write(&mut self, id: u64, payload: &[u8]) -> io::Result<()> {
-        match &mut self.spool {
-            Some(spool) => spool.append(id, payload),
-            None => Err(io::Error::other("there is no spool")),
+    /// Opens a spool that has failed anew, when it is time to.
+    fn retry_spool(&mut self) {
+        if !self.store.is_retry_due() {
+            return;
+        }
+        // What could not be read is looked for again.
+        self.search_id = 0;
+        let Some(Held { below, next_id, .. }) = self.store.retry().filter(|_| !self.has_spool) else {
+            return;
+        };
+        if self.done.below() < next_id {
+            error!(
+                "the spool holds newer samples than this run has taken, so it waits for the next start; was the clock set back?"
+            );
+            return self.store.give_up();
+        }
+        self.has_spool = true;
+        if below < next_id {
+            info!(samples = next_id - below, "samples of the previous run are waiting");
+            self.done.reopen(below, next_id);
         }
     }
 
     pub(super) fn take_live(&mut self) -> Option<Batch> {
-        if self.config.frames_in_flight_max <= self.in_flight.len() {
+        if self.config.frames_in_flight_max <= self.in_flight.len() || self.state.clock_offset_ms().is_none()
+        {
             return None;
         }
         let (id, sample) = self.live.take()?;
@@ -186,9 +153,10 @@ impl Queue {
 
     pub(super) fn take_backlog(&mut self) -> Option<Batch> {
         let n_backlog = self.in_flight.values().filter(|frame| !frame.is_live).count();
-        if self.config.frames_in_flight_max / 2 <= n_backlog {
+        if self.config.frames_in_flight_max / 2 <= n_backlog || self.state.clock_offset_ms().is_none() {
             return None;
         }
+        self.retry_spool();
         let mut ids = Vec::new();
         let mut samples = Vec::new();
         let mut n_bytes = 0;
@@ -198,14 +166,15 @@ impl Queue {
             if self.next_id <= id || self.config.samples_per_frame_max <= samples.len() {
                 break;
             }
-            if self.is_live(id) {
+            if self.is_live_or_in_flight(id) {
                 id += 1;
                 continue;
             }
-            match self.read(id) {
+            match self.store.read(id) {
                 Ok((sample, _)) if sample.timestamp < self.oldest_timestamp() => {
                     let at = sample.timestamp;
                     self.lose(id, id + 1, (at, at), GapReason::Expired);
+                    id += 1;
                 }
                 Ok((_, sample_bytes)) if 0 < n_bytes && FRAME_SAMPLES_BYTES_MAX < n_bytes + sample_bytes => {
                     break;
@@ -215,39 +184,33 @@ impl Queue {
                     n_bytes += sample_bytes;
                     ids.push(id);
                     samples.push(sample);
+                    id += 1;
                 }
-                Err(end) => {
-                    let at = self.read_timestamp;
-                    self.lose(id, end, (at, at), GapReason::Unreadable);
-                }
+                Err(absent) => id = self.pass_over(id, absent),
             }
-            id += 1;
         }
         self.search_id = id;
         if ids.is_empty() { None } else { Some(self.launch(ids, samples, false)) }
     }
 
-    /// A sample and about how long it is in a frame. Otherwise the number up to which there is none (exclusive).
-    fn read(&mut self, id: u64) -> Result<(Sample, usize), u64> {
-        if let Some(sample) = self.overflow.get(&id) {
-            let sample_bytes = serde_json::to_vec(sample).map_or(0, |text| text.len());
-            return Ok((sample.clone(), sample_bytes));
-        }
-        let end = match self.spool.as_mut().map(|spool| spool.read(id)) {
-            Some(Ok(Found::Record(payload))) => match serde_json::from_slice::<Record>(payload) {
-                Ok(record) => return Ok((record.sample, payload.len())),
-                // Written by another version that knew other fields.
-                Err(_) => id + 1,
-            },
-            Some(Ok(Found::Lost(end))) => end,
-            Some(Err(error)) => {
-                warn!(%error, "cannot read the spool");
-                id + 1
+    /// Goes past a number under which there is no sample; answers behind which. What cannot be read now is looked for again
+    /// when the spool has come back, for as long as it is worth keeping.
+    fn pass_over(&mut self, id: u64, absent: Absent) -> u64 {
+        let lost_end = match absent {
+            Absent::Lost(end) => end,
+            Absent::Unavailable(end) => {
+                let age = Duration::from_millis(u64::try_from(self.config.age_ms_max).unwrap_or(0));
+                let given_up_end = end.min(self.store.given_up_below(age));
+                if given_up_end <= id {
+                    return end;
+                }
+                given_up_end
             }
-            None => u64::MAX,
         };
-        let next_in_memory = self.overflow.range(id..).next().map(|(&id, _)| id);
-        Err(end.min(next_in_memory.unwrap_or(self.next_id)).min(self.next_id))
+        let lost_end = lost_end.min(self.next_id);
+        let at = self.read_timestamp;
+        self.lose(id, lost_end, (at, at), GapReason::Unreadable);
+        lost_end
     }
 
     pub(super) fn take_gap(&mut self) -> Option<(u64, Gap)> {
@@ -264,7 +227,7 @@ impl Queue {
         };
         for id in frame.ids {
             self.done.insert(id, id + 1);
-            self.overflow.remove(&id);
+            self.store.forget(id);
         }
         self.forget();
     }
@@ -284,16 +247,25 @@ impl Queue {
         }
     }
 
-    fn launch(&mut self, ids: Vec<u64>, samples: Vec<Sample>, is_live: bool) -> Batch {
+    pub(super) fn set_clock_offset(&mut self, offset: ClockOffset) {
+        // Without the spool it is not known from where on samples are open.
+        let start = if self.has_spool { self.done.below() } else { 0 };
+        self.state.set_clock_offset(offset, start..self.next_id);
+    }
+
+    fn launch(&mut self, ids: Vec<u64>, mut samples: Vec<Sample>, is_live: bool) -> Batch {
+        for (id, sample) in ids.iter().zip(&mut samples) {
+            sample.clock_offset_ms = sample.clock_offset_ms.or_else(|| self.state.clock_offset_ms_of(*id));
+        }
         let seq = self.state.next_seq();
         self.in_flight.insert(seq, InFlight { ids, is_live });
         Batch { seq, samples }
     }
 
-    /// Whether the sample is the newest, which has a frame of its own.
-    fn is_live(&self, id: u64) -> bool {
+    /// Whether the sample is the newest, which has a frame of its own, or on its way already.
+    fn is_live_or_in_flight(&self, id: u64) -> bool {
         self.live.as_ref().is_some_and(|(live, _)| *live == id)
-            || self.in_flight.values().any(|frame| frame.is_live && frame.ids.contains(&id))
+            || self.in_flight.values().any(|frame| frame.ids.binary_search(&id).is_ok())
     }
 
     fn oldest_timestamp(&self) -> i64 {
@@ -323,27 +295,10 @@ impl Queue {
     }
 
     fn forget(&mut self) {
-        let below = self.done.below();
-        if let Some(Err(error)) = self.spool.as_mut().map(|spool| spool.forget_below(below)) {
-            // Harmless: after a restart some samples are sent once more than needed.
-            warn!(%error, "cannot note down what the server has acknowledged");
-        }
+        self.store.forget_below(self.done.below());
     }
 
-    pub(super) fn take_unsynced(&mut self) -> Vec<std::fs::File> {
-        if self.done.count_open(self.next_id) == 0 {
-            return Vec::new();
-        }
-        self.spool.as_mut().map_or_else(Vec::new, Spool::take_unsynced)
+    pub(super) fn take_unsynced(&mut self) -> Vec<File> {
+        if self.done.count_open(self.next_id) == 0 { Vec::new() } else { self.store.take_unsynced() }
     }
-}
-
-/// The bytes under which a sample is kept.
-fn encode(reading: &Reading) -> io::Result<Vec<u8>> {
-    let record = RecordRef { sample: &reading.sample, network: reading.network.as_ref() };
-    let payload = serde_json::to_vec(&record)?;
-    if FRAME_SAMPLES_BYTES_MAX < payload.len() {
-        return Err(io::Error::other(format!("{} bytes fit into no frame", payload.len())));
-    }
-    Ok(payload)
 }

@@ -2,13 +2,20 @@
 //!
 //! A record is `length: u32 LE, crc32: u32 LE, payload`. A file ends with its last whole record: a tail that was
 //! torn off, by a full disk or a power cut, is cut away when the file is opened for appending, and a reader stops
-//! at the first record whose checksum is wrong.
+//! at the first record whose checksum is wrong. No record is empty: zeros, with which some file systems fill what a power
+//! cut has taken, are none.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
 
 use pika_protocol::limits::FRAME_BYTES_MAX;
+use tracing::warn;
+
+use crate::files::{Dir, How};
+
+/// What the names of the files end with.
+const SUFFIX: &str = ".seg";
 
 /// Bytes in front of each payload.
 const HEADER_BYTES: u64 = 8;
@@ -19,22 +26,76 @@ pub(super) const PAYLOAD_BYTES_MAX: usize = FRAME_BYTES_MAX;
 /// Small, because the reader lives as long as the agent.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
 
-/// The name of the file whose first record has this number; sorts by number.
-pub(super) fn path(dir: &Path, first_id: u64) -> PathBuf {
-    dir.join(format!("{first_id:020}.seg"))
+/// Largest file, in bytes: the spool begins another one at this size, but for one record that is larger.
+pub(super) const BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Largest number of a record. None is ever given out that comes near it, so one beyond it in the name of a file or in the
+/// cursor is damage, and what follows on a number has room to count on.
+pub(super) const ID_MAX: u64 = u64::MAX >> 1;
+
+/// One file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    pub(super) first_id: u64,
+    /// Number behind the last record.
+    pub(super) end_id: u64,
+    pub(super) bytes: u64,
 }
 
-/// The number in a file's name; `None` for other files.
-pub(super) fn first_id(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".seg")?;
-    if name.len() == 20 { name.parse().ok() } else { None }
+/// The files that are there. Where one ends is known from where the next begins; the last has to be scanned.
+pub(super) fn list(dir: &Dir) -> io::Result<VecDeque<Segment>> {
+    let mut segments = Vec::new();
+    let mut strangers = Vec::new();
+    for (name, bytes) in dir.entries()?.into_iter().filter(|(name, _)| name.ends_with(SUFFIX)) {
+        match bytes.and_then(|bytes| Some((first_id(&name, bytes)?, bytes))) {
+            // Of a run that ended before it wrote the first record.
+            Some((_, 0)) => dir.remove(&name)?,
+            Some((first_id, bytes)) => segments.push(Segment { first_id, end_id: u64::MAX, bytes }),
+            None => strangers.push(name),
+        }
+    }
+    if let Some(name) = strangers.first() {
+        warn!(name, count = strangers.len(), "ignored what is no file of the spool's making");
+    }
+    segments.sort_unstable_by_key(|segment| segment.first_id);
+    for position in 1..segments.len() {
+        segments[position - 1].end_id = segments[position].first_id;
+    }
+    Ok(segments.into())
+}
+
+/// The payloads of the first and the last record of a file, where there are any.
+pub(super) fn first_and_last(dir: &Dir, first_id: u64) -> io::Result<[Option<Vec<u8>>; 2]> {
+    let mut reader = SegmentReader::open(dir, first_id)?;
+    let first = reader.next()?.map(<[u8]>::to_vec);
+    let mut last = first.clone();
+    while let Some(payload) = reader.next()? {
+        if let Some(last) = &mut last {
+            last.clear();
+            last.extend_from_slice(payload);
+        }
+    }
+    Ok([first, last])
+}
+
+/// The name of the file whose first record has this number; sorts by number.
+pub(super) fn name(first_id: u64) -> String {
+    format!("{first_id:020}{SUFFIX}")
+}
+
+/// The number in a file's name; `None` for files that cannot be of the spool's making.
+fn first_id(name: &str, bytes: u64) -> Option<u64> {
+    let id = name.strip_suffix(SUFFIX)?.parse().ok()?;
+    let is_possible = id <= ID_MAX && bytes <= BYTES_MAX + HEADER_BYTES + PAYLOAD_BYTES_MAX as u64;
+    (is_possible && name == self::name(id)).then_some(id)
 }
 
 /// The bytes of one record.
 pub(super) fn encode(payload: &[u8]) -> io::Result<Vec<u8>> {
-    let length = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= PAYLOAD_BYTES_MAX);
-    let length =
-        length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the sample is too large"))?;
+    let fits = !payload.is_empty() && payload.len() <= PAYLOAD_BYTES_MAX;
+    let length = u32::try_from(payload.len()).ok().filter(|_| fits);
+    let length = length
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the sample is empty or too large"))?;
     let mut record = Vec::with_capacity(payload.len() + 8);
     record.extend_from_slice(&length.to_le_bytes());
     record.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
@@ -51,8 +112,9 @@ pub(super) struct SegmentReader {
 }
 
 impl SegmentReader {
-    pub(super) fn open(path: &Path) -> io::Result<SegmentReader> {
-        let file = BufReader::with_capacity(READ_BUFFER_BYTES, File::open(path)?);
+    pub(super) fn open(dir: &Dir, first_id: u64) -> io::Result<SegmentReader> {
+        let file = dir.open_file(&name(first_id), How::Read)?;
+        let file = BufReader::with_capacity(READ_BUFFER_BYTES, file);
         Ok(SegmentReader { file, payload: Vec::new(), position: 0 })
     }
 
@@ -82,7 +144,7 @@ impl SegmentReader {
         self.file.read_exact(&mut length)?;
         self.file.read_exact(&mut checksum)?;
         let length = u32::from_le_bytes(length) as usize;
-        if PAYLOAD_BYTES_MAX < length {
+        if length == 0 || PAYLOAD_BYTES_MAX < length {
             return Ok(false);
         }
         self.payload.resize(length, 0);

@@ -9,33 +9,32 @@
 //!
 //! Records have consecutive numbers within a file; the number of the first is the file's name.
 
+mod cursor;
+mod reader;
+
 use std::collections::VecDeque;
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tracing::warn;
 
-use super::segment::{self, SegmentReader};
-use crate::files;
+use self::cursor::Cursor;
+use self::reader::Reader;
+use super::segment::{self, Segment, SegmentReader};
+use crate::files::{Dir, How};
 
 /// Holds the lock that keeps a second agent out.
 const LOCK_NAME: &str = "lock";
 
-/// Holds the number below which every record is forgotten.
-const CURSOR_NAME: &str = "cursor";
-
 /// Into how many files the spool is divided at least, so that dropping the oldest costs little.
 const SEGMENTS_MIN: u64 = 16;
 
-/// Largest file, in bytes. While the server keeps up, one or two such files is all there is.
-const SEGMENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
 /// Records on disk.
 pub(super) struct Spool {
-    dir: PathBuf,
+    dir: Dir,
     _lock: File,
-    cursor: File,
+    cursor: Cursor,
     bytes_max: u64,
     segment_bytes_max: u64,
     /// Oldest first; the last is the one that is appended to.
@@ -50,15 +49,6 @@ pub(super) struct Spool {
     evicted: VecDeque<Evicted>,
 }
 
-/// One file.
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    first_id: u64,
-    /// Number behind the last record.
-    end_id: u64,
-    bytes: u64,
-}
-
 /// Records that were dropped to make room.
 pub(super) struct Evicted {
     /// The number of the first.
@@ -71,11 +61,11 @@ pub(super) struct Evicted {
     pub(super) last: Option<Vec<u8>>,
 }
 
-/// Reads on where it stopped, because records are read in order.
-struct Reader {
-    segment_first_id: u64,
-    next_id: u64,
-    file: SegmentReader,
+/// The records up to `end` (exclusive) cannot be read now.
+#[derive(Debug)]
+pub(super) struct Unavailable {
+    pub(super) end: u64,
+    pub(super) source: io::Error,
 }
 
 /// What is found under a number.
@@ -104,33 +94,17 @@ impl Spool {
     /// # Errors
     /// When the directory cannot be used; of kind [`io::ErrorKind::WouldBlock`] when another agent uses it.
     pub(super) fn open(dir: &Path, bytes_max: u64) -> io::Result<Opened> {
-        files::create_private_dir(dir)?;
-        let options = || {
-            let mut options = files::private_file_options();
-            options.read(true).write(true).create(true).truncate(false);
-            options
-        };
-        let lock = options().open(dir.join(LOCK_NAME))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::WouldBlock,
-                    "another agent uses this state directory",
-                ));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let cursor_file = options().open(dir.join(CURSOR_NAME))?;
-        let cursor = read_cursor(&dir.join(CURSOR_NAME)).unwrap_or(0);
-
+        let dir = Dir::create(dir)?;
+        let lock = dir.lock(LOCK_NAME)?;
+        let (cursor, cursor_id) = Cursor::open(&dir)?;
+        let segments = segment::list(&dir)?;
         let mut spool = Spool {
-            dir: dir.to_owned(),
+            dir,
             _lock: lock,
-            cursor: cursor_file,
+            cursor,
             bytes_max,
-            segment_bytes_max: (bytes_max / SEGMENTS_MIN).min(SEGMENT_BYTES_MAX),
-            segments: list(dir)?,
+            segment_bytes_max: (bytes_max / SEGMENTS_MIN).min(segment::BYTES_MAX),
+            segments,
             active: None,
             unsynced: Vec::new(),
             is_active_unsynced: false,
@@ -138,8 +112,10 @@ impl Spool {
             evicted: VecDeque::new(),
         };
         let last = spool.open_last()?;
-        let next_id = spool.segments.back().map_or(0, |segment| segment.end_id).max(cursor).max(1);
-        Ok(Opened { spool, cursor, next_id, last })
+        // Whoever wrote to it before may not have come to syncing it.
+        spool.is_active_unsynced = spool.active.is_some();
+        let next_id = spool.segments.back().map_or(0, |segment| segment.end_id).max(cursor_id).max(1);
+        Ok(Opened { spool, cursor: cursor_id, next_id, last })
     }
 
     /// The number of the oldest record; `None` when there is none.
@@ -153,13 +129,12 @@ impl Spool {
     /// # Errors
     /// When it cannot be written; the spool is as before then.
     pub(super) fn append(&mut self, id: u64, payload: &[u8]) -> io::Result<()> {
+        if segment::ID_MAX < id {
+            return Err(io::Error::other("the numbers of the spool's records are used up"));
+        }
         let record = segment::encode(payload)?;
         let record_bytes = record.len() as u64;
-        let fits = |segment: &Segment, max: u64| {
-            segment.end_id == id && (segment.bytes == 0 || segment.bytes + record_bytes <= max)
-        };
-        let has_room = self.segments.back().is_some_and(|segment| fits(segment, self.segment_bytes_max));
-        if !has_room || self.active.is_none() {
+        if !self.has_room(id, record_bytes) {
             self.roll(id)?;
         }
         while self.bytes_max < self.bytes() + record_bytes && 1 < self.segments.len() {
@@ -169,11 +144,7 @@ impl Spool {
             return Err(io::Error::other("the spool has no file to append to"));
         };
         if let Err(error) = file.write_all(&record) {
-            // Whatever part was written would make everything behind it unreadable.
-            let cut = file.set_len(segment.bytes);
-            if cut.is_err() {
-                self.active = None;
-            }
+            self.cut_active();
             return Err(error);
         }
         segment.bytes += record_bytes;
@@ -182,11 +153,33 @@ impl Spool {
         Ok(())
     }
 
+    fn has_room(&self, id: u64, record_bytes: u64) -> bool {
+        let fits = |segment: &Segment| {
+            let is_small = segment.bytes == 0 || segment.bytes + record_bytes <= self.segment_bytes_max;
+            segment.end_id == id && is_small
+        };
+        self.active.is_some() && self.segments.back().is_some_and(fits)
+    }
+
+    /// Takes away what was written of a record that found no room: it would make everything behind it unreadable.
+    fn cut_active(&mut self) {
+        let Some(&Segment { first_id, end_id, bytes }) = self.segments.back() else {
+            return;
+        };
+        if first_id == end_id {
+            self.segments.pop_back();
+            self.active = None;
+            self.remove(first_id);
+        } else if self.active.as_ref().is_some_and(|file| file.set_len(bytes).is_err()) {
+            self.active = None;
+        }
+    }
+
     /// The record with this number.
     ///
     /// # Errors
-    /// When the file cannot be read.
-    pub(super) fn read(&mut self, id: u64) -> io::Result<Found<'_>> {
+    /// When the file cannot be read now; what is in it may be intact.
+    pub(super) fn read(&mut self, id: u64) -> Result<Found<'_>, Unavailable> {
         let position = self.segments.partition_point(|segment| segment.end_id <= id);
         let Some(&segment) = self.segments.get(position) else {
             return Ok(Found::Lost(u64::MAX));
@@ -194,30 +187,10 @@ impl Spool {
         if id < segment.first_id {
             return Ok(Found::Lost(segment.first_id));
         }
-        let is_ahead = self
-            .reader
-            .as_ref()
-            .is_some_and(|reader| reader.segment_first_id == segment.first_id && reader.next_id <= id);
-        if !is_ahead {
-            let file = SegmentReader::open(&segment::path(&self.dir, segment.first_id))?;
-            let first_id = segment.first_id;
-            self.reader = Some(Reader { segment_first_id: first_id, next_id: first_id, file });
-        }
-        let Some(reader) = &mut self.reader else {
-            return Ok(Found::Lost(segment.end_id));
-        };
-        while reader.next_id < id {
-            if reader.file.next()?.is_none() {
-                break;
-            }
-            reader.next_id += 1;
-        }
-        let is_there = reader.next_id == id;
-        match if is_there { reader.file.next()? } else { None } {
-            Some(payload) => {
-                reader.next_id += 1;
-                Ok(Found::Record(payload))
-            }
+        let unavailable = |source| Unavailable { end: segment.end_id, source };
+        let reader = Reader::before(self.reader.take(), &self.dir, segment, id).map_err(unavailable)?;
+        match self.reader.insert(reader).read(id).map_err(unavailable)? {
+            Some(payload) => Ok(Found::Record(payload)),
             None => {
                 warn!(segment = segment.first_id, id, "the spool is damaged; the rest of one file is lost");
                 Ok(Found::Lost(segment.end_id))
@@ -234,7 +207,7 @@ impl Spool {
         {
             self.drop_oldest();
         }
-        write_cursor(&mut self.cursor, id)
+        self.cursor.write(id)
     }
 
     /// The files whose records a power cut could still undo, for [`File::sync_data`] on a thread that may block.
@@ -251,19 +224,16 @@ impl Spool {
     }
 
     fn roll(&mut self, first_id: u64) -> io::Result<()> {
-        let path = segment::path(&self.dir, first_id);
-        let mut options = files::private_file_options();
         // Whatever lies under that name was not listed, so nothing refers to it.
-        let file = options.create(true).write(true).truncate(true).open(&path)?;
-        drop(file);
-        let file = files::private_file_options().append(true).open(&path)?;
-        files::sync_dir(&self.dir)?;
+        let file = self.dir.recreate_file(&segment::name(first_id), How::Append)?;
+        if let Err(error) = self.dir.sync() {
+            self.remove(first_id);
+            return Err(error);
+        }
         let previous = self.active.replace(file);
         if std::mem::take(&mut self.is_active_unsynced) {
             self.unsynced.extend(previous);
         }
-        // Empty ones come from failed writes, and would take the name of the new one.
-        self.segments.retain(|segment| segment.first_id < segment.end_id);
         self.segments.push_back(Segment { first_id, end_id: first_id, bytes: 0 });
         Ok(())
     }
@@ -277,7 +247,7 @@ impl Spool {
         if let Some(&Segment { first_id, end_id, .. }) = self.segments.front()
             && first_id < end_id
         {
-            let [first, last] = first_and_last(&segment::path(&self.dir, first_id)).unwrap_or_default();
+            let [first, last] = segment::first_and_last(&self.dir, first_id).unwrap_or_default();
             self.evicted.push_back(Evicted { start_id: first_id, end_id, first, last });
         }
         self.drop_oldest();
@@ -290,9 +260,13 @@ impl Spool {
         if self.reader.as_ref().is_some_and(|reader| reader.segment_first_id == segment.first_id) {
             self.reader = None;
         }
-        let path = segment::path(&self.dir, segment.first_id);
-        if let Err(error) = fs::remove_file(&path) {
-            warn!(path = %path.display(), %error, "cannot remove a file of the spool");
+        self.remove(segment.first_id);
+    }
+
+    fn remove(&self, first_id: u64) {
+        let name = segment::name(first_id);
+        if let Err(error) = self.dir.remove(&name) {
+            warn!(name, %error, "cannot remove a file of the spool");
         }
     }
 
@@ -301,8 +275,7 @@ impl Spool {
         let Some(segment) = self.segments.back_mut() else {
             return Ok(None);
         };
-        let path = segment::path(&self.dir, segment.first_id);
-        let mut reader = SegmentReader::open(&path)?;
+        let mut reader = SegmentReader::open(&self.dir, segment.first_id)?;
         let mut last = None;
         segment.end_id = segment.first_id;
         while let Some(payload) = reader.next()? {
@@ -312,64 +285,24 @@ impl Spool {
             }
             segment.end_id += 1;
         }
-        let file = files::private_file_options().append(true).open(&path)?;
+        let name = segment::name(segment.first_id);
+        let file = match self.dir.open_own_file(&name, How::Append) {
+            Ok(file) => file,
+            Err(error) => {
+                // What is in it can be sent all the same; the next record begins another file.
+                warn!(name, %error, "a file of the spool is not written to");
+                return Ok(last);
+            }
+        };
         if reader.position() < segment.bytes {
             let torn = segment.bytes - reader.position();
-            warn!(path = %path.display(), bytes = torn, "the spool ends in the middle of a record; cut off");
+            warn!(name, bytes = torn, "the spool ends in the middle of a record; cut off");
             file.set_len(reader.position())?;
             segment.bytes = reader.position();
         }
         self.active = Some(file);
         Ok(last)
     }
-}
-
-/// The payloads of the first and the last record of a file, where there are any.
-fn first_and_last(path: &Path) -> io::Result<[Option<Vec<u8>>; 2]> {
-    let mut reader = SegmentReader::open(path)?;
-    let first = reader.next()?.map(<[u8]>::to_vec);
-    let mut last = first.clone();
-    while let Some(payload) = reader.next()? {
-        if let Some(last) = &mut last {
-            last.clear();
-            last.extend_from_slice(payload);
-        }
-    }
-    Ok([first, last])
-}
-
-/// The files that are there. Where one ends is known from where the next begins; the last is scanned later.
-fn list(dir: &Path) -> io::Result<VecDeque<Segment>> {
-    let mut segments = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if let Some(first_id) = segment::first_id(&entry.path()) {
-            segments.push(Segment { first_id, end_id: u64::MAX, bytes: entry.metadata()?.len() });
-        }
-    }
-    segments.sort_unstable_by_key(|segment| segment.first_id);
-    for position in 1..segments.len() {
-        segments[position - 1].end_id = segments[position].first_id;
-    }
-    Ok(segments.into())
-}
-
-fn write_cursor(file: &mut File, id: u64) -> io::Result<()> {
-    use std::io::{Seek as _, SeekFrom};
-
-    // In place and in one call: a power cut can spoil it, which the checksum shows, and then records come back
-    // that the server has already; nothing worse.
-    let mut bytes = id.to_le_bytes().to_vec();
-    bytes.extend_from_slice(&crc32fast::hash(&id.to_le_bytes()).to_le_bytes());
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&bytes)
-}
-
-fn read_cursor(path: &Path) -> Option<u64> {
-    let bytes = fs::read(path).ok()?;
-    let (id, rest) = bytes.split_first_chunk::<8>()?;
-    let checksum = rest.first_chunk::<4>()?;
-    (crc32fast::hash(id) == u32::from_le_bytes(*checksum)).then(|| u64::from_le_bytes(*id))
 }
 
 #[cfg(test)]

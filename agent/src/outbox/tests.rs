@@ -11,7 +11,13 @@ fn config(yaml: &str) -> OutboxConfig {
 }
 
 fn open(dir: &Path, yaml: &str) -> Outbox {
-    Outbox::open(dir, &config(yaml), 0).unwrap().0
+    let outbox = Outbox::open(dir, &config(yaml), 0, None).unwrap().0;
+    tell(&outbox, 0);
+    outbox
+}
+
+fn tell(outbox: &Outbox, ms: i64) {
+    outbox.set_clock_offset(ClockOffset { ms, booted_at_ms: None });
 }
 
 fn push(outbox: &Outbox, timestamps: impl IntoIterator<Item = i64>) {
@@ -120,36 +126,102 @@ fn what_is_not_acknowledged_survives_a_restart_and_frame_numbers_grow() {
     assert_eq!(drain(&outbox), [6, 7, 8]);
 }
 
+/// Everything that is sent, with its offset.
+fn offsets(outbox: &Outbox) -> Vec<(i64, Option<i64>)> {
+    let mut offsets = Vec::new();
+    while let Some(batch) = outbox.take_live().or_else(|| outbox.take_backlog()) {
+        offsets.extend(batch.samples.iter().map(|sample| (sample.timestamp, sample.clock_offset_ms)));
+    }
+    offsets.sort_unstable();
+    offsets
+}
+
+fn reopen(outbox: Outbox, dir: &Path, booted_at_ms: Option<i64>) -> Outbox {
+    outbox.lock().state.save_changes();
+    drop(outbox);
+    Outbox::open(dir, &config(""), 0, booted_at_ms).unwrap().0
+}
+
 #[test]
 fn the_clock_offset_is_that_of_when_a_sample_was_taken() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path(), "");
     push(&outbox, [1]);
-    outbox.set_clock_offset_ms(-7_000);
-    outbox.lock().state.save_changes();
+    tell(&outbox, -7_000);
     push(&outbox, [2]);
-    drop(outbox);
-    let outbox = open(dir.path(), "");
-    push(&outbox, [3, 4]);
-    let offsets: Vec<_> =
-        outbox.take_backlog().unwrap().samples.iter().map(|sample| sample.clock_offset_ms).collect();
+    let outbox = reopen(outbox, dir.path(), None);
+    push(&outbox, [3]);
     assert_eq!(
-        offsets,
-        [None, Some(-7_000), Some(-7_000)],
+        offsets(&outbox),
+        [(1, Some(0)), (2, Some(-7_000)), (3, Some(-7_000))],
         "also when the server cannot be reached after a restart"
     );
 }
 
 #[test]
+fn a_sample_that_was_taken_before_the_offset_was_known_has_the_first_at_every_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(dir.path(), &config(""), 0, None).unwrap().0;
+    push(&outbox, [1, 2]);
+    assert!(outbox.needs_clock_offset() && outbox.take_live().is_none() && outbox.take_backlog().is_none());
+    tell(&outbox, -100);
+    let expected = [(1, Some(-100)), (2, Some(-100))];
+    assert_eq!(offsets(&outbox), expected);
+    // Another connection measures something else.
+    outbox.connection_lost();
+    tell(&outbox, -3_000);
+    assert_eq!(offsets(&outbox), expected);
+    // The agent was killed.
+    drop(outbox);
+    let outbox = Outbox::open(dir.path(), &config(""), 0, None).unwrap().0;
+    tell(&outbox, -5_000);
+    push(&outbox, [3]);
+    assert_eq!(offsets(&outbox), [(1, Some(-100)), (2, Some(-100)), (3, Some(-5_000))]);
+}
+
+#[test]
+fn an_offset_is_for_the_clock_for_which_it_was_told() {
+    const BOOTED: i64 = 1_000_000_000;
+    let told = |ms, booted_at_ms| ClockOffset { ms, booted_at_ms: Some(booted_at_ms) };
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(dir.path(), &config(""), 0, Some(BOOTED)).unwrap().0;
+    outbox.set_clock_offset(told(0, BOOTED));
+    outbox.observe_clock(Some(BOOTED + 2_000));
+    push(&outbox, [1]);
+    // Set an hour ahead, and not yet told by how much it is off; it comes back on another connection after a restart.
+    outbox.observe_clock(Some(BOOTED + 3_600_000));
+    push(&outbox, [2]);
+    assert!(outbox.needs_clock_offset());
+    outbox.set_clock_offset(told(-3_600_000, BOOTED + 3_600_000));
+    outbox.observe_clock(Some(BOOTED + 3_599_990));
+    push(&outbox, [3]);
+    let expected = [(1, Some(0)), (2, Some(-3_600_000)), (3, Some(-3_600_000))];
+    assert_eq!(offsets(&outbox), expected);
+    let outbox = reopen(outbox, dir.path(), Some(BOOTED + 3_600_010));
+    assert_eq!(offsets(&outbox), expected, "the same boot and the same clock");
+    // Set right while the agent did not run, or booted in between.
+    let outbox = reopen(outbox, dir.path(), Some(BOOTED));
+    push(&outbox, [4]);
+    assert!(outbox.needs_clock_offset());
+    outbox.set_clock_offset(told(40, BOOTED));
+    assert_eq!(offsets(&outbox), [&expected[..], &[(4, Some(40))]].concat());
+}
+
+#[test]
 fn the_network_counters_of_the_last_sample_come_back() {
     let dir = tempfile::tempdir().unwrap();
-    let (outbox, baseline) = Outbox::open(dir.path(), &config(""), 0).unwrap();
+    let (outbox, baseline) = Outbox::open(dir.path(), &config(""), 0, None).unwrap();
+    tell(&outbox, 0);
     assert_eq!(baseline, None);
     let network = NetworkBaseline::resume(None, Some("boot"));
     outbox.push(Reading { sample: Sample::default(), network: Some(network.clone()) });
     assert_eq!(drain(&outbox).len(), 1);
     drop(outbox);
-    assert_eq!(Outbox::open(dir.path(), &config(""), 0).unwrap().1, Some(network), "although acknowledged");
+    assert_eq!(
+        Outbox::open(dir.path(), &config(""), 0, None).unwrap().1,
+        Some(network),
+        "although acknowledged"
+    );
 }
 
 #[test]
@@ -168,11 +240,165 @@ fn a_disk_that_fills_up_in_between_costs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path(), "");
     push(&outbox, 1..=3);
-    let spool = outbox.lock().spool.take();
+    let spool = outbox.lock().store.spool.take();
     push(&outbox, 4..=5);
-    outbox.lock().spool = spool;
+    outbox.lock().store.spool = spool;
     push(&outbox, 6..=7);
     assert_eq!(drain(&outbox), [7, 1, 2, 3, 4, 5, 6]);
+}
+
+/// Puts something else where a file or a directory was, until it is dropped.
+struct Hidden {
+    path: std::path::PathBuf,
+    aside: std::path::PathBuf,
+}
+
+impl Hidden {
+    fn new(path: std::path::PathBuf) -> Hidden {
+        let aside = path.with_extension("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        if aside.is_dir() {
+            std::fs::write(&path, "").unwrap();
+        } else {
+            std::fs::create_dir(&path).unwrap();
+        }
+        Hidden { path, aside }
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let in_the_way = if self.aside.is_dir() { std::fs::remove_file } else { std::fs::remove_dir };
+        in_the_way(&self.path).unwrap();
+        std::fs::rename(&self.aside, &self.path).unwrap();
+    }
+}
+
+fn segment(dir: &Path, first_id: u64) -> std::path::PathBuf {
+    dir.join(format!("spool/{first_id:020}.seg"))
+}
+
+#[test]
+fn what_cannot_be_read_waits_and_the_rest_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path(), "");
+    push(&outbox, 1..=3);
+    // A number is left out, so the rest is in another file.
+    let spool = outbox.lock().store.spool.take();
+    push(&outbox, [4]);
+    outbox.lock().store.spool = spool;
+    push(&outbox, 5..=7);
+    let hidden = Hidden::new(segment(dir.path(), 1));
+    assert_eq!(drain(&outbox), [7, 4, 5, 6]);
+    assert_eq!(outbox.take_gap(), None);
+    drop(hidden);
+    assert!(drain(&outbox).is_empty(), "not before it is time");
+    outbox.lock().store.age_failure(Duration::ZERO);
+    assert_eq!(drain(&outbox), [1, 2, 3]);
+    assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, taken: 7, dropped: 0 });
+}
+
+#[test]
+fn what_is_on_its_way_is_not_sent_twice_when_the_spool_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path(), "outbox:\n  samples_per_frame_max: 2\n");
+    push(&outbox, 1..=3);
+    let spool = outbox.lock().store.spool.take();
+    push(&outbox, [4]);
+    outbox.lock().store.spool = spool;
+    push(&outbox, 5..=7);
+    let hidden = Hidden::new(segment(dir.path(), 1));
+    assert_eq!(timestamps(&outbox.take_live().unwrap()), [7]);
+    assert_eq!(timestamps(&outbox.take_backlog().unwrap()), [4, 5]);
+    drop(hidden);
+    outbox.lock().store.age_failure(Duration::ZERO);
+    assert_eq!(timestamps(&outbox.take_backlog().unwrap()), [1, 2]);
+    assert_eq!(timestamps(&outbox.take_backlog().unwrap()), [3, 6]);
+    assert_eq!(outbox.take_backlog(), None);
+}
+
+#[test]
+fn what_cannot_be_read_for_longer_than_it_is_worth_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path(), "outbox:\n  age_ms_max: 60000\n");
+    push(&outbox, 1..=3);
+    let hidden = Hidden::new(segment(dir.path(), 1));
+    assert_eq!(drain(&outbox), [3]);
+    drop(hidden);
+    let _hidden = Hidden::new(dir.path().join("spool"));
+    outbox.lock().store.age_failure(Duration::from_secs(59));
+    assert!(drain(&outbox).is_empty());
+    assert_eq!(outbox.counts().dropped, 0);
+    outbox.lock().store.age_failure(Duration::from_secs(2));
+    assert!(drain(&outbox).is_empty());
+    assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, taken: 3, dropped: 2 });
+    let (_, gap) = outbox.take_gap().unwrap();
+    assert_eq!((gap.samples, gap.reason), (2, GapReason::Unreadable));
+}
+
+#[test]
+fn a_spool_that_cannot_be_opened_at_the_start_is_opened_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path(), "");
+    push(&outbox, 1..=3);
+    drop(outbox);
+    let hidden = Hidden::new(dir.path().join("spool"));
+    let config = config("");
+    let outbox = Outbox::open(dir.path(), &config, 1_700_000_000_000, None).unwrap().0;
+    tell(&outbox, 0);
+    push(&outbox, 4..=6);
+    assert_eq!(drain(&outbox), [6, 4, 5]);
+    push(&outbox, 7..=8);
+    drop(hidden);
+    outbox.lock().store.age_failure(Duration::ZERO);
+    push(&outbox, [9]);
+    assert_eq!(drain(&outbox), [9, 1, 2, 3, 7, 8]);
+    assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, taken: 6, dropped: 0 });
+    push(&outbox, [10]);
+    drop(outbox);
+    // It goes on behind all of them.
+    let outbox = open(dir.path(), "");
+    push(&outbox, [11]);
+    assert_eq!(drain(&outbox), [11, 10]);
+}
+
+#[test]
+fn a_spool_that_has_gone_on_further_than_the_clock_waits_for_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path(), "");
+    push(&outbox, 1..=3);
+    drop(outbox);
+    let hidden = Hidden::new(dir.path().join("spool"));
+    let outbox = open(dir.path(), "");
+    push(&outbox, [4]);
+    drop(hidden);
+    for timestamp in 5..=6 {
+        outbox.lock().store.age_failure(Duration::ZERO);
+        push(&outbox, [timestamp]);
+    }
+    assert_eq!(drain(&outbox), [6, 4, 5]);
+    drop(outbox);
+    assert_eq!(drain(&open(dir.path(), "")), [1, 2, 3]);
+}
+
+#[test]
+fn a_state_directory_that_was_removed_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let state_dir = dir.path().join("state");
+    let outbox = open(&state_dir, "");
+    push(&outbox, 1..=2);
+    std::fs::remove_dir_all(&state_dir).unwrap();
+    // Within the open file of the removed directory, where nobody finds it; behind that a new one is needed.
+    let big = pika_protocol::DiskMetrics { mount_point: "x".repeat(100_000), ..Default::default() };
+    for timestamp in 3..=60 {
+        let sample = Sample { timestamp, disks: vec![big.clone()], ..Sample::default() };
+        outbox.push(Reading { sample, network: None });
+    }
+    outbox.lock().store.age_failure(Duration::ZERO);
+    push(&outbox, [61]);
+    drop(outbox);
+    let outbox = open(&state_dir, "");
+    assert_eq!(drain(&outbox), [61]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use pika_agent::clock::SystemClock;
 use pika_agent::collect::Host;
 use pika_agent::config::Endpoint;
 use pika_agent::identity::Identity;
-use pika_agent::link::{self, EnrollError, Enrollment, LinkError};
+use pika_agent::link::{self, EnrollError, Enrolled, Enrollment, LinkError};
 use pika_protocol::message::Refusal;
 use pika_protocol::{AgentMessage, ErrorCode, Register, ServerMessage};
 use secrecy::ExposeSecret as _;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::*;
 
-fn start_enrollment(server: &FakeServer) -> JoinHandle<Result<Identity, EnrollError>> {
+fn start_enrollment(server: &FakeServer) -> JoinHandle<Result<Enrolled, EnrollError>> {
     let url = server.url();
     tokio::spawn(async move {
         let host = Host::detect();
@@ -58,10 +58,11 @@ async fn a_token_is_exchanged_for_an_identity() {
     );
     assert_eq!(register.interval_ms, Some(5_000));
 
-    peer.send(&register_ack(Some(SECRET))).await;
+    peer.send(&register_ack_at(Some(SECRET), -60_000)).await;
     // Answers the goodbye.
     while peer.receive_message().await.is_some() {}
-    let identity = within("the enrollment", enrollment).await.unwrap().unwrap();
+    let Enrolled { identity, clock_offset } = within("the enrollment", enrollment).await.unwrap().unwrap();
+    assert_eq!(clock_offset.ms, -60_000);
     assert_eq!((identity.id.as_str(), identity.server), (AGENT_ID, server.url()));
     assert_eq!(identity.secret.expose_secret(), SECRET);
 }
@@ -88,7 +89,7 @@ async fn an_answer_without_a_secret_confirms_the_agents_own() {
     receive_register(&mut peer).await;
     peer.send(&register_ack(None)).await;
     while peer.receive_message().await.is_some() {}
-    let identity = within("the enrollment", enrollment).await.unwrap().unwrap();
+    let Enrolled { identity, .. } = within("the enrollment", enrollment).await.unwrap().unwrap();
     assert_eq!(identity.secret.expose_secret(), "own-secret");
 }
 

@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use crate::support::*;
 
 /// Kills what a failing test leaves behind.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(state_dir: &std::path::Path) -> Process {
+    pub(crate) fn start(state_dir: &std::path::Path) -> Process {
         let child = Command::new(env!("CARGO_BIN_EXE_pika-agent"))
             .arg("run")
             .arg("--state-dir")
@@ -21,12 +21,16 @@ impl Process {
         Process(child)
     }
 
-    async fn end(mut self) -> std::process::ExitStatus {
+    pub(crate) fn of(child: Child) -> Process {
+        Process(child)
+    }
+
+    pub(crate) async fn end(mut self) -> std::process::ExitStatus {
         let wait = tokio::task::spawn_blocking(move || self.0.wait().unwrap());
         within("the end of the process", wait).await.unwrap()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(name).arg(self.0.id().to_string()).status().unwrap();
         assert!(status.success());
     }
@@ -127,4 +131,28 @@ async fn it_writes_nothing_outside_its_state_directory_and_starts_no_process() {
     while peer.receive_message().await.is_some() {}
     process.end().await;
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0, "it left something where it ran");
+}
+
+#[tokio::test]
+async fn samples_that_find_no_room_leave_no_files() {
+    let server = FakeServer::start().await;
+    let dir = state_dir(Some(&server));
+    // Files can be made and hold nothing, as on a disk without free blocks.
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ && ulimit -f 0 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_pika-agent")])
+        .args(["run", "--state-dir"])
+        .arg(dir.path())
+        .env("PIKA_AGENT_INTERVAL_MS", "1000")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let process = Process(child);
+    let mut peer = server.accept_registered().await;
+    for _ in 0..3 {
+        peer.receive_batch().await;
+    }
+    drop(process);
+    let names = std::fs::read_dir(dir.path().join("spool")).unwrap().map(|entry| entry.unwrap().file_name());
+    let segments: Vec<_> = names.filter(|name| name.to_str().unwrap().ends_with(".seg")).collect();
+    assert!(segments.is_empty(), "{segments:?}");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_agent::agent::{Agent, AgentError};
-use pika_agent::clock::SystemClock;
+use pika_agent::clock::{SharedClock, SystemClock};
 use pika_agent::config::{Config, Overrides};
 use pika_agent::identity::Identity;
 use pika_agent::link::Timing;
@@ -89,11 +89,16 @@ impl FakeServer {
 }
 
 pub(crate) fn register_ack(secret: Option<&str>) -> ServerMessage {
+    register_ack_at(secret, 0)
+}
+
+/// The answer to an agent whose clock is off.
+pub(crate) fn register_ack_at(secret: Option<&str>, clock_offset_ms: i64) -> ServerMessage {
     ServerMessage::RegisterAck(RegisterAck {
         agent_id: AGENT_ID.to_owned(),
         secret: secret.map(str::to_owned),
         server_time: 1_700_000_000_000,
-        clock_offset_ms: 0,
+        clock_offset_ms,
     })
 }
 
@@ -184,6 +189,10 @@ pub(crate) fn agent_config(state_dir: &Path, yaml: &str) -> Config {
 }
 
 pub(crate) fn start_agent_at(url: &str, state_dir: &Path, yaml: &str) -> RunningAgent {
+    start_agent_with(Arc::new(SystemClock), url, state_dir, yaml)
+}
+
+pub(crate) fn start_agent_with(clock: SharedClock, url: &str, state_dir: &Path, yaml: &str) -> RunningAgent {
     let config = agent_config(state_dir, yaml);
     let identity = Identity {
         id: AGENT_ID.to_owned(),
@@ -193,7 +202,7 @@ pub(crate) fn start_agent_at(url: &str, state_dir: &Path, yaml: &str) -> Running
         key_pin: None,
     };
     let shutdown = CancellationToken::new();
-    let agent = Agent { config, identity, clock: Arc::new(SystemClock), timing: timing() };
+    let agent = Agent { config, identity, clock, timing: timing() };
     let task = tokio::spawn(agent.run(shutdown.clone()));
     RunningAgent { shutdown, task }
 }

@@ -54,16 +54,17 @@ pub struct TimeWindow {
 
 impl TimeWindow {
     /// The time at which a sample is stored: by its own offset where it has one, so that every try gives the same
-    /// time. Only where that lies ahead has the clock been set since the agent was told: then by the new offset.
+    /// time. Only where that lies ahead, as no sample can, has the clock been set since the agent was told: then by the
+    /// offset that its frame has shown.
     ///
     /// # Errors
     /// When it lies too far in the future or in the past.
     pub fn corrected(&self, sample: &Sample) -> Result<TimestampMs, Refused> {
         let by = |offset_ms| sample.timestamp.saturating_add(offset_ms);
-        let is_ahead = |ts| self.now + limits::FUTURE_MS_MAX < ts;
         let own = by(sample.clock_offset_ms.unwrap_or(self.clock_offset_ms));
-        let ts = if is_ahead(own) { own.min(by(self.clock_offset_ms)) } else { own };
-        if is_ahead(ts) {
+        let is_ahead = self.now + limits::CLOCK_OFFSET_TOLERANCE_MS < own;
+        let ts = if is_ahead { own.min(by(self.clock_offset_ms)) } else { own };
+        if self.now + limits::FUTURE_MS_MAX < ts {
             return Err(Refused::new(
                 ErrorCode::TimestampInFuture,
                 format!(
@@ -436,6 +437,21 @@ mod tests {
         assert_eq!(window.corrected(&sample(99 * hour_ms)), Ok(99 * hour_ms), "taken before that");
         let refused = window.corrected(&sample(102 * hour_ms)).unwrap_err();
         assert_eq!(refused.code, ErrorCode::TimestampInFuture, "ahead of the agent's own frame");
+    }
+
+    #[test]
+    fn a_stale_offset_does_not_put_the_sample_into_the_future() {
+        let window = TimeWindow { now: 1_000_000, late_limit_ms: 900_000, clock_offset_ms: -60_000 };
+        let corrected = |timestamp| {
+            let sample = Sample { timestamp, clock_offset_ms: Some(0), ..Sample::default() };
+            window.corrected(&sample)
+        };
+        assert_eq!(corrected(1_060_000), Ok(1_000_000));
+        assert_eq!(corrected(1_002_000), Ok(1_002_000), "within what is not blamed on the clock");
+        assert_eq!(corrected(1_002_001), Ok(942_001));
+        let window = TimeWindow { clock_offset_ms: 60_000, ..window };
+        let sample = Sample { timestamp: 1_100_000, clock_offset_ms: Some(0), ..Sample::default() };
+        assert_eq!(window.corrected(&sample), Ok(1_100_000), "the connection's would be even further ahead");
     }
 
     #[test]

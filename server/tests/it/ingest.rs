@@ -424,6 +424,29 @@ async fn a_clock_that_is_set_is_measured_again_and_costs_no_sample() {
     server.stop().await.unwrap();
 }
 
+/// By less than what a sample may be ahead: nothing would be refused, and the sample would lie in the future.
+#[tokio::test]
+async fn a_clock_that_is_set_a_little_misplaces_no_sample() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, _, _) = server.enroll("web-1").await;
+    let ahead_ms = 60_000;
+    let taken_at = now();
+    let [mut before, mut after] = [sample(taken_at - 5_000), sample(taken_at + ahead_ms)];
+    for sample in [&mut before, &mut after] {
+        sample["clockOffsetMs"] = json!(0);
+    }
+    let mut frame = batch(1, json!([before, after]));
+    frame["timestamp"] = json!(taken_at + ahead_ms);
+    agent.send(&frame).await;
+    let config = agent.receive_type("config").await;
+    let told_ms = config["data"]["clockOffsetMs"].as_i64().unwrap();
+    assert_eq!(agent.receive_type("ack").await["data"]["seq"], 1);
+    assert_eq!(database.count("SELECT min(ts) FROM cpu_metrics").await, taken_at - 5_000);
+    assert_eq!(database.count("SELECT max(ts) FROM cpu_metrics").await, taken_at + ahead_ms + told_ms);
+    server.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_replay_over_another_connection_is_stored_at_the_same_time() {
     let database = TestDatabase::on_server().await;

@@ -1,5 +1,8 @@
 //! Tests of the spool, with damage done to its files.
 
+use std::fs;
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -32,9 +35,18 @@ fn read_all(spool: &mut Spool, from: u64, to: u64) -> Vec<u64> {
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| segment::first_id(path).is_some());
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
     files.sort();
     files
+}
+
+fn first_id(path: &Path) -> u64 {
+    path.file_stem().unwrap().to_str().unwrap().parse().unwrap()
+}
+
+/// Puts a file with one record into a directory.
+fn plant(dir: &Path, first_id: u64) {
+    fs::write(dir.join(segment::name(first_id)), segment::encode(b"planted").unwrap()).unwrap();
 }
 
 #[test]
@@ -112,6 +124,7 @@ fn a_sample_that_fits_no_frame_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = open(dir.path()).spool;
     assert!(spool.append(1, &vec![0; segment::PAYLOAD_BYTES_MAX + 1]).is_err());
+    assert!(spool.append(1, b"").is_err(), "an empty record could not be told from zeros");
     spool.append(2, &payload(2)).unwrap();
     assert_eq!(read_all(&mut spool, 1, 3), [2]);
 }
@@ -123,10 +136,125 @@ fn a_damaged_cursor_brings_everything_back() {
     spool.append(1, &payload(1)).unwrap();
     spool.forget_below(2).unwrap();
     drop(spool);
-    fs::write(dir.path().join(CURSOR_NAME), b"123").unwrap();
+    fs::write(dir.path().join(cursor::NAME), b"123").unwrap();
     let mut opened = open(dir.path());
     assert_eq!((opened.cursor, opened.next_id), (0, 2));
     assert_eq!(read_all(&mut opened.spool, 1, 2), [1]);
+}
+
+/// Some file systems fill what a power cut has taken with zeros.
+#[test]
+fn zeros_behind_the_last_record_are_no_records() {
+    for is_last in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = open(dir.path()).spool;
+        for id in 1..=3 {
+            spool.append(id, &payload(id)).unwrap();
+        }
+        if !is_last {
+            spool.append(5, &payload(5)).unwrap();
+        }
+        drop(spool);
+        let path = files(dir.path()).remove(0);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, [&bytes[..], &[0; 4096]].concat()).unwrap();
+        let Opened { mut spool, next_id, last, .. } = open(dir.path());
+        let (expected, ids) = if is_last { (4, vec![1, 2, 3]) } else { (6, vec![1, 2, 3, 5]) };
+        assert_eq!((next_id, last), (expected, Some(payload(expected - 1))));
+        assert_eq!(read_all(&mut spool, 1, next_id), ids);
+        assert!(!is_last || fs::metadata(&path).unwrap().len() == bytes.len() as u64, "cut off");
+    }
+}
+
+#[test]
+fn a_number_that_nobody_has_given_out_does_not_wrap() {
+    for planted in [u64::MAX, u64::MAX - 1, segment::ID_MAX + 1] {
+        let dir = tempfile::tempdir().unwrap();
+        plant(dir.path(), planted);
+        let Opened { mut spool, next_id, .. } = open(dir.path());
+        assert_eq!(next_id, 1, "{planted} is not counted on");
+        spool.append(next_id, &payload(next_id)).unwrap();
+        drop(spool);
+        assert_eq!(read_all(&mut open(dir.path()).spool, 1, 2), [1]);
+    }
+    for forgotten in [u64::MAX, segment::ID_MAX + 1] {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path()).spool.forget_below(forgotten).unwrap();
+        assert_eq!(open(dir.path()).next_id, 1);
+    }
+    // The last that is believed: there is room behind it to count on, and nothing is written that would not come back.
+    let dir = tempfile::tempdir().unwrap();
+    plant(dir.path(), segment::ID_MAX);
+    let Opened { mut spool, next_id, .. } = open(dir.path());
+    assert_eq!(next_id, segment::ID_MAX + 1);
+    assert!(spool.append(next_id, &payload(1)).is_err());
+    assert_eq!(files(dir.path()).len(), 1);
+}
+
+#[test]
+fn a_file_larger_than_any_of_the_spool_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    plant(dir.path(), 7);
+    let planted = fs::File::options().write(true).open(dir.path().join(segment::name(7))).unwrap();
+    planted.set_len(1 << 40).unwrap();
+    let mut opened = open(dir.path());
+    assert_eq!(opened.next_id, 1);
+    opened.spool.append(1, &payload(1)).unwrap();
+    assert_eq!(planted.metadata().unwrap().len(), 1 << 40);
+}
+
+/// What cannot be written leaves nothing behind, and what follows is written as if nothing had been.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_record_that_finds_no_room_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    // At its first record, and behind others.
+    for id in [1, 4] {
+        spool.roll(id).unwrap();
+        spool.active = Some(File::options().append(true).open("/dev/full").unwrap());
+        assert!(spool.append(id, &payload(id)).is_err());
+        spool.append(id + 1, &payload(id + 1)).unwrap();
+        spool.active = Some(File::options().append(true).open("/dev/full").unwrap());
+        assert!(spool.append(id + 2, &payload(id + 2)).is_err());
+    }
+    spool.append(7, &payload(7)).unwrap();
+    assert_eq!(files(dir.path()).iter().map(|path| first_id(path)).collect::<Vec<_>>(), [2, 5, 7]);
+    drop(spool);
+    assert_eq!(read_all(&mut open(dir.path()).spool, 1, 8), [2, 5, 7]);
+}
+
+#[test]
+fn empty_files_of_earlier_runs_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    spool.append(1, &payload(1)).unwrap();
+    drop(spool);
+    for id in [2, 3, 4] {
+        fs::write(dir.path().join(segment::name(id)), "").unwrap();
+    }
+    let opened = open(dir.path());
+    assert_eq!((opened.next_id, opened.last), (2, Some(payload(1))));
+    assert_eq!(files(dir.path()).len(), 1);
+}
+
+/// A file that cannot be read is not one that is damaged.
+#[test]
+fn what_cannot_be_read_now_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path()).spool;
+    for id in [1, 2, 5, 6] {
+        spool.append(id, &payload(id)).unwrap();
+    }
+    let path = dir.path().join(segment::name(1));
+    let aside = dir.path().join("aside");
+    fs::rename(&path, &aside).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(spool.read(1).unwrap_err().end, 3);
+    assert_eq!(read_all(&mut spool, 5, 7), [5, 6], "the rest is");
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(read_all(&mut spool, 1, 7), [1, 2, 5, 6]);
 }
 
 /// Cut at every byte: whatever was torn, the next run goes on behind the last whole record, and so does the one after.
@@ -224,7 +352,7 @@ proptest! {
         bytes[position] ^= 1 << bit;
         fs::write(&path, &bytes).unwrap();
 
-        let second = segment::first_id(&files(dir.path())[1]).unwrap();
+        let second = first_id(&files(dir.path())[1]);
         let found = read_all(&mut open(dir.path()).spool, 1, 301);
         prop_assert!(found.len() < 300);
         prop_assert!((second..301).all(|id| found.contains(&id)), "the other files are unharmed");
