@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use pika_protocol::limits::{DISKS_PER_SAMPLE_MAX, NETWORKS_PER_SAMPLE_MAX};
 use pika_protocol::{DiskMetrics, Sample};
+use pika_shared::chain;
 use tracing::{info, warn};
 
 pub use self::host::Host;
@@ -30,7 +31,6 @@ use self::host::BootClock;
 use self::memory::Memory;
 use self::network::Network;
 use crate::config::Config;
-use crate::telemetry::Chain;
 
 /// Why a family could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,7 @@ impl Collectors {
             }
             Err(error) => {
                 if self.failing.insert(family) {
-                    warn!(family, error = %Chain(&error), "the {family} collector fails; samples go on without it");
+                    warn!(family, error = %chain(&error), "the {family} collector fails; samples go on without it");
                 }
                 None
             }

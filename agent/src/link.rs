@@ -4,7 +4,6 @@
 mod backoff;
 mod connect;
 mod enroll;
-mod pinned;
 mod rotate;
 mod session;
 
@@ -16,6 +15,8 @@ use std::time::Duration;
 use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN};
 use pika_protocol::message::Refusal;
 use pika_protocol::{ErrorCode, Register};
+use pika_shared::Clock;
+use pika_shared::chain;
 use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -29,12 +30,10 @@ pub use self::connect::TlsError;
 pub use self::enroll::{EnrollError, Enrollment, enroll};
 pub use self::rotate::{RotateError, rotate};
 use self::session::{End, Session};
-use crate::clock::SharedClock;
 use crate::collect::Host;
 use crate::config::{Config, Endpoint};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
-use crate::telemetry::Chain;
 
 /// How long the link waits for things. Not configuration: only tests want other values.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +137,7 @@ pub struct Link {
     interval_ms: watch::Sender<u64>,
     heartbeat_interval: Duration,
     backlog_frame_interval: Duration,
-    clock: SharedClock,
+    clock: Clock,
     timing: Timing,
     state: State,
 }
@@ -157,7 +156,7 @@ impl Link {
         host: &Host,
         outbox: Arc<Outbox>,
         interval_ms: watch::Sender<u64>,
-        clock: SharedClock,
+        clock: Clock,
         timing: Timing,
     ) -> Result<Link, TlsError> {
         Ok(Link {
@@ -216,7 +215,7 @@ impl Link {
                 let (socket, local_address) = self.connector.connect(secret).await?;
                 self.enter(State::Registering);
                 let mut session =
-                    Session::new(socket, Arc::clone(&self.clock), self.timing, self.heartbeat_interval);
+                    Session::new(socket, self.clock.clone(), self.timing, self.heartbeat_interval);
                 self.register.ip = local_address.to_string();
                 self.register.interval_ms = Some(*self.interval_ms.borrow());
                 // Where a rotation was interrupted, this finishes it.
@@ -270,14 +269,14 @@ impl Link {
             Ok(_) => false,
             // It was there at the start; what is known of it goes on.
             Err(error) => {
-                debug!(error = %Chain(&error), "the identity cannot be read again");
+                debug!(error = %chain(&error), "the identity cannot be read again");
                 false
             }
         }
     }
 
     fn log_and_choose_delay(&mut self, error: &LinkError, backoff: &mut Backoff) -> Duration {
-        let chain = Chain(error);
+        let chain = chain(error);
         let is_identity_refused =
             matches!(error, LinkError::Refused { code: ErrorCode::Unauthorized | ErrorCode::Superseded, .. });
         if is_identity_refused && self.reload_identity() {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pika_protocol::limits::INTERVAL_MS_MIN;
+use pika_shared::Clock;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::SharedClock;
 use crate::collect::Collectors;
 use crate::outbox::Outbox;
 
@@ -24,7 +24,7 @@ pub struct Sampler {
     collectors: Collectors,
     outbox: Arc<Outbox>,
     interval_ms: watch::Receiver<u64>,
-    clock: SharedClock,
+    clock: Clock,
     phase_key: u64,
     /// When the last sample was taken; before the first one, when the sampler was made.
     last_sample: Instant,
@@ -36,7 +36,7 @@ impl Sampler {
         collectors: Collectors,
         outbox: Arc<Outbox>,
         interval_ms: watch::Receiver<u64>,
-        clock: SharedClock,
+        clock: Clock,
         agent_id: &str,
     ) -> Sampler {
         Sampler {
@@ -80,7 +80,7 @@ impl Sampler {
     async fn sample(&mut self) {
         self.last_sample = Instant::now();
         let interval = Duration::from_millis(*self.interval_ms.borrow());
-        let reading = self.collectors.collect(self.clock.now_ms(), DEADLINE_MAX.min(interval / 2)).await;
+        let reading = self.collectors.collect(self.clock.now(), DEADLINE_MAX.min(interval / 2)).await;
         self.outbox.push(reading);
     }
 
@@ -91,7 +91,7 @@ impl Sampler {
         // A server that sets ever new intervals must not get more samples by it than by the shortest one.
         let since_last_ms = u64::try_from(self.last_sample.elapsed().as_millis()).unwrap_or(u64::MAX);
         let wait_ms_min = INTERVAL_MS_MIN.saturating_sub(since_last_ms);
-        let wait_ms = wait_ms(self.clock.now_ms(), interval_ms, self.phase_key, wait_ms_min);
+        let wait_ms = wait_ms(self.clock.now(), interval_ms, self.phase_key, wait_ms_min);
         let mut ticks =
             interval_at(Instant::now() + Duration::from_millis(wait_ms), Duration::from_millis(interval_ms));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

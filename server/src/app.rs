@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pika_shared::Clock;
+use pika_shared::chain;
 use poem::{Endpoint, Response, Server as HttpServer};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpListener, TcpSocket};
@@ -13,12 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::ApiContext;
 use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, LimitedAcceptor, Places, Tls, TlsError};
 use crate::ingest::Ingest;
 use crate::store::{DatabaseUrlError, MigrateError, Store};
-use crate::telemetry::{Instruments, chain};
+use crate::telemetry::Instruments;
 
 /// How often the database is tried while it is away at the start.
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);

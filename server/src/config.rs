@@ -471,7 +471,7 @@ mod tests {
     }
 
     fn message(error: &ConfigError) -> String {
-        crate::telemetry::chain(error)
+        pika_shared::chain(error).to_string()
     }
 
     #[test]

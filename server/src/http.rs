@@ -15,6 +15,7 @@ mod tls;
 
 use std::sync::Arc;
 
+use pika_shared::Clock;
 use poem::http::header;
 use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, Request, Response, Route};
@@ -27,7 +28,6 @@ use self::metrics::{Access, Metrics};
 use self::origin::CheckOrigin;
 use self::security_headers::SecurityHeaders;
 use crate::api::{self, ApiContext};
-use crate::clock::Clock;
 use crate::config;
 use crate::domain::audit;
 
@@ -69,7 +69,7 @@ pub fn routes(
 /// The API's description as it is committed. The generator's own is good enough to be read where it cannot be put right.
 fn description() -> String {
     api::description().unwrap_or_else(|error| {
-        tracing::error!(error = %crate::telemetry::chain(&error), "the API's description is not put right");
+        tracing::error!(error = %pika_shared::chain(&error), "the API's description is not put right");
         api::service().spec()
     })
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use pika_server::app::Server;
-use pika_server::clock::Clock;
 use pika_server::config::Config;
 use pika_server::domain::audit::{Action, Actor, AuditEvent, Origin};
-use pika_server::domain::token::{NewToken, TokenKind};
+use pika_server::domain::token::NewToken;
 use pika_server::http::Tls;
 use pika_server::store::{NewEnrollment, Store};
 use pika_server::{api, healthcheck, open_files, telemetry};
+use pika_shared::Clock;
+use pika_shared::token::TokenKind;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Also where logging goes elsewhere: whoever started the process is looking here.
-            print_error(&format!("pika-server: {}", telemetry::chain(error.as_ref())));
+            print_error(&format!("pika-server: {}", pika_shared::chain(error.as_ref())));
             ExitCode::FAILURE
         }
     }

@@ -47,19 +47,3 @@ pub fn start_logging(config: &Log) -> Result<(), TelemetryError> {
     }
     Ok(())
 }
-
-/// An error and everything that caused it, in one line: what is logged once, at the edge.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        // Some errors repeat their source in their own text.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
-}

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use pika_protocol::Register;
+use pika_shared::Clock;
+use pika_shared::KeyPin;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::connect::{Connector, TlsError};
 use super::session::Session;
 use super::{LinkError, Timing, register_message, warn_of_plain_text};
-use crate::clock::SharedClock;
 use crate::collect::Host;
 use crate::config::Endpoint;
 use crate::identity::Identity;
-use crate::key_pin::KeyPin;
 
 /// What an enrollment needs to know.
 pub struct Enrollment<'a> {
@@ -53,7 +53,7 @@ pub enum EnrollError {
 /// When the server cannot be reached, or refuses.
 pub async fn enroll(
     enrollment: Enrollment<'_>,
-    clock: SharedClock,
+    clock: Clock,
     timing: Timing,
 ) -> Result<Identity, EnrollError> {
     warn_of_plain_text(&enrollment.endpoint);

@@ -3,17 +3,16 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_agent::agent::{Agent, AgentError};
-use pika_agent::clock::SystemClock;
 use pika_agent::config::{Config, Overrides};
 use pika_agent::identity::Identity;
 use pika_agent::link::Timing;
 use pika_protocol::message::{Ack, RegisterAck};
 use pika_protocol::{AgentFrame, AgentMessage, ServerMessage};
+use pika_shared::Clock;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -193,7 +192,7 @@ pub(crate) fn start_agent_at(url: &str, state_dir: &Path, yaml: &str) -> Running
         key_pin: None,
     };
     let shutdown = CancellationToken::new();
-    let agent = Agent { config, identity, clock: Arc::new(SystemClock), timing: timing() };
+    let agent = Agent { config, identity, clock: Clock::system(), timing: timing() };
     let task = tokio::spawn(agent.run(shutdown.clone()));
     RunningAgent { shutdown, task }
 }

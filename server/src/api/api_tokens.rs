@@ -1,5 +1,6 @@
 //! API tokens: what a user's programs come with.
 
+use pika_shared::token::TokenKind;
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -15,7 +16,7 @@ use super::{ApiContext, ApiError, Tag};
 use crate::domain::audit::Action;
 use crate::domain::id::{ApiTokenId, UserId};
 use crate::domain::permission::{ApiToken, Permission, Scope};
-use crate::domain::token::{NewToken, TokenKind};
+use crate::domain::token::NewToken;
 use crate::domain::user::{NICKNAME_CHARS_MAX, parse_field};
 use crate::store::NewApiToken;
 

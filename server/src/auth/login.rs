@@ -1,5 +1,6 @@
 //! Logging in: limits first, then the password, then the second factor, then a new session.
 
+use pika_shared::token::TokenKind;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -8,7 +9,7 @@ use super::{Auth, AuthError, totp};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{Action, Actor, AuditEvent, Object, Origin};
 use crate::domain::permission::Credential;
-use crate::domain::token::{NewToken, TokenHash, TokenKind};
+use crate::domain::token::{NewToken, TokenHash};
 use crate::domain::user::{User, parse_username};
 use crate::store::{NewSession, UserWithPassword};
 

@@ -271,7 +271,7 @@ mod tests {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
-        let in_use = TlsInUse { config: Arc::new(config), key_pin: String::new() };
+        let in_use = TlsInUse { config: Arc::new(config), key_pin: pika_shared::KeyPin::of_key(b"") };
         let tls = watch::Sender::new(in_use).subscribe();
         // One that never begins, and one that finishes the handshake and says no more.
         let (mut stream, _client) = accepted_with(Some(tls.clone())).await;

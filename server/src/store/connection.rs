@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
+use pika_shared::tls::TrustError;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, Statement, Transaction};
@@ -42,15 +43,9 @@ pub enum DatabaseUrlError {
     /// The URL names no host or no database.
     #[error("the database URL names no {0}")]
     Incomplete(&'static str),
-    /// The certificate authorities cannot be read.
-    #[error("the certificate authorities for the database cannot be read")]
-    Certificates {
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// There are no certificate authorities to trust.
-    #[error("no certificate authority to verify the database's certificate with was found")]
-    NoCertificates,
+    /// The database's certificate could not be verified.
+    #[error("no certificate of the database could be verified")]
+    Trust(#[from] TrustError),
 }
 
 /// Understands a database URL. `sslmode` `require`, `verify-ca` and `verify-full` all mean a verified connection;

@@ -8,8 +8,9 @@ use pika_server::domain::id::{AgentKey, ConnectionId};
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 use pika_server::domain::tier::Tier;
 use pika_server::domain::time_range::TimeRange;
-use pika_server::domain::token::{NewToken, TokenHash, TokenKind};
+use pika_server::domain::token::{NewToken, TokenHash};
 use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
+use pika_shared::token::TokenKind;
 
 use crate::support::client::now;
 use crate::support::{TestDatabase, by_test, on_both_editions};
