@@ -16,6 +16,7 @@ mod portable;
 mod proc_file;
 
 use std::collections::BTreeSet;
+#[cfg(target_os = "linux")]
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,8 +67,10 @@ impl Default for Roots {
 /// Why a family could not be read.
 #[derive(Debug, thiserror::Error)]
 enum CollectError {
+    #[cfg(target_os = "linux")]
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[cfg(target_os = "linux")]
     #[error("{0} has an unknown form")]
     Format(&'static str),
     #[cfg(any(test, not(target_os = "linux")))]
