@@ -127,6 +127,22 @@ check() { # NAME COMMAND...
   note "$(((${EPOCHREALTIME/./} - ${began/./}) / 1000)) ms"
 }
 
+# The schema accepts the frames that agent and server really write, and refuses one that they do not.
+golden_frames() {
+  "$venv/bin/python" - openapi/agent-protocol.schema.json agent/protocol/tests/golden/*.json <<'PYTHON'
+import json, pathlib, sys
+from jsonschema import Draft202012Validator
+schema, *frames = [json.loads(pathlib.Path(path).read_text()) for path in sys.argv[1:]]
+Draft202012Validator.check_schema(schema)
+validator = Draft202012Validator(schema)
+frames = [frame for frame in frames if "type" in frame]
+for frame in frames:
+    validator.validate(frame)
+assert len(frames) > 10 and not validator.is_valid({"type": "run", "data": {"command": "id"}})
+print(f"{len(frames)} frames")
+PYTHON
+}
+
 typescript_client() {
   cd "$clients/typescript"
   rm -rf generated build
@@ -206,6 +222,7 @@ main() {
   install_node_packages
 
   check "openapi.json: validator" "$venv/bin/openapi-spec-validator" openapi/openapi.json
+  check "agent-protocol.schema.json: golden frames" golden_frames
   start_pika
   check "client: TypeScript" typescript_client
   check "client: Python" python_client

@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pika_shared::Clock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::boot_clock::booted_at_ms;
-use crate::clock::SharedClock;
 use crate::collect::{Collectors, Host};
 use crate::config::{Config, Endpoint, EndpointError};
 use crate::identity::Identity;
@@ -28,7 +28,7 @@ pub struct Agent {
     /// Who it is.
     pub identity: Identity,
     /// What time it is.
-    pub clock: SharedClock,
+    pub clock: Clock,
     /// How long the link waits; [`Timing::STANDARD`] outside tests.
     pub timing: Timing,
 }
@@ -57,15 +57,14 @@ impl Agent {
         let Agent { config, identity, clock, timing } = self;
         let server = if config.server.is_empty() { &identity.server } else { &config.server };
         let endpoint = Endpoint::parse(server).map_err(|source| AgentError::Server { source })?;
-        let now_ms = clock.now_ms();
+        let now_ms = clock.now();
         let (outbox, baseline) =
             Outbox::open(&config.state_dir, &config.outbox, now_ms, booted_at_ms(now_ms))
                 .map_err(|source| AgentError::StateDir { source })?;
         let outbox = Arc::new(outbox);
         let (interval_sender, interval) = watch::channel(config.interval_ms);
         let collectors = Collectors::new(&config, baseline);
-        let sampler =
-            Sampler::new(collectors, Arc::clone(&outbox), interval, Arc::clone(&clock), &identity.id);
+        let sampler = Sampler::new(collectors, Arc::clone(&outbox), interval, clock.clone(), &identity.id);
         let agent_id = identity.id.clone();
         let link = Link::new(
             &config,

@@ -6,25 +6,23 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use pika_shared::{Clock, KeyPin, KeyPinError, chain};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::agent::Agent;
-use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::collect::{Collectors, Host};
 use crate::config::{Config, ConfigError, Endpoint, EndpointError, Overrides};
 use crate::identity::{Identity, IdentityError, Replace};
-use crate::key_pin::{KeyPin, KeyPinError};
 use crate::link::{self, EnrollError, Enrolled, Enrollment, RotateError, Timing};
-use crate::shutdown;
 use crate::state::State;
-use crate::telemetry::{self, Chain};
+
+use crate::{shutdown, telemetry};
 
 /// Holds the enrollment token where it is not given otherwise.
 const TOKEN_VARIABLE: &str = "PIKA_ENROLLMENT_TOKEN";
@@ -133,7 +131,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // The log may not have been started, and a person who typed the command reads stderr in any case.
-            writeln!(io::stderr(), "pika-agent: {}", Chain(&error)).unwrap_or_default();
+            writeln!(io::stderr(), "pika-agent: {}", chain(&error)).unwrap_or_default();
             ExitCode::FAILURE
         }
     }
@@ -164,7 +162,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
         let shutdown = CancellationToken::new();
         let signals =
             shutdown::on_signal(shutdown.clone()).map_err(|source| CommandError::System { source })?;
-        let agent = Agent { config, identity, clock: Arc::new(SystemClock), timing: Timing::STANDARD };
+        let agent = Agent { config, identity, clock: Clock::system(), timing: Timing::STANDARD };
         let (result, ()) = tokio::join!(
             async {
                 let _guard = shutdown.clone().drop_guard();
@@ -179,7 +177,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     match result? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
-            error!(error = %Chain(&error), "ended");
+            error!(error = %chain(&error), "ended");
             Ok(ExitCode::FAILURE)
         }
     }
@@ -211,13 +209,13 @@ fn enroll(arguments: EnrollArguments) -> Result<ExitCode, CommandError> {
         token: token.to_owned().into(),
         secret,
     };
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock: Clock = Clock::system();
     let runtime = runtime()?;
     let result = runtime.block_on(link::enroll(enrollment, clock, Timing::STANDARD));
     runtime.shutdown_timeout(BLOCKED_TIMEOUT);
     let Enrolled { identity, clock_offset } = result?;
     identity.store(&config.state_dir)?;
-    let mut state = State::open(&config.state_dir, SystemClock.now_ms(), clock_offset.booted_at_ms);
+    let mut state = State::open(&config.state_dir, Clock::system().now(), clock_offset.booted_at_ms);
     state.set_clock_offset(clock_offset, 0..0);
     state.save_changes();
     print(&format!(
@@ -236,7 +234,7 @@ fn rotate_secret(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     let server = if config.server.is_empty() { &identity.server } else { &config.server };
     let endpoint = Endpoint::parse(server).map_err(|source| CommandError::Server { source })?;
     identity.prepare_rotation(&config.state_dir)?;
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock: Clock = Clock::system();
     let host = Host::detect();
     let runtime = runtime()?;
     let result =
@@ -255,9 +253,9 @@ fn sample(config: &Config) -> Result<ExitCode, CommandError> {
     let runtime = runtime()?;
     let reading = runtime.block_on(async {
         let mut collectors = Collectors::new(config, None);
-        collectors.collect(SystemClock.now_ms(), APART).await;
+        collectors.collect(Clock::system().now(), APART).await;
         tokio::time::sleep(APART).await;
-        collectors.collect(SystemClock.now_ms(), APART).await
+        collectors.collect(Clock::system().now(), APART).await
     });
     runtime.shutdown_timeout(BLOCKED_TIMEOUT);
     let text = serde_json::to_string_pretty(&reading.sample)

@@ -1,44 +1,79 @@
-//! The collectors: one file a family, each reading what is honest on its platform. One that fails is logged when
-//! that begins and when it ends, and the sample goes on without its family.
+//! The collectors: one a family, each reading what is honest on its platform ([`linux`], [`portable`]). One that fails is
+//! logged when that begins and when it ends, and the sample goes on without its family.
 
 mod blocking;
-mod cpu;
 mod disk;
 mod host;
-mod load;
+#[cfg(target_os = "linux")]
+mod linux;
 mod memory;
 mod network;
 mod number;
+#[cfg(any(test, not(target_os = "linux")))]
+#[cfg_attr(target_os = "linux", expect(unused_imports, reason = "only its tests run on Linux"))]
+mod portable;
+#[cfg(target_os = "linux")]
+mod proc_file;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read as _};
+#[cfg(target_os = "linux")]
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use pika_protocol::limits::{DISKS_PER_SAMPLE_MAX, NETWORKS_PER_SAMPLE_MAX};
 use pika_protocol::{DiskMetrics, Sample};
+use pika_shared::chain;
 use tracing::{info, warn};
 
 pub use self::host::Host;
 pub use self::network::NetworkBaseline;
 
 use self::blocking::Blocking;
-use self::cpu::Cpu;
 use self::disk::Disk;
+#[cfg(target_os = "linux")]
+use self::linux as platform;
 use self::memory::Memory;
 use self::network::Network;
+use self::platform::{Cpu, Load};
+#[cfg(not(target_os = "linux"))]
+use self::portable as platform;
 use crate::boot_clock::BootClock;
 use crate::config::Config;
-use crate::telemetry::Chain;
+
+/// Reads one family of metrics.
+trait Collector {
+    /// What a sample holds of it.
+    type Output;
+
+    /// Reads the present values. What the platform does not have is absent, never zero.
+    fn collect(&mut self) -> Result<Self::Output, CollectError>;
+}
+
+/// Where the kernel's files are; tests point elsewhere. Platforms without such files ignore it.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has them"))]
+struct Roots {
+    proc: PathBuf,
+    sys: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Roots {
+        Roots { proc: PathBuf::from("/proc"), sys: PathBuf::from("/sys") }
+    }
+}
 
 /// Why a family could not be read.
 #[derive(Debug, thiserror::Error)]
 enum CollectError {
+    #[cfg(target_os = "linux")]
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[cfg(target_os = "linux")]
     #[error("{0} has an unknown form")]
     Format(&'static str),
+    #[cfg(any(test, not(target_os = "linux")))]
     #[error("sysinfo does not know this operating system")]
     Unsupported,
     #[error("{0}")]
@@ -55,7 +90,7 @@ pub struct Collectors {
     memory: Option<Memory>,
     disk: Option<Blocking<Disk, Vec<DiskMetrics>>>,
     network: Option<Network>,
-    has_load: bool,
+    load: Option<Load>,
     /// Families that failed last time, and limits that were hit.
     failing: BTreeSet<&'static str>,
 }
@@ -72,16 +107,14 @@ pub struct Reading {
 impl Collectors {
     /// `baseline` is the last network reading of a previous run. Takes a first reading of the processor.
     pub fn new(config: &Config, baseline: Option<NetworkBaseline>) -> Collectors {
-        let enabled = &config.collectors;
+        let (enabled, roots) = (&config.collectors, Roots::default());
+        let network = || Network::new(&roots, config.network.clone(), BootClock::new(), baseline);
         Collectors {
-            cpu: enabled.cpu.enabled.then(Cpu::new),
-            memory: enabled.memory.enabled.then(Memory::new),
-            disk: enabled.disk.enabled.then(|| Blocking::Idle(Disk::new(config.disk.clone()))),
-            network: enabled
-                .network
-                .enabled
-                .then(|| Network::new(config.network.clone(), BootClock::new(), baseline)),
-            has_load: enabled.load.enabled,
+            cpu: enabled.cpu.enabled.then(|| Cpu::new(&roots)),
+            memory: enabled.memory.enabled.then(|| Memory::new(&roots)),
+            disk: enabled.disk.enabled.then(|| Blocking::Idle(Disk::new(&roots, config.disk.clone()))),
+            network: enabled.network.enabled.then(network),
+            load: enabled.load.enabled.then(|| Load::new(&roots)),
             failing: BTreeSet::new(),
         }
     }
@@ -93,7 +126,7 @@ impl Collectors {
         let cpu = self.cpu.as_mut().map_or(Ok(None), Cpu::collect);
         let memory = self.memory.as_mut().map(Memory::collect).transpose();
         let network = self.network.as_mut().map(Network::collect).transpose();
-        let load = if self.has_load { load::collect() } else { Ok(None) };
+        let load = self.load.as_mut().map_or(Ok(None), Load::collect);
         let disks = match &mut self.disk {
             Some(disk) => disk.run(deadline, Disk::collect).await,
             None => Ok(Vec::new()),
@@ -127,7 +160,7 @@ impl Collectors {
             }
             Err(error) => {
                 if self.failing.insert(family) {
-                    warn!(family, error = %Chain(&error), "the {family} collector fails; samples go on without it");
+                    warn!(family, error = %chain(&error), "the {family} collector fails; samples go on without it");
                 }
                 None
             }
@@ -143,29 +176,5 @@ impl Collectors {
             warn!(found = items.len(), reported = items_max, "too many {what}; the last ones are left out");
         }
         items.truncate(items_max);
-    }
-}
-
-/// A small file of the kernel that is read again and again, with the buffers for it.
-struct ProcFile {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    text: String,
-}
-
-impl ProcFile {
-    fn new(path: PathBuf) -> ProcFile {
-        ProcFile { path, bytes: Vec::new(), text: String::new() }
-    }
-
-    /// The present contents. Bytes that are no text are replaced: one strange mount point must not hide the rest.
-    fn read(&mut self) -> Result<&str, CollectError> {
-        self.bytes.clear();
-        File::open(&self.path)
-            .and_then(|mut file| file.read_to_end(&mut self.bytes))
-            .map_err(|source| CollectError::Read { path: self.path.clone(), source })?;
-        self.text.clear();
-        self.text.push_str(&String::from_utf8_lossy(&self.bytes));
-        Ok(&self.text)
     }
 }

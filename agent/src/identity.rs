@@ -3,13 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pika_shared::KeyPin;
+use pika_shared::token::{self, TokenKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::files::Dir;
-use crate::key_pin::KeyPin;
 
 /// Name of the file within the state directory.
 const FILE_NAME: &str = "identity.json";
@@ -127,7 +126,7 @@ impl Identity {
         if let Some(pending) = pending.filter(|pending| pending.server == server) {
             return Ok(pending.secret.into());
         }
-        let pending = Pending { secret: new_secret()?, server: server.to_owned() };
+        let pending = Pending { secret: new_secret()?.expose_secret().to_owned(), server: server.to_owned() };
         let text = serde_json::to_vec(&pending).map_err(|source| IdentityError::Encode { source })?;
         dir.replace(PENDING_FILE_NAME, &text).map_err(|source| IdentityError::Write { path, source })?;
         Ok(pending.secret.into())
@@ -140,7 +139,7 @@ impl Identity {
     /// When `state_dir` cannot be written to.
     pub fn prepare_rotation(&mut self, state_dir: &Path) -> Result<(), IdentityError> {
         if self.next_secret.is_none() {
-            self.next_secret = Some(new_secret()?.into());
+            self.next_secret = Some(new_secret()?);
             self.store(state_dir)?;
         }
         Ok(())
@@ -191,11 +190,9 @@ impl Identity {
     }
 }
 
-/// A secret as the server makes them: 256 random bits after a prefix by which scanners recognise it.
-fn new_secret() -> Result<String, IdentityError> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|source| IdentityError::Random { source })?;
-    Ok(format!("pika_agent_{}", URL_SAFE_NO_PAD.encode(bytes)))
+/// A secret of the agent's own making.
+fn new_secret() -> Result<SecretString, IdentityError> {
+    token::generate(TokenKind::AgentSecret).map_err(|source| IdentityError::Random { source })
 }
 
 /// Whether an existing identity may be overwritten.

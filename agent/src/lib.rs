@@ -11,13 +11,11 @@
 pub mod agent;
 mod boot_clock;
 pub mod cli;
-pub mod clock;
 pub mod collect;
 pub mod config;
 mod files;
 mod glob;
 pub mod identity;
-pub mod key_pin;
 pub mod link;
 pub mod outbox;
 pub mod sampler;

@@ -5,7 +5,6 @@ mod backoff;
 mod connect;
 mod dial;
 mod enroll;
-mod pinned;
 mod rotate;
 mod session;
 
@@ -17,6 +16,7 @@ use std::time::Duration;
 use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN};
 use pika_protocol::message::Refusal;
 use pika_protocol::{ErrorCode, Register};
+use pika_shared::{Clock, chain};
 use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,13 +31,11 @@ pub use self::enroll::{EnrollError, Enrolled, Enrollment, enroll};
 pub use self::rotate::{RotateError, rotate};
 use self::session::{End, Session};
 use crate::boot_clock::booted_at_ms;
-use crate::clock::SharedClock;
 use crate::collect::Host;
 use crate::config::{Config, Endpoint};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::state::ClockOffset;
-use crate::telemetry::Chain;
 use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
 /// How long the link waits for things. Not configuration: only tests want other values.
@@ -144,7 +142,7 @@ pub struct Link {
     interval_ms: watch::Sender<u64>,
     heartbeat_interval: Duration,
     backlog_frame_interval: Duration,
-    clock: SharedClock,
+    clock: Clock,
     timing: Timing,
     state: State,
     interval_log: Throttle,
@@ -164,7 +162,7 @@ impl Link {
         host: &Host,
         outbox: Arc<Outbox>,
         interval_ms: watch::Sender<u64>,
-        clock: SharedClock,
+        clock: Clock,
         timing: Timing,
     ) -> Result<Link, TlsError> {
         Ok(Link {
@@ -224,14 +222,14 @@ impl Link {
                 let (socket, local_address) = self.connector.connect(secret).await?;
                 self.enter(State::Registering);
                 let mut session =
-                    Session::new(socket, Arc::clone(&self.clock), self.timing, self.heartbeat_interval);
+                    Session::new(socket, self.clock.clone(), self.timing, self.heartbeat_interval);
                 self.register.ip = local_address.to_string();
                 self.register.interval_ms = Some(*self.interval_ms.borrow());
                 // Where a rotation was interrupted, this finishes it.
                 let next_secret = self.identity.next_secret.as_ref();
                 self.register.secret = next_secret.map(|secret| secret.expose_secret().to_owned());
                 // Before the message, as the offset will be for the clock that stamps it.
-                let booted_at_ms = booted_at_ms(self.clock.now_ms());
+                let booted_at_ms = booted_at_ms(self.clock.now());
                 let ack = session.register(self.register.clone()).await?;
                 self.identity.confirm(ack.secret.as_deref());
                 let offset = ClockOffset { ms: ack.clock_offset_ms, booted_at_ms };
@@ -252,7 +250,7 @@ impl Link {
         let end = session
             .stream(&self.outbox, self.backlog_frame_interval, shutdown, |config| {
                 if let Some(ms) = config.clock_offset_ms {
-                    let booted_at_ms = booted_at_ms(self.clock.now_ms());
+                    let booted_at_ms = booted_at_ms(self.clock.now());
                     self.outbox.set_clock_offset(ClockOffset { ms, booted_at_ms });
                 }
                 if let Some(wanted_ms) = config.interval_ms {
@@ -282,14 +280,14 @@ impl Link {
             Ok(_) => false,
             // It was there at the start; what is known of it goes on.
             Err(error) => {
-                debug!(error = %Chain(&error), "the identity cannot be read again");
+                debug!(error = %chain(&error), "the identity cannot be read again");
                 false
             }
         }
     }
 
     fn log_and_choose_delay(&mut self, error: &LinkError, backoff: &mut Backoff) -> Duration {
-        let chain = Chain(error);
+        let chain = chain(error);
         let is_identity_refused =
             matches!(error, LinkError::Refused { code: ErrorCode::Unauthorized | ErrorCode::Superseded, .. });
         if is_identity_refused && self.reload_identity() {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pika_protocol::limits::INTERVAL_MS_MIN;
+use pika_shared::Clock;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::boot_clock::booted_at_ms;
-use crate::clock::SharedClock;
 use crate::collect::Collectors;
 use crate::outbox::Outbox;
 
@@ -25,7 +25,7 @@ pub struct Sampler {
     collectors: Collectors,
     outbox: Arc<Outbox>,
     interval_ms: watch::Receiver<u64>,
-    clock: SharedClock,
+    clock: Clock,
     phase_key: u64,
     /// When the last sample was taken; before the first one, when the sampler was made.
     last_sample: Instant,
@@ -37,7 +37,7 @@ impl Sampler {
         collectors: Collectors,
         outbox: Arc<Outbox>,
         interval_ms: watch::Receiver<u64>,
-        clock: SharedClock,
+        clock: Clock,
         agent_id: &str,
     ) -> Sampler {
         Sampler {
@@ -79,7 +79,7 @@ impl Sampler {
     async fn sample(&mut self) {
         self.last_sample = Instant::now();
         let interval = Duration::from_millis(*self.interval_ms.borrow());
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.clock.now();
         self.outbox.observe_clock(booted_at_ms(now_ms));
         let reading = self.collectors.collect(now_ms, DEADLINE_MAX.min(interval / 2)).await;
         self.outbox.push(reading);
@@ -93,7 +93,7 @@ impl Sampler {
     fn ticks(&mut self) -> Ticks {
         let interval_ms = *self.interval_ms.borrow_and_update();
         let since_last_ms = i64::try_from(self.last_sample.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let last_ms = self.clock.now_ms().saturating_sub(since_last_ms);
+        let last_ms = self.clock.now().saturating_sub(since_last_ms);
         let (distance_ms, is_on_grid) = distance_ms(last_ms, interval_ms, self.phase_key);
         let now = Instant::now();
         let due = self.last_sample + Duration::from_millis(distance_ms);
@@ -151,13 +151,10 @@ mod tests {
         }
     }
 
-    /// A wall clock that goes as fast as the time that a test holds.
-    struct TestClock(Instant);
-
-    impl crate::clock::Clock for TestClock {
-        fn now_ms(&self) -> i64 {
-            1_700_000_000_123 + i64::try_from(self.0.elapsed().as_millis()).unwrap()
-        }
+    /// Returns a wall clock that goes as fast as the time that a test holds.
+    fn test_clock() -> Clock {
+        let started_at = Instant::now();
+        Clock::new(move || 1_700_000_000_123 + i64::try_from(started_at.elapsed().as_millis()).unwrap())
     }
 
     /// How far away the next multiple of the interval is.
@@ -176,17 +173,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Arc::new(Outbox::open(dir.path(), &config.outbox, 0, None).unwrap().0);
         let started = Instant::now();
-        let clock: SharedClock = Arc::new(TestClock(started));
-        let (intervals, interval) = watch::channel(choose(clock.now_ms(), phase_key("agent")));
+        let clock = test_clock();
+        let (intervals, interval) = watch::channel(choose(clock.now(), phase_key("agent")));
         let collectors = Collectors::new(&config, None);
-        let sampler = Sampler::new(collectors, Arc::clone(&outbox), interval, Arc::clone(&clock), "agent");
+        let sampler = Sampler::new(collectors, Arc::clone(&outbox), interval, clock.clone(), "agent");
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(sampler.run(shutdown.clone()));
         let mut taken = Vec::new();
         while started.elapsed() < duration {
             sleep(Duration::from_millis(7)).await;
             taken.resize(usize::try_from(outbox.counts().taken).unwrap(), started.elapsed().as_millis());
-            intervals.send_replace(choose(clock.now_ms(), phase_key("agent")));
+            intervals.send_replace(choose(clock.now(), phase_key("agent")));
         }
         shutdown.cancel();
         running.await.unwrap();

@@ -1,7 +1,5 @@
-//! Logging: set up once by the binary, and how errors are written into it.
+//! Logging: set up once by the binary.
 
-use std::error::Error;
-use std::fmt;
 use std::io::{self, IsTerminal as _};
 
 use tracing::level_filters::LevelFilter;
@@ -29,26 +27,4 @@ pub fn init(config: &LogConfig) {
     };
     // Only a test that has its own subscriber gets here with an error.
     drop(started);
-}
-
-/// An error with everything that caused it, on one line. Errors here do not repeat their source in their own
-/// message, so this is how they are shown at the boundary.
-pub struct Chain<'a>(pub &'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut written = self.0.to_string();
-        f.write_str(&written)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            let text = error.to_string();
-            // Libraries do repeat their source; saying it twice helps nobody.
-            if !written.contains(&text) {
-                write!(f, ": {text}")?;
-            }
-            written = text;
-            source = error.source();
-        }
-        Ok(())
-    }
 }

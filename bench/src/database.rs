@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use pika_server::clock::Clock;
 use pika_server::domain::audit::{Action, Actor, AuditEvent, Origin};
 use pika_server::domain::retention::Retention;
 use pika_server::store::{DatabaseInfo, Edition, Store, StoreConfig, statements};
+use pika_shared::Clock;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::task::TaskTracker;
 

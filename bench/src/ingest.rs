@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Args;
 use pika_protocol::limits::SAMPLES_PER_FRAME_MAX;
-use pika_server::clock::Clock;
+use pika_shared::Clock;
 use tokio::time::{Instant, sleep};
 
 use crate::database::{FreshDatabase, NewDatabaseOptions};

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Args;
-use pika_server::clock::Clock;
 use pika_server::domain::row::Rows;
 use pika_server::domain::tier::{DAY_MS, Tier, bucket_start};
 use pika_server::store::{Edition, SampleWriter, WriteMethod};
+use pika_shared::Clock;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 

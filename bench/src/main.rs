@@ -23,7 +23,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pika_server::telemetry::chain;
+use pika_shared::chain;
 use tokio::runtime::Builder;
 
 use error::BenchError;
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
             drop(writeln!(std::io::stdout(), "{}", output.report));
             output.failure
         }
-        Err(error) => Some(chain(&error)),
+        Err(error) => Some(chain(&error).to_string()),
     };
     match failure {
         None => ExitCode::SUCCESS,

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pika_server::app::{AppError, Server};
-use pika_server::clock::Clock;
 use pika_server::config::Config;
+use pika_shared::Clock;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::task::JoinHandle;

@@ -25,12 +25,12 @@ mod users;
 
 use std::sync::Arc;
 
+use pika_shared::Clock;
 use poem_openapi::{OpenApiService, Tags};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use crate::auth::Auth;
-use crate::clock::Clock;
 use crate::domain::enrollment::EnrollmentLimits;
 use crate::http::TlsInUse;
 use crate::ingest::Sockets;

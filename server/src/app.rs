@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pika_shared::{Clock, chain};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -15,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 use self::maintenance::JobWarnings;
 use crate::api::ApiContext;
 use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
-use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::http::{self, LimitedAcceptor, Limits, Memory, Places, Tls, TlsError};
 use crate::ingest::Ingest;
 use crate::readiness::Readiness;
 use crate::store::{DatabaseUrlError, MigrateError, Store};
-use crate::telemetry::{Instruments, chain};
+use crate::telemetry::Instruments;
 
 /// How often the database is tried while it is away at the start.
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);

@@ -9,10 +9,12 @@ mod totp;
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use pika_shared::Clock;
+use pika_shared::token::TokenKind;
+
 use crate::config;
 use crate::domain::permission::Credential;
-use crate::domain::token::{TokenHash, TokenKind};
+use crate::domain::token::TokenHash;
 use crate::domain::user::User;
 use crate::store::{self, Store, UserError};
 use crate::telemetry::Instruments;

@@ -14,11 +14,12 @@ pub mod retention;
 pub mod row;
 pub mod sample;
 pub mod storage;
-pub mod text;
 pub mod tier;
 pub mod time_range;
 pub mod token;
 pub mod user;
+
+pub use pika_shared::text;
 
 /// Milliseconds since the Unix epoch: the one unit of time of the wire, the database and the API.
 pub type TimestampMs = i64;

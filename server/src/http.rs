@@ -22,6 +22,7 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pika_shared::Clock;
 use poem::http::header;
 use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, Request, Response, Route};
@@ -34,7 +35,6 @@ use self::origin::CheckOrigin;
 use self::request_limits::{BodyLimits, CountMemory};
 use self::security_headers::SecurityHeaders;
 use crate::api::{self, ApiContext, Caller};
-use crate::clock::Clock;
 use crate::config;
 use crate::domain::audit;
 
@@ -90,7 +90,7 @@ fn body_limits(config: &config::Server) -> BodyLimits {
 /// The API's description as it is committed. The generator's own is good enough to be read where it cannot be put right.
 fn description() -> String {
     api::description().unwrap_or_else(|error| {
-        tracing::error!(error = %crate::telemetry::chain(&error), "the API's description is not put right");
+        tracing::error!(error = %pika_shared::chain(&error), "the API's description is not put right");
         api::service().spec()
     })
 }

@@ -37,11 +37,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pika_shared::Clock;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
 use crate::config;
 use crate::domain::id::AgentKey;
 use crate::store::{SampleWriter, Store};

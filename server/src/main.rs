@@ -9,14 +9,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use pika_server::app::Server;
-use pika_server::clock::Clock;
 use pika_server::config::Config;
 use pika_server::domain::audit::{Action, Actor, AuditEvent, Origin};
-use pika_server::domain::token::{NewToken, TokenKind};
+use pika_server::domain::token::NewToken;
 use pika_server::http::Tls;
 use pika_server::preflight::{self, Warning};
 use pika_server::store::{NewEnrollment, Store};
 use pika_server::{api, healthcheck, open_files, telemetry};
+use pika_shared::Clock;
+use pika_shared::token::TokenKind;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -88,7 +89,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Also where logging goes elsewhere: whoever started the process is looking here.
-            print_error(&format!("pika-server: {}", telemetry::chain(error.as_ref())));
+            print_error(&format!("pika-server: {}", pika_shared::chain(error.as_ref())));
             ExitCode::FAILURE
         }
     }

@@ -16,14 +16,10 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use self::clean_lines::CleanLines;
 use crate::config::{Log, LogFormat};
-use crate::domain::text;
 
 pub use instruments::{Instruments, Snapshot};
 pub use occurrences::Occurrences;
 pub use reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, Registration};
-
-/// Longest chain of errors that is logged, in characters.
-const CHAIN_CHARS_MAX: usize = 2_000;
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]
@@ -100,22 +96,6 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
         return Err(TelemetryError::Level(word.to_owned()));
     }
     Ok(EnvFilter::try_new(level)?)
-}
-
-/// An error and everything that caused it, in one line of bounded length: what is logged once, at the edge.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        // Some errors repeat their source in their own text.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text::clean_to(&text, CHAIN_CHARS_MAX)
 }
 
 #[cfg(test)]

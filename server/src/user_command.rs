@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pika_server::auth::{Auth, NewAccount, NewPassword};
-use pika_server::clock::Clock;
 use pika_server::config::Config;
 use pika_server::domain::audit::Action;
 use pika_server::domain::name::parse_optional;
 use pika_server::domain::user::{NICKNAME_CHARS_MAX, Role, User, parse_username};
 use pika_server::store::{Store, UserSort};
 use pika_server::telemetry::Instruments;
+use pika_shared::Clock;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Failure, event, open_store, print, print_error};

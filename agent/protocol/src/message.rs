@@ -8,6 +8,7 @@ use crate::sample::{Batch, CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, 
 
 /// A frame as an agent writes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AgentFrame {
     /// What the frame says.
     #[serde(flatten)]
@@ -26,6 +27,7 @@ pub struct AgentFrame {
 
 /// What an agent can say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum AgentMessage {
     /// Who the agent is; the first frame of every connection.
@@ -42,6 +44,7 @@ pub enum AgentMessage {
 
 /// The data of `register`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Register {
     /// The name shown to people; the host name where it is empty.
@@ -83,11 +86,13 @@ impl fmt::Debug for Register {
 
 /// The data of `heartbeat`: an empty object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Heartbeat {}
 
 /// The data of `gap`: samples that the agent took and had to drop before the server acknowledged them, so that a hole in
 /// a chart has its reason beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gap {
     /// The time of the first of them, by the agent's clock, in milliseconds since the Unix epoch.
     pub start: i64,
@@ -101,6 +106,7 @@ pub struct Gap {
 
 /// Why an agent dropped samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// The spool, or the memory where there is no spool, had no more room; the oldest samples went first.
@@ -127,6 +133,7 @@ impl GapReason {
 
 /// The data of `metrics`: one family, as agents of the original Pika send it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Metrics {
     /// Processor.
@@ -143,6 +150,7 @@ pub enum Metrics {
 
 /// A single object or an array of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
     /// `{…}`
@@ -165,6 +173,7 @@ impl<T> OneOrMany<T> {
 /// read, write or fetch anything: a server that has been broken into can at worst slow the sampling down,
 /// within bounds that the agent enforces.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum ServerMessage {
     /// The agent is known and may send samples.
@@ -194,6 +203,7 @@ impl fmt::Debug for ServerMessage {
 
 /// The data of `register_ack`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterAck {
     /// The agent's public id, a UUID.
@@ -211,6 +221,7 @@ pub struct RegisterAck {
 
 /// The data of `ack`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ack {
     /// The `seq` of the frame that is committed.
     pub seq: u64,
@@ -218,6 +229,7 @@ pub struct Ack {
 
 /// The data of `error` and `register_error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
     /// For programs.
@@ -231,6 +243,7 @@ pub struct Refusal {
 
 /// The data of `config`. A field that is absent stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentConfig {
     /// How often to take a sample, in milliseconds; agents hold it within
@@ -244,6 +257,7 @@ pub struct AgentConfig {
 
 /// Why something was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// Not JSON, or not an object with `type` and `data`.

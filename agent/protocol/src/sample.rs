@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The data of a `batch` frame: samples in the order in which they were taken.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Batch {
     /// At most [`SAMPLES_PER_FRAME_MAX`](crate::limits::SAMPLES_PER_FRAME_MAX).
     pub samples: Vec<Sample>,
@@ -14,6 +15,7 @@ pub struct Batch {
 
 /// All metrics of one machine at one instant. A family that could not be read is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Sample {
     /// When the sample was taken, by the agent's own clock, in milliseconds since the Unix epoch.
@@ -42,6 +44,7 @@ pub struct Sample {
 
 /// Processor use since the previous sample, over all cores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CpuMetrics {
     /// Percent of all cores' time that was not idle (0–100).
@@ -65,6 +68,7 @@ pub struct CpuMetrics {
 
 /// Memory and swap, in bytes. `used` is `total - available`, as `free` counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryMetrics {
     /// Memory that the machine (or its cgroup) has.
@@ -88,6 +92,7 @@ pub struct MemoryMetrics {
 
 /// One mounted file system, sizes in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiskMetrics {
     /// Where it is mounted; identifies the disk within its agent.
@@ -113,6 +118,7 @@ pub struct DiskMetrics {
 
 /// One network interface: counters since boot, and what was moved since the previous sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkMetrics {
     /// The interface's name; identifies it within its agent.
@@ -143,6 +149,7 @@ pub struct NetworkMetrics {
 
 /// Load averages of the last 1, 5 and 15 minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadMetrics {
     /// Over one minute.
     pub load1: f32,

@@ -3,50 +3,58 @@
 //! In a container with a memory limit below the machine's memory, the limit is the total and the container's own
 //! use is what is used: that is what its programs can have.
 
-mod cgroup;
-
 use pika_protocol::MemoryMetrics;
-use sysinfo::{MemoryRefreshKind, System};
 
-use self::cgroup::{Cgroup, CgroupMemory};
-use super::CollectError;
 use super::number::{float, percent, signed};
+use super::platform::MemorySource;
+use super::{CollectError, Collector, Roots};
 
 /// Takes memory metrics.
 pub(super) struct Memory {
-    system: Option<System>,
-    cgroup: Option<Cgroup>,
+    source: MemorySource,
 }
 
-/// Bytes.
+/// What the machine has, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct MachineMemory {
-    total: u64,
-    free: u64,
-    available: u64,
-    swap_total: u64,
-    swap_used: u64,
+pub(super) struct MachineMemory {
+    pub(super) total: u64,
+    pub(super) free: u64,
+    pub(super) available: u64,
+    pub(super) swap_total: u64,
+    pub(super) swap_used: u64,
+}
+
+/// What a control group with a limit may have and has, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct CgroupMemory {
+    pub(super) limit: u64,
+    pub(super) usage: u64,
+    pub(super) inactive_file: u64,
+    pub(super) swap: Option<CgroupSwap>,
+}
+
+/// The same of swap, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct CgroupSwap {
+    pub(super) limit: u64,
+    pub(super) usage: u64,
 }
 
 impl Memory {
-    pub(super) fn new() -> Memory {
-        Memory { system: System::new().ok(), cgroup: Cgroup::detect() }
+    pub(super) fn new(roots: &Roots) -> Memory {
+        Memory { source: MemorySource::new(roots) }
     }
+}
 
-    pub(super) fn collect(&mut self) -> Result<MemoryMetrics, CollectError> {
-        let system = self.system.as_mut().ok_or(CollectError::Unsupported)?;
-        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram().with_swap());
-        let machine = MachineMemory {
-            total: system.total_memory(),
-            free: system.free_memory(),
-            available: system.available_memory(),
-            swap_total: system.total_swap(),
-            swap_used: system.used_swap(),
-        };
+impl Collector for Memory {
+    type Output = MemoryMetrics;
+
+    fn collect(&mut self) -> Result<MemoryMetrics, CollectError> {
+        let (machine, cgroup) = self.source.read()?;
         if machine.total == 0 {
             return Err(CollectError::NoData("the operating system tells of no memory"));
         }
-        Ok(metrics(machine, self.cgroup.as_mut().and_then(Cgroup::read)))
+        Ok(metrics(machine, cgroup))
     }
 }
 
@@ -83,7 +91,6 @@ fn assemble(total: u64, free: u64, available: u64, swap: Option<(u64, u64)>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::cgroup::Swap;
     use super::*;
 
     const MACHINE: MachineMemory =
@@ -102,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_limit_below_the_machines_memory_is_the_total() {
-        let swap = Some(Swap { limit: u64::MAX, usage: 100 });
+        let swap = Some(CgroupSwap { limit: u64::MAX, usage: 100 });
         let cgroup = CgroupMemory { limit: 1_000, usage: 700, inactive_file: 200, swap };
         let memory = metrics(MACHINE, Some(cgroup));
         assert_eq!((memory.total, memory.used, memory.free, memory.available), (1_000, 500, 300, Some(500)));
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_memory() {
-        let memory = Memory::new().collect().unwrap();
+        let memory = Memory::new(&Roots::default()).collect().unwrap();
         assert!(0 < memory.total && memory.used <= memory.total && memory.free <= memory.total);
         assert_eq!(memory.used + memory.available.unwrap(), memory.total);
     }

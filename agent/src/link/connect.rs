@@ -5,15 +5,16 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pika_protocol::ErrorCode;
 use pika_protocol::limits::FRAME_BYTES_MAX;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use pika_shared::KeyPin;
+use pika_shared::tls::{self, Authorities, TrustError};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
@@ -25,13 +26,10 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, http};
 use tokio_util::either::Either;
-use tracing::warn;
 
 use super::dial::dial;
-use super::pinned::PinnedKey;
 use super::{LinkError, Printable};
 use crate::config::Endpoint;
-use crate::key_pin::KeyPin;
 
 /// The server's messages are a few hundred bytes; the default of 128 KiB would be a tenth of the agent.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -50,16 +48,10 @@ pub(super) struct Connector {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum TlsError {
-    #[error("cannot read the certificates in {}", path.display())]
-    CaFile { path: PathBuf, source: pem::Error },
-    #[error("{} holds no usable certificate", path.display())]
-    CaFileEmpty { path: PathBuf },
-    #[error("this system has no certificate authorities; install ca-certificates or set `tls.ca_file`")]
-    NoAuthorities,
+    #[error("no server's certificate could be verified")]
+    Trust(#[from] TrustError),
     #[error("the enrollment token names the server's key, so the server's address must begin with https://")]
     PinWithoutTls,
-    #[error("TLS cannot be set up")]
-    SetUp { source: rustls::Error },
 }
 
 impl Connector {
@@ -74,8 +66,8 @@ impl Connector {
         let config = match (endpoint.is_tls, key_pin) {
             (false, None) => None,
             (false, Some(_)) => return Err(TlsError::PinWithoutTls),
-            (true, None) => Some(client_config(ca_file)?),
-            (true, Some(pin)) => Some(pinned_config(pin)?),
+            (true, None) => Some(trusting_config(ca_file)?),
+            (true, Some(pin)) => Some(tls::client_pinning(pin)?),
         };
         let tls = config.map(|config| TlsConnector::from(Arc::new(config)));
         Ok(Connector { endpoint, tls, timeout })
@@ -153,45 +145,13 @@ impl Connector {
     }
 }
 
-fn pinned_config(pin: KeyPin) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|source| TlsError::SetUp { source })?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedKey { pin, provider }))
-        .with_no_client_auth();
-    Ok(config)
-}
-
-fn client_config(ca_file: &Path) -> Result<ClientConfig, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    if let Some(error) = native.errors.first() {
-        warn!(%error, "some of the system's certificate authorities cannot be read");
-    }
-    roots.add_parsable_certificates(native.certs);
+/// Trusts the system's authorities and those of `ca_file`.
+fn trusting_config(ca_file: &Path) -> Result<ClientConfig, TrustError> {
+    let mut sources = vec![Authorities::System];
     if !ca_file.as_os_str().is_empty() {
-        let path = || ca_file.to_owned();
-        let certificates = CertificateDer::pem_file_iter(ca_file)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|source| TlsError::CaFile { path: path(), source })?;
-        let (n_added, _) = roots.add_parsable_certificates(certificates);
-        if n_added == 0 {
-            return Err(TlsError::CaFileEmpty { path: path() });
-        }
+        sources.push(Authorities::File(ca_file));
     }
-    if roots.is_empty() {
-        return Err(TlsError::NoAuthorities);
-    }
-    // Named, because which provider would be the process's default depends on the features of other crates.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|source| TlsError::SetUp { source })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+    tls::client_trusting(tls::collect(&sources)?)
 }
 
 #[cfg(test)]
@@ -216,14 +176,5 @@ mod tests {
         let pin = Some(KeyPin::of_key(b"key"));
         let connector = Connector::new(endpoint, Path::new(""), pin, Duration::ZERO);
         assert!(matches!(connector.map(drop), Err(TlsError::PinWithoutTls)));
-    }
-
-    #[test]
-    fn an_unusable_ca_file_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ca.pem");
-        assert!(matches!(client_config(&path), Err(TlsError::CaFile { .. })));
-        std::fs::write(&path, "no certificate").unwrap();
-        assert!(matches!(client_config(&path), Err(TlsError::CaFileEmpty { .. })));
     }
 }

@@ -3,17 +3,16 @@
 use std::path::Path;
 
 use pika_protocol::Register;
+use pika_shared::{Clock, KeyPin};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::connect::{Connector, TlsError};
 use super::session::Session;
 use super::{LinkError, Timing, register_message, warn_of_plain_text};
 use crate::boot_clock::booted_at_ms;
-use crate::clock::SharedClock;
 use crate::collect::Host;
 use crate::config::Endpoint;
 use crate::identity::Identity;
-use crate::key_pin::KeyPin;
 use crate::state::ClockOffset;
 
 /// What an enrollment needs to know.
@@ -64,14 +63,14 @@ pub struct Enrolled {
 /// When the server cannot be reached, or refuses.
 pub async fn enroll(
     enrollment: Enrollment<'_>,
-    clock: SharedClock,
+    clock: Clock,
     timing: Timing,
 ) -> Result<Enrolled, EnrollError> {
     warn_of_plain_text(&enrollment.endpoint);
     let connector =
         Connector::new(enrollment.endpoint, enrollment.ca_file, enrollment.key_pin, timing.connect_timeout)?;
     let (socket, local_address) = connector.connect(None).await?;
-    let booted_at_ms = booted_at_ms(clock.now_ms());
+    let booted_at_ms = booted_at_ms(clock.now());
     let mut session = Session::new(socket, clock, timing, timing.register_timeout);
     let register = Register {
         ip: local_address.to_string(),

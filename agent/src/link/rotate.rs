@@ -1,12 +1,12 @@
 //! A new secret for an enrolled agent, made by itself.
 
 use pika_protocol::Register;
+use pika_shared::Clock;
 use secrecy::ExposeSecret as _;
 
 use super::connect::{Connector, TlsError};
 use super::session::Session;
 use super::{LinkError, Timing, register_message, warn_of_plain_text};
-use crate::clock::SharedClock;
 use crate::collect::Host;
 use crate::config::{Config, Endpoint};
 use crate::identity::Identity;
@@ -33,7 +33,7 @@ pub async fn rotate(
     endpoint: Endpoint,
     identity: &mut Identity,
     host: &Host,
-    clock: SharedClock,
+    clock: Clock,
     timing: Timing,
 ) -> Result<(), RotateError> {
     warn_of_plain_text(&endpoint);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_protocol::message::{AgentConfig, Heartbeat, RegisterAck};
 use pika_protocol::{AgentFrame, AgentMessage, Batch, ErrorCode, Register, ServerMessage};
+use pika_shared::Clock;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -15,7 +16,6 @@ use tracing::{debug, warn};
 
 use super::connect::Socket;
 use super::{LinkError, Printable, Timing, refused};
-use crate::clock::SharedClock;
 use crate::outbox::{self, Outbox};
 use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
@@ -36,7 +36,7 @@ pub(super) enum End {
 /// An open connection.
 pub(super) struct Session {
     socket: Socket,
-    clock: SharedClock,
+    clock: Clock,
     timing: Timing,
     heartbeat_interval: Duration,
     last_sent: Instant,
@@ -51,12 +51,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(
-        socket: Socket,
-        clock: SharedClock,
-        timing: Timing,
-        heartbeat_interval: Duration,
-    ) -> Session {
+    pub(super) fn new(socket: Socket, clock: Clock, timing: Timing, heartbeat_interval: Duration) -> Session {
         let now = Instant::now();
         Session {
             socket,
@@ -293,7 +288,7 @@ impl Session {
     }
 
     async fn send_message(&mut self, message: AgentMessage, seq: Option<u64>) -> Result<(), LinkError> {
-        let frame = AgentFrame { message, timestamp: Some(self.clock.now_ms()), seq };
+        let frame = AgentFrame { message, timestamp: Some(self.clock.now()), seq };
         let text = serde_json::to_string(&frame).map_err(|source| LinkError::Encode { source })?;
         self.last_sent = Instant::now();
         self.send(Message::text(text)).await

@@ -5,21 +5,18 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use pika_agent::clock::{Clock, SystemClock};
 use pika_protocol::{AgentMessage, Sample};
+use pika_shared::Clock;
 
 use crate::support::*;
 
 const EVERY_SECOND: &str = "interval_ms: 1000\n";
 
-/// The machine's clock, set by somebody.
-#[derive(Default)]
-struct SetClock(AtomicI64);
-
-impl Clock for SetClock {
-    fn now_ms(&self) -> i64 {
-        SystemClock.now_ms() + self.0.load(Ordering::Relaxed)
-    }
+/// The machine's clock, and by how many milliseconds somebody has set it.
+fn clock_that_is_set() -> (Clock, Arc<AtomicI64>) {
+    let set_by_ms = Arc::new(AtomicI64::new(0));
+    let (shown, system) = (Arc::clone(&set_by_ms), Clock::system());
+    (Clock::new(move || system.now() + shown.load(Ordering::Relaxed)), set_by_ms)
 }
 
 async fn receive_samples(peer: &mut Peer) -> (u64, Vec<Sample>) {
@@ -51,20 +48,20 @@ async fn a_clock_that_is_set_misplaces_no_sample() {
     for set_by_ms in [60_000, -60_000] {
         let server = FakeServer::start().await;
         let dir = state_dir(None);
-        let clock = Arc::new(SetClock::default());
-        let agent = start_agent_with(clock.clone(), &server.url(), dir.path(), EVERY_SECOND);
+        let (clock, clock_set_by_ms) = clock_that_is_set();
+        let agent = start_agent_with(clock, &server.url(), dir.path(), EVERY_SECOND);
         let mut peer = accept_at(&server, 0).await;
         let (seq, before) = receive_samples(&mut peer).await;
         peer.acknowledge(seq).await;
         assert_eq!(before[0].clock_offset_ms, Some(0));
-        clock.0.store(set_by_ms, Ordering::Relaxed);
+        clock_set_by_ms.store(set_by_ms, Ordering::Relaxed);
         // It asks before it sends anything of the new time.
         while let Some(message) = peer.receive_message().await {
             assert!(!message.is_text() || !message.to_text().unwrap().contains("\"batch\""), "{message:?}");
         }
         let mut peer = accept_at(&server, -set_by_ms).await;
         let (_, after) = receive_samples(&mut peer).await;
-        let now = SystemClock.now_ms();
+        let now = Clock::system().now();
         for sample in &after {
             assert!((now - 30_000..=now).contains(&taken_at(sample)), "{} at {now}", taken_at(sample));
         }

@@ -1,15 +1,14 @@
 //! Enrollment, and who the agent says it is.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use pika_agent::clock::SystemClock;
 use pika_agent::collect::Host;
 use pika_agent::config::Endpoint;
 use pika_agent::identity::Identity;
 use pika_agent::link::{self, EnrollError, Enrolled, Enrollment, LinkError};
 use pika_protocol::message::Refusal;
 use pika_protocol::{AgentMessage, ErrorCode, Register, ServerMessage};
+use pika_shared::Clock;
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 
@@ -30,7 +29,7 @@ fn start_enrollment(server: &FakeServer) -> JoinHandle<Result<Enrolled, EnrollEr
             token: "one-time-token".to_owned().into(),
             secret: "own-secret".to_owned().into(),
         };
-        link::enroll(enrollment, Arc::new(SystemClock), timing()).await
+        link::enroll(enrollment, Clock::system(), timing()).await
     })
 }
 
@@ -135,7 +134,7 @@ async fn a_rotation_counts_when_the_server_repeats_the_secret() {
         let mut tried = identity.clone();
         let rotation = tokio::spawn(async move {
             let host = Host::detect();
-            let clock = Arc::new(SystemClock);
+            let clock = Clock::system();
             let result = link::rotate(&config, endpoint, &mut tried, &host, clock, timing()).await;
             (result, tried)
         });

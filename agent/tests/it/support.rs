@@ -3,17 +3,16 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_agent::agent::{Agent, AgentError};
-use pika_agent::clock::{SharedClock, SystemClock};
 use pika_agent::config::{Config, Overrides};
 use pika_agent::identity::Identity;
 use pika_agent::link::Timing;
 use pika_protocol::message::{Ack, RegisterAck};
 use pika_protocol::{AgentFrame, AgentMessage, ServerMessage};
+use pika_shared::Clock;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -189,10 +188,10 @@ pub(crate) fn agent_config(state_dir: &Path, yaml: &str) -> Config {
 }
 
 pub(crate) fn start_agent_at(url: &str, state_dir: &Path, yaml: &str) -> RunningAgent {
-    start_agent_with(Arc::new(SystemClock), url, state_dir, yaml)
+    start_agent_with(Clock::system(), url, state_dir, yaml)
 }
 
-pub(crate) fn start_agent_with(clock: SharedClock, url: &str, state_dir: &Path, yaml: &str) -> RunningAgent {
+pub(crate) fn start_agent_with(clock: Clock, url: &str, state_dir: &Path, yaml: &str) -> RunningAgent {
     let config = agent_config(state_dir, yaml);
     let identity = Identity {
         id: AGENT_ID.to_owned(),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_protocol::message::{Ack, RegisterAck};
 use pika_protocol::{AgentFrame, AgentMessage, ServerMessage};
-use pika_server::clock::Clock;
+use pika_shared::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ impl Sink {
                 if let Ok((stream, _)) = self.listener.accept().await
                     && let Err(error) = serve(stream, &self.received).await
                 {
-                    crate::load::progress(&pika_server::telemetry::chain(&error));
+                    crate::load::progress(&pika_shared::chain(&error).to_string());
                 }
             }
         };

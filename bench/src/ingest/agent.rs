@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_protocol::{AgentMessage, Register, ServerMessage};
-use pika_server::clock::Clock;
+use pika_shared::Clock;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -138,7 +138,7 @@ impl Agent {
                 failed => {
                     tally.failed_attempts.fetch_add(1, Ordering::Relaxed);
                     tally.first_failure.get_or_init(|| match failed {
-                        Ok(Err(error)) => pika_server::telemetry::chain(&error),
+                        Ok(Err(error)) => pika_shared::chain(&error).to_string(),
                         Ok(Ok(_)) | Err(_) => "no answer in time".to_owned(),
                     });
                 }

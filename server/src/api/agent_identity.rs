@@ -1,5 +1,6 @@
 //! Whose word counts as an agent's: enrolling it again, and taking its secret away.
 
+use pika_shared::token::TokenKind;
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -16,7 +17,7 @@ use crate::domain::audit::Action;
 use crate::domain::id::AgentId;
 use crate::domain::permission::Permission;
 use crate::domain::text::clean;
-use crate::domain::token::{NewToken, TokenKind};
+use crate::domain::token::NewToken;
 
 /// How long a token lasts whose end is not given.
 const LIFETIME_MS: i64 = 3_600_000;

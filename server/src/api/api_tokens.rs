@@ -1,5 +1,6 @@
 //! API tokens: what a user's programs come with.
 
+use pika_shared::token::TokenKind;
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -17,7 +18,7 @@ use crate::domain::audit::Action;
 use crate::domain::id::{ApiTokenId, UserId};
 use crate::domain::name::parse_name;
 use crate::domain::permission::{ApiToken, Permission, Scope};
-use crate::domain::token::{NewToken, TokenKind};
+use crate::domain::token::NewToken;
 use crate::store::NewApiToken;
 
 /// Longest name of an API token, in characters.

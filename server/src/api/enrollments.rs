@@ -1,5 +1,6 @@
 //! Enrollment tokens: how new agents are let in.
 
+use pika_shared::token::TokenKind;
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -15,7 +16,7 @@ use crate::domain::audit::Action;
 use crate::domain::id::EnrollmentId;
 use crate::domain::permission::Permission;
 use crate::domain::text::clean;
-use crate::domain::token::{NewToken, TokenKind};
+use crate::domain::token::NewToken;
 use crate::store::{Enrollment, NewEnrollment};
 
 /// Enrollment tokens.

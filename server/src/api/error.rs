@@ -1,5 +1,6 @@
 //! Errors as the API answers them: one shape, statuses used as they are meant, no details of the inside.
 
+use pika_shared::chain;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
@@ -9,7 +10,6 @@ use crate::domain::permission::Denied;
 use crate::domain::time_range::TimeRangeError;
 use crate::http::request_id;
 use crate::store::{self, ApiTokenError, UserError};
-use crate::telemetry::chain;
 
 /// How many seconds a client should wait before it tries again.
 const RETRY_AFTER_SECONDS: u64 = 5;

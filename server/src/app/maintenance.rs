@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::clock::Clock;
+use pika_shared::{Clock, chain};
+
 use crate::store::{JobProblem, Maintained, Store, UnhealthyJob};
-use crate::telemetry::{Instruments, chain};
+use crate::telemetry::Instruments;
 
 /// One round: rolls up and drops what is due, or checks that the database does.
 pub(super) async fn round(

@@ -1,5 +1,7 @@
 //! Logging in: limits first, then the password, then the second factor, then a new session.
 
+use pika_shared::chain;
+use pika_shared::token::TokenKind;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::attempts::Checked;
@@ -10,10 +12,9 @@ use crate::domain::TimestampMs;
 use crate::domain::audit::{Action, Actor, AuditEvent, Object, Origin};
 use crate::domain::id::UserId;
 use crate::domain::permission::Credential;
-use crate::domain::token::{NewToken, TokenHash, TokenKind};
+use crate::domain::token::{NewToken, TokenHash};
 use crate::domain::user::User;
 use crate::store::{NewSession, UserWithPassword};
-use crate::telemetry::chain;
 
 /// Longest user agent that is kept with a session, in characters.
 const USER_AGENT_CHARS_MAX: usize = 256;

@@ -12,7 +12,7 @@ fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError>
 }
 
 fn message(error: &ConfigError) -> String {
-    crate::telemetry::chain(error)
+    pika_shared::chain(error).to_string()
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Looks up who is calling, once a request and before its handler: a database that is away is then 503, not 401.
 
+use pika_shared::Clock;
 use poem::{Endpoint, Middleware, Request, Result};
 
 use super::{bearer_token, cookie, origin};
 use crate::api::{ApiError, Caller, SESSION_COOKIE};
 use crate::auth::Auth;
-use crate::clock::Clock;
 
 /// Adds a [`Caller`] to requests whose credentials are good.
 #[derive(Clone, Debug)]

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,7 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use crate::telemetry::chain;
+use pika_shared::{KeyPin, chain, tls};
 
 /// What is spoken over TLS, the best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -69,8 +67,8 @@ struct Contents {
 pub struct TlsInUse {
     /// Certificate, key and protocols.
     pub config: Arc<ServerConfig>,
-    /// The SHA-256 of the public key (its `SubjectPublicKeyInfo`) in URL-safe base64.
-    pub key_pin: String,
+    /// What enrollment tokens carry of the public key.
+    pub key_pin: KeyPin,
 }
 
 /// Certificate and key in use: connections that begin see the newest that could be used.
@@ -96,11 +94,11 @@ impl TlsFiles {
             .map_err(|source| TlsError::Pem { path: self.certificate.clone(), source })?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = tls::provider();
         let pair = CertifiedKey::from_der(certificates, key, &provider).map_err(TlsError::Pair)?;
         let certificate =
             pair.end_entity_cert().and_then(ParsedCertificate::try_from).map_err(TlsError::Pair)?;
-        let key_pin = URL_SAFE_NO_PAD.encode(Sha256::digest(certificate.subject_public_key_info()));
+        let key_pin = KeyPin::of_key(&certificate.subject_public_key_info());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Pair)?

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pika_shared::chain;
+
 use super::Shared;
 use crate::domain::gap::SampleGap;
 use crate::domain::id::AgentKey;
-use crate::telemetry::chain;
 
 /// How long to wait before an absent database is asked again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);

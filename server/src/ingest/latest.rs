@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pika_shared::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::latest::{AgentLatest, LatestValues};
 use crate::domain::row::Rows;
 use crate::store::Store;
-use crate::telemetry::chain;
 
 /// How often what has changed is written down.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);

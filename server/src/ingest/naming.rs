@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pika_shared::chain;
+
 use super::Shared;
 use super::session::UnknownSeries;
 use crate::domain::id::AgentKey;
 use crate::domain::sample::SeriesKeys;
 use crate::store::Error;
-use crate::telemetry::chain;
 
 /// How long to wait before an absent database is asked again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);

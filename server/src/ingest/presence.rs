@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pika_shared::chain;
 use tokio::sync::watch;
 
 use super::Shared;
@@ -16,7 +17,6 @@ use crate::domain::TimestampMs;
 use crate::domain::id::{AgentId, AgentKey, ConnectionId};
 use crate::domain::token::TokenHash;
 use crate::store::{ConnectedAgent, Registration, Touch};
-use crate::telemetry::chain;
 
 /// Signs of life are written down at least this often.
 const TOUCH_INTERVAL_MS_MAX: u64 = 10_000;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use pika_protocol::message::RegisterAck;
 use pika_protocol::{ErrorCode, Register};
+use pika_shared::chain;
+use pika_shared::token::TokenKind;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
@@ -16,9 +18,8 @@ use crate::domain::TimestampMs;
 use crate::domain::id::ConnectionId;
 use crate::domain::sample::{Refused, describe_agent};
 use crate::domain::text::clean;
-use crate::domain::token::{NewToken, TokenHash, TokenKind};
+use crate::domain::token::{NewToken, TokenHash};
 use crate::store::{ConnectedAgent, Enrolled, Error, Registration};
-use crate::telemetry::chain;
 
 /// An agent that was let in.
 pub(super) struct Registered {

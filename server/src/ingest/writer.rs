@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pika_shared::chain;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use super::latest::Latest;
 use super::live::Live;
 use crate::config;
 use crate::store::{Error, SampleWriter};
-use crate::telemetry::{Instruments, chain};
+use crate::telemetry::Instruments;
 
 /// The first wait after a failure; each further one is twice as long.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);

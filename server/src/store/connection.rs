@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
-use rustls::pki_types::pem;
+use pika_shared::tls::TrustError;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, Statement, Transaction};
@@ -45,20 +44,9 @@ pub enum DatabaseUrlError {
     /// The URL names no host or no database.
     #[error("the database URL names no {0}")]
     Incomplete(&'static str),
-    /// The certificate authorities cannot be read.
-    #[error("the certificate authorities for the database cannot be read from {}", path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: pem::Error,
-    },
-    /// TLS cannot be set up.
-    #[error("TLS to the database cannot be set up")]
-    Tls(#[source] rustls::Error),
-    /// There are no certificate authorities to trust.
-    #[error("no certificate authority to verify the database's certificate with was found")]
-    NoCertificates,
+    /// The database's certificate could not be verified.
+    #[error("no certificate of the database could be verified")]
+    Trust(#[from] TrustError),
 }
 
 /// Understands a database URL. `sslmode` `require`, `verify-ca` and `verify-full` all mean a verified connection;

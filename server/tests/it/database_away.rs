@@ -66,7 +66,7 @@ async fn a_database_that_cannot_be_used_ends_the_server_with_the_reason() {
         .unwrap();
     let server = TestServer::start_unready(config(&database.url)).await;
     let error = server.ended().await.unwrap_err();
-    let text = pika_server::telemetry::chain(&error);
+    let text = pika_shared::chain(&error).to_string();
     assert!(text.contains("ALTER EXTENSION timescaledb UPDATE"), "{text}");
 }
 
@@ -94,7 +94,7 @@ async fn a_database_that_does_not_exist_ends_the_server_with_the_reason() {
     let database = TestDatabase::on_server().await;
     let (base, _) = database.url.rsplit_once('/').unwrap();
     let server = TestServer::start_unready(config(&format!("{base}/pika_test_missing"))).await;
-    let text = pika_server::telemetry::chain(&server.ended().await.unwrap_err());
+    let text = pika_shared::chain(&server.ended().await.unwrap_err()).to_string();
     assert!(text.contains("does not accept") && text.contains("pika_test_missing"), "{text}");
 }
 
@@ -130,7 +130,7 @@ async fn a_wrong_password_ends_the_server_with_the_reason() {
     let (before, after) = database.url.split_once('@').unwrap();
     let (before, _) = before.rsplit_once(':').unwrap();
     let server = TestServer::start_unready(config(&format!("{before}:not-the-password@{after}"))).await;
-    let text = pika_server::telemetry::chain(&server.ended().await.unwrap_err());
+    let text = pika_shared::chain(&server.ended().await.unwrap_err()).to_string();
     assert!(text.contains("does not accept the configured user, password"), "{text}");
     assert!(!text.contains("not-the-password"), "{text}");
 }

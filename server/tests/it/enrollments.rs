@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use pika_server::clock::Clock;
+use pika_shared::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
 

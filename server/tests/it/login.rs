@@ -208,7 +208,7 @@ async fn a_user_who_is_disabled_during_a_login_is_not_logged_in() {
     let server = TestServer::start(&database.url).await;
     let store = database.store();
     let found = store.user_with_password("admin").await.unwrap().unwrap();
-    let token = pika_server::domain::token::NewToken::random(pika_server::domain::token::TokenKind::Session);
+    let token = pika_server::domain::token::NewToken::random(pika_shared::token::TokenKind::Session);
     let new = pika_server::store::NewSession {
         token_hash: token.as_ref().unwrap().hash,
         user_id: found.user.id,

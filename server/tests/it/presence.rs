@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pika_server::app::AppError;
-use pika_server::clock::Clock;
 use pika_server::config::Config;
+use pika_shared::Clock;
 use serde_json::json;
 
 use crate::support::client::{now, sample};

@@ -233,7 +233,7 @@ async fn everything_starts_on_loopback_and_ends_with_the_script() {
     let said = std::fs::read_to_string(machine.path("said")).unwrap();
     assert!(summary.contains("user admin, password "), "{said}{summary}");
     assert!(summary.contains("this machine only"), "{summary}");
-    let listening = format!("{:04X} 00000000:0000 0A", port);
+    let listening = format!("{port:04X} 00000000:0000 0A");
     let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let sockets: Vec<_> = sockets.lines().filter(|line| line.contains(&listening)).collect();
     assert!(!sockets.is_empty() && sockets.iter().all(|line| line.contains("0100007F:")), "{sockets:?}");

@@ -9,8 +9,9 @@ use pika_server::domain::latest::AgentLatest;
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 use pika_server::domain::tier::Tier;
 use pika_server::domain::time_range::TimeRange;
-use pika_server::domain::token::{NewToken, TokenHash, TokenKind};
+use pika_server::domain::token::{NewToken, TokenHash};
 use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
+use pika_shared::token::TokenKind;
 
 use crate::support::client::now;
 use crate::support::{TestDatabase, by_test, eventually, on_both_editions};
@@ -330,7 +331,7 @@ async fn maintenance_that_fails_says_why() {
     transaction.batch_execute("LOCK TABLE retention_settings").await.unwrap();
     let terminate = eventually_terminated(&database);
     let (result, ()) = tokio::join!(store.maintain(now()), terminate);
-    let message = pika_server::telemetry::chain(&result.unwrap_err());
+    let message = pika_shared::chain(&result.unwrap_err()).to_string();
     assert!(message.contains("administrator"), "{message}");
 }
 

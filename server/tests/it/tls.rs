@@ -3,9 +3,10 @@
 use std::process::Stdio;
 
 use pika_server::domain::audit::Action;
-use pika_server::domain::token::{NewToken, TokenKind};
+use pika_server::domain::token::NewToken;
 use pika_server::healthcheck;
 use pika_server::store::NewEnrollment;
+use pika_shared::token::TokenKind;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -295,7 +295,7 @@ async fn the_first_administrators_password_must_be_one() {
     let server = TestServer::start_unready(config).await;
     let ended = tokio::time::timeout(std::time::Duration::from_secs(60), server.ended()).await;
     let error = ended.expect("the server goes on with it").unwrap_err();
-    let text = pika_server::telemetry::chain(&error);
+    let text = pika_shared::chain(&error).to_string();
     assert!(text.contains("at least 8 characters") && !text.contains("short"), "{text}");
     assert!(8 <= ADMIN_PASSWORD.len());
 }

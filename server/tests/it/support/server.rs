@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pika_server::app::{AppError, Server};
-use pika_server::clock::Clock;
 use pika_server::config::Config;
 use pika_server::telemetry::Instruments;
+use pika_shared::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;

@@ -6,7 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::collect::ProcFile;
+use crate::collect::memory::{CgroupMemory, CgroupSwap};
+use crate::collect::proc_file::ProcFile;
 
 /// The files of a visible root group that has a memory limit.
 pub(super) struct Cgroup {
@@ -19,29 +20,9 @@ pub(super) struct Cgroup {
     swap: Option<(ProcFile, ProcFile)>,
 }
 
-/// Bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct CgroupMemory {
-    pub(super) limit: u64,
-    pub(super) usage: u64,
-    pub(super) inactive_file: u64,
-    pub(super) swap: Option<Swap>,
-}
-
-/// Bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Swap {
-    pub(super) limit: u64,
-    pub(super) usage: u64,
-}
-
 impl Cgroup {
-    /// The group where the kernel shows one with a limit.
-    pub(super) fn detect() -> Option<Cgroup> {
-        if cfg!(target_os = "linux") { Cgroup::detect_in(Path::new("/sys/fs/cgroup")) } else { None }
-    }
-
-    fn detect_in(root: &Path) -> Option<Cgroup> {
+    /// Returns the group below `root`, where the kernel shows one with a limit.
+    pub(super) fn detect(root: &Path) -> Option<Cgroup> {
         let file = |dir: &Path, name: &str| ProcFile::new(dir.join(name));
         if root.join("memory.max").exists() {
             return Some(Cgroup {
@@ -72,7 +53,7 @@ impl Cgroup {
         let usage = parse_limit(self.usage.read().ok()?)?;
         let inactive_file = self.stat.read().ok().and_then(|text| value_of(text, self.inactive_file_key));
         let swap = self.swap.as_mut().and_then(|(limit, usage)| {
-            Some(Swap {
+            Some(CgroupSwap {
                 limit: parse_limit(limit.read().ok()?).unwrap_or(u64::MAX),
                 usage: parse_limit(usage.read().ok()?)?,
             })
@@ -116,14 +97,14 @@ mod tests {
             ("memory.swap.max", "max\n"),
             ("memory.swap.current", "4096\n"),
         ]);
-        let memory = Cgroup::detect_in(dir.path()).unwrap().read().unwrap();
-        let swap = Some(Swap { limit: u64::MAX, usage: 4_096 });
+        let memory = Cgroup::detect(dir.path()).unwrap().read().unwrap();
+        let swap = Some(CgroupSwap { limit: u64::MAX, usage: 4_096 });
         assert_eq!(
             memory,
             CgroupMemory { limit: 268_435_456, usage: 200_000_000, inactive_file: 50_000_000, swap }
         );
         fs::write(dir.path().join("memory.max"), "max\n").unwrap();
-        assert_eq!(Cgroup::detect_in(dir.path()).unwrap().read(), None);
+        assert_eq!(Cgroup::detect(dir.path()).unwrap().read(), None);
     }
 
     #[test]
@@ -133,14 +114,14 @@ mod tests {
             ("memory/memory.usage_in_bytes", "200000000\n"),
             ("memory/memory.stat", "inactive_file 1\ntotal_inactive_file 7\n"),
         ]);
-        let memory = Cgroup::detect_in(dir.path()).unwrap().read().unwrap();
+        let memory = Cgroup::detect(dir.path()).unwrap().read().unwrap();
         assert_eq!((memory.limit, memory.inactive_file, memory.swap), (268_435_456, 7, None));
         fs::write(dir.path().join("memory/memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
-        assert_eq!(Cgroup::detect_in(dir.path()).unwrap().read(), None);
+        assert_eq!(Cgroup::detect(dir.path()).unwrap().read(), None);
     }
 
     #[test]
     fn the_true_root_has_no_limit() {
-        assert!(Cgroup::detect_in(group(&[("cgroup.controllers", "memory\n")]).path()).is_none());
+        assert!(Cgroup::detect(group(&[("cgroup.controllers", "memory\n")]).path()).is_none());
     }
 }

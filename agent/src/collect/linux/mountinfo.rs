@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pika_protocol::limits::PATH_CHARS_MAX;
 
-use super::Mount;
+use crate::collect::disk::Mount;
 use crate::config::DiskConfig;
 use crate::glob;
 

@@ -1,0 +1,15 @@
+//! What Linux tells in `/proc` and `/sys`.
+
+mod cgroup;
+mod cpu;
+mod disk;
+mod load;
+mod memory;
+mod mountinfo;
+mod network;
+
+pub(super) use cpu::Cpu;
+pub(super) use disk::DiskSource;
+pub(super) use load::Load;
+pub(super) use memory::MemorySource;
+pub(super) use network::NetworkSource;

@@ -1,0 +1,13 @@
+//! What the crate sysinfo tells on every other system. On Linux its tests run, too.
+
+mod cpu;
+mod disk;
+mod load;
+mod memory;
+mod network;
+
+pub(super) use cpu::Cpu;
+pub(super) use disk::DiskSource;
+pub(super) use load::Load;
+pub(super) use memory::MemorySource;
+pub(super) use network::NetworkSource;

@@ -1,0 +1,51 @@
+//! Processor use since the previous reading, as sysinfo finds it.
+
+use pika_protocol::CpuMetrics;
+use sysinfo::System;
+
+use crate::collect::number::clamp_percent;
+use crate::collect::{CollectError, Collector, Roots};
+
+/// Takes CPU metrics.
+pub(in crate::collect) struct Cpu {
+    system: Option<System>,
+}
+
+impl Cpu {
+    /// Takes a first reading, so that the first [`collect`](Cpu::collect) has something to compare with.
+    pub(in crate::collect) fn new(_: &Roots) -> Cpu {
+        let mut system = System::new().ok();
+        if let Some(system) = &mut system {
+            system.refresh_cpu_usage();
+        }
+        Cpu { system }
+    }
+}
+
+impl Collector for Cpu {
+    type Output = Option<CpuMetrics>;
+
+    /// Returns the use since the previous call. What is not idle is all that can be told here.
+    fn collect(&mut self) -> Result<Option<CpuMetrics>, CollectError> {
+        let system = self.system.as_mut().ok_or(CollectError::Unsupported)?;
+        system.refresh_cpu_usage();
+        let core_count = i32::try_from(system.cpus().len()).unwrap_or(i32::MAX);
+        if core_count == 0 {
+            return Err(CollectError::NoData("the operating system tells of no processor"));
+        }
+        let usage_percent = clamp_percent(f64::from(system.global_cpu_usage()));
+        Ok(usage_percent.map(|usage_percent| CpuMetrics {
+            usage_percent,
+            core_count,
+            ..CpuMetrics::default()
+        }))
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn this_machine_has_cores() {
+    let metrics = Cpu::new(&Roots::default()).collect().unwrap().unwrap();
+    assert!(1 <= metrics.core_count);
+    assert!((0.0..=100.0).contains(&metrics.usage_percent));
+}

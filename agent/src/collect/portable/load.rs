@@ -1,0 +1,39 @@
+//! Load averages as sysinfo finds them; Windows has none.
+
+use pika_protocol::LoadMetrics;
+use sysinfo::System;
+
+use crate::collect::number::finite;
+use crate::collect::{CollectError, Collector, Roots};
+
+/// Takes load averages.
+pub(in crate::collect) struct Load;
+
+impl Load {
+    pub(in crate::collect) fn new(_: &Roots) -> Load {
+        Load
+    }
+}
+
+impl Collector for Load {
+    type Output = Option<LoadMetrics>;
+
+    /// Returns `None` where the operating system keeps none.
+    fn collect(&mut self) -> Result<Option<LoadMetrics>, CollectError> {
+        // sysinfo makes up an average on Windows that is no more than the length of one queue.
+        if cfg!(windows) {
+            return Ok(None);
+        }
+        let load = System::load_average()
+            .map_err(|_| CollectError::NoData("the operating system tells no load average"))?;
+        let metrics = finite(load.one).zip(finite(load.five)).zip(finite(load.fifteen));
+        Ok(metrics.map(|((load1, load5), load15)| LoadMetrics { load1, load5, load15 }))
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn this_machine_has_a_load() {
+    let load = Load::new(&Roots::default()).collect().unwrap();
+    assert!(load.is_some_and(|load| 0.0 <= load.load15) || cfg!(windows));
+}
