@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pika_protocol::AgentMessage;
 use tempfile::TempDir;
@@ -118,6 +120,43 @@ async fn rotating_a_secret_follows_no_planted_link_and_keeps_the_owner() {
         assert_eq!(found.mode() & 0o7777, 0o600);
         assert!(!is_root() || found.uid() == USER, "the agent can read it");
     }
+}
+
+/// Somebody who watches the directory and is quick: whatever appears in it is replaced by a link, again and again.
+#[tokio::test]
+async fn a_race_for_the_names_in_the_directory_gains_nothing() {
+    let scene = Scene::new(NO_SERVER);
+    let identity = fs::read(scene.state.join("identity.json")).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let attack = {
+        let (state, treasure, is_over) = (scene.state.clone(), scene.treasure.clone(), Arc::clone(&is_over));
+        std::thread::spawn(move || {
+            let mut n_planted = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                for entry in
+                    fs::read_dir(&state).unwrap().flatten().filter(|entry| entry.file_name() != "spool")
+                {
+                    let link = state.join("spool").join(entry.file_name());
+                    if symlink(&treasure, &link).is_ok() {
+                        give(&link);
+                        n_planted += usize::from(fs::rename(&link, entry.path()).is_ok());
+                    }
+                }
+            }
+            n_planted
+        })
+    };
+    for _ in 0..20 {
+        // Sometimes it is there, and sometimes a link is.
+        let new = scene.treasure.with_extension("new");
+        fs::write(&new, &identity).unwrap();
+        fs::rename(&new, scene.state.join("identity.json")).unwrap();
+        run(scene.command("rotate-secret")).await;
+        scene.assert_treasure_is_untouched();
+    }
+    is_over.store(true, Ordering::Relaxed);
+    assert!(0 < attack.join().unwrap(), "there was an attack");
+    scene.assert_treasure_is_untouched();
 }
 
 #[tokio::test]
