@@ -28,7 +28,7 @@ async fn a_running_agent_follows_no_planted_link() {
 
 #[tokio::test]
 async fn a_running_agent_writes_to_no_file_that_has_another_name_elsewhere() {
-    for name in ["spool/cursor", "spool/00000000000000000001.seg"] {
+    for name in ["spool/lock", "spool/cursor", "spool/00000000000000000001.seg"] {
         let server = FakeServer::start().await;
         let scene = Scene::new(&server.url());
         fs::hard_link(&scene.treasure, scene.state.join(name)).unwrap();
