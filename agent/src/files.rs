@@ -96,10 +96,10 @@ impl Dir {
         if file.metadata()?.is_file() { Ok(file) } else { Err(not_a_file()) }
     }
 
-    /// As [`Dir::open_file`], for a file of whose former contents something is to go.
+    /// As [`Dir::open_file`], for a file that is written to, shortened or locked.
     ///
     /// # Errors
-    /// Also when it may be a file from elsewhere that was put here to be written to.
+    /// Also when it may be a file from elsewhere that was put here for that.
     pub(crate) fn open_own_file(&self, name: &str, how: How) -> io::Result<File> {
         let file = self.open_file(name, how)?;
         if self.dir.is_own(&file.metadata()?) {
@@ -132,12 +132,12 @@ impl Dir {
     /// # Errors
     /// Of kind [`io::ErrorKind::WouldBlock`] when another agent has locked it.
     pub(crate) fn lock(&self, name: &str) -> io::Result<File> {
-        let file = match self.open_file(name, How::Write) {
+        let file = match self.open_own_file(name, How::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => match self.create_file(name, How::Write)
             {
                 // By another agent that starts at the same moment.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    self.open_file(name, How::Write)
+                    self.open_own_file(name, How::Write)
                 }
                 created => created,
             },

@@ -5,22 +5,20 @@ mod backoff;
 mod connect;
 mod dial;
 mod enroll;
+mod error;
 mod rotate;
 mod session;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN};
-use pika_protocol::message::Refusal;
 use pika_protocol::{ErrorCode, Register};
 use pika_shared::{Clock, chain};
 use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -28,6 +26,7 @@ use self::backoff::Backoff;
 use self::connect::Connector;
 pub use self::connect::TlsError;
 pub use self::enroll::{EnrollError, Enrolled, Enrollment, enroll};
+pub use self::error::{LinkError, Printable};
 pub use self::rotate::{RotateError, rotate};
 use self::session::{End, Session};
 use crate::boot_clock::booted_at_ms;
@@ -71,56 +70,6 @@ impl Timing {
         refused_delay: Duration::from_secs(300),
         stable_after: Duration::from_secs(60),
     };
-}
-
-/// Why there is no connection, or no longer one.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum LinkError {
-    #[error("cannot reach {endpoint}")]
-    Connect { endpoint: String, source: std::io::Error },
-    #[error("cannot agree on TLS with {endpoint}")]
-    Tls { endpoint: String, source: std::io::Error },
-    #[error("{endpoint} does not speak to agents")]
-    Upgrade { endpoint: String, source: Box<tungstenite::Error> },
-    #[error("no connection to {endpoint} within {} s", timeout.as_secs())]
-    ConnectTimeout { endpoint: String, timeout: Duration },
-    #[error("the server did not answer `register` in time")]
-    RegisterTimeout,
-    #[error("the server refuses this agent: {} ({code})", text.0)]
-    Refused { code: ErrorCode, text: Printable },
-    #[error("the server closed the connection{}", reason.0)]
-    Closed { reason: Printable },
-    #[error("the connection broke")]
-    Broken { source: Box<tungstenite::Error> },
-    #[error("nothing was heard from the server for {} s", silence.as_secs())]
-    Silent { silence: Duration },
-    #[error("the network took no data in time")]
-    SendTimeout,
-    #[error("this machine's clock was set, so the server has to tell anew how far off it is")]
-    ClockSet,
-    #[error("a frame could not be encoded")]
-    Encode { source: serde_json::Error },
-}
-
-/// Text from the server, short and without control characters, so that it cannot forge lines of a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Printable(String);
-
-impl Printable {
-    /// Characters kept.
-    const CHARS_MAX: usize = 300;
-
-    fn new(text: &str) -> Printable {
-        let keep = |character: char| if character.is_control() { ' ' } else { character };
-        Printable(text.chars().take(Printable::CHARS_MAX).map(keep).collect())
-    }
-}
-
-impl fmt::Display for Printable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// Where the link stands.
@@ -345,20 +294,8 @@ fn register_message(host: &Host, name: &str, interval_ms: u64) -> Register {
     }
 }
 
-fn refused(refusal: &Refusal) -> LinkError {
-    LinkError::Refused { code: refusal.code, text: Printable::new(&refusal.message) }
-}
-
 fn warn_of_plain_text(endpoint: &Endpoint) {
     if !endpoint.is_tls && !endpoint.is_loopback() {
         warn!(server = %endpoint, "the connection is not encrypted: the agent's secret travels in clear. Use https://");
     }
-}
-
-#[cfg(test)]
-#[test]
-fn text_of_the_server_cannot_forge_a_line() {
-    let text = Printable::new(&format!("a\nb\x1b[31m{}", "x".repeat(1_000)));
-    assert!(text.0.starts_with("a b [31mxx"));
-    assert_eq!(text.0.chars().count(), Printable::CHARS_MAX);
 }

@@ -21,8 +21,10 @@ pub struct Sample {
     /// When the sample was taken, by the agent's own clock, in milliseconds since the Unix epoch.
     pub timestamp: i64,
     /// What the server last told this agent to add to its clock, in milliseconds, as known when the sample
-    /// was taken; absent where it had not been told anything yet, which is not the same as 0. It travels with the
-    /// sample so that a replay is stored at the same time as the first try.
+    /// was taken, or told next where it was not known then; absent where the agent has never been told anything, which is not
+    /// the same as 0. It travels with the sample so that a replay is stored at the same time as the first try. An agent whose
+    /// clock was set since it was told registers anew to be told again, before it sends what it has taken since; where one does
+    /// not, a sample that lies ahead of the server's clock is stored by the offset that its frame's `timestamp` shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,
     /// Processor metrics.

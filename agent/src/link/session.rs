@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::connect::Socket;
-use super::{LinkError, Printable, Timing, refused};
+use super::error::refused;
+use super::{LinkError, Printable, Timing};
 use crate::outbox::{self, Outbox};
 use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 

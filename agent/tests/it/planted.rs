@@ -2,15 +2,18 @@
 //! pipes, devices, and directories in the place of others.
 #![cfg(unix)]
 
+mod running;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pika_protocol::AgentMessage;
 use tempfile::TempDir;
 
-use crate::process::Process;
 use crate::support::*;
 
 /// The agent's user, where the test is root: nobody. Otherwise everything belongs to whoever runs the test, and what is left
@@ -118,6 +121,43 @@ async fn rotating_a_secret_follows_no_planted_link_and_keeps_the_owner() {
         assert_eq!(found.mode() & 0o7777, 0o600);
         assert!(!is_root() || found.uid() == USER, "the agent can read it");
     }
+}
+
+/// Somebody who watches the directory and is quick: whatever appears in it is replaced by a link, again and again.
+#[tokio::test]
+async fn a_race_for_the_names_in_the_directory_gains_nothing() {
+    let scene = Scene::new(NO_SERVER);
+    let identity = fs::read(scene.state.join("identity.json")).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let attack = {
+        let (state, treasure, is_over) = (scene.state.clone(), scene.treasure.clone(), Arc::clone(&is_over));
+        std::thread::spawn(move || {
+            let mut n_planted = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                for entry in
+                    fs::read_dir(&state).unwrap().flatten().filter(|entry| entry.file_name() != "spool")
+                {
+                    let link = state.join("spool").join(entry.file_name());
+                    if symlink(&treasure, &link).is_ok() {
+                        give(&link);
+                        n_planted += usize::from(fs::rename(&link, entry.path()).is_ok());
+                    }
+                }
+            }
+            n_planted
+        })
+    };
+    for _ in 0..20 {
+        // Sometimes it is there, and sometimes a link is.
+        let new = scene.treasure.with_extension("new");
+        fs::write(&new, &identity).unwrap();
+        fs::rename(&new, scene.state.join("identity.json")).unwrap();
+        run(scene.command("rotate-secret")).await;
+        scene.assert_treasure_is_untouched();
+    }
+    is_over.store(true, Ordering::Relaxed);
+    assert!(0 < attack.join().unwrap(), "there was an attack");
+    scene.assert_treasure_is_untouched();
 }
 
 #[tokio::test]
@@ -238,103 +278,6 @@ async fn a_directory_that_everybody_may_write_is_refused() {
         assert_eq!(fs::read(scene.state.join("identity.json")).unwrap(), before);
         fs::set_permissions(dir, was).unwrap();
     }
-}
-
-#[tokio::test]
-async fn a_running_agent_follows_no_planted_link() {
-    for names in [
-        &["spool/lock"][..],
-        &["spool/cursor"],
-        &["spool/00000000000000000001.seg"],
-        &["state.json", "gaps.json"],
-        &["state.tmp", "gaps.tmp", "identity.tmp"],
-    ] {
-        let server = FakeServer::start().await;
-        let scene = Scene::new(&server.url());
-        for name in names {
-            scene.plant_link(name);
-        }
-        report_samples(&server, &scene).await;
-        scene.assert_treasure_is_untouched();
-    }
-}
-
-#[tokio::test]
-async fn a_running_agent_writes_to_no_file_that_has_another_name_elsewhere() {
-    for name in ["spool/cursor", "spool/00000000000000000001.seg"] {
-        let server = FakeServer::start().await;
-        let scene = Scene::new(&server.url());
-        fs::hard_link(&scene.treasure, scene.state.join(name)).unwrap();
-        report_samples(&server, &scene).await;
-        scene.assert_treasure_is_untouched();
-    }
-}
-
-#[tokio::test]
-async fn a_spool_that_is_a_link_to_elsewhere_is_not_used() {
-    let server = FakeServer::start().await;
-    let scene = Scene::new(&server.url());
-    let elsewhere = scene.treasure.with_extension("elsewhere");
-    fs::create_dir(&elsewhere).unwrap();
-    fs::remove_dir(scene.state.join("spool")).unwrap();
-    symlink(&elsewhere, scene.state.join("spool")).unwrap();
-    give(&scene.state.join("spool"));
-    report_samples(&server, &scene).await;
-    if is_root() {
-        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "samples wait in memory");
-    }
-}
-
-#[tokio::test]
-async fn pipes_and_devices_in_the_spool_hang_nothing() {
-    let server = FakeServer::start().await;
-    let scene = Scene::new(&server.url());
-    let spool = scene.state.join("spool");
-    make_pipe(&spool.join("00000000000000000001.seg"));
-    make_pipe(&spool.join("00000000000000000007.seg"));
-    make_pipe(&spool.join("cursor"));
-    make_pipe(&scene.state.join("state.json"));
-    make_pipe(&scene.state.join("gaps.json"));
-    // /dev/zero, where the system lets root make it: a file without an end.
-    let device = spool.join("00000000000000000009.seg");
-    let made = Command::new("mknod").arg(&device).args(["c", "1", "5"]).stderr(Stdio::null()).status();
-    assert_eq!(made.is_ok_and(|status| status.success()), device.exists());
-    report_samples(&server, &scene).await;
-}
-
-#[tokio::test]
-async fn what_root_writes_for_the_agent_belongs_to_the_agent() {
-    let server = FakeServer::start().await;
-    let scene = Scene::new(&server.url());
-    report_samples(&server, &scene).await;
-    let files = tree(&scene.state);
-    assert!(
-        files.iter().any(|(path, _)| path.extension().is_some_and(|extension| extension == "seg")),
-        "{files:?}"
-    );
-    for (path, _) in files {
-        assert!(!is_root() || fs::metadata(&path).unwrap().uid() == USER, "{}", path.display());
-    }
-}
-
-/// Runs the agent as whoever runs the test, until it has stopped on its own after some samples.
-async fn report_samples(server: &FakeServer, scene: &Scene) {
-    let process = Process::start(&scene.state);
-    let mut peer = server.accept_registered().await;
-    for _ in 0..2 {
-        let (seq, _) = peer.receive_batch().await;
-        peer.acknowledge(seq).await;
-    }
-    process.signal("-TERM");
-    while let Some(message) = peer.receive_message().await {
-        if let tokio_tungstenite::tungstenite::Message::Text(text) = message {
-            let frame: pika_protocol::AgentFrame = serde_json::from_str(&text).unwrap();
-            if let Some(seq) = frame.seq {
-                peer.acknowledge(seq).await;
-            }
-        }
-    }
-    assert!(process.end().await.success());
 }
 
 fn make_pipe(path: &Path) {
