@@ -111,11 +111,10 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let mut stop = std::process::Command::new(SCRIPT);
-        stop.arg("--stop")
-            .env("PIKA_STATE_DIR", self.path("state"))
-            .env("PATH", std::env::var("PATH").unwrap());
-        drop(stop.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status());
+        // Never this machine's own.
+        self.docker("exit 1");
+        let mut stop = self.command(&["--stop"], &[]).into_std();
+        drop(stop.stdout(Stdio::null()).stderr(Stdio::null()).status());
     }
 }
 
