@@ -6,6 +6,7 @@ mod agents;
 mod api_tokens;
 mod audit;
 mod body;
+mod chart_limit;
 mod description;
 mod enrollments;
 mod error;
@@ -36,6 +37,7 @@ use crate::ingest::Sockets;
 use crate::store::Store;
 use crate::telemetry::{Instruments, Snapshot};
 
+pub use chart_limit::ChartLimit;
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use security::{Caller, SESSION_COOKIE};
 
@@ -50,6 +52,8 @@ pub struct ApiContext {
     pub auth: Auth,
     /// Where agents' connections go.
     pub sockets: Sockets,
+    /// How many charts one user may ask for at the same time.
+    pub charts: ChartLimit,
     /// What is counted and measured.
     pub instruments: Arc<Instruments>,
     /// The key that agents are told to trust; `None` where they are told of none.

@@ -102,6 +102,7 @@ pub struct Server {
     pub connections_max: usize,
     pub connections_per_address_max: usize,
     pub body_bytes_max: usize,
+    pub charts_per_user_max: usize,
     pub shutdown_timeout_ms: u64,
 }
 
@@ -262,6 +263,7 @@ impl Config {
                 (1_024..=1 << 30).contains(&self.server.body_bytes_max),
                 "1024–1073741824",
             ),
+            ("server.charts_per_user_max", (1..=1_000).contains(&self.server.charts_per_user_max), "1–1000"),
             ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
             ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
             (

@@ -34,6 +34,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bb8::{Pool, PooledConnection};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
@@ -78,6 +79,9 @@ pub struct StoreConfig {
 #[derive(Clone)]
 pub struct Store {
     pool: Pool<Manager>,
+    /// The pool's connections that charts may use: half of them, so that everything else is answered whatever charts cost.
+    chart_connections: Arc<Semaphore>,
+    connect_timeout: Duration,
     config: Config,
     tls: Tls,
     errors: Arc<ErrorCounts>,
@@ -112,12 +116,31 @@ impl Store {
             .error_sink(Box::new(connection::LogErrors))
             .test_on_check_out(true)
             .build_unchecked(Manager::new(pooled, tls.clone(), Arc::clone(&errors)));
-        Ok(Self { pool, config, tls, errors, storage_report: Arc::default() })
+        let n_chart_connections = usize::try_from(options.pool_size / 2).unwrap_or(usize::MAX).max(1);
+        Ok(Self {
+            pool,
+            chart_connections: Arc::new(Semaphore::new(n_chart_connections)),
+            connect_timeout: options.connect_timeout,
+            config,
+            tls,
+            errors,
+            storage_report: Arc::default(),
+        })
     }
 
     async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {
         let connection = self.pool.get().await.map_err(Error::from);
         connection.inspect_err(|error| self.errors.add_failed_connection(error))
+    }
+
+    /// A connection of the pool for a chart, and its place among those that charts may use.
+    ///
+    /// # Errors
+    /// Also when all of these stay in use for as long as a connection is waited for.
+    async fn chart_connection(&self) -> Result<(SemaphorePermit<'_>, PooledConnection<'_, Manager>), Error> {
+        let place = tokio::time::timeout(self.connect_timeout, self.chart_connections.acquire()).await;
+        let place = place.map_err(|_| Error::TooManyCharts)?.map_err(|_| Error::TooManyCharts)?;
+        Ok((place, self.connection().await?))
     }
 
     /// A connection of its own, outside the pool and without the time limits of requests.

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Log, LogFormat};
 
-pub use instruments::{ConnectionRefusal, Instruments, Registration, Snapshot};
+pub use instruments::{ChartRefusal, ConnectionRefusal, Instruments, Registration, Snapshot};
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]

@@ -193,7 +193,7 @@ impl MetricsApi {
         /// Width of a bucket in milliseconds, instead of `points`.
         interval: Query<Option<i64>>,
     ) -> Result<Json<Metrics>, ApiError> {
-        auth.require(Permission::Read)?;
+        let caller = auth.require(Permission::Read)?;
         let request =
             TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: interval.0 };
         let now = context.clock.now();
@@ -203,10 +203,13 @@ impl MetricsApi {
         let retention = context.store.retention().await?;
         let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier));
         // Side by side: reading the histograms takes as long as all the rest.
-        let (buckets, percentiles) = tokio::try_join!(
-            context.store.metric_buckets(agent.key, family, tier, range),
-            context.store.percentiles(agent.key, family, tier, range),
-        )?;
+        let reading = async {
+            tokio::try_join!(
+                context.store.metric_buckets(agent.key, family, tier, range),
+                context.store.percentiles(agent.key, family, tier, range),
+            )
+        };
+        let (buckets, percentiles) = context.charts.read(caller.user.id, reading).await?;
         Ok(Json(Metrics {
             agent_id: id.0,
             metric_type: metric_type.0,

@@ -138,7 +138,7 @@ impl Store {
     /// one of the tier's buckets.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is away, when too many charts are being read, and when there would be too many buckets.
     pub async fn metric_buckets(
         &self,
         agent: AgentKey,
@@ -146,7 +146,7 @@ impl Store {
         tier: Tier,
         range: TimeRange,
     ) -> Result<MetricBuckets, Error> {
-        let mut connection = self.connection().await?;
+        let (_place, mut connection) = self.chart_connection().await?;
         let bounds = bounds(&mut connection, family, Content::Metrics, tiers_from(tier), range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
@@ -167,7 +167,7 @@ impl Store {
     /// none, and for buckets of less than an hour.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is away, and when too many charts are being read.
     pub async fn percentiles(
         &self,
         agent: AgentKey,
@@ -182,7 +182,7 @@ impl Store {
         if tier < Tier::OneHour {
             return Ok(BTreeMap::new());
         }
-        let mut connection = self.connection().await?;
+        let (_place, mut connection) = self.chart_connection().await?;
         let tiers = histogram_tiers_from(tier);
         let bounds = bounds(&mut connection, family, Content::Histogram, tiers, range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];

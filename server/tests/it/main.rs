@@ -16,6 +16,7 @@ mod agents;
 mod api;
 mod api_tokens;
 mod audit;
+mod charts;
 mod command_line;
 mod database_away;
 mod dependencies;
