@@ -12,8 +12,10 @@ mod enrollments;
 mod error;
 mod events;
 mod gaps;
+mod interval;
 mod latest;
 mod metrics;
+mod parameters;
 mod second_factor;
 mod security;
 mod serialized;
@@ -39,6 +41,7 @@ use crate::telemetry::{Instruments, Snapshot};
 
 pub use chart_limit::ChartLimit;
 pub use error::{ApiError, ErrorBody, ErrorCode};
+pub use parameters::Parameters;
 pub use security::{Caller, SESSION_COOKIE};
 
 /// What the resources need.

@@ -26,7 +26,7 @@ use self::client_address::{Client, FindClient};
 use self::metrics::{Access, Metrics};
 use self::origin::CheckOrigin;
 use self::security_headers::SecurityHeaders;
-use crate::api::{self, ApiContext};
+use crate::api::{self, ApiContext, Parameters};
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::audit;
@@ -48,12 +48,17 @@ pub fn routes(
     let instruments = Arc::clone(&context.instruments);
     let service = api::service();
     let (generated, described) = (service.spec(), description());
+    let parameters = Arc::new(Parameters::of(&described));
     let documentation = documentation::page(service.swagger_ui_html().replace(&generated, &described));
     Route::new()
         .at("/api/openapi.json", documentation::description(described))
         .at("/docs", documentation)
         .at("/metrics", poem::get(metrics))
         .nest("/", service)
+        .around(move |endpoint, request| {
+            let parameters = Arc::clone(&parameters);
+            async move { endpoint.call(request).await.map_err(|error| errors::explain(error, &parameters)) }
+        })
         .with(Authenticate::new(context.auth.clone(), context.clock.clone()))
         .data(context)
         .with(BodyLimit::new(config.body_bytes_max))

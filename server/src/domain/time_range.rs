@@ -75,39 +75,18 @@ impl TimeRange {
     /// # Errors
     /// When a parameter is out of its limits or the parameters contradict one another.
     pub fn resolve(request: TimeRangeRequest, now: TimestampMs) -> Result<Self, TimeRangeError> {
-        let error = |parameter, message| Err(TimeRangeError { parameter, message });
-        let end = request.end.unwrap_or(now);
-        if !(0..=TIMESTAMP_MS_MAX).contains(&end) {
-            return error("end", format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"));
-        }
-        let start = request.start.unwrap_or((end - SPAN_MS_DEFAULT).max(0));
-        if !(0..=TIMESTAMP_MS_MAX).contains(&start) {
-            return error(
-                "start",
-                format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"),
-            );
-        }
-        if end <= start {
-            return error("start", format!("must be before end ({end}), but is {start}"));
-        }
+        let SampleRange { start, end, points } = SampleRange::resolve(request, now)?;
         let span_ms = end - start;
-        if SPAN_MS_MAX < span_ms {
-            return error("start", format!("the span may be {SPAN_MS_MAX} ms at most, but is {span_ms} ms"));
-        }
-        let points = request.points.unwrap_or(POINTS_DEFAULT);
-        if !(POINTS_MIN..=POINTS_MAX).contains(&points) {
-            return error("points", format!("must be {POINTS_MIN}–{POINTS_MAX}, but is {points}"));
-        }
         let Some(interval_ms) = request.interval_ms else {
             return Ok(Self::narrowest(start, end, points));
         };
         if !(1..=INTERVAL_MS_MAX).contains(&interval_ms) {
-            return error("interval", format!("must be 1–{INTERVAL_MS_MAX} ms, but is {interval_ms}"));
+            return refused("interval", format!("must be 1–{INTERVAL_MS_MAX} ms, but is {interval_ms}"));
         }
         // One bucket more than the quotient where neither end is aligned.
         let buckets = span_ms / interval_ms + 1;
         if i64::from(POINTS_MAX) < buckets {
-            return error(
+            return refused(
                 "interval",
                 format!(
                     "{interval_ms} ms would cut the span into {buckets} buckets; {POINTS_MAX} is the most"
@@ -164,6 +143,59 @@ impl TimeRange {
         let row_ms = if tier == Tier::Raw { SAMPLE_INTERVAL_MS_MIN } else { tier.bucket_ms() };
         (self.end - self.start) / row_ms
     }
+}
+
+/// Which samples a query covers, as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleRange {
+    /// First millisecond wanted.
+    pub start: TimestampMs,
+    /// First millisecond not wanted.
+    pub end: TimestampMs,
+    /// How many at most.
+    pub points: u32,
+}
+
+impl SampleRange {
+    /// Completes a request with defaults and holds it to the limits. Its interval is not looked at.
+    ///
+    /// # Errors
+    /// When a parameter is out of its limits or the parameters contradict one another.
+    pub fn resolve(request: TimeRangeRequest, now: TimestampMs) -> Result<Self, TimeRangeError> {
+        let end = request.end.unwrap_or(now);
+        if !(0..=TIMESTAMP_MS_MAX).contains(&end) {
+            return refused(
+                "end",
+                format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"),
+            );
+        }
+        let start = request.start.unwrap_or((end - SPAN_MS_DEFAULT).max(0));
+        if !(0..=TIMESTAMP_MS_MAX).contains(&start) {
+            return refused(
+                "start",
+                format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"),
+            );
+        }
+        if end <= start {
+            return refused("start", format!("must be before end ({end}), but is {start}"));
+        }
+        let span_ms = end - start;
+        if SPAN_MS_MAX < span_ms {
+            return refused(
+                "start",
+                format!("the span may be {SPAN_MS_MAX} ms at most, but is {span_ms} ms"),
+            );
+        }
+        let points = request.points.unwrap_or(POINTS_DEFAULT);
+        if !(POINTS_MIN..=POINTS_MAX).contains(&points) {
+            return refused("points", format!("must be {POINTS_MIN}–{POINTS_MAX}, but is {points}"));
+        }
+        Ok(Self { start, end, points })
+    }
+}
+
+fn refused<T>(parameter: &'static str, message: String) -> Result<T, TimeRangeError> {
+    Err(TimeRangeError { parameter, message })
 }
 
 /// Widths of buckets that people can read off an axis.

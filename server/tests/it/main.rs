@@ -28,6 +28,7 @@ mod ingest;
 mod login;
 mod openapi;
 mod own_metrics;
+mod parameters;
 mod permissions;
 mod plans;
 mod policies;
