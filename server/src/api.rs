@@ -6,13 +6,16 @@ mod agents;
 mod api_tokens;
 mod audit;
 mod body;
+mod chart_limit;
 mod description;
 mod enrollments;
 mod error;
 mod events;
 mod gaps;
+mod interval;
 mod latest;
 mod metrics;
+mod parameters;
 mod second_factor;
 mod security;
 mod serialized;
@@ -38,7 +41,9 @@ use crate::readiness::Readiness;
 use crate::store::Store;
 use crate::telemetry::{Instruments, Snapshot};
 
+pub use chart_limit::ChartLimit;
 pub use error::{ApiError, ErrorBody, ErrorCode};
+pub use parameters::Parameters;
 pub use security::{Caller, SESSION_COOKIE};
 
 /// What the resources need.
@@ -56,6 +61,8 @@ pub struct ApiContext {
     pub sockets: Sockets,
     /// Whether the server has finished starting.
     pub readiness: Readiness,
+    /// How many charts one user may ask for at the same time.
+    pub charts: ChartLimit,
     /// What is counted and measured.
     pub instruments: Arc<Instruments>,
     /// The key that agents are told to trust; `None` where they are told of none.

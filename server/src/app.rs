@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use self::maintenance::JobWarnings;
-use crate::api::ApiContext;
+use crate::api::{ApiContext, ChartLimit};
 use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
 use crate::config::{self, Config};
 use crate::http::{self, LimitedAcceptor, Limits, Memory, Places, Tls, TlsError};
@@ -168,6 +168,7 @@ impl Server {
             enrollment_limits: config.auth.enrollment_limits(),
             sockets: ingest.sockets(),
             readiness: readiness.clone(),
+            charts: ChartLimit::new(config.server.charts_per_user_max, Arc::clone(&instruments)),
             instruments: Arc::clone(&instruments),
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),

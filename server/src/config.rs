@@ -107,6 +107,7 @@ pub struct Server {
     pub body_timeout_ms: u64,
     pub buffered_bytes_max: usize,
     pub buffered_bytes_per_address_max: usize,
+    pub charts_per_user_max: usize,
     pub shutdown_timeout_ms: u64,
 }
 

@@ -34,7 +34,7 @@ use self::metrics::{Access, Metrics};
 use self::origin::CheckOrigin;
 use self::request_limits::{BodyLimits, CountMemory};
 use self::security_headers::SecurityHeaders;
-use crate::api::{self, ApiContext, Caller};
+use crate::api::{self, ApiContext, Caller, Parameters};
 use crate::config;
 use crate::domain::audit;
 
@@ -59,6 +59,7 @@ pub fn routes(
     let instruments = Arc::clone(&context.instruments);
     let service = api::service();
     let (generated, described) = (service.spec(), description());
+    let parameters = Arc::new(Parameters::of(&described));
     let documentation = documentation::page(service.swagger_ui_html().replace(&generated, &described));
     Route::new()
         .at("/api/openapi.json", documentation::description(described))
@@ -66,6 +67,10 @@ pub fn routes(
         .at("/metrics", poem::get(metrics))
         .nest("/", service)
         .with(body_limits(config))
+        .around(move |endpoint, request| {
+            let parameters = Arc::clone(&parameters);
+            async move { endpoint.call(request).await.map_err(|error| errors::explain(error, &parameters)) }
+        })
         .with(Authenticate::new(context.auth.clone(), context.clock.clone()))
         .data(context)
         .with(CountMemory)

@@ -20,6 +20,7 @@ mod migrate;
 mod newest;
 mod passwords;
 mod rollup;
+mod sample_pages;
 mod samples;
 mod series;
 mod sessions;
@@ -36,6 +37,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bb8::{Pool, PooledConnection};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
@@ -52,6 +54,7 @@ pub use metrics::{MetricBuckets, SeriesBuckets, SeriesLabel};
 pub use migrate::{MigrateError, Migrated};
 pub use newest::LatestMetrics;
 pub use passwords::UserWithPassword;
+pub use sample_pages::SamplePage;
 pub use samples::{SampleWriter, WriteMethod, Written};
 pub use sessions::{NewSession, SESSIONS_PER_USER_MAX, Session};
 pub use storage::StorageReport;
@@ -81,6 +84,9 @@ pub struct StoreConfig {
 #[derive(Clone)]
 pub struct Store {
     pool: Pool<Manager>,
+    /// The pool's connections that charts may use: half of them, so that everything else is answered whatever charts cost.
+    chart_connections: Arc<Semaphore>,
+    connect_timeout: Duration,
     config: Config,
     tls: Tls,
     errors: Arc<ErrorCounts>,
@@ -115,7 +121,16 @@ impl Store {
             .error_sink(Box::new(connection::LogErrors))
             .test_on_check_out(true)
             .build_unchecked(Manager::new(pooled, tls.clone(), Arc::clone(&errors)));
-        Ok(Self { pool, config, tls, errors, storage_report: Arc::default() })
+        let n_chart_connections = usize::try_from(options.pool_size / 2).unwrap_or(usize::MAX).max(1);
+        Ok(Self {
+            pool,
+            chart_connections: Arc::new(Semaphore::new(n_chart_connections)),
+            connect_timeout: options.connect_timeout,
+            config,
+            tls,
+            errors,
+            storage_report: Arc::default(),
+        })
     }
 
     /// The hosts that the connection goes to as plain text, over a network.
@@ -126,6 +141,16 @@ impl Store {
     async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {
         let connection = self.pool.get().await.map_err(Error::from);
         connection.inspect_err(|error| self.errors.add_failed_connection(error))
+    }
+
+    /// A connection of the pool for a chart, and its place among those that charts may use.
+    ///
+    /// # Errors
+    /// Also when all of these stay in use for as long as a connection is waited for.
+    async fn chart_connection(&self) -> Result<(SemaphorePermit<'_>, PooledConnection<'_, Manager>), Error> {
+        let place = tokio::time::timeout(self.connect_timeout, self.chart_connections.acquire()).await;
+        let place = place.map_err(|_| Error::TooManyCharts)?.map_err(|_| Error::TooManyCharts)?;
+        Ok((place, self.connection().await?))
     }
 
     /// A connection of its own, outside the pool and without the time limits of requests.

@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use self::clean_lines::CleanLines;
 use crate::config::{Log, LogFormat};
 
-pub use instruments::{Instruments, Snapshot};
+pub use instruments::{ChartRefusal, Instruments, Snapshot};
 pub use occurrences::Occurrences;
 pub use reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, Registration};
 

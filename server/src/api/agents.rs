@@ -170,7 +170,7 @@ impl AgentsApi {
         search: Query<Option<String>>,
         /// A tag that the agents have.
         tag: Query<Option<String>>,
-        /// 1: only those online. 0: only those offline.
+        /// 0 or 1: only those offline, or only those online.
         status: Query<Option<i32>>,
     ) -> Result<Json<AgentList>, ApiError> {
         auth.require(Permission::Read)?;

@@ -183,6 +183,9 @@ impl From<store::Error> for ApiError {
                 "points",
                 "all disks or interfaces of this agent together have too many buckets; ask for fewer points",
             ),
+            store::Error::TooManyCharts => {
+                ApiError::too_many_requests("too many charts are being read; try again later")
+            }
             // Expected conflicts are handled where they can happen; others are mistakes.
             store::Error::Conflict { .. } | store::Error::Unsupported(_) | store::Error::Database(_) => {
                 ApiError::internal(&error)

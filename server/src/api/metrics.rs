@@ -8,13 +8,16 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
+use super::interval::Interval;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::TimestampMs;
+use crate::domain::agent::Agent;
 use crate::domain::family::{Family, Unit};
+use crate::domain::id::UserId;
 use crate::domain::permission::Permission;
 use crate::domain::tier::Tier;
-use crate::domain::time_range::{TimeRange, TimeRangeRequest};
+use crate::domain::time_range::{SampleRange, TimeRange, TimeRangeRequest};
 use crate::store::{MetricBuckets, SeriesLabel};
 
 /// What agents reported.
@@ -121,7 +124,7 @@ impl From<Unit> for UnitName {
 /// Samples of one family in buckets. All series share one list of times; a bucket in which no series has a sample is
 /// left out, and one in which only some have is null in the others.
 #[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct Metrics {
     /// Whose.
     agent_id: Uuid,
@@ -132,7 +135,8 @@ struct Metrics {
     start: i64,
     /// First millisecond not covered.
     end: i64,
-    /// Width of a bucket in milliseconds. Buckets start at multiples of it, so the first may start before `start`.
+    /// Width of a bucket in milliseconds. Buckets start at multiples of it, so the first may start before `start`. 1 where
+    /// the samples themselves were asked for.
     interval_ms: i64,
     /// The stored resolution that the answer comes from; its newest part, which is not rolled up yet, from finer ones.
     tier: TierName,
@@ -140,6 +144,9 @@ struct Metrics {
     timestamps: Vec<i64>,
     /// The series.
     series: Vec<Series>,
+    /// Where the next page of samples starts, in milliseconds since the Unix epoch: ask for it as `start`. Only where the
+    /// samples themselves were asked for and there may be more of them.
+    next: Option<i64>,
 }
 
 /// One metric, of one disk or interface where there are several.
@@ -171,7 +178,9 @@ struct Series {
 impl MetricsApi {
     /// Get an agent's metrics
     ///
-    /// Samples of one family between `start` and `end`, cut into buckets that each have average, minimum and maximum.
+    /// Samples of one family between `start` and `end`, cut into buckets that each have average, minimum and maximum. With
+    /// `interval=raw` the samples themselves, oldest first and as long as raw samples are kept: every bucket holds one, whose
+    /// value is average, minimum and maximum at once; `points` is the size of a page, and `next` the `start` of the next one.
     #[oai(path = "/:id/metrics", method = "get", operation_id = "getAgentMetrics")]
     #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn metrics(
@@ -190,33 +199,74 @@ impl MetricsApi {
         /// How many buckets at most (1–5000).
         #[oai(default = "default_points")]
         points: Query<u32>,
-        /// Width of a bucket in milliseconds, instead of `points`.
-        interval: Query<Option<i64>>,
+        /// Width of a bucket in milliseconds (1–316224000000), instead of `points`; or `raw`. What no rollup fills becomes
+        /// the next wider one that does: whole minutes from one minute on, and more where the span is long.
+        interval: Query<Option<Interval>>,
     ) -> Result<Json<Metrics>, ApiError> {
-        auth.require(Permission::Read)?;
-        let request =
-            TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: interval.0 };
+        let caller = auth.require(Permission::Read)?;
+        let reader = Reader { context: &context, user: caller.user.id, family: metric_type.0.into() };
+        let mut request =
+            TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: None };
         let now = context.clock.now();
+        if interval.0 == Some(Interval::Raw) {
+            let range = SampleRange::resolve(request, now)?;
+            let agent = agents::find(&context.store, id.0).await?;
+            return Ok(Json(reader.samples(&agent, range).await?));
+        }
+        request.interval_ms = interval.0.and_then(Interval::ms);
         let range = TimeRange::resolve(request, now)?;
         let agent = agents::find(&context.store, id.0).await?;
-        let family = Family::from(metric_type.0);
-        let retention = context.store.retention().await?;
+        Ok(Json(reader.buckets(&agent, range, now).await?))
+    }
+}
+
+/// Who reads which family.
+struct Reader<'a> {
+    context: &'a ApiContext,
+    user: UserId,
+    family: Family,
+}
+
+impl Reader<'_> {
+    async fn buckets(&self, agent: &Agent, range: TimeRange, now: TimestampMs) -> Result<Metrics, ApiError> {
+        let (store, family) = (&self.context.store, self.family);
+        let retention = store.retention().await?;
         let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier));
         // Side by side: reading the histograms takes as long as all the rest.
-        let (buckets, percentiles) = tokio::try_join!(
-            context.store.metric_buckets(agent.key, family, tier, range),
-            context.store.percentiles(agent.key, family, tier, range),
-        )?;
-        Ok(Json(Metrics {
-            agent_id: id.0,
-            metric_type: metric_type.0,
+        let reading = async {
+            tokio::try_join!(
+                store.metric_buckets(agent.key, family, tier, range),
+                store.percentiles(agent.key, family, tier, range),
+            )
+        };
+        let (buckets, percentiles) = self.context.charts.read(self.user, reading).await?;
+        Ok(Metrics {
+            agent_id: agent.id.0,
+            metric_type: family.into(),
             start: range.start,
             end: range.end,
             interval_ms: range.interval_ms,
             tier: tier.into(),
             series: series(family, &buckets, &percentiles),
             timestamps: buckets.timestamps,
-        }))
+            next: None,
+        })
+    }
+
+    async fn samples(&self, agent: &Agent, range: SampleRange) -> Result<Metrics, ApiError> {
+        let reading = self.context.store.samples(agent.key, self.family, range);
+        let page = self.context.charts.read(self.user, reading).await?;
+        Ok(Metrics {
+            agent_id: agent.id.0,
+            metric_type: self.family.into(),
+            start: range.start,
+            end: range.end,
+            interval_ms: 1,
+            tier: TierName::Raw,
+            series: series(self.family, &page.samples, &BTreeMap::new()),
+            timestamps: page.samples.timestamps,
+            next: page.next,
+        })
     }
 }
 

@@ -108,6 +108,7 @@ impl Config {
                     .contains(&self.server.buffered_bytes_max),
                 "server.buffered_bytes_per_address_max to 1099511627776",
             ),
+            ("server.charts_per_user_max", (1..=1_000).contains(&self.server.charts_per_user_max), "1–1000"),
             ("server.shutdown_timeout_ms", self.server.shutdown_timeout_ms <= HOUR_MS, "0–3600000"),
             (
                 "server.public_url",

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use pika_protocol::limits;
+
 use super::TimestampMs;
-use super::tier::{DAY_MS, Tier, bucket_start};
+use super::tier::{DAY_MS, MINUTE_MS, Tier, bucket_start};
 
 /// Fewest buckets that can be asked for.
 pub const POINTS_MIN: u32 = 1;
@@ -15,8 +17,16 @@ pub const POINTS_DEFAULT: u32 = 600;
 pub const SPAN_MS_DEFAULT: i64 = 60 * 60 * 1000;
 /// The longest span of one query: ten years.
 pub const SPAN_MS_MAX: i64 = 3_660 * 24 * 60 * 60 * 1000;
+/// The widest bucket: as wide as the longest span.
+pub const INTERVAL_MS_MAX: i64 = SPAN_MS_MAX;
 /// The latest time that can be asked for: the year 10000. Keeps all arithmetic far from overflow.
 const TIMESTAMP_MS_MAX: i64 = 253_402_300_800_000;
+
+/// Most rows of one series that a query reads: a day of samples, two months of minutes, ten years of hours. Read from
+/// wider buckets of a coarser tier, the same span looks no different on a screen.
+const SERIES_ROWS_MAX: i64 = 100_000;
+/// No agent takes samples closer together.
+const SAMPLE_INTERVAL_MS_MIN: i64 = limits::INTERVAL_MS_MIN.cast_signed();
 
 /// A half-open span `start..end` of whole buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,39 +75,18 @@ impl TimeRange {
     /// # Errors
     /// When a parameter is out of its limits or the parameters contradict one another.
     pub fn resolve(request: TimeRangeRequest, now: TimestampMs) -> Result<Self, TimeRangeError> {
-        let error = |parameter, message| Err(TimeRangeError { parameter, message });
-        let end = request.end.unwrap_or(now);
-        if !(0..=TIMESTAMP_MS_MAX).contains(&end) {
-            return error("end", format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"));
-        }
-        let start = request.start.unwrap_or((end - SPAN_MS_DEFAULT).max(0));
-        if !(0..=TIMESTAMP_MS_MAX).contains(&start) {
-            return error(
-                "start",
-                format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"),
-            );
-        }
-        if end <= start {
-            return error("start", format!("must be before end ({end}), but is {start}"));
-        }
+        let SampleRange { start, end, points } = SampleRange::resolve(request, now)?;
         let span_ms = end - start;
-        if SPAN_MS_MAX < span_ms {
-            return error("start", format!("the span may be {SPAN_MS_MAX} ms at most, but is {span_ms} ms"));
-        }
-        let points = request.points.unwrap_or(POINTS_DEFAULT);
-        if !(POINTS_MIN..=POINTS_MAX).contains(&points) {
-            return error("points", format!("must be {POINTS_MIN}–{POINTS_MAX}, but is {points}"));
-        }
         let Some(interval_ms) = request.interval_ms else {
             return Ok(Self::narrowest(start, end, points));
         };
-        if interval_ms < 1 {
-            return error("interval", format!("must be at least 1 ms, but is {interval_ms}"));
+        if !(1..=INTERVAL_MS_MAX).contains(&interval_ms) {
+            return refused("interval", format!("must be 1–{INTERVAL_MS_MAX} ms, but is {interval_ms}"));
         }
         // One bucket more than the quotient where neither end is aligned.
         let buckets = span_ms / interval_ms + 1;
         if i64::from(POINTS_MAX) < buckets {
-            return error(
+            return refused(
                 "interval",
                 format!(
                     "{interval_ms} ms would cut the span into {buckets} buckets; {POINTS_MAX} is the most"
@@ -123,23 +112,90 @@ impl TimeRange {
         Self { start: bucket_start(start, interval_ms), end: last + interval_ms, interval_ms }
     }
 
-    /// The tier that answers: the coarsest whose buckets fill those of the range, or a coarser one with wider buckets
-    /// where that tier no longer holds the range's start. A tier that is kept for ever holds everything.
+    /// The tier that answers, and the range in buckets that it fills: the coarsest whose buckets fill those of the range,
+    /// or a coarser one with wider buckets where that tier no longer holds the range's start, or has too many rows of it.
+    /// A tier that is kept for ever holds everything.
     pub fn tier(self, now: TimestampMs, keep_ms: impl Fn(Tier) -> Option<i64>) -> (Tier, Self) {
         let holds =
             |tier: Tier| keep_ms(tier).is_none_or(|keep_ms| now.saturating_sub(keep_ms) <= self.start);
-        let mut tier = Tier::coarsest_for(self.interval_ms);
         let mut range = self;
+        if MINUTE_MS <= self.interval_ms {
+            range = self.widened(MINUTE_MS);
+        }
+        let mut tier = Tier::coarsest_for(range.interval_ms);
         while let Some(coarser) = tier.coarser()
-            && !holds(tier)
+            && !(holds(tier) && range.rows_of(tier) <= SERIES_ROWS_MAX)
         {
             tier = coarser;
-            let bucket_ms = tier.bucket_ms();
-            let interval_ms = (self.interval_ms + bucket_ms - 1) / bucket_ms * bucket_ms;
-            range = Self::covering(self.start, self.end, interval_ms);
+            range = self.widened(tier.bucket_ms());
         }
         (tier, range)
     }
+
+    /// The same span in buckets that are a multiple of `bucket_ms` wide.
+    fn widened(self, bucket_ms: i64) -> Self {
+        let interval_ms = (self.interval_ms + bucket_ms - 1) / bucket_ms * bucket_ms;
+        Self::covering(self.start, self.end, interval_ms)
+    }
+
+    /// How many rows of one series a tier has of the range at most.
+    fn rows_of(self, tier: Tier) -> i64 {
+        let row_ms = if tier == Tier::Raw { SAMPLE_INTERVAL_MS_MIN } else { tier.bucket_ms() };
+        (self.end - self.start) / row_ms
+    }
+}
+
+/// Which samples a query covers, as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleRange {
+    /// First millisecond wanted.
+    pub start: TimestampMs,
+    /// First millisecond not wanted.
+    pub end: TimestampMs,
+    /// How many at most.
+    pub points: u32,
+}
+
+impl SampleRange {
+    /// Completes a request with defaults and holds it to the limits. Its interval is not looked at.
+    ///
+    /// # Errors
+    /// When a parameter is out of its limits or the parameters contradict one another.
+    pub fn resolve(request: TimeRangeRequest, now: TimestampMs) -> Result<Self, TimeRangeError> {
+        let end = request.end.unwrap_or(now);
+        if !(0..=TIMESTAMP_MS_MAX).contains(&end) {
+            return refused(
+                "end",
+                format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"),
+            );
+        }
+        let start = request.start.unwrap_or((end - SPAN_MS_DEFAULT).max(0));
+        if !(0..=TIMESTAMP_MS_MAX).contains(&start) {
+            return refused(
+                "start",
+                format!("must be milliseconds since the Unix epoch, 0–{TIMESTAMP_MS_MAX}"),
+            );
+        }
+        if end <= start {
+            return refused("start", format!("must be before end ({end}), but is {start}"));
+        }
+        let span_ms = end - start;
+        if SPAN_MS_MAX < span_ms {
+            return refused(
+                "start",
+                format!("the span may be {SPAN_MS_MAX} ms at most, but is {span_ms} ms"),
+            );
+        }
+        let points = request.points.unwrap_or(POINTS_DEFAULT);
+        if !(POINTS_MIN..=POINTS_MAX).contains(&points) {
+            return refused("points", format!("must be {POINTS_MIN}–{POINTS_MAX}, but is {points}"));
+        }
+        Ok(Self { start, end, points })
+    }
+}
+
+fn refused<T>(parameter: &'static str, message: String) -> Result<T, TimeRangeError> {
+    Err(TimeRangeError { parameter, message })
 }
 
 /// Widths of buckets that people can read off an axis.
@@ -149,7 +205,7 @@ const PLEASANT_SECONDS: [i64; 16] =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tier::{HOUR_MS, MINUTE_MS};
+    use crate::domain::tier::HOUR_MS;
 
     const NOW: i64 = 1_800_000_000_000;
 
@@ -211,6 +267,46 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_becomes_one_that_a_rollup_fills() {
+        let tier = |span_ms: i64, interval_ms| {
+            let request = TimeRangeRequest {
+                start: Some(NOW - span_ms),
+                end: Some(NOW),
+                interval_ms: Some(interval_ms),
+                points: None,
+            };
+            let (tier, range) = TimeRange::resolve(request, NOW).unwrap().tier(NOW, |_| None);
+            (tier, range.interval_ms)
+        };
+        assert_eq!(tier(HOUR_MS, 59_000), (Tier::Raw, 59_000));
+        assert_eq!(tier(HOUR_MS, 90_000), (Tier::OneMinute, 2 * MINUTE_MS));
+        assert_eq!(tier(30 * DAY_MS, 599_000), (Tier::OneMinute, 10 * MINUTE_MS));
+        assert_eq!(tier(DAY_MS, 59_000), (Tier::Raw, 59_000));
+        assert_eq!(tier(3 * DAY_MS, 59_000), (Tier::OneMinute, MINUTE_MS), "too many samples");
+        assert_eq!(tier(30 * DAY_MS, 90 * MINUTE_MS), (Tier::OneMinute, 90 * MINUTE_MS));
+        assert_eq!(tier(300 * DAY_MS, 90 * MINUTE_MS), (Tier::OneHour, 2 * HOUR_MS), "too many minutes");
+        assert_eq!(tier(SPAN_MS_MAX, 25 * HOUR_MS), (Tier::OneHour, 25 * HOUR_MS));
+        assert_eq!(tier(SPAN_MS_MAX, INTERVAL_MS_MAX), (Tier::OneDay, INTERVAL_MS_MAX));
+    }
+
+    #[test]
+    fn no_request_reads_many_more_rows_of_a_series_than_it_may() {
+        for span_ms in [1, DAY_MS, 2 * DAY_MS, 70 * DAY_MS, 400 * DAY_MS, SPAN_MS_MAX] {
+            for interval_ms in [1, 1_000, 59_999, 60_001, 599_000, 5_399_999, 7 * HOUR_MS + 1, 31 * DAY_MS] {
+                let start = Some(NOW - span_ms);
+                let request =
+                    TimeRangeRequest { start, end: Some(NOW), interval_ms: Some(interval_ms), points: None };
+                let Ok(range) = TimeRange::resolve(request, NOW) else { continue };
+                let (tier, range) = range.tier(NOW, |_| None);
+                let n_rows = (range.end - range.start) / tier.bucket_ms().max(1_000);
+                assert!(n_rows <= SERIES_ROWS_MAX, "{span_ms} by {interval_ms}: {n_rows} rows of {tier:?}");
+                assert_eq!(range.interval_ms % tier.bucket_ms(), 0);
+                assert!(range.start <= NOW - span_ms && NOW <= range.end);
+            }
+        }
+    }
+
+    #[test]
     fn refusals_name_the_parameter() {
         let parameter = |request| TimeRange::resolve(request, NOW).unwrap_err().parameter;
         let request = TimeRangeRequest::default();
@@ -223,5 +319,10 @@ mod tests {
         assert_eq!(parameter(TimeRangeRequest { points: Some(5_001), ..request }), "points");
         assert_eq!(parameter(TimeRangeRequest { interval_ms: Some(0), ..request }), "interval");
         assert_eq!(parameter(TimeRangeRequest { interval_ms: Some(1), ..request }), "interval");
+        assert_eq!(
+            parameter(TimeRangeRequest { interval_ms: Some(INTERVAL_MS_MAX + 1), ..request }),
+            "interval"
+        );
+        assert_eq!(parameter(TimeRangeRequest { interval_ms: Some(i64::MAX), ..request }), "interval");
     }
 }

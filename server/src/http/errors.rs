@@ -5,13 +5,14 @@ use std::any::Any;
 use poem::error::{MethodNotAllowedError, NotFoundError};
 use poem::http::StatusCode;
 use poem::{Error, IntoResponse as _, Response};
+use poem_openapi::OperationId;
 use poem_openapi::error::{
     AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
 };
 
 use super::memory::OutOfMemory;
 use super::request_limits::RequestRefused;
-use crate::api::{ApiError, ErrorBody, ErrorCode};
+use crate::api::{ApiError, ErrorBody, ErrorCode, Parameters};
 use crate::telemetry::MemoryRefusal;
 
 /// The answer to an error.
@@ -54,6 +55,29 @@ fn with_status(status: StatusCode, code: ErrorCode, message: String) -> Response
     response
 }
 
+/// An error about a parameter becomes one that says what is allowed. All others are left as they are.
+pub(super) fn explain(error: Error, parameters: &Parameters) -> Error {
+    let (name, reason) = match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(ParseParamError { name, reason }), _) | (_, Some(ParsePathError { name, reason })) => {
+            (*name, reason)
+        }
+        _ => return error,
+    };
+    let operation = error.data::<OperationId>().map(|id| id.0).unwrap_or_default();
+    let message = match parameters.find(operation, name) {
+        Some(parameter) => {
+            let is_missing = reason.contains("expects an input value");
+            let wrong = if is_missing { "is missing; it must be" } else { "must be" };
+            format!(
+                "the parameter {} {wrong} {}. {}",
+                parameter.name, parameter.allowed, parameter.description
+            )
+        }
+        None => format!("the parameter {name} is not valid: {}", plain(reason)),
+    };
+    ApiError::BadRequest(ErrorBody::new(ErrorCode::BadRequest, message.trim_end())).into()
+}
+
 /// The answer to a panic. The panic's own text is already in the log.
 pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     drop(panic);
@@ -62,14 +86,6 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 fn describe(error: &Error) -> (StatusCode, ErrorCode, String) {
-    if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        let message = format!("the parameter {} is not valid: {}", error.name, plain(&error.reason));
-        return (StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
-    }
-    if let Some(error) = error.downcast_ref::<ParsePathError>() {
-        let message = format!("the path parameter {} is not valid: {}", error.name, plain(&error.reason));
-        return (StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);
-    }
     if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
         let message = format!("the body is not valid: {}", plain(&error.reason));
         return (StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message);

@@ -30,6 +30,9 @@ pub enum Error {
     /// The answer would have too many buckets.
     #[error("the answer would be too large")]
     TooManyBuckets,
+    /// All connections that charts may use are in use.
+    #[error("too many charts are being read")]
+    TooManyCharts,
     /// Anything else: a mistake in Pika or in the database.
     #[error("the database refused a statement")]
     Database(#[source] tokio_postgres::Error),

@@ -25,7 +25,7 @@ const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_wa
 pub(super) const STATEMENTS: &[&str] = &[DISK_LABELS, INTERFACE_LABELS, WATERMARKS];
 
 /// Most buckets of all series together that one query answers: with a dozen numbers each, some tens of megabytes.
-const BUCKETS_MAX: usize = 300_000;
+pub(super) const BUCKETS_MAX: usize = 300_000;
 
 /// The buckets of one query, ready to be drawn: one list of times, shared by all series.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -138,7 +138,7 @@ impl Store {
     /// one of the tier's buckets.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is away, when too many charts are being read, and when there would be too many buckets.
     pub async fn metric_buckets(
         &self,
         agent: AgentKey,
@@ -146,28 +146,20 @@ impl Store {
         tier: Tier,
         range: TimeRange,
     ) -> Result<MetricBuckets, Error> {
-        let mut connection = self.connection().await?;
+        let (_place, mut connection) = self.chart_connection().await?;
         let bounds = bounds(&mut connection, family, Content::Metrics, tiers_from(tier), range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
         let rows = connection.query(&buckets_statement(family, tier), &parameters).await?;
-        let labels = match family {
-            Family::Disk => connection.query(DISK_LABELS, &[&agent.0]).await?,
-            Family::Network => connection.query(INTERFACE_LABELS, &[&agent.0]).await?,
-            Family::Cpu | Family::Memory | Family::Load => Vec::new(),
-        };
-        let labels = labels
-            .iter()
-            .map(|row| (row.get::<_, i32>(0), SeriesLabel { name: row.get(1), device: row.get(2) }))
-            .collect();
-        arrange(family, &rows, &labels).ok_or(Error::TooManyBuckets)
+        let labels = labels(&mut connection, agent, family).await?;
+        arrange(family, &rows, &labels, 3).ok_or(Error::TooManyBuckets)
     }
 
     /// The 95th percentile of a family's histogram metric in buckets, by the start of each; empty for families that have
     /// none, and for buckets of less than an hour.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is away, and when too many charts are being read.
     pub async fn percentiles(
         &self,
         agent: AgentKey,
@@ -182,7 +174,7 @@ impl Store {
         if tier < Tier::OneHour {
             return Ok(BTreeMap::new());
         }
-        let mut connection = self.connection().await?;
+        let (_place, mut connection) = self.chart_connection().await?;
         let tiers = histogram_tiers_from(tier);
         let bounds = bounds(&mut connection, family, Content::Histogram, tiers, range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
@@ -229,8 +221,29 @@ async fn bounds(
     Ok(bounds)
 }
 
-/// Turns rows of (bucket, series, values…) into columns over one common list of times; `None` where they are too many.
-fn arrange(family: Family, rows: &[Row], labels: &BTreeMap<i32, SeriesLabel>) -> Option<MetricBuckets> {
+/// What the series of an agent are called.
+pub(super) async fn labels(
+    connection: &mut Connection,
+    agent: AgentKey,
+    family: Family,
+) -> Result<BTreeMap<i32, SeriesLabel>, Error> {
+    let labels = match family {
+        Family::Disk => connection.query(DISK_LABELS, &[&agent.0]).await?,
+        Family::Network => connection.query(INTERFACE_LABELS, &[&agent.0]).await?,
+        Family::Cpu | Family::Memory | Family::Load => Vec::new(),
+    };
+    let label = |row: &Row| (row.get(0), SeriesLabel { name: row.get(1), device: row.get(2) });
+    Ok(labels.iter().map(label).collect())
+}
+
+/// Turns rows of (time, series, values…) into columns over one common list of times; `None` where they are too many. For
+/// each metric a row has average, minimum and maximum, or one value that is all three.
+pub(super) fn arrange(
+    family: Family,
+    rows: &[Row],
+    labels: &BTreeMap<i32, SeriesLabel>,
+    n_values: usize,
+) -> Option<MetricBuckets> {
     let mut timestamps: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     timestamps.sort_unstable();
     timestamps.dedup();
@@ -251,9 +264,10 @@ fn arrange(family: Family, rows: &[Row], labels: &BTreeMap<i32, SeriesLabel>) ->
         let metrics =
             by_series.entry(row.get(1)).or_insert_with(|| vec![empty.clone(); family.metrics().len()]);
         for (index, values) in metrics.iter_mut().enumerate() {
-            values.avg[position] = row.get(2 + 3 * index);
-            values.min[position] = row.get(3 + 3 * index);
-            values.max[position] = row.get(4 + 3 * index);
+            let value = |which: usize| row.get(2 + n_values * index + which.min(n_values - 1));
+            values.avg[position] = value(0);
+            values.min[position] = value(1);
+            values.max[position] = value(2);
         }
     }
     let mut series: Vec<SeriesBuckets> = by_series

@@ -10,7 +10,7 @@ pub(super) mod policies;
 use crate::domain::family::Family;
 use crate::domain::tier::Tier;
 
-pub(super) use columns::chart_expressions;
+pub(super) use columns::{chart_expressions, sample_expression};
 use columns::{histogram_columns, metric_columns};
 
 /// A column of a rollup.

@@ -4,7 +4,7 @@
 use super::rollup::apache;
 use super::{
     agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, newest,
-    passwords, series, sessions, storage, totp, usernames, users, watchdog,
+    passwords, sample_pages, series, sessions, storage, totp, usernames, users, watchdog,
 };
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
@@ -20,6 +20,12 @@ pub fn chart(family: Family, coarsest: Tier) -> String {
 /// minutes.
 pub fn percentiles(family: Family, tier: Tier) -> Option<String> {
     metrics::histogram_statement(family, tier)
+}
+
+/// The statement behind a page of samples of a family: agent, first time, first time not wanted, number of rows → time,
+/// series, and the value of each metric.
+pub fn samples(family: Family) -> String {
+    sample_pages::statement(family)
 }
 
 /// The statements behind the latest values of one agent: agent, first millisecond looked at → the newest row of each
@@ -63,6 +69,7 @@ pub fn all() -> Vec<String> {
         statements.extend([false, true].map(|is_descending| users::list_statement(sort, is_descending)));
     }
     for family in Family::ALL {
+        statements.push(sample_pages::statement(family));
         statements.extend(Tier::ALL.map(|tier| metrics::buckets_statement(family, tier)));
         let percentiles =
             [Tier::OneHour, Tier::OneDay].map(|tier| metrics::histogram_statement(family, tier));

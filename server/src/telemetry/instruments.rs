@@ -24,6 +24,28 @@ const STRANGERS_MAX: usize = 1_024;
 /// The same for agents, times what is logged of them.
 const AGENTS_MAX: usize = 65_536;
 
+/// Which limit a chart was refused by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChartRefusal {
+    /// `server.charts_per_user_max` is reached.
+    User,
+    /// The half of `database.pool_size` that charts may use is in use.
+    Pool,
+}
+
+impl ChartRefusal {
+    /// All of them.
+    const ALL: [ChartRefusal; 2] = [ChartRefusal::User, ChartRefusal::Pool];
+
+    /// The limit's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChartRefusal::User => "charts_per_user_max",
+            ChartRefusal::Pool => "pool_size",
+        }
+    }
+}
+
 /// What others know better, as of now.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -69,6 +91,7 @@ pub struct Instruments {
     memory_refusals: IntCounterVec,
     http_requests: IntCounterVec,
     http_seconds: Histogram,
+    charts_refused: IntCounterVec,
     pool_connections: IntGaugeVec,
     database_errors: IntCounterVec,
     maintenance_failures: IntCounter,
@@ -203,6 +226,11 @@ impl Instruments {
                 "Time from the head of a request to that of its answer.",
                 &DURATION_BUCKETS,
             )?,
+            charts_refused: build.counters(
+                "pika_charts_refused_total",
+                "Charts that were answered with 429, by the limit that was reached.",
+                &["limit"],
+            )?,
             pool_connections: build.add(IntGaugeVec::new(
                 Opts::new("pika_database_pool_connections", "Connections of the pool to the database."),
                 &["state"],
@@ -265,6 +293,9 @@ impl Instruments {
         }
         for refusal in MemoryRefusal::ALL {
             self.memory_refusals.with_label_values(&[refusal.as_str()]);
+        }
+        for refusal in ChartRefusal::ALL {
+            self.charts_refused.with_label_values(&[refusal.as_str()]);
         }
     }
 
@@ -438,6 +469,11 @@ impl Instruments {
     pub fn add_request(&self, method: &str, status: u16, seconds: f64) {
         self.http_requests.with_label_values(&[method, &status.to_string()]).inc();
         self.http_seconds.observe(seconds);
+    }
+
+    /// Counts a chart that was refused.
+    pub fn add_refused_chart(&self, refusal: ChartRefusal) {
+        self.charts_refused.with_label_values(&[refusal.as_str()]).inc();
     }
 
     /// A round of maintenance has succeeded at this second since the Unix epoch.

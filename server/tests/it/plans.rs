@@ -10,7 +10,11 @@ use tokio_postgres::Client;
 use crate::support::client::now;
 use crate::support::{TestDatabase, on_both_editions};
 
-on_both_editions!(a_chart_plans_only_the_chunks_of_its_range, the_latest_values_are_in_the_newest_chunks);
+on_both_editions!(
+    a_chart_plans_only_the_chunks_of_its_range,
+    the_latest_values_are_in_the_newest_chunks,
+    a_page_of_samples_reads_no_chunk_behind_it
+);
 
 /// Ten days of one row an hour, a chunk a day.
 async fn ten_days(client: &Client) {
@@ -89,4 +93,17 @@ async fn the_latest_values_are_in_the_newest_chunks(database: TestDatabase) {
         assert!(planned.len() <= 2, "plans for {} chunks: {statement}: {plan}", planned.len());
         assert!(!plan.contains("excluded during startup"), "{plan}");
     }
+}
+
+async fn a_page_of_samples_reads_no_chunk_behind_it(database: TestDatabase) {
+    let client = database.connect().await;
+    ten_days(&client).await;
+    let start = now() - 9 * DAY_MS;
+    let statement = statements::samples(Family::Cpu)
+        .replace("$1", "1")
+        .replace("$2", &start.to_string())
+        .replace("$3", &now().to_string())
+        .replace("$4", "20");
+    let plan = explain(&client, &statement).await;
+    assert!((1..=2).contains(&chunks(&plan).len()), "{plan}");
 }

@@ -113,6 +113,17 @@ fn sql_type(family: Family, name: &str) -> &'static str {
     }
 }
 
+/// The value of a metric in one sample, in SQL.
+pub(in crate::store) fn sample_expression(metric: &Metric) -> String {
+    let column = metric.column;
+    match metric.kind {
+        MetricKind::Gauge { .. } => format!("{column}::float8"),
+        MetricKind::Rate { interval_column } => {
+            format!("{column}::float8 * 1000 / nullif({interval_column}, 0)")
+        }
+    }
+}
+
 /// A metric's part of a chart, in SQL: weight, total, smallest and largest value. The average is total / weight,
 /// whatever the tier; the first four are for raw samples, the others for rollups.
 pub(in crate::store) fn chart_expressions(metric: &Metric) -> ([String; 4], [String; 4]) {
@@ -136,7 +147,7 @@ pub(in crate::store) fn chart_expressions(metric: &Metric) -> ([String; 4], [Str
             )
         }
         MetricKind::Rate { interval_column } => {
-            let rate = format!("{column}::float8 * 1000 / nullif({interval_column}, 0)");
+            let rate = sample_expression(metric);
             (
                 [
                     format!("sum({interval_column}::float8) FILTER (WHERE {column} IS NOT NULL)"),

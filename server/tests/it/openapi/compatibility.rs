@@ -122,6 +122,13 @@ impl<'a> Changes<'a> {
     fn schema(&mut self, what: &str, old: &'a Value, new: &'a Value, direction: Direction) {
         // It stands beside a reference, too.
         self.null(what, old, new, direction);
+        // A request that may say more than before may say what it did.
+        let new = match new["oneOf"].as_array() {
+            Some(more) if direction == Direction::Request && old.get("oneOf").is_none() => {
+                more.iter().find(|one| one["type"] == old["type"]).unwrap_or(new)
+            }
+            _ => new,
+        };
         let (old_name, old) = resolve(self.released, old);
         let (new_name, new) = resolve(self.current, new);
         let mut what = what.to_owned();
@@ -310,6 +317,8 @@ fn what_adds_to_a_description_breaks_nothing() {
             operation(description)["parameters"].as_array_mut().unwrap().push(more);
             schemas(description)["Thing"]["properties"]["size"] = json!({"type": "integer"});
             schemas(description)["Request"]["properties"]["size"] = json!({"type": "integer"});
+            let name = json!({"oneOf": [{"type": "integer"}, {"type": "string", "maxLength": 10}]});
+            schemas(description)["Request"]["properties"]["name"] = name;
         }),
         [""; 0]
     );
@@ -396,6 +405,28 @@ fn what_answers_did_not_say_is_found() {
     assert_eq!(
         found(|d| schemas(d)["Thing"]["properties"]["id"]["nullable"] = true.into()),
         ["Thing.id may be null now"]
+    );
+}
+
+#[test]
+fn what_has_become_one_of_several_is_found() {
+    let either = json!({"oneOf": [{"type": "integer"}, {"type": "string", "maxLength": 5}]});
+    assert_eq!(
+        found(|d| schemas(d)["Request"]["properties"]["name"] = either),
+        ["Request.name: maxLength was 10 and is 5"]
+    );
+    let neither = json!({"oneOf": [{"type": "integer"}, {"type": "boolean"}]});
+    assert_eq!(
+        found(|d| schemas(d)["Request"]["properties"]["name"] = neither),
+        [r#"Request.name: the type was "string" and is nothing"#]
+    );
+    let either = json!({"oneOf": [{"type": "integer", "format": "int64"}, {"type": "string"}]});
+    assert_eq!(
+        found(|d| schemas(d)["Thing"]["properties"]["id"] = either),
+        [
+            r#"Thing.id: the format was "int64" and is nothing"#,
+            r#"Thing.id: the type was "integer" and is nothing"#
+        ]
     );
 }
 

@@ -1,0 +1,104 @@
+//! Holds every user to a number of charts at the same time. What all of them together may use of the database is bounded
+//! by the store.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::ApiError;
+use crate::domain::id::UserId;
+use crate::http::request_id;
+use crate::store;
+use crate::telemetry::{ChartRefusal, Instruments};
+
+/// The charts that are being read or wait for their turn.
+#[derive(Clone, Debug)]
+pub struct ChartLimit {
+    per_user_max: usize,
+    in_progress: Arc<Mutex<HashMap<UserId, usize>>>,
+    instruments: Arc<Instruments>,
+}
+
+/// A chart in progress. It is over when this is dropped, be it because the client has hung up.
+#[derive(Debug)]
+struct Chart {
+    limit: ChartLimit,
+    user: UserId,
+}
+
+impl ChartLimit {
+    /// At most so many charts of one user at the same time.
+    pub fn new(per_user_max: usize, instruments: Arc<Instruments>) -> Self {
+        Self { per_user_max, in_progress: Arc::default(), instruments }
+    }
+
+    /// Reads a chart for a user.
+    ///
+    /// # Errors
+    /// 429 when too many of this user are in progress, or too many of everybody; the error of `reading`.
+    pub(super) async fn read<T>(
+        &self,
+        user: UserId,
+        reading: impl Future<Output = Result<T, store::Error>>,
+    ) -> Result<T, ApiError> {
+        let _chart = self.begin(user)?;
+        reading.await.map_err(|error| {
+            if matches!(error, store::Error::TooManyCharts) {
+                self.refuse(user, ChartRefusal::Pool);
+            }
+            error.into()
+        })
+    }
+
+    fn begin(&self, user: UserId) -> Result<Chart, ApiError> {
+        let mut in_progress = self.in_progress();
+        let n_charts = in_progress.get(&user).copied().unwrap_or(0);
+        if self.per_user_max <= n_charts {
+            drop(in_progress);
+            self.refuse(user, ChartRefusal::User);
+            return Err(ApiError::too_many_requests(&format!(
+                "{n_charts} charts of yours are in progress, which is the most at a time; try again when one is there"
+            )));
+        }
+        in_progress.insert(user, n_charts + 1);
+        Ok(Chart { limit: self.clone(), user })
+    }
+
+    fn refuse(&self, user: UserId, refusal: ChartRefusal) {
+        self.instruments.add_refused_chart(refusal);
+        let request_id = request_id::current();
+        tracing::debug!(request_id, %user, limit = refusal.as_str(), "refused a chart");
+    }
+
+    fn in_progress(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
+        self.in_progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Chart {
+    fn drop(&mut self) {
+        let mut in_progress = self.limit.in_progress();
+        match in_progress.get_mut(&self.user) {
+            Some(n_charts) if 1 < *n_charts => *n_charts -= 1,
+            _ => {
+                in_progress.remove(&self.user);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_user_has_a_limit_of_their_own() {
+        let limit = ChartLimit::new(2, Arc::new(Instruments::new().unwrap()));
+        let (one, other) = (UserId::random(), UserId::random());
+        let charts = [limit.begin(one).unwrap(), limit.begin(one).unwrap()];
+        assert!(matches!(limit.begin(one), Err(ApiError::TooManyRequests(..))));
+        drop(limit.begin(other).unwrap());
+        drop(charts);
+        assert!(limit.in_progress().is_empty());
+        limit.begin(one).unwrap();
+    }
+}

@@ -1,0 +1,75 @@
+//! Samples as they were reported, a page at a time.
+
+use tokio_postgres::Row;
+
+use super::metrics::{self, BUCKETS_MAX, MetricBuckets};
+use super::{Error, Store, rollup};
+use crate::domain::TimestampMs;
+use crate::domain::family::Family;
+use crate::domain::id::AgentKey;
+use crate::domain::time_range::SampleRange;
+
+/// Most rows that are read for a page.
+const ROWS_MAX: usize = 50_000;
+
+/// Samples in the order of their times.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SamplePage {
+    /// The samples: buckets that hold one each.
+    pub samples: MetricBuckets,
+    /// Where the next page starts; `None` where nothing follows.
+    pub next: Option<TimestampMs>,
+}
+
+/// The statement behind a page: agent, first time, first time not wanted, number of rows → time, series, and the value of
+/// each metric. The rows of a sample are never torn apart. Chunks come in the order of their times, so that none is read
+/// after the last row.
+pub(super) fn statement(family: Family) -> String {
+    let columns: String =
+        family.metrics().iter().map(|metric| format!(", {}", rollup::sample_expression(metric))).collect();
+    format!(
+        "SELECT ts, {series}::int4{columns} FROM {table} \
+         WHERE agent_key = $1 AND $2::int8 <= ts AND ts < $3::int8 \
+         ORDER BY ts FETCH FIRST ($4::int8) ROWS WITH TIES",
+        series = family.series_column().unwrap_or("0"),
+        table = family.table(),
+    )
+}
+
+impl Store {
+    /// The first samples of a range: as many as it has points, or fewer where an agent has very many disks or interfaces.
+    ///
+    /// # Errors
+    /// When the database is away, and when too many charts are being read.
+    pub async fn samples(
+        &self,
+        agent: AgentKey,
+        family: Family,
+        range: SampleRange,
+    ) -> Result<SamplePage, Error> {
+        let (_place, mut connection) = self.chart_connection().await?;
+        let labels = metrics::labels(&mut connection, agent, family).await?;
+        let points = usize::try_from(range.points).unwrap_or(usize::MAX);
+        let n_rows = points.saturating_mul(labels.len().max(1)).min(ROWS_MAX);
+        let limit = i64::try_from(n_rows).unwrap_or(i64::MAX);
+        let mut rows =
+            connection.query(&statement(family), &[&agent.0, &range.start, &range.end, &limit]).await?;
+        let next = cut(&mut rows, points, n_rows, labels.len());
+        let samples = metrics::arrange(family, &rows, &labels, 1).ok_or(Error::TooManyBuckets)?;
+        Ok(SamplePage { samples, next })
+    }
+}
+
+/// Cuts rows off that make more than a page; answers where the next one starts.
+fn cut(rows: &mut Vec<Row>, points: usize, n_rows: usize, n_series: usize) -> Option<TimestampMs> {
+    let ts = |row: &Row| row.get::<_, TimestampMs>(0);
+    let times_max = points.min(BUCKETS_MAX / n_series.max(1)).max(1);
+    let mut times: Vec<TimestampMs> = rows.iter().map(ts).collect();
+    times.dedup();
+    if let Some(next) = times.get(times_max) {
+        rows.retain(|row| ts(row) < *next);
+        return Some(*next);
+    }
+    let is_full = n_rows <= rows.len();
+    times.last().filter(|_| is_full).map(|last| last + 1)
+}
