@@ -39,8 +39,12 @@ fn configuration(database_url: &str, address: SocketAddr, n_agents: u32) -> Vec<
         ("DATABASE_URL", database_url.to_owned()),
         ("PIKA_SERVER_ADDR", address.to_string()),
         ("PIKA_SERVER_CONNECTIONS_MAX", connections_max.to_string()),
-        // Saturation is what the server takes, not what one agent may send.
+        // Saturation is what the server takes, not what one agent may send; those of the bench stand for many.
         ("PIKA_INGEST_SAMPLES_PER_SECOND_MAX", "1000000".to_owned()),
+        ("PIKA_INGEST_ROWS_PER_SECOND_MAX", "100000000".to_owned()),
+        ("PIKA_INGEST_BYTES_PER_SECOND_MAX", "1073741824".to_owned()),
+        ("PIKA_INGEST_ROWS_PER_DAY_MAX", u32::MAX.to_string()),
+        ("PIKA_INGEST_SAMPLE_SPACING_MS_MIN", "0".to_owned()),
         // Nobody logs in; one that is known is not printed.
         ("PIKA_AUTH_ADMIN_PASSWORD", "pika-bench on loopback".to_owned()),
     ]

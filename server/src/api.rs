@@ -80,6 +80,7 @@ impl ApiContext {
         self.instruments.render(&Snapshot {
             agents_connected: self.sockets.agents_connected(),
             queue_frames: self.sockets.queue_frames(),
+            pending_rows: self.sockets.pending_rows(),
             pool_connections: self.store.pool_connections(),
             database_errors: self.store.error_counts(),
         })

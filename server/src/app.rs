@@ -27,8 +27,9 @@ use crate::telemetry::Instruments;
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often rollups and retention are looked after.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
-/// How often ended sessions, API tokens and enrollment tokens and old entries of the audit log are forgotten.
-const ACCOUNT_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How often ended sessions, API tokens and enrollment tokens, old entries of the audit log and expired series are
+/// forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Connections that wait to be accepted, as far as the system's `net.core.somaxconn` allows.
 const LISTEN_BACKLOG: u32 = 4_096;
@@ -272,26 +273,27 @@ async fn prepare_and_maintain(
     create_first_admin(config, auth, announce_password).await?;
     readiness.set_ready();
     tracing::info!(address = %config.server.addr, "ready");
-    let mut account_sweeps = tokio::time::interval(ACCOUNT_SWEEP_INTERVAL);
+    let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
     maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut job_warnings = JobWarnings::default();
     loop {
         tokio::select! {
-            _ = account_sweeps.tick() => sweep_accounts(config, clock, store).await,
+            _ = sweeps.tick() => sweep(config, clock, store).await,
             _ = maintenance.tick() => maintenance::round(store, clock, instruments, &mut job_warnings).await,
         }
     }
 }
 
 /// Forgets what has ended by itself.
-async fn sweep_accounts(config: &Config, clock: &Clock, store: &Store) {
+async fn sweep(config: &Config, clock: &Clock, store: &Store) {
     let now = clock.now();
     let swept = [
         ("sessions", store.delete_expired_sessions(now).await),
         ("API tokens", store.delete_expired_api_tokens(now).await),
         ("enrollment tokens", store.delete_ended_enrollments(now).await),
         ("audit log", store.delete_audit_log_before(now - config.auth.audit_retention_ms).await),
+        ("disks and interfaces", store.delete_expired_series(now).await),
     ];
     for (what, result) in swept {
         match result {

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod enrollment;
 pub mod family;
 pub mod gap;
+pub mod history;
 pub mod id;
 pub mod latest;
 pub mod name;

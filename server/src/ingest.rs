@@ -7,12 +7,17 @@
 //!
 //! | stage | bound | when full |
 //! |---|---|---|
+//! | one agent, over time | `ingest.samples_per_second_max`, `rows_per_second_max`, `bytes_per_second_max`, `rows_per_day_max` | no more is read from that agent for a while |
 //! | frames of one agent | `ingest.unacknowledged_frames_max` | no more is read from that agent |
-//! | queue | `ingest.queue_frames_max` frames | sockets wait, and so do their agents |
+//! | frames that were read and wait for room | [`TURNS`], one an agent | no more is read; agents take turns |
+//! | rows that are taken in and not committed: with sockets, in queue, batcher and writer together | `ingest.pending_rows_max` | frames wait for room, first come, first served |
+//! | queue | `ingest.queue_frames_max` frames | sockets wait, with their room |
 //! | batcher | `ingest.flush_rows_max` rows, live and late each | takes nothing from the queue |
 //! | writer | one flush waiting, one being written | the batcher keeps its rows |
 //!
-//! So a slow or absent database reaches the agents as late acknowledgements, and nothing is dropped on the way.
+//! So a slow or absent database reaches the agents as late acknowledgements, nothing is dropped on the way, and what waits
+//! for the database takes a bounded amount of memory however many agents there are. Whoever holds a turn waits for nothing
+//! but room, and whoever holds room for nothing but the database, so no two wait for each other.
 
 mod batcher;
 mod clock_offset;
@@ -20,11 +25,13 @@ mod connection;
 mod decode;
 mod frames;
 mod gaps;
+mod intake;
 mod latest;
 mod live;
 mod naming;
 mod pace;
 mod presence;
+mod reading;
 mod refusals;
 mod register;
 mod sequence;
@@ -48,15 +55,21 @@ use crate::store::{SampleWriter, Store};
 use crate::telemetry::Instruments;
 
 use batcher::{Batcher, Submission};
+use intake::PendingRows;
 use latest::Latest;
 use live::Live;
+use pace::Paces;
 use presence::{Ending, Presence};
-use writer::Writer;
+use writer::{Audience, Writer};
 
 pub use live::LiveEvent;
 
 pub use decode::{DecodeError, Decoded, Message, decode};
 pub use socket::{Peer, Probation};
+
+/// Connections that have read a frame for which there is no room yet, at a time. More would bring no more rows to the
+/// database; each takes as much memory as its frame.
+const TURNS: usize = 64;
 
 /// Flushes that wait for the writer.
 const FLUSH_QUEUE_CAPACITY: usize = 1;
@@ -72,6 +85,10 @@ struct Shared {
     live: Live,
     /// Turns to ask the database on behalf of agents that have just come.
     admission: Semaphore,
+    paces: Paces,
+    /// Turns to read a frame.
+    turns: Arc<Semaphore>,
+    pending_rows: PendingRows,
     queue: mpsc::Sender<Submission>,
     /// No more is read from agents; what is in flight is still acknowledged.
     stopping: CancellationToken,
@@ -131,15 +148,13 @@ impl Ingest {
         let latest = Latest::default();
         let presence = Arc::new(Presence::default());
         let live = Live::new(Arc::clone(&presence));
-        let writer = Writer::new(
-            &config,
-            sample_writer,
-            flushes,
-            latest.clone(),
-            live.clone(),
-            Arc::clone(&instruments),
-            aborting.clone(),
-        );
+        let audience = Audience {
+            latest: latest.clone(),
+            live: live.clone(),
+            presence: Arc::clone(&presence),
+            instruments: Arc::clone(&instruments),
+        };
+        let writer = Writer::new(&config, sample_writer, flushes, audience, aborting.clone());
         let written = writer.written();
         stages.spawn(guard("batcher").watch(batcher.run()));
         stages.spawn(guard("writer").watch(writer.run()));
@@ -147,6 +162,9 @@ impl Ingest {
 
         let admission = Semaphore::new(config.registrations_max);
         let shared = Arc::new(Shared {
+            paces: Paces::new(config.clone()),
+            turns: Arc::new(Semaphore::new(TURNS)),
+            pending_rows: PendingRows::new(config.pending_rows_max),
             config,
             store,
             clock,
@@ -217,6 +235,11 @@ impl Sockets {
     pub fn queue_frames(&self) -> usize {
         let queue = &self.shared.queue;
         queue.max_capacity() - queue.capacity()
+    }
+
+    /// Rows of all agents that are taken in and not committed yet.
+    pub fn pending_rows(&self) -> usize {
+        self.shared.pending_rows.count()
     }
 
     /// Most bytes that may come over a connection before its agent is registered.

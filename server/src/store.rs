@@ -41,7 +41,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
-pub use agents::{ConnectedAgent, Touch};
+pub use agents::{ConnectedAgent, Lapse, Speaker, Touch};
 pub use api_tokens::{API_TOKENS_PER_USER_MAX, ApiTokenError, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter};
 pub use connection::DatabaseUrlError;

@@ -33,6 +33,10 @@ pub const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;
 /// Shortest interval between two samples of one agent, in milliseconds.
 pub const INTERVAL_MS_MIN: u64 = 1_000;
 
+/// Of three samples of one agent that follow one another, the first and the last are at least this far apart, in
+/// milliseconds. Samples may be a little late, and clocks may be set.
+pub const SAMPLE_SPACING_MS_MIN: i64 = 500;
+
 /// Longest interval between two samples of one agent, in milliseconds.
 pub const INTERVAL_MS_MAX: u64 = 60 * 60 * 1000;
 

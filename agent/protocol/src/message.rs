@@ -274,8 +274,12 @@ pub enum ErrorCode {
     OutOfRange,
     /// More samples, disks or interfaces than a frame may hold.
     TooMany,
-    /// More samples a second than the server takes from one agent. They are stored, but read more slowly.
+    /// More samples, rows or bytes than the server takes from one agent in a second or in a day. They are stored, but read
+    /// more slowly.
     TooFast,
+    /// Samples that are closer together than those of any interval: of three that follow one another, the last comes less
+    /// than [`SAMPLE_SPACING_MS_MIN`](crate::limits::SAMPLE_SPACING_MS_MIN) after the first.
+    TooClose,
     /// Further ahead of the server's clock than [`FUTURE_MS_MAX`](crate::limits::FUTURE_MS_MAX).
     TimestampInFuture,
     /// Older than the server's late limit.
@@ -294,7 +298,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of the documentation.
-    pub const ALL: [ErrorCode; 15] = [
+    pub const ALL: [ErrorCode; 16] = [
         ErrorCode::Malformed,
         ErrorCode::BinaryFrame,
         ErrorCode::FrameTooLarge,
@@ -303,6 +307,7 @@ impl ErrorCode {
         ErrorCode::OutOfRange,
         ErrorCode::TooMany,
         ErrorCode::TooFast,
+        ErrorCode::TooClose,
         ErrorCode::TimestampInFuture,
         ErrorCode::TimestampTooOld,
         ErrorCode::NotRegistered,
@@ -323,6 +328,7 @@ impl ErrorCode {
             ErrorCode::OutOfRange => "out_of_range",
             ErrorCode::TooMany => "too_many",
             ErrorCode::TooFast => "too_fast",
+            ErrorCode::TooClose => "too_close",
             ErrorCode::TimestampInFuture => "timestamp_in_future",
             ErrorCode::TimestampTooOld => "timestamp_too_old",
             ErrorCode::NotRegistered => "not_registered",

@@ -164,6 +164,11 @@ impl Config {
             ),
             ("ingest.queue_frames_max", (1..=1_000_000).contains(&self.ingest.queue_frames_max), "1–1000000"),
             (
+                "ingest.pending_rows_max",
+                (1..=100_000_000).contains(&self.ingest.pending_rows_max),
+                "1–100000000",
+            ),
+            (
                 "ingest.unacknowledged_frames_max",
                 (1..=10_000).contains(&self.ingest.unacknowledged_frames_max),
                 "1–10000",
@@ -183,6 +188,23 @@ impl Config {
                 "ingest.samples_per_second_max",
                 (1..=1_000_000).contains(&self.ingest.samples_per_second_max),
                 "1–1000000",
+            ),
+            (
+                "ingest.rows_per_second_max",
+                (1..=100_000_000).contains(&self.ingest.rows_per_second_max),
+                "1–100000000",
+            ),
+            (
+                "ingest.bytes_per_second_max",
+                (1_024..=1 << 30).contains(&self.ingest.bytes_per_second_max),
+                "1024–1073741824",
+            ),
+            ("ingest.rows_per_day_max", 1 <= self.ingest.rows_per_day_max, "1–4294967295"),
+            (
+                "ingest.sample_spacing_ms_min",
+                // More than the protocol promises would cost agents what they rightly send.
+                (0..=limits::SAMPLE_SPACING_MS_MIN).contains(&self.ingest.sample_spacing_ms_min),
+                "0–500",
             ),
             (
                 "ingest.outbound_bytes_max",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::TimestampMs;
-use super::row::Rows;
+use super::row::{DiskRow, NetworkRow, Rows};
 
 /// The fleet's list shows this of an agent. A value that was never reported is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,7 +29,7 @@ pub struct AgentLatest {
 }
 
 /// An agent's newest values, and when each family's were taken.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Entry {
     latest: AgentLatest,
     cpu_ts: TimestampMs,
@@ -37,12 +37,22 @@ struct Entry {
     disk_ts: TimestampMs,
     network_ts: TimestampMs,
     load_ts: TimestampMs,
+    /// The interfaces that are part of the newest rates: one that comes again must not count twice.
+    interface_keys: Vec<i32>,
     is_changed: bool,
     /// Not told to those who watch.
     is_untold: bool,
 }
 
-/// The newest values of the agents whose rows went by. Late rows change nothing.
+impl Entry {
+    fn mark_changed(&mut self, ts: TimestampMs) {
+        self.latest.ts = self.latest.ts.max(ts);
+        self.is_changed = true;
+        self.is_untold = true;
+    }
+}
+
+/// The newest values of the agents whose rows went by. Late rows change nothing, nor do rows that come again.
 #[derive(Debug, Default)]
 pub struct LatestValues {
     agents: HashMap<i32, Entry>,
@@ -68,8 +78,8 @@ impl LatestValues {
                 latest.load1 = Some(row.load1);
             }
         }
-        self.note_disks(rows);
-        self.note_networks(rows);
+        rows.disk.iter().for_each(|row| self.note_disk(row));
+        rows.network.iter().for_each(|row| self.note_network(row));
     }
 
     /// What has changed since the last call.
@@ -93,41 +103,45 @@ impl LatestValues {
     }
 
     /// An agent has several disks: those of one sample have one time.
-    fn note_disks(&mut self, rows: &Rows) {
-        for row in &rows.disk {
-            let is_first = self.agents.get(&row.agent_key).is_none_or(|entry| entry.disk_ts < row.ts);
-            if let Some(latest) = self.newer(row.agent_key, row.ts, |entry| &mut entry.disk_ts) {
-                let fullest = latest.disk_usage_percent.filter(|_| !is_first);
-                latest.disk_usage_percent =
-                    Some(fullest.map_or(row.usage_percent, |fullest| fullest.max(row.usage_percent)));
-            }
+    fn note_disk(&mut self, row: &DiskRow) {
+        let entry = self.agents.entry(row.agent_key).or_default();
+        if row.ts < entry.disk_ts {
+            return;
+        }
+        let fullest = entry.latest.disk_usage_percent.filter(|_| row.ts == entry.disk_ts);
+        if fullest.is_none_or(|fullest| fullest < row.usage_percent) {
+            entry.disk_ts = row.ts;
+            entry.latest.disk_usage_percent = Some(row.usage_percent);
+            entry.mark_changed(row.ts);
         }
     }
 
-    fn note_networks(&mut self, rows: &Rows) {
+    /// An agent has several interfaces, too, and what they move is added up.
+    fn note_network(&mut self, row: &NetworkRow) {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = |bytes: i64, interval_ms: i64| bytes as f64 * 1000.0 / interval_ms as f64;
-        for row in &rows.network {
-            let (Some(received), Some(sent), Some(interval_ms)) =
-                (row.received_bytes, row.sent_bytes, row.interval_ms)
-            else {
-                continue;
-            };
-            if interval_ms <= 0 {
-                continue;
-            }
-            let is_first = self.agents.get(&row.agent_key).is_none_or(|entry| entry.network_ts < row.ts);
-            if let Some(latest) = self.newer(row.agent_key, row.ts, |entry| &mut entry.network_ts) {
-                let sum =
-                    |total: Option<f64>, rate: f64| Some(total.filter(|_| !is_first).unwrap_or(0.0) + rate);
-                latest.received_bytes_per_second =
-                    sum(latest.received_bytes_per_second, rate(received, interval_ms));
-                latest.sent_bytes_per_second = sum(latest.sent_bytes_per_second, rate(sent, interval_ms));
-            }
+        let (Some(received), Some(sent), Some(interval_ms @ 1..)) =
+            (row.received_bytes, row.sent_bytes, row.interval_ms)
+        else {
+            return;
+        };
+        let entry = self.agents.entry(row.agent_key).or_default();
+        if entry.network_ts < row.ts {
+            entry.network_ts = row.ts;
+            entry.interface_keys.clear();
+            entry.latest.received_bytes_per_second = None;
+            entry.latest.sent_bytes_per_second = None;
+        } else if row.ts < entry.network_ts || entry.interface_keys.contains(&row.interface_key) {
+            return;
         }
+        entry.interface_keys.push(row.interface_key);
+        let latest = &mut entry.latest;
+        *latest.received_bytes_per_second.get_or_insert_default() += rate(received, interval_ms);
+        *latest.sent_bytes_per_second.get_or_insert_default() += rate(sent, interval_ms);
+        entry.mark_changed(row.ts);
     }
 
-    /// The values of an agent, to be changed, if `ts` is not older than what a family has.
+    /// The values of an agent, to be changed, if `ts` is newer than what a family has.
     fn newer(
         &mut self,
         agent_key: i32,
@@ -136,13 +150,11 @@ impl LatestValues {
     ) -> Option<&mut AgentLatest> {
         let entry = self.agents.entry(agent_key).or_default();
         let known = family_ts(entry);
-        if ts < *known {
+        if ts <= *known {
             return None;
         }
         *known = ts;
-        entry.latest.ts = entry.latest.ts.max(ts);
-        entry.is_changed = true;
-        entry.is_untold = true;
+        entry.mark_changed(ts);
         Some(&mut entry.latest)
     }
 }
@@ -150,7 +162,7 @@ impl LatestValues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::row::{DiskRow, LoadRow, NetworkRow};
+    use crate::domain::row::LoadRow;
 
     fn load(ts: i64, load1: f32) -> Rows {
         Rows { load: vec![LoadRow { ts, agent_key: 1, load1, load5: 0.0, load15: 0.0 }], ..Rows::default() }
@@ -169,11 +181,11 @@ mod tests {
         }
     }
 
-    fn network(ts: i64, received_bytes: i64) -> NetworkRow {
+    fn network(ts: i64, interface_key: i32, received_bytes: i64) -> NetworkRow {
         NetworkRow {
             ts,
             agent_key: 1,
-            interface_key: 1,
+            interface_key,
             received_bytes_total: 0,
             sent_bytes_total: 0,
             received_bytes: Some(received_bytes),
@@ -196,16 +208,37 @@ mod tests {
     }
 
     #[test]
+    fn a_replay_changes_nothing() {
+        let mut values = LatestValues::default();
+        let rows = Rows {
+            network: vec![network(10, 1, 100), network(10, 2, 300)],
+            disk: vec![disk(10, 50.0)],
+            ..load(10, 1.0)
+        };
+        values.note(&rows);
+        let (_, latest) = values.take_changed()[0];
+        assert_eq!(latest.received_bytes_per_second, Some(200.0));
+        values.note(&rows);
+        assert_eq!(values.take_changed(), []);
+        // Nor does one that comes in the flush of the first try.
+        let mut twice = Rows { network: vec![network(20, 1, 100), network(20, 1, 100)], ..Rows::default() };
+        twice.append(&mut Rows { network: vec![network(20, 2, 300)], ..Rows::default() });
+        values.note(&twice);
+        let (_, latest) = values.take_changed()[0];
+        assert_eq!(latest.received_bytes_per_second, Some(200.0));
+    }
+
+    #[test]
     fn the_fullest_disk_and_all_interfaces_count() {
         let mut values = LatestValues::default();
         let disk = vec![disk(10, 50.0), disk(10, 80.0), disk(10, 20.0)];
-        let network = vec![network(10, 100), network(10, 300)];
+        let network = vec![network(10, 1, 100), network(10, 2, 300)];
         values.note(&Rows { disk, network, ..Rows::default() });
         let (_, latest) = values.take_changed()[0];
         assert_eq!((latest.disk_usage_percent, latest.received_bytes_per_second), (Some(80.0), Some(200.0)));
         values.note(&Rows {
             disk: vec![self::disk(11, 5.0)],
-            network: vec![self::network(11, 2)],
+            network: vec![self::network(11, 1, 2)],
             ..Rows::default()
         });
         let (_, latest) = values.take_changed()[0];

@@ -9,13 +9,20 @@ use pika_protocol::{
 
 use super::TimestampMs;
 use super::agent::AgentDescription;
+use super::family::Family;
+use super::history::{Counter, InterfaceCounters, SampleHistory};
 use super::id::AgentKey;
 use super::name::parse_optional;
 use super::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 use super::text;
+use super::tier::DAY_MS;
 
-/// Most disks, and most interfaces, that one agent may ever have reported.
+/// Most disks, and most interfaces, that one agent may have at a time: those of which there are raw samples, or may be.
 pub const SERIES_PER_AGENT_MAX: usize = 1_024;
+
+/// How long the key of a disk or interface may be used before it is asked for again, in milliseconds. By that it is known
+/// which of them are still reported.
+pub const SERIES_RENEWAL_MS: i64 = DAY_MS;
 
 /// Percentages may exceed 100 by this much: what is left of rounding to 32 bits.
 const PERCENT_ROUNDING: f32 = 0.01;
@@ -41,7 +48,7 @@ impl Refused {
     }
 }
 
-/// Which span of time a sample may fall into.
+/// Which times a sample may have.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeWindow {
     /// The server's clock.
@@ -50,6 +57,8 @@ pub struct TimeWindow {
     pub late_limit_ms: i64,
     /// What is added to the time of samples that do not carry an offset of their own.
     pub clock_offset_ms: i64,
+    /// What three samples that follow one another span at least; 0: no limit.
+    pub spacing_ms_min: i64,
 }
 
 impl TimeWindow {
@@ -99,67 +108,64 @@ pub struct SeriesKeys {
     pub interfaces: HashMap<String, i32>,
 }
 
-/// The last counters of an agent's interfaces on this connection: what deltas are derived from for agents that
-/// do not send any.
-#[derive(Clone, Debug, Default)]
-pub struct InterfaceCounters {
-    last: HashMap<i32, Counter>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Counter {
-    ts: TimestampMs,
-    received_bytes_total: i64,
-    sent_bytes_total: i64,
-}
-
-impl InterfaceCounters {
-    /// What was moved since the last call for this interface. A counter that went down was reset: everything it
-    /// counts since then was moved.
-    fn deltas(&mut self, interface_key: i32, now: Counter) -> Option<(i64, i64, i64)> {
-        let last = self.last.insert(interface_key, now)?;
-        if now.ts <= last.ts {
-            return None;
-        }
-        let moved = |now: i64, last: i64| if last <= now { now - last } else { now };
-        Some((
-            moved(now.received_bytes_total, last.received_bytes_total),
-            moved(now.sent_bytes_total, last.sent_bytes_total),
-            now.ts - last.ts,
-        ))
-    }
-}
-
 /// Appends the rows of a sample; `refused` gets what may not be stored, field by field. Disks and interfaces that
 /// have no key are left out; [`keep_valid_series`] comes first.
 pub fn append_rows(
     rows: &mut Rows,
     refused: &mut Vec<Refused>,
     sample: &Sample,
-    ts: TimestampMs,
+    window: TimeWindow,
     agent: AgentKey,
     keys: &SeriesKeys,
-    counters: &mut InterfaceCounters,
+    history: &mut SampleHistory,
 ) {
-    if let Some(cpu) = &sample.cpu {
+    let ts = match window.corrected(sample) {
+        Ok(ts) => ts,
+        Err(refusal) => return refused.push(refusal),
+    };
+    let SampleHistory { spacing, counters } = history;
+    let mut n_too_close = 0;
+    let mut is_spaced = |family: Family, series: i32| {
+        let is_spaced = spacing.admits((family, series), ts, window.spacing_ms_min);
+        n_too_close += usize::from(!is_spaced);
+        is_spaced
+    };
+    if let Some(cpu) = sample.cpu.as_ref().filter(|_| is_spaced(Family::Cpu, 0)) {
         collect(&mut rows.cpu, refused, cpu_row(ts, agent, cpu));
     }
-    if let Some(memory) = &sample.memory {
+    if let Some(memory) = sample.memory.as_ref().filter(|_| is_spaced(Family::Memory, 0)) {
         collect(&mut rows.memory, refused, memory_row(ts, agent, memory));
     }
     for disk in &sample.disks {
-        if let Some(key) = keys.disks.get(&disk.mount_point) {
+        if let Some(key) = keys.disks.get(&disk.mount_point).filter(|key| is_spaced(Family::Disk, **key)) {
             collect(&mut rows.disk, refused, disk_row(ts, agent, *key, disk));
         }
     }
     for network in &sample.networks {
-        if let Some(key) = keys.interfaces.get(&network.interface) {
+        if let Some(key) =
+            keys.interfaces.get(&network.interface).filter(|key| is_spaced(Family::Network, **key))
+        {
             collect(&mut rows.network, refused, network_row(ts, agent, *key, network, counters));
         }
     }
-    if let Some(load) = &sample.load {
+    if let Some(load) = sample.load.as_ref().filter(|_| is_spaced(Family::Load, 0)) {
         collect(&mut rows.load, refused, load_row(ts, agent, load));
     }
+    if 0 < n_too_close {
+        refused.push(Refused::new(
+            ErrorCode::TooClose,
+            format!(
+                "timestamp {}: {n_too_close} values are not stored, because two others lie within {} ms of it",
+                sample.timestamp, window.spacing_ms_min
+            ),
+        ));
+    }
+}
+
+/// The rows that a sample makes where nothing of it is refused.
+pub fn count_rows(sample: &Sample) -> usize {
+    let has = [sample.cpu.is_some(), sample.memory.is_some(), sample.load.is_some()];
+    has.into_iter().filter(|has| *has).count() + sample.disks.len() + sample.networks.len()
 }
 
 fn collect<T>(rows: &mut Vec<T>, refused: &mut Vec<Refused>, row: Result<T, Refused>) {
@@ -291,11 +297,7 @@ fn network_row(
     if has_deltas && row.interval_ms.is_none_or(|interval_ms| interval_ms == 0) {
         return Err(Refused::out_of_range("network.intervalMs must be positive where deltas are given"));
     }
-    let counter = Counter {
-        ts,
-        received_bytes_total: row.received_bytes_total,
-        sent_bytes_total: row.sent_bytes_total,
-    };
+    let counter = Counter { ts, received_bytes: row.received_bytes_total, sent_bytes: row.sent_bytes_total };
     if let Some((received, sent, interval_ms)) = counters.deltas(key, counter)
         && !has_deltas
     {
@@ -373,6 +375,8 @@ mod tests {
     use super::*;
 
     const AGENT: AgentKey = AgentKey(7);
+    const WINDOW: TimeWindow =
+        TimeWindow { now: 1_000_000_000, late_limit_ms: 86_400_000, clock_offset_ms: 0, spacing_ms_min: 500 };
 
     fn cpu(usage_percent: f32) -> CpuMetrics {
         CpuMetrics { usage_percent, core_count: 2, ..CpuMetrics::default() }
@@ -392,20 +396,20 @@ mod tests {
     #[test]
     fn a_bad_family_costs_only_itself() {
         let sample = Sample {
-            timestamp: 1,
+            timestamp: WINDOW.now,
             cpu: Some(cpu(120.0)),
             load: Some(LoadMetrics { load1: 1.0, load5: 2.0, load15: 3.0 }),
             ..Sample::default()
         };
         let (mut rows, mut refused) = (Rows::default(), Vec::new());
         let keys = SeriesKeys::default();
-        append_rows(&mut rows, &mut refused, &sample, 1, AGENT, &keys, &mut InterfaceCounters::default());
+        append_rows(&mut rows, &mut refused, &sample, WINDOW, AGENT, &keys, &mut SampleHistory::default());
         assert_eq!((rows.cpu.len(), rows.load.len(), refused.len()), (0, 1, 1));
     }
 
     #[test]
     fn the_window_holds_future_and_past() {
-        let window = TimeWindow { now: 1_000_000_000, late_limit_ms: 86_400_000, clock_offset_ms: 0 };
+        let window = WINDOW;
         let at = |timestamp| window.corrected(&Sample { timestamp, ..Sample::default() });
         assert_eq!(at(window.now + limits::FUTURE_MS_MAX), Ok(window.now + limits::FUTURE_MS_MAX));
         assert_eq!(
@@ -420,7 +424,7 @@ mod tests {
 
     #[test]
     fn the_offset_of_the_sample_beats_that_of_the_connection() {
-        let window = TimeWindow { now: 1_000_000, late_limit_ms: 900_000, clock_offset_ms: 50 };
+        let window = TimeWindow { now: 1_000_000, late_limit_ms: 900_000, clock_offset_ms: 50, ..WINDOW };
         let sample = |clock_offset_ms| Sample { timestamp: 900_000, clock_offset_ms, ..Sample::default() };
         assert_eq!(window.corrected(&sample(Some(7))), Ok(900_007));
         assert_eq!(window.corrected(&sample(Some(0))), Ok(900_000), "0 is an offset like any other");
@@ -430,8 +434,7 @@ mod tests {
     #[test]
     fn a_stale_offset_does_not_cost_the_sample() {
         let hour_ms = 3_600_000;
-        let window =
-            TimeWindow { now: 100 * hour_ms, late_limit_ms: 24 * hour_ms, clock_offset_ms: -hour_ms };
+        let window = TimeWindow { now: 100 * hour_ms, clock_offset_ms: -hour_ms, ..WINDOW };
         let sample = |timestamp| Sample { timestamp, clock_offset_ms: Some(0), ..Sample::default() };
         assert_eq!(window.corrected(&sample(101 * hour_ms)), Ok(100 * hour_ms), "the clock has been set");
         assert_eq!(window.corrected(&sample(99 * hour_ms)), Ok(99 * hour_ms), "taken before that");
@@ -441,7 +444,8 @@ mod tests {
 
     #[test]
     fn a_stale_offset_does_not_put_the_sample_into_the_future() {
-        let window = TimeWindow { now: 1_000_000, late_limit_ms: 900_000, clock_offset_ms: -60_000 };
+        let window =
+            TimeWindow { now: 1_000_000, late_limit_ms: 900_000, clock_offset_ms: -60_000, ..WINDOW };
         let corrected = |timestamp| {
             let sample = Sample { timestamp, clock_offset_ms: Some(0), ..Sample::default() };
             window.corrected(&sample)
@@ -452,25 +456,6 @@ mod tests {
         let window = TimeWindow { clock_offset_ms: 60_000, ..window };
         let sample = Sample { timestamp: 1_100_000, clock_offset_ms: Some(0), ..Sample::default() };
         assert_eq!(window.corrected(&sample), Ok(1_100_000), "the connection's would be even further ahead");
-    }
-
-    #[test]
-    fn deltas_are_derived_and_survive_a_reset() {
-        let mut counters = InterfaceCounters::default();
-        let mut row = |ts, total| {
-            let network = NetworkMetrics {
-                interface: "eth0".to_owned(),
-                received_bytes_total: total,
-                sent_bytes_total: 2 * total,
-                ..NetworkMetrics::default()
-            };
-            let row = network_row(ts, AGENT, 1, &network, &mut counters).unwrap();
-            (row.received_bytes, row.sent_bytes, row.interval_ms)
-        };
-        assert_eq!(row(1_000, 100), (None, None, None));
-        assert_eq!(row(6_000, 150), (Some(50), Some(100), Some(5_000)));
-        assert_eq!(row(11_000, 30), (Some(30), Some(60), Some(5_000)));
-        assert_eq!(row(11_000, 40), (None, None, None), "no time has passed");
     }
 
     #[test]
@@ -525,10 +510,10 @@ mod tests {
         disks[1].device = "a\0b".to_owned();
         let known = disks.iter().map(|disk| (disk.mount_point.clone(), 1)).collect();
         let keys = SeriesKeys { disks: known, ..SeriesKeys::default() };
-        let mut sample = Sample { disks, ..Sample::default() };
+        let mut sample = Sample { timestamp: WINDOW.now, disks, ..Sample::default() };
         let (mut rows, mut refused) = (Rows::default(), Vec::new());
         keep_valid_series(&mut sample, &mut refused);
-        append_rows(&mut rows, &mut refused, &sample, 1, AGENT, &keys, &mut InterfaceCounters::default());
+        append_rows(&mut rows, &mut refused, &sample, WINDOW, AGENT, &keys, &mut SampleHistory::default());
         assert_eq!((rows.disk.len(), refused.len()), (limits::DISKS_PER_SAMPLE_MAX - 1, 2));
     }
 

@@ -3,12 +3,13 @@
 use std::future::pending;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::domain::row::Rows;
+use crate::store::Speaker;
 
 /// Late rows wait this many times longer than live ones: they are in no hurry, and each of their transactions makes
 /// the rollups look at an old span again.
@@ -30,6 +31,10 @@ pub(super) struct PendingAck {
     pub(super) received_at: Instant,
     /// The frame's number, where it had one.
     pub(super) seq: Option<u64>,
+    /// Whose frame it is: it is acknowledged only while that is so.
+    pub(super) speaker: Speaker,
+    /// The rows' part of `ingest.pending_rows_max`, given back with the acknowledgement.
+    pub(super) room: OwnedSemaphorePermit,
     /// The frame's socket. Has room for every frame that the socket may have in flight, so it is never full.
     pub(super) socket: mpsc::Sender<Option<u64>>,
 }
@@ -37,6 +42,7 @@ pub(super) struct PendingAck {
 impl PendingAck {
     /// The rows are committed. A socket that is gone needs no telling: its agent will send the frame again.
     pub(super) fn committed(self) {
+        drop(self.room);
         if self.socket.try_send(self.seq).is_err() {
             tracing::trace!("the socket is gone; its agent will send the frame again");
         }
@@ -121,8 +127,7 @@ impl Batcher {
             tokio::select! {
                 biased;
                 permit = flushes.reserve(), if is_due => match permit {
-                    // Live rows go first: they are what somebody is looking at.
-                    Ok(permit) => permit.send(if live.is_due() { live.take() } else { late.take() }),
+                    Ok(permit) => permit.send(first_due(&mut live, &mut late).take()),
                     Err(_) => return,
                 },
                 submission = submissions.recv(), if has_room => match submission {
@@ -145,6 +150,16 @@ impl Batcher {
     }
 }
 
+/// Which goes first: what has waited beyond its patience for longest, or has to wait for the least time. Live rows have
+/// the shorter patience, because somebody is looking at them; late ones have their turn all the same.
+fn first_due<'a>(live: &'a mut Gathering, late: &'a mut Gathering) -> &'a mut Gathering {
+    match (live.is_due(), late.is_due()) {
+        (true, true) if late.due_at < live.due_at => late,
+        (false, true) => late,
+        _ => live,
+    }
+}
+
 /// Sleeps until then; for good, where there is no such time.
 pub(super) async fn sleep_until_some(deadline: Option<Instant>) {
     match deadline {
@@ -155,16 +170,24 @@ pub(super) async fn sleep_until_some(deadline: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
+    use crate::domain::id::{AgentKey, ConnectionId};
     use crate::domain::row::LoadRow;
 
     fn submission(ts: i64, late: bool, socket: &mpsc::Sender<Option<u64>>) -> Submission {
         let row = LoadRow { ts, agent_key: 1, load1: 0.0, load5: 0.0, load15: 0.0 };
         let rows = Rows { load: vec![row], ..Rows::default() };
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let speaker = Speaker { agent: AgentKey(1), connection_id: ConnectionId::random() };
+        let received_at = Instant::now();
         Submission {
             rows,
             late,
-            ack: PendingAck { received_at: Instant::now(), seq: None, socket: socket.clone() },
+            ack: PendingAck { received_at, seq: None, speaker, room, socket: socket.clone() },
         }
     }
 
@@ -192,5 +215,33 @@ mod tests {
             times.push(flush.rows.load.iter().map(|row| row.ts).collect::<Vec<_>>());
         }
         assert_eq!(times, [[10, 11], [1, 2]], "live ones first");
+    }
+
+    #[tokio::test]
+    async fn late_rows_are_written_although_live_ones_keep_coming() {
+        let (queue, submissions) = mpsc::channel(1);
+        let (flush_sender, mut flushes) = mpsc::channel(1);
+        let (socket, _acked) = mpsc::channel(8);
+        let draining = CancellationToken::new();
+        let batcher = Batcher {
+            submissions,
+            flushes: flush_sender,
+            draining: draining.clone(),
+            live: Gathering::new(Duration::from_millis(1), 1),
+            late: Gathering::new(Duration::from_millis(1), 1_000),
+        };
+        let running = tokio::spawn(batcher.run());
+        queue.send(submission(1, true, &socket)).await.unwrap();
+        // There is a full flush of live rows whenever the writer takes one.
+        let producing =
+            tokio::spawn(async move { while queue.send(submission(10, false, &socket)).await.is_ok() {} });
+        let mut n_live = 0;
+        while flushes.recv().await.unwrap().rows.load[0].ts != 1 {
+            n_live += 1;
+            assert!(n_live < 1_000, "the late row is still not written");
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+        producing.abort();
+        running.abort();
     }
 }

@@ -3,62 +3,35 @@
 //! At most one frame is being worked on, and at most `unacknowledged_frames_max` are on their way to the database;
 //! beyond that nothing is read, and the agent feels it as back-pressure of TCP.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pika_protocol::message::{Ack, AgentConfig, Gap};
-use pika_protocol::{ErrorCode, Sample, ServerMessage};
+use pika_protocol::{ErrorCode, ServerMessage};
 use poem::web::websocket::CloseCode;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::Shared;
 use super::batcher::{PendingAck, Submission, sleep_until_some};
 use super::decode::{Decoded, Message};
 use super::frames::{End, Flow, Frames, Received};
-use super::gaps::record_gap;
-use super::naming::{Named, name_series};
-use super::pace::Pace;
+use super::intake::{Intake, Progress, SampleFrame};
+use super::pace::{Load, Pause, SharedPace};
 use super::presence::{Ending, Present};
+use super::reading::Reading;
 use super::sequence::{Sequence, Step};
-use super::session::{Session, UnknownSeries};
+use super::session::Session;
 use crate::domain::TimestampMs;
 use crate::domain::gap::SampleGap;
 use crate::domain::id::AgentId;
-use crate::domain::sample::{Refused, TimeWindow};
-
-/// A frame that comes after at least this much waiting has not lain unread in a buffer of this machine.
-const AWAITED_MIN: Duration = Duration::from_millis(100);
-
-type SeriesLookup = Pin<Box<dyn Future<Output = Named> + Send>>;
-
-/// The one frame that is being worked on.
-enum Intake {
-    /// None: the next one may be read.
-    Idle,
-    /// Its disks or interfaces are being given keys.
-    Naming { frame: SampleFrame, unknown: Arc<UnknownSeries>, lookup: SeriesLookup },
-    /// It waits for room in the queue.
-    Queueing(Submission),
-    /// It told of a gap, which is being written down.
-    RecordingGap { seq: Option<u64>, recorded: Pin<Box<dyn Future<Output = ()> + Send>> },
-}
+use crate::domain::sample::{Refused, TimeWindow, count_rows};
 
 /// A connection was ended.
 pub(super) struct Ended {
     pub(super) ending: Ending,
     /// The agent has answered the goodbye, so it was there.
     pub(super) was_alive: bool,
-}
-
-/// The samples of one frame.
-struct SampleFrame {
-    samples: Vec<Sample>,
-    seq: Option<u64>,
-    stamped_by_server: bool,
-    received_at: Instant,
 }
 
 /// A registered agent's connection.
@@ -72,17 +45,18 @@ pub(super) struct Connection {
     n_unacknowledged: usize,
     intake: Intake,
     sequence: Sequence,
-    pace: Pace,
+    pace: SharedPace,
     /// Too much has come: nothing is read until then.
     paused_until: Option<Instant>,
-    /// Since when the next frame has been waited for; `None` while nothing is read.
-    reading_since: Option<Instant>,
+    reading: Reading,
 }
 
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, frames: Frames, session: Session, present: Present) -> Self {
         let (acks, acked) = mpsc::channel(shared.config.unacknowledged_frames_max);
-        let pace = Pace::new(shared.config.samples_per_second_max, Instant::now());
+        let pace = shared.paces.of(session.agent.key, Instant::now());
+        let paused_until = pace.lock().pause(Instant::now()).map(|pause| pause.until);
+        let reading = Reading::new(Arc::clone(&shared.turns));
         Self {
             shared,
             frames,
@@ -91,11 +65,11 @@ impl Connection {
             acks,
             acked,
             n_unacknowledged: 0,
-            intake: Intake::Idle,
+            intake: Intake::default(),
             sequence: Sequence::default(),
             pace,
-            paused_until: None,
-            reading_since: None,
+            paused_until,
+            reading,
         }
     }
 
@@ -137,50 +111,39 @@ impl Connection {
         let stopping = self.shared.stopping.clone();
         let ended = self.present.ended();
         tokio::pin!(ended);
-        let queue = self.shared.queue.clone();
         let mut pings = tokio::time::interval(idle_timeout / 3);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut heard_at = Instant::now();
         loop {
-            let is_idle = matches!(self.intake, Intake::Idle);
             let is_stopping = stopping.is_cancelled();
-            if is_stopping && is_idle && self.n_unacknowledged == 0 {
+            if is_stopping && self.intake.is_idle() && self.n_unacknowledged == 0 {
                 return Ok(None);
             }
             self.paused_until = self.paused_until.filter(|until| Instant::now() < *until);
-            let may_read = is_idle
+            let may_read = self.intake.is_idle()
                 && self.paused_until.is_none()
                 && !is_stopping
                 && self.n_unacknowledged < self.shared.config.unacknowledged_frames_max;
-            self.reading_since = may_read.then(|| self.reading_since.unwrap_or_else(Instant::now));
+            if !self.intake.waits_for_room() {
+                self.reading.end_turn();
+                if !may_read {
+                    self.reading.pause();
+                }
+            }
             tokio::select! {
                 biased;
                 ending = &mut ended => return Ok(Some(ending)),
                 () = stopping.cancelled(), if !is_stopping => {}
                 Some(seq) = self.acked.recv() => self.acknowledge(seq).await?,
-                answer = database_answer(&mut self.intake) => match answer {
-                    DatabaseAnswer::Named(named) => self.queue_named(named).await?,
-                    DatabaseAnswer::GapRecorded { seq } => {
-                        self.intake = Intake::Idle;
-                        self.settle(seq).await?;
-                    }
-                },
-                permit = queue.reserve(), if matches!(self.intake, Intake::Queueing(_)) => match permit {
-                    Ok(permit) => if let Intake::Queueing(submission) = std::mem::replace(&mut self.intake, Intake::Idle) {
-                        self.shared.instruments.begin_frame(submission.rows.len());
-                        permit.send(submission);
-                        self.n_unacknowledged += 1;
-                    },
-                    Err(_) => return Err(End::Close(CloseCode::Away, "the server is stopping")),
-                },
+                progress = self.intake.progress() => self.go_on(progress).await?,
                 () = sleep_until_some(self.paused_until), if self.paused_until.is_some() => {}
-                frame = self.frames.next(), if may_read => {
+                frame = self.reading.read(self.frames.next()), if may_read => {
                     heard_at = Instant::now();
                     self.present.seen(self.shared.clock.now());
                     self.receive(frame).await?;
                 }
                 _ = pings.tick() => {
-                    if !may_read {
+                    if !self.reading.is_listening() {
                         // Silence counts only while somebody listens.
                         heard_at = Instant::now();
                         self.present.seen(self.shared.clock.now());
@@ -199,13 +162,15 @@ impl Connection {
     }
 
     async fn receive(&mut self, frame: Received) -> Flow {
-        let was_awaited = self.reading_since.take().is_some_and(|since| AWAITED_MIN <= since.elapsed());
+        let was_awaited = self.reading.was_awaited();
         let Some(text) = self.frames.text_of(frame).await? else {
             return Ok(());
         };
         let now = self.shared.clock.now();
         self.shared.instruments.add_frame();
-        match self.frames.decode(&text, now) {
+        let decoded = self.frames.decode(&text, now);
+        self.keep_pace(Load { bytes: text.len(), ..decoded.as_ref().map(load).unwrap_or_default() }).await?;
+        match decoded {
             Ok(decoded) => {
                 self.check_sequence(decoded.seq);
                 if let Some(sent_at) = decoded.timestamp {
@@ -217,6 +182,18 @@ impl Connection {
                 self.frames.refuse(error.seq, error.refused).await?;
                 self.settle(error.seq).await
             }
+        }
+    }
+
+    /// Reads an agent more slowly that sends too much, and tells it so.
+    async fn keep_pace(&mut self, load: Load) -> Flow {
+        let pause = self.pace.lock().take(load, Instant::now());
+        match pause {
+            Some(Pause { until, limit }) => {
+                self.paused_until = Some(until);
+                self.frames.slow_down(&limit).await
+            }
+            None => Ok(()),
         }
     }
 
@@ -270,13 +247,10 @@ impl Connection {
                 self.frames.refuse(seq, refused).await
             }
             Message::Samples { samples, stamped_by_server } => {
-                let received_at = Instant::now();
-                let paused_until = self.pace.take(samples.len(), received_at);
-                if paused_until.is_some() {
-                    self.paused_until = paused_until;
-                    self.frames.slow_down(self.shared.config.samples_per_second_max).await?;
-                }
-                self.take_samples(SampleFrame { samples, seq, stamped_by_server, received_at }).await
+                let n_rows = samples.iter().map(count_rows).sum();
+                let frame = SampleFrame { samples, seq, stamped_by_server, received_at: Instant::now() };
+                self.intake.enter(frame, n_rows, Arc::clone(&self.shared));
+                Ok(())
             }
             Message::Gap(gap) => self.take_gap(gap, seq).await,
         }
@@ -292,8 +266,7 @@ impl Connection {
                     tracing::warn!(agent = %agent.id, start, end, samples, ?reason, count, "an agent had to drop samples");
                 }
                 self.shared.instruments.add_dropped_samples(samples.unsigned_abs());
-                let recorded = record_gap(Arc::clone(&self.shared), agent.key, gap);
-                self.intake = Intake::RecordingGap { seq, recorded: Box::pin(recorded) };
+                self.intake.record_gap(gap, seq, agent.key, Arc::clone(&self.shared));
                 Ok(())
             }
             Err(refused) => {
@@ -303,42 +276,43 @@ impl Connection {
         }
     }
 
-    async fn take_samples(&mut self, mut frame: SampleFrame) -> Flow {
+    /// A step of the frame that is being worked on was done.
+    async fn go_on(&mut self, progress: Progress) -> Flow {
+        match progress {
+            Progress::Entered { frame, room } => self.take_samples(frame, room).await,
+            Progress::Named { frame, room, unknown, named } => {
+                let mut refused = Vec::new();
+                self.session.learn(&unknown, named, self.shared.clock.now(), &mut refused);
+                self.frames.refuse_all(frame.seq, refused).await?;
+                self.queue(frame, room).await
+            }
+            Progress::Queued => Ok(()),
+            Progress::GapRecorded { seq } => self.settle(seq).await,
+            Progress::Closed => Err(End::Close(CloseCode::Away, "the server is stopping")),
+        }
+    }
+
+    async fn take_samples(&mut self, mut frame: SampleFrame, room: OwnedSemaphorePermit) -> Flow {
         let mut refused = Vec::new();
         let now = self.shared.clock.now();
         let unknown = self.session.unknown_series(&mut frame.samples, now, &mut refused);
         self.frames.refuse_all(frame.seq, refused).await?;
         if unknown.is_empty() {
-            return self.queue(frame).await;
+            return self.queue(frame, room).await;
         }
-        let unknown = Arc::new(unknown);
-        let lookup = name_series(Arc::clone(&self.shared), self.session.agent.key, Arc::clone(&unknown));
-        self.intake = Intake::Naming { frame, unknown, lookup: Box::pin(lookup) };
+        self.intake.name(frame, room, unknown, self.session.agent.key, Arc::clone(&self.shared));
         Ok(())
     }
 
-    async fn queue_named(&mut self, named: Named) -> Flow {
-        match std::mem::replace(&mut self.intake, Intake::Idle) {
-            Intake::Naming { frame, unknown, .. } => {
-                let mut refused = Vec::new();
-                self.session.learn(&unknown, named, self.shared.clock.now(), &mut refused);
-                self.frames.refuse_all(frame.seq, refused).await?;
-                self.queue(frame).await
-            }
-            other => {
-                self.intake = other;
-                Ok(())
-            }
-        }
-    }
-
-    async fn queue(&mut self, frame: SampleFrame) -> Flow {
+    async fn queue(&mut self, frame: SampleFrame, room: OwnedSemaphorePermit) -> Flow {
         let SampleFrame { samples, seq, stamped_by_server, received_at } = frame;
         let now = self.shared.clock.now();
         let window = TimeWindow {
             now,
             late_limit_ms: self.shared.config.late_limit_ms,
             clock_offset_ms: if stamped_by_server { 0 } else { self.session.clock.ms() },
+            // What is stamped when it comes may have been taken long before, one second after the other.
+            spacing_ms_min: if stamped_by_server { 0 } else { self.shared.config.sample_spacing_ms_min },
         };
         let mut refused = Vec::new();
         let rows = self.session.rows(&samples, window, &mut refused);
@@ -347,8 +321,11 @@ impl Connection {
             return self.settle(seq).await;
         }
         let late = rows.earliest().is_some_and(|earliest| earliest < now - self.shared.config.late_after_ms);
-        let ack = PendingAck { received_at, seq, socket: self.acks.clone() };
-        self.intake = Intake::Queueing(Submission { rows, late, ack });
+        self.shared.instruments.begin_frame(rows.len());
+        self.n_unacknowledged += 1;
+        let (speaker, socket) = (self.present.speaker(), self.acks.clone());
+        let ack = PendingAck { received_at, seq, speaker, room, socket };
+        self.intake.queue(Submission { rows, late, ack }, Arc::clone(&self.shared));
         Ok(())
     }
 
@@ -372,20 +349,12 @@ fn farewell(ending: &Ending) -> (ErrorCode, &'static str, &'static str) {
     }
 }
 
-/// What the database says about the frame that is being worked on.
-enum DatabaseAnswer {
-    Named(Named),
-    GapRecorded { seq: Option<u64> },
-}
-
-/// Waits for the database where the frame that is being worked on needs it; for good, where none does.
-async fn database_answer(intake: &mut Intake) -> DatabaseAnswer {
-    match intake {
-        Intake::Naming { lookup, .. } => DatabaseAnswer::Named(lookup.await),
-        Intake::RecordingGap { seq, recorded } => {
-            recorded.await;
-            DatabaseAnswer::GapRecorded { seq: *seq }
+/// What a frame takes, beside its bytes.
+fn load(decoded: &Decoded) -> Load {
+    match &decoded.message {
+        Message::Samples { samples, .. } => {
+            Load { samples: samples.len(), rows: samples.iter().map(count_rows).sum(), bytes: 0 }
         }
-        Intake::Idle | Intake::Queueing(_) => std::future::pending().await,
+        Message::Register(_) | Message::Heartbeat | Message::Gap(_) => Load::default(),
     }
 }

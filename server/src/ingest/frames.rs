@@ -143,11 +143,10 @@ impl Frames {
         decode::decode(text, now, self.limits.samples_per_frame_max)
     }
 
-    /// Tells the agent that it is read more slowly from now on; not every time, because that would be more of the same.
-    pub(super) async fn slow_down(&mut self, samples_per_second_max: u32) -> Flow {
-        let message = format!(
-            "more than {samples_per_second_max} samples a second; reading more slowly, nothing is lost"
-        );
+    /// Tells the agent that it is read more slowly from now on, because it exceeds a limit; not every time, because that
+    /// would be more of the same.
+    pub(super) async fn slow_down(&mut self, limit: &str) -> Flow {
+        let message = format!("more than {limit}; reading more slowly, nothing is lost");
         let refused = Refused::new(ErrorCode::TooFast, message);
         if self.refusals.add(&refused) {
             let refusal = Refusal { code: refused.code, message: refused.message, seq: None };

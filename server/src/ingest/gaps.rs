@@ -1,6 +1,5 @@
 //! Writes down what agents had to drop.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use pika_shared::chain;
@@ -14,7 +13,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Keeps a gap, for as long as it takes the database to be there. One that the database does not want is logged and let
 /// go: asking again would not help.
-pub(super) async fn record_gap(shared: Arc<Shared>, agent: AgentKey, gap: SampleGap) {
+pub(super) async fn record_gap(shared: &Shared, agent: AgentKey, gap: SampleGap) {
     let mut is_first_failure = true;
     loop {
         match shared.store.insert_gap(agent, &gap).await {

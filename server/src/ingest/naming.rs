@@ -1,6 +1,5 @@
 //! Gets keys for disks and interfaces that an agent reports for the first time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use pika_shared::chain;
@@ -23,7 +22,7 @@ pub(super) enum Named {
 }
 
 /// Asks the database, for as long as it is away.
-pub(super) async fn name_series(shared: Arc<Shared>, agent: AgentKey, unknown: Arc<UnknownSeries>) -> Named {
+pub(super) async fn name_series(shared: &Shared, agent: AgentKey, unknown: &UnknownSeries) -> Named {
     let disks: Vec<_> = unknown.disks.iter().collect();
     let interfaces: Vec<_> = unknown.interfaces.iter().map(String::as_str).collect();
     let mut is_first_failure = true;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pika_shared::chain;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::takeovers::{Takeover, Takeovers};
@@ -16,7 +17,7 @@ use crate::config;
 use crate::domain::TimestampMs;
 use crate::domain::id::{AgentId, AgentKey, ConnectionId};
 use crate::domain::token::TokenHash;
-use crate::store::{ConnectedAgent, Registration, Touch};
+use crate::store::{ConnectedAgent, Lapse, Registration, Speaker, Touch};
 
 /// Signs of life are written down at least this often.
 const TOUCH_INTERVAL_MS_MAX: u64 = 10_000;
@@ -73,10 +74,9 @@ impl Entry {
         });
     }
 
-    fn touch(&self, key: AgentKey) -> Touch {
+    fn touch(&self, agent: AgentKey) -> Touch {
         Touch {
-            key,
-            connection_id: self.connection_id,
+            speaker: Speaker { agent, connection_id: self.connection_id },
             at: self.signs.last_seen_at.load(Ordering::Relaxed),
             clock_offset_ms: self.signs.clock_offset_ms.load(Ordering::Relaxed),
         }
@@ -101,6 +101,11 @@ impl Present {
     /// The agent's clock was measured.
     pub(super) fn set_clock_offset_ms(&self, clock_offset_ms: i64) {
         self.entry.signs.clock_offset_ms.store(clock_offset_ms, Ordering::Relaxed);
+    }
+
+    /// The connection, as the database knows it.
+    pub(super) fn speaker(&self) -> Speaker {
+        Speaker { agent: self.agent.key, connection_id: self.entry.connection_id }
     }
 
     /// Waits until the connection has to end.
@@ -161,8 +166,8 @@ impl Presence {
         Present { agent, entry, connected: Arc::clone(&self.connected) }
     }
 
-    /// Ends the connection of an agent that is none any more, if it has one here. Other servers notice when they write
-    /// its next sign of life.
+    /// Ends the connection of an agent that is none any more, if it has one here. Other servers notice when they store its
+    /// next sample, or write its next sign of life.
     pub(super) fn end(&self, agent: AgentKey, ending: Ending) {
         if let Some(entry) = self.connected.lock().get(&agent) {
             entry.end(ending);
@@ -175,14 +180,18 @@ impl Presence {
         self.takeovers.forget(agent);
     }
 
-    /// The database knows another connection of this agent, or the agent no longer.
-    fn supersede(&self, touch: Touch) {
+    /// The database says that a connection does not speak for its agent any more: it ends.
+    pub(super) fn end_lapsed(&self, speaker: Speaker, lapse: Lapse) {
         let connected = self.connected.lock();
         // The agent may be back already, over a connection that has not been written down when this one was.
-        if let Some(entry) = connected.get(&touch.key)
-            && entry.connection_id == touch.connection_id
+        if let Some(entry) = connected.get(&speaker.agent)
+            && entry.connection_id == speaker.connection_id
         {
-            entry.end(Ending::Superseded(String::new()));
+            entry.end(match lapse {
+                Lapse::Superseded => Ending::Superseded(String::new()),
+                Lapse::Revoked => Ending::Revoked,
+                Lapse::Deleted => Ending::Deleted,
+            });
         }
     }
 
@@ -289,6 +298,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = shared.stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        shared.paces.forget_idle(Instant::now());
         let now = shared.clock.now();
         let deadline = now.saturating_sub(silence_ms);
         let expired = match touch_all(&shared, deadline).await {
@@ -315,8 +325,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 async fn touch_all(shared: &Shared, recent: TimestampMs) -> Result<(), crate::store::Error> {
     for touches in shared.presence.touches().chunks(TOUCHES_PER_STATEMENT) {
-        for stranger in shared.store.touch_agents(touches, recent).await? {
-            shared.presence.supersede(stranger);
+        for (speaker, lapse) in shared.store.touch_agents(touches, recent).await? {
+            shared.presence.end_lapsed(speaker, lapse);
         }
     }
     Ok(())
@@ -368,10 +378,10 @@ mod tests {
         let _old = connect(&presence);
         let [touch] = presence.touches()[..] else { panic!() };
         let new = connect(&presence);
-        presence.supersede(touch);
+        presence.end_lapsed(touch.speaker, Lapse::Superseded);
         assert!(!is_ended(&new), "it came after the touch");
         let [touch] = presence.touches()[..] else { panic!() };
-        presence.supersede(touch);
+        presence.end_lapsed(touch.speaker, Lapse::Superseded);
         assert!(is_ended(&new));
     }
 }

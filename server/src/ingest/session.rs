@@ -8,9 +8,11 @@ use pika_protocol::{DiskMetrics, ErrorCode, Sample};
 use super::clock_offset::ClockOffset;
 use super::naming::Named;
 use crate::domain::TimestampMs;
+use crate::domain::history::SampleHistory;
+use crate::domain::id::AgentKey;
 use crate::domain::row::Rows;
 use crate::domain::sample::{
-    self, InterfaceCounters, Refused, SERIES_PER_AGENT_MAX, SeriesKeys, TimeWindow, keep_valid_series,
+    Refused, SERIES_PER_AGENT_MAX, SERIES_RENEWAL_MS, SeriesKeys, TimeWindow, append_rows, keep_valid_series,
 };
 use crate::store::ConnectedAgent;
 
@@ -23,9 +25,13 @@ pub(super) struct Session {
     pub(super) agent: ConnectedAgent,
     pub(super) clock: ClockOffset,
     keys: SeriesKeys,
+    /// When all keys have to be asked for again.
+    renew_at: TimestampMs,
+    /// The keys until then, while they are being asked for.
+    renewing: Option<SeriesKeys>,
     denied_disks: Denied,
     denied_interfaces: Denied,
-    counters: InterfaceCounters,
+    history: SampleHistory,
 }
 
 /// Disks and interfaces that have no key yet.
@@ -42,14 +48,17 @@ impl UnknownSeries {
 }
 
 impl Session {
-    pub(super) fn new(agent: ConnectedAgent, clock: ClockOffset) -> Self {
+    /// `now` is the server's clock.
+    pub(super) fn new(agent: ConnectedAgent, clock: ClockOffset, now: TimestampMs) -> Self {
         Self {
             agent,
             clock,
             keys: SeriesKeys::default(),
+            renew_at: renewal_after(now, agent.key),
+            renewing: None,
             denied_disks: Denied::default(),
             denied_interfaces: Denied::default(),
-            counters: InterfaceCounters::default(),
+            history: SampleHistory::default(),
         }
     }
 
@@ -61,6 +70,10 @@ impl Session {
         now: TimestampMs,
         refused: &mut Vec<Refused>,
     ) -> UnknownSeries {
+        if self.renew_at <= now {
+            self.renew_at = renewal_after(now, self.agent.key);
+            self.renewing = Some(std::mem::take(&mut self.keys));
+        }
         let mut unknown = UnknownSeries::default();
         let (mut disks, mut interfaces) = (HashSet::new(), HashSet::new());
         for sample in samples {
@@ -93,9 +106,17 @@ impl Session {
         now: TimestampMs,
         refused: &mut Vec<Refused>,
     ) {
-        if let Named::Keys(keys) = named {
-            self.keys.disks.extend(keys.disks);
-            self.keys.interfaces.extend(keys.interfaces);
+        let renewed = self.renewing.take();
+        match (named, renewed) {
+            (Named::Keys(keys), _) => {
+                self.keys.disks.extend(keys.disks);
+                self.keys.interfaces.extend(keys.interfaces);
+            }
+            (Named::Refused, Some(keys)) => {
+                self.keys = keys;
+                self.renew_at = now + DENIED_MS;
+            }
+            (Named::Refused, None) => {}
         }
         let disks = asked.disks.iter().map(|disk| &disk.mount_point);
         let n_disks =
@@ -117,21 +138,17 @@ impl Session {
     ) -> Rows {
         let mut rows = Rows::default();
         for sample in samples {
-            match window.corrected(sample) {
-                Ok(ts) => sample::append_rows(
-                    &mut rows,
-                    refused,
-                    sample,
-                    ts,
-                    self.agent.key,
-                    &self.keys,
-                    &mut self.counters,
-                ),
-                Err(refusal) => refused.push(refusal),
-            }
+            append_rows(&mut rows, refused, sample, window, self.agent.key, &self.keys, &mut self.history);
         }
         rows
     }
+}
+
+/// When the keys of an agent's series have to be asked for again: within the time for which they are good, and not those
+/// of all agents at once after all have connected at once.
+fn renewal_after(now: TimestampMs, agent: AgentKey) -> TimestampMs {
+    let spread_ms = i64::from(agent.0).wrapping_mul(7_919_000).rem_euclid(SERIES_RENEWAL_MS / 2);
+    now + SERIES_RENEWAL_MS / 2 + spread_ms
 }
 
 fn refuse_names(field: &str, count: usize, refused: &mut Vec<Refused>) {
@@ -139,7 +156,7 @@ fn refuse_names(field: &str, count: usize, refused: &mut Vec<Refused>) {
         refused.push(Refused::new(
             ErrorCode::TooMany,
             format!(
-                "{field}: {count} new ones are not stored; an agent may report {SERIES_PER_AGENT_MAX} in all"
+                "{field}: {count} new ones are not stored; an agent may have {SERIES_PER_AGENT_MAX} of which there are samples"
             ),
         ));
     }
@@ -182,11 +199,11 @@ mod tests {
     use pika_protocol::NetworkMetrics;
 
     use super::*;
-    use crate::domain::id::{AgentId, AgentKey};
+    use crate::domain::id::AgentId;
 
     fn session() -> Session {
         let agent = ConnectedAgent { key: AgentKey(1), id: AgentId::random() };
-        Session::new(agent, ClockOffset::measured(0, None))
+        Session::new(agent, ClockOffset::measured(0, None), 0)
     }
 
     fn sample(names: &[&str]) -> Sample {
@@ -249,5 +266,47 @@ mod tests {
         let (unknown, refused) = asked(&mut session, &["new"], 1);
         assert!(unknown.is_empty());
         assert_eq!(refused.len(), 2);
+    }
+
+    fn keys(names: &[&str], key: i32) -> SeriesKeys {
+        let keys: HashMap<_, _> = names.iter().map(|name| ((*name).to_owned(), key)).collect();
+        SeriesKeys { disks: keys.clone(), interfaces: keys }
+    }
+
+    fn row_keys(session: &mut Session, names: &[&str], now: TimestampMs) -> Vec<i32> {
+        let window = TimeWindow { now, late_limit_ms: 0, clock_offset_ms: 0, spacing_ms_min: 0 };
+        let sample = Sample { timestamp: now, ..sample(names) };
+        let rows = session.rows(&[sample], window, &mut Vec::new());
+        rows.disk.iter().map(|row| row.disk_key).collect()
+    }
+
+    #[test]
+    fn keys_are_asked_for_again_while_they_are_good() {
+        let mut session = session();
+        let (unknown, _) = asked(&mut session, &["a", "b"], 0);
+        session.learn(&unknown, Named::Keys(keys(&["a", "b"], 1)), 0, &mut Vec::new());
+        assert!(asked(&mut session, &["a"], SERIES_RENEWAL_MS / 2 - 1).0.is_empty());
+        let (unknown, _) = asked(&mut session, &["a"], SERIES_RENEWAL_MS);
+        assert_eq!(unknown.interfaces, ["a"]);
+        session.learn(&unknown, Named::Keys(keys(&["a"], 2)), SERIES_RENEWAL_MS, &mut Vec::new());
+        assert_eq!(row_keys(&mut session, &["a"], SERIES_RENEWAL_MS), [2]);
+        assert_eq!(
+            asked(&mut session, &["b"], SERIES_RENEWAL_MS).0.interfaces,
+            ["b"],
+            "it may be forgotten by now"
+        );
+    }
+
+    #[test]
+    fn keys_that_cannot_be_asked_for_again_go_on_for_a_while() {
+        let mut session = session();
+        let (unknown, _) = asked(&mut session, &["a"], 0);
+        session.learn(&unknown, Named::Keys(keys(&["a"], 1)), 0, &mut Vec::new());
+        let (unknown, _) = asked(&mut session, &["a"], SERIES_RENEWAL_MS);
+        let mut refused = Vec::new();
+        session.learn(&unknown, Named::Refused, SERIES_RENEWAL_MS, &mut refused);
+        assert_eq!(refused, []);
+        assert_eq!(row_keys(&mut session, &["a"], SERIES_RENEWAL_MS), [1]);
+        assert!(!asked(&mut session, &["a"], SERIES_RENEWAL_MS + DENIED_MS).0.is_empty());
     }
 }

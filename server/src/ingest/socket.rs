@@ -160,7 +160,7 @@ async fn greet(
         );
     }
     match frames.send(&ServerMessage::RegisterAck(ack)).await {
-        Ok(()) => Ok((Session::new(agent, clock), present)),
+        Ok(()) => Ok((Session::new(agent, clock, shared.clock.now()), present)),
         Err(end) => {
             presence::leave(Arc::clone(shared), present).await;
             Err(end)

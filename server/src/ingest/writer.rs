@@ -1,6 +1,7 @@
 //! Writes flushes, one after the other, and acknowledges them. A flush that fails is kept and tried again until the
 //! database takes it: the store makes repeating harmless.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::batcher::Flush;
 use super::latest::Latest;
 use super::live::Live;
+use super::presence::Presence;
 use crate::config;
-use crate::store::{Error, SampleWriter};
+use crate::domain::row::Rows;
+use crate::store::{Error, Lapse, SampleWriter, Speaker, Written};
 use crate::telemetry::Instruments;
 
 /// The first wait after a failure; each further one is twice as long.
@@ -21,14 +24,21 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest wait.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// Who is told of a flush that is committed, beside the agents themselves.
+#[derive(Debug)]
+pub(super) struct Audience {
+    pub(super) latest: Latest,
+    pub(super) live: Live,
+    pub(super) presence: Arc<Presence>,
+    pub(super) instruments: Arc<Instruments>,
+}
+
 /// Writes flushes.
 #[derive(Debug)]
 pub(super) struct Writer {
     samples: SampleWriter,
     flushes: mpsc::Receiver<Flush>,
-    latest: Latest,
-    live: Live,
-    instruments: Arc<Instruments>,
+    audience: Audience,
     /// A flush that takes longer has been lost on the way; it is tried again over a new connection.
     write_timeout: Duration,
     aborting: CancellationToken,
@@ -41,14 +51,12 @@ impl Writer {
         config: &config::Ingest,
         samples: SampleWriter,
         flushes: mpsc::Receiver<Flush>,
-        latest: Latest,
-        live: Live,
-        instruments: Arc<Instruments>,
+        audience: Audience,
         aborting: CancellationToken,
     ) -> Self {
         let write_timeout = Duration::from_millis(config.write_timeout_ms);
         let written = CancellationToken::new();
-        Self { samples, flushes, latest, live, instruments, write_timeout, aborting, written }
+        Self { samples, flushes, audience, write_timeout, aborting, written }
     }
 
     /// Tells when nothing will be written any more.
@@ -74,28 +82,24 @@ impl Writer {
 
     async fn write(&mut self, mut flush: Flush) {
         flush.rows.sort();
+        let speakers: HashSet<Speaker> = flush.acks.iter().map(|ack| ack.speaker).collect();
         let mut backoff = BACKOFF_MIN;
         let mut failures = 0_u64;
         let started_at = Instant::now();
         loop {
-            let attempt = tokio::time::timeout(self.write_timeout, self.samples.write(&flush.rows)).await;
+            let attempt =
+                tokio::time::timeout(self.write_timeout, self.try_to_write(&flush.rows, &speakers)).await;
             match attempt.unwrap_or(Err(Error::Unavailable(None))) {
-                Ok(written) => {
+                Ok((written, lapsed)) => {
                     let seconds = started_at.elapsed().as_secs_f64();
-                    self.instruments.add_flush(written.rows, written.duplicates, seconds);
-                    self.latest.note(&flush.rows);
-                    self.live.tell_latest(&self.latest);
+                    self.audience.instruments.add_flush(written.rows, written.duplicates, seconds);
                     if 0 < failures {
                         tracing::info!(failures, rows = written.rows, "the database takes samples again");
                     }
-                    for ack in flush.acks {
-                        self.instruments.end_frame(ack.received_at.elapsed().as_secs_f64());
-                        ack.committed();
-                    }
-                    return;
+                    return self.audience.tell(flush, &lapsed);
                 }
                 Err(error) => {
-                    self.instruments.add_flush_error();
+                    self.audience.instruments.add_flush_error();
                     failures += 1;
                     if failures.is_power_of_two() {
                         tracing::error!(
@@ -109,6 +113,36 @@ impl Writer {
             }
             tokio::time::sleep(backoff).await;
             backoff = BACKOFF_MAX.min(2 * backoff);
+        }
+    }
+
+    /// Answers also which connections may not be acknowledged any more.
+    async fn try_to_write(
+        &mut self,
+        rows: &Rows,
+        speakers: &HashSet<Speaker>,
+    ) -> Result<(Written, HashMap<Speaker, Lapse>), Error> {
+        let written = self.samples.write(rows).await?;
+        let lapsed = self.samples.find_lapsed(speakers).await?;
+        Ok((written, lapsed.into_iter().collect()))
+    }
+}
+
+impl Audience {
+    /// A flush is committed. Its frames are acknowledged, but for those of connections that do not speak for their agents
+    /// any more: these end.
+    fn tell(&self, flush: Flush, lapsed: &HashMap<Speaker, Lapse>) {
+        self.latest.note(&flush.rows);
+        self.live.tell_latest(&self.latest);
+        for (speaker, lapse) in lapsed {
+            self.presence.end_lapsed(*speaker, *lapse);
+        }
+        for ack in flush.acks {
+            let latency = (!lapsed.contains_key(&ack.speaker)).then(|| ack.received_at.elapsed());
+            self.instruments.end_frame(latency.map(|latency| latency.as_secs_f64()));
+            if latency.is_some() {
+                ack.committed();
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use postgres_types::ToSql;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::connection::Connection;
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::agent::{Agent, AgentFilter, AgentLabels, IdentityConflict};
@@ -43,9 +44,14 @@ const TOUCH: &str = "UPDATE agents SET last_seen_at = greatest(agents.last_seen_
          AND (agents.connection_id = seen.connection_id OR agents.connection_id IS NULL) RETURNING agents.key";
 const DISCONNECT: &str = "UPDATE agents SET status = 0, connection_id = NULL, last_seen_at = greatest(last_seen_at, $3) \
      WHERE key = $1 AND connection_id = $2";
+// A connection speaks for its agent while the agent's row names it, or names none: then it is taken up again.
+const FIND_LAPSED: &str = "SELECT speaker.key, speaker.connection_id, agents.key IS NULL, agents.secret_hash IS NULL \
+     FROM unnest($1::int4[], $2::uuid[]) AS speaker (key, connection_id) \
+     LEFT JOIN agents ON agents.key = speaker.key \
+     WHERE agents.key IS NULL OR agents.secret_hash IS NULL OR agents.connection_id <> speaker.connection_id";
 const EXPIRE: &str = "UPDATE agents SET status = 0 WHERE status = 1 AND last_seen_at < $1 RETURNING id";
 
-pub(super) const STATEMENTS: &[&str] = &[LIST, FIND, LABEL, DELETE, TOUCH, DISCONNECT, EXPIRE];
+pub(super) const STATEMENTS: &[&str] = &[LIST, FIND, LABEL, DELETE, TOUCH, DISCONNECT, FIND_LAPSED, EXPIRE];
 
 /// An agent that may send samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +62,31 @@ pub struct ConnectedAgent {
     pub id: AgentId,
 }
 
+/// A connection that speaks for an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Speaker {
+    /// For whom.
+    pub agent: AgentKey,
+    /// The connection.
+    pub connection_id: ConnectionId,
+}
+
+/// Why a connection does not speak for its agent any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lapse {
+    /// Another connection does.
+    Superseded,
+    /// The agent's secret was revoked.
+    Revoked,
+    /// The agent was deleted.
+    Deleted,
+}
+
 /// A sign of life.
 #[derive(Clone, Copy, Debug)]
 pub struct Touch {
-    /// Whose.
-    pub key: AgentKey,
-    /// Over which connection.
-    pub connection_id: ConnectionId,
+    /// Whose, and over which connection.
+    pub speaker: Speaker,
     /// When.
     pub at: TimestampMs,
     /// Server's clock minus agent's clock, as last measured.
@@ -70,20 +94,26 @@ pub struct Touch {
 }
 
 impl Store {
-    /// Writes signs of life; those since `recent` put their agents online. Answers those that changed nothing: another
-    /// connection speaks for the agent by now, or the agent is gone.
+    /// Writes signs of life; those since `recent` put their agents online. Answers which of the connections do not speak
+    /// for their agents any more, and why.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn touch_agents(&self, touches: &[Touch], recent: TimestampMs) -> Result<Vec<Touch>, Error> {
-        let keys: Vec<i32> = touches.iter().map(|touch| touch.key.0).collect();
-        let connections: Vec<Uuid> = touches.iter().map(|touch| touch.connection_id.0).collect();
+    pub async fn touch_agents(
+        &self,
+        touches: &[Touch],
+        recent: TimestampMs,
+    ) -> Result<Vec<(Speaker, Lapse)>, Error> {
+        let (keys, connections) = columns(touches.iter().map(|touch| touch.speaker));
         let times: Vec<i64> = touches.iter().map(|touch| touch.at).collect();
         let offsets: Vec<i64> = touches.iter().map(|touch| touch.clock_offset_ms).collect();
         let mut connection = self.connection().await?;
         let rows = connection.query(TOUCH, &[&keys, &connections, &times, &offsets, &recent]).await?;
         let touched: HashSet<i32> = rows.iter().map(|row| row.get(0)).collect();
-        Ok(touches.iter().filter(|touch| !touched.contains(&touch.key.0)).copied().collect())
+        let speakers = touches.iter().map(|touch| touch.speaker);
+        let untouched: Vec<Speaker> =
+            speakers.filter(|speaker| !touched.contains(&speaker.agent.0)).collect();
+        Ok(find_lapsed(&mut connection, untouched.into_iter()).await?)
     }
 
     /// Marks an agent offline, unless another connection speaks for it by now. Answers whether it did.
@@ -94,7 +124,7 @@ impl Store {
         let changed = self
             .connection()
             .await?
-            .execute(DISCONNECT, &[&touch.key.0, &touch.connection_id.0, &touch.at])
+            .execute(DISCONNECT, &[&touch.speaker.agent.0, &touch.speaker.connection_id.0, &touch.at])
             .await?;
         Ok(0 < changed)
     }
@@ -166,6 +196,32 @@ impl Store {
         transaction.commit().await?;
         Ok(Some(AgentKey(row.get(0))))
     }
+}
+
+/// Which of these connections do not speak for their agents any more, and why.
+pub(super) async fn find_lapsed(
+    connection: &mut Connection,
+    speakers: impl ExactSizeIterator<Item = Speaker>,
+) -> Result<Vec<(Speaker, Lapse)>, tokio_postgres::Error> {
+    if speakers.len() == 0 {
+        return Ok(Vec::new());
+    }
+    let (keys, connections) = columns(speakers);
+    let lapsed = |row: &Row| {
+        let speaker = Speaker { agent: AgentKey(row.get(0)), connection_id: ConnectionId(row.get(1)) };
+        let lapse = match (row.get(2), row.get(3)) {
+            (true, _) => Lapse::Deleted,
+            (false, true) => Lapse::Revoked,
+            (false, false) => Lapse::Superseded,
+        };
+        (speaker, lapse)
+    };
+    Ok(connection.query(FIND_LAPSED, &[&keys, &connections]).await?.iter().map(lapsed).collect())
+}
+
+/// The columns that statements take connections as.
+fn columns(speakers: impl Iterator<Item = Speaker>) -> (Vec<i32>, Vec<Uuid>) {
+    speakers.map(|Speaker { agent, connection_id }| (agent.0, connection_id.0)).unzip()
 }
 
 fn agent(row: &Row) -> Agent {

@@ -27,6 +27,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V6__gaps", include_str!("../../../sql/migrations/0006_gaps.sql")),
     ("V7__accounts", include_str!("../../../sql/migrations/0007_accounts.sql")),
     ("V8__agents", include_str!("../../../sql/migrations/0008_agents.sql")),
+    ("V11__series", include_str!("../../../sql/migrations/0011_series.sql")),
     ("V12__accounts", include_str!("../../../sql/migrations/0012_accounts.sql")),
 ];
 

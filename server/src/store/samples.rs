@@ -1,8 +1,11 @@
 //! Writing samples: one connection, one transaction a flush, every row exactly once.
 
+use std::collections::HashSet;
+
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Statement, Transaction};
 
+use super::agents::{self, Lapse, Speaker};
 use super::connection::Connection;
 use super::edition::{self, Edition};
 use super::{Error, Store, copy, rollup};
@@ -56,6 +59,19 @@ impl SampleWriter {
         Self { store, method, connection: None }
     }
 
+    /// Which of these connections do not speak for their agents any more, and why. Asked after a commit and before what it
+    /// holds is acknowledged: no sample is that comes after its agent was revoked, deleted or connected anew, be it through
+    /// another server.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn find_lapsed(&mut self, speakers: &HashSet<Speaker>) -> Result<Vec<(Speaker, Lapse)>, Error> {
+        let mut connection = self.take_connection().await?;
+        let lapsed = agents::find_lapsed(&mut connection.connection, speakers.iter().copied()).await?;
+        self.connection = Some(connection);
+        Ok(lapsed)
+    }
+
     /// Stores rows in one transaction, which is committed when this returns. Rows that exist already are left as
     /// they are, so the same rows can be written again after any error.
     ///
@@ -63,10 +79,7 @@ impl SampleWriter {
     /// When the database is away or refuses the transaction: nothing is stored then, except where the connection
     /// was lost during the commit itself.
     pub async fn write(&mut self, rows: &Rows) -> Result<Written, Error> {
-        let mut connection = match self.connection.take() {
-            Some(connection) if !connection.connection.is_closed() => connection,
-            _ => WriterConnection::open(&self.store).await?,
-        };
+        let mut connection = self.take_connection().await?;
         let written = match write_all(&mut connection, self.method, rows).await {
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
                 write_all(&mut connection, WriteMethod::Insert, rows).await
@@ -75,6 +88,14 @@ impl SampleWriter {
         }?;
         self.connection = Some(connection);
         Ok(written)
+    }
+
+    /// The connection, to be put back when it has done what it was taken for: one that has failed is not used again.
+    async fn take_connection(&mut self) -> Result<WriterConnection, Error> {
+        match self.connection.take() {
+            Some(connection) if !connection.connection.is_closed() => Ok(connection),
+            _ => WriterConnection::open(&self.store).await,
+        }
     }
 }
 

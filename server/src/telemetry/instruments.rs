@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub agents_connected: usize,
     /// Frames that wait for the batcher.
     pub queue_frames: usize,
+    /// Rows of all agents that are taken in and not committed yet.
+    pub pending_rows: usize,
     /// Connections of the pool to the database: all, and those not in use.
     pub pool_connections: (u32, u32),
     /// Errors of the database since the start, by kind.
@@ -83,6 +85,7 @@ pub struct Instruments {
     ack_seconds: Histogram,
     frames_unacknowledged: IntGauge,
     queue_frames: IntGauge,
+    pending_rows: IntGauge,
     agents_connected: IntGauge,
     connections: IntGauge,
     connections_refused: IntCounterVec,
@@ -195,6 +198,10 @@ impl Instruments {
                 "Frames on their way from the queue to their commit.",
             )?,
             queue_frames: build.gauge("pika_ingest_queue_frames", "Frames that wait for the batcher.")?,
+            pending_rows: build.gauge(
+                "pika_ingest_pending_rows",
+                "Rows of all agents that are taken in and not committed yet.",
+            )?,
             agents_connected: build.gauge("pika_agents_connected", "Agents registered on this server.")?,
             connections: build.gauge("pika_http_connections", "Open connections, agents included.")?,
             connections_refused: build.counters(
@@ -307,6 +314,7 @@ impl Instruments {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.agents_connected.set(as_i64(snapshot.agents_connected));
         self.queue_frames.set(as_i64(snapshot.queue_frames));
+        self.pending_rows.set(as_i64(snapshot.pending_rows));
         let (all, idle) = snapshot.pool_connections;
         self.pool_connections.with_label_values(&["idle"]).set(i64::from(idle));
         self.pool_connections.with_label_values(&["used"]).set(i64::from(all.saturating_sub(idle)));
@@ -370,10 +378,13 @@ impl Instruments {
         self.frames_unacknowledged.inc();
     }
 
-    /// They are committed, so many seconds after the frame came.
-    pub fn end_frame(&self, seconds: f64) {
+    /// They are committed, so many seconds after the frame came; `None` where the agent is not told, because the connection
+    /// does not speak for it any more.
+    pub fn end_frame(&self, seconds: Option<f64>) {
         self.frames_unacknowledged.dec();
-        self.ack_seconds.observe(seconds);
+        if let Some(seconds) = seconds {
+            self.ack_seconds.observe(seconds);
+        }
     }
 
     /// Counts a committed flush, and how long it took with all its tries.

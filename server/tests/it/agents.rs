@@ -18,6 +18,7 @@ on_both_editions!(
     a_revoked_secret_opens_nothing_until_the_agent_is_enrolled_again,
     a_host_is_enrolled_again_as_itself_and_its_old_secret_is_dead,
     a_lost_answer_to_a_new_secret_locks_nobody_out,
+    an_agent_that_another_server_has_sent_away_is_not_acknowledged_any_more,
 );
 
 const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
@@ -263,6 +264,33 @@ async fn a_revoked_secret_opens_nothing_until_the_agent_is_enrolled_again(databa
     assert_eq!((&known["revoked"], &known["status"]), (&json!(false), &json!(1)));
     let latest = server.get(&format!("/api/agents/{id}/metrics/latest")).await.body;
     assert!(latest["cpu"]["timestamp"].is_i64(), "its history stays: {latest}");
+    server.stop().await.unwrap();
+}
+
+async fn an_agent_that_another_server_has_sent_away_is_not_acknowledged_any_more(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let other_server = TestServer::start(&database.url).await;
+    for (what, code, reason) in [
+        ("/secret", "unauthorized", "revoked"),
+        ("", "unauthorized", "deleted"),
+        ("/enrollment", "superseded", "took over"),
+    ] {
+        let (mut agent, id, _) = server.enroll("web-1").await;
+        agent.store(1, json!([sample(now() - 5_000)])).await;
+        let _connection = if what == "/enrollment" {
+            let token = reenrollment_token(&other_server, &id).await;
+            Some(register(&other_server, Some(&token), None).await)
+        } else {
+            assert_eq!(delete(&other_server, &format!("/api/agents/{id}{what}")).await, 204);
+            None
+        };
+        agent.send(&batch(2, json!([sample(now())]))).await;
+        let answer = agent.receive().await.unwrap();
+        assert_eq!((&answer["type"], &answer["data"]["code"]), (&json!("error"), &json!(code)), "{answer}");
+        assert!(answer["data"]["message"].as_str().unwrap().contains(reason), "{answer}");
+        assert_eq!(agent.closed().await, Some(1008));
+    }
+    other_server.stop().await.unwrap();
     server.stop().await.unwrap();
 }
 

@@ -10,17 +10,19 @@ use std::time::{Duration, Instant};
 
 use pika_protocol::{Sample, limits};
 use pika_server::domain::gap::SampleGap;
+use pika_server::domain::history::SampleHistory;
 use pika_server::domain::id::AgentKey;
 use pika_server::domain::row::Rows;
 use pika_server::domain::sample::{
-    InterfaceCounters, Refused, SeriesKeys, TimeWindow, append_rows, describe_agent, keep_valid_series,
+    Refused, SeriesKeys, TimeWindow, append_rows, describe_agent, keep_valid_series,
 };
 use pika_server::ingest::{Message, decode};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 const NOW: i64 = 1_700_000_000_123;
-const WINDOW: TimeWindow = TimeWindow { now: NOW, late_limit_ms: 86_400_000, clock_offset_ms: 0 };
+const WINDOW: TimeWindow =
+    TimeWindow { now: NOW, late_limit_ms: 86_400_000, clock_offset_ms: 0, spacing_ms_min: 500 };
 
 /// Longest reason, in characters, with the mark that it was shortened.
 const REASON_CHARS_MAX: usize = 201;
@@ -75,7 +77,7 @@ fn check(text: &str) -> bool {
 
 fn check_rows(mut samples: Vec<Sample>, refused: &mut Vec<Refused>) {
     let mut keys = SeriesKeys::default();
-    let mut counters = InterfaceCounters::default();
+    let mut history = SampleHistory::default();
     let mut rows = Rows::default();
     let number = |map: &mut HashMap<String, i32>, name: &str| {
         let next = i32::try_from(map.len()).unwrap();
@@ -87,10 +89,7 @@ fn check_rows(mut samples: Vec<Sample>, refused: &mut Vec<Refused>) {
         assert!(sample.networks.len() <= limits::NETWORKS_PER_SAMPLE_MAX);
         sample.disks.iter().for_each(|disk| number(&mut keys.disks, &disk.mount_point));
         sample.networks.iter().for_each(|network| number(&mut keys.interfaces, &network.interface));
-        match WINDOW.corrected(sample) {
-            Ok(ts) => append_rows(&mut rows, refused, sample, ts, AgentKey(1), &keys, &mut counters),
-            Err(refusal) => refused.push(refusal),
-        }
+        append_rows(&mut rows, refused, sample, WINDOW, AgentKey(1), &keys, &mut history);
     }
     for name in keys.disks.keys().chain(keys.interfaces.keys()) {
         assert!(!name.is_empty() && name.len() <= limits::NAME_BYTES_MAX && !name.contains('\0'), "{name:?}");

@@ -54,7 +54,7 @@ async fn an_agent_that_is_too_fast_is_slowed_down_and_loses_nothing() {
     let (mut agent, _, _) = server.enroll("web-1").await;
     let ts = now() - 60_000;
     for seq in 0..4 {
-        let samples: Vec<_> = (0..10).map(|n| sample(ts + 10 * seq + n)).collect();
+        let samples: Vec<_> = (0..10).map(|n| sample(ts + 1_000 * (10 * seq + n))).collect();
         agent.send(&batch(u64::try_from(seq).unwrap(), json!(samples))).await;
     }
     let told = agent.receive_type("error").await;
@@ -500,7 +500,8 @@ async fn new_names_of_a_deleted_agent_do_not_hold_its_connection_up() {
     let server = TestServer::start(&database.url).await;
     let (mut agent, ..) = server.enroll("web-1").await;
     database.connect().await.batch_execute("DELETE FROM agents").await.unwrap();
-    agent.store(1, json!([sample(now())])).await;
+    agent.send(&batch(1, json!([sample(now())]))).await;
+    while agent.receive_type("error").await["data"]["code"] != "unauthorized" {}
     assert_eq!(server.instruments.refused(ErrorCode::TooMany), 2, "disks and interfaces");
     server.stop().await.unwrap();
 }

@@ -28,6 +28,7 @@ mod faults;
 mod frames;
 mod http;
 mod ingest;
+mod ingest_limits;
 mod log;
 mod login;
 mod login_limits;

@@ -197,7 +197,9 @@ async fn a_connection_that_the_database_does_not_know_is_ended() {
     assert_eq!(replaced.receive_type("error").await["data"]["code"], "superseded");
     let (mut deleted, ..) = server.enroll("web-2").await;
     client.batch_execute("DELETE FROM agents").await.unwrap();
-    assert_eq!(deleted.receive_type("error").await["data"]["code"], "superseded");
+    let error = deleted.receive_type("error").await;
+    assert_eq!(error["data"]["code"], "unauthorized", "{error}");
+    assert!(error["data"]["message"].as_str().unwrap().contains("deleted"), "{error}");
     server.stop().await.unwrap();
 }
 

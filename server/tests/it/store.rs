@@ -6,8 +6,10 @@ use pika_server::domain::audit::Action;
 use pika_server::domain::family::Family;
 use pika_server::domain::id::{AgentKey, ConnectionId};
 use pika_server::domain::latest::AgentLatest;
+use pika_server::domain::retention::Retention;
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
-use pika_server::domain::tier::Tier;
+use pika_server::domain::sample::SERIES_PER_AGENT_MAX;
+use pika_server::domain::tier::{DAY_MS, Tier};
 use pika_server::domain::time_range::TimeRange;
 use pika_server::domain::token::{NewToken, TokenHash};
 use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
@@ -24,6 +26,7 @@ on_both_editions!(
     a_repeated_flush_stores_nothing_twice,
     an_enrollment_token_is_good_for_its_uses_and_its_time,
     series_keep_their_keys,
+    a_series_without_samples_makes_room_for_another,
 );
 
 /// A new agent.
@@ -289,6 +292,43 @@ async fn series_keep_their_keys(database: TestDatabase) {
     let other = enrolled(&store).await;
     let others = store.series_keys(other, &[&disk("/")], &[], now()).await.unwrap();
     assert_ne!(others.disks["/"], first.disks["/"], "another agent's disk is another series");
+}
+
+async fn a_series_without_samples_makes_room_for_another(database: TestDatabase) {
+    let store = database.store();
+    let agent = enrolled(&store).await;
+    let start = now();
+    let names: Vec<String> = (0..SERIES_PER_AGENT_MAX).map(|n| format!("veth{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let first = store.series_keys(agent, &[&disk("/gone")], &names, start).await.unwrap();
+    assert_eq!(first.interfaces.len(), names.len());
+    let is_named = async |name: &'static str, now| {
+        store.series_keys(agent, &[], &[name], now).await.unwrap().interfaces.contains_key(name)
+    };
+    // Half of them are still reported three weeks later.
+    let kept = &names[..names.len() / 2];
+    store.series_keys(agent, &[], kept, start + 21 * DAY_MS).await.unwrap();
+    assert!(!is_named("new", start + 30 * DAY_MS).await, "there may still be samples of the others");
+    assert!(is_named("new", start + 34 * DAY_MS).await);
+    let again = store.series_keys(agent, &[], &names, start + 34 * DAY_MS).await.unwrap();
+    assert_eq!(again.interfaces.len(), names.len() - 1, "there is room for all but one of the old ones");
+    let is_same = |(name, key): (&String, &i32)| first.interfaces[name] == *key;
+    assert!(again.interfaces.iter().all(is_same), "whose days are kept, with their names");
+
+    // Nothing is kept for ever any more.
+    let retention = store.retention().await.unwrap();
+    let retention = Retention { one_day_ms: Some(800 * DAY_MS), ..retention };
+    store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
+    assert_eq!(store.delete_expired_series(start + 800 * DAY_MS).await.unwrap(), 0);
+    // Chunks of days hold 360 of them.
+    let expired_at = start + (800 + 360 + 4) * DAY_MS;
+    store.series_keys(agent, &[], &["new"], expired_at).await.unwrap();
+    let n_deleted = store.delete_expired_series(expired_at).await.unwrap();
+    assert_eq!(n_deleted, 2, "the disk, and the interface for which there was no room");
+    let later = expired_at + 34 * DAY_MS;
+    assert_eq!(store.delete_expired_series(later).await.unwrap(), names.len() as u64 - 1);
+    assert_eq!(database.count("SELECT count(*) FROM network_interfaces").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM disks").await, 0);
 }
 
 fn disk(mount_point: &str) -> DiskMetrics {

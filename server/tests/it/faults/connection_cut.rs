@@ -12,6 +12,7 @@ async fn connections_that_break_anywhere_lose_and_double_nothing() {
     let to_database = Proxy::start(&database.url).await;
     let mut config = config(&to_database.url(&database.url));
     config.database.connect_timeout_ms = 300;
+    config.ingest.sample_spacing_ms_min = Fleet::SPACING_MS;
     let server = TestServer::start_with(config).await;
     let to_server = Proxy::start(&server.url("")).await;
     let fleet = Fleet::start(&server, &to_server.address(), 4, &mut random).await;

@@ -18,7 +18,9 @@ async fn a_database_killed_in_mid_commit_loses_and_doubles_nothing() {
         let row = client.query_one(&format!("SHOW {setting}"), &[]).await.unwrap();
         assert_eq!(row.get::<_, &str>(0), "on", "{setting}: otherwise a commit is no promise");
     }
-    let server = TestServer::start_with(config(&cluster.url)).await;
+    let mut config = config(&cluster.url);
+    config.ingest.sample_spacing_ms_min = Fleet::SPACING_MS;
+    let server = TestServer::start_with(config).await;
     let fleet = Fleet::start(&server, &server.address, 4, &mut random).await;
     for round in 0..ROUNDS {
         fleet.acknowledged(1 + usize::try_from(random.below(100)).unwrap()).await;

@@ -49,6 +49,9 @@ struct Sender {
 }
 
 impl Fleet {
+    /// How close together the samples are that the server has to take: as close as times can be.
+    pub(crate) const SPACING_MS: i64 = 0;
+
     /// Enrolls agents at `server` and starts them; they report to `address`.
     pub(crate) async fn start(
         server: &TestServer,

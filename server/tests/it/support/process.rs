@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::account::Account;
-use super::{Random, TestServer};
+use super::{Fleet, Random, TestServer};
 
 /// The server's program.
 pub(crate) struct ServerProcess(Child);
@@ -29,6 +29,7 @@ impl ServerProcess {
             .env("DATABASE_URL", database_url)
             .env("PIKA_SERVER_ADDR", format!("127.0.0.1:{port}"))
             .env("PIKA_INGEST_FLUSH_INTERVAL_MS", "20")
+            .env("PIKA_INGEST_SAMPLE_SPACING_MS_MIN", Fleet::SPACING_MS.to_string())
             .envs(variables.iter().copied())
             .stderr(Stdio::null())
             .kill_on_drop(true)
