@@ -6,6 +6,7 @@ use pika_server::domain::audit::Action;
 use pika_server::domain::token::NewToken;
 use pika_server::healthcheck;
 use pika_server::store::NewEnrollment;
+use pika_server::telemetry::ConnectionEnd;
 use pika_shared::token::TokenKind;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -71,6 +72,7 @@ async fn who_speaks_no_tls_is_hung_up_on_and_holds_up_nobody() {
     let mut answer = Vec::new();
     plain.read_to_end(&mut answer).await.unwrap();
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    assert_eq!(server.instruments.ended_connections(ConnectionEnd::TlsFailed), 1);
     // These never begin with their handshake.
     let mut silent = Vec::new();
     for _ in 0..20 {
@@ -79,6 +81,24 @@ async fn who_speaks_no_tls_is_hung_up_on_and_holds_up_nobody() {
     assert!(get(&server, &certificate, "/healthz").await.starts_with("HTTP/1.1 200"));
     drop(silent);
     healthcheck::run(&format!("https://{}", server.address)).await.unwrap();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_agrees_on_tls_and_no_more_is_let_go() {
+    let database = TestDatabase::on_server().await;
+    let certificate = TestCertificate::new();
+    let directory = TlsDirectory::with(&certificate);
+    let mut config = config(&database.url);
+    directory.configure(&mut config);
+    config.server.request_head_timeout_ms = 1_000;
+    let server = TestServer::start_unready(config).await;
+    // One that does not even begin, and one that says nothing after the handshake.
+    let mut silent = TcpStream::connect(&server.address).await.unwrap();
+    let mut agreed = TlsClient::connect(&server.address, &certificate, &["http/1.1"]).await.unwrap();
+    assert!(!matches!(silent.read(&mut [0; 16]).await, Ok(1..)));
+    agreed.ended().await;
+    assert_eq!(server.instruments.ended_connections(ConnectionEnd::RequestHeadTimeout), 2);
     server.stop().await.unwrap();
 }
 

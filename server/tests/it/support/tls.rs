@@ -106,6 +106,11 @@ impl TlsClient {
         Some(String::from_utf8(protocol.to_vec()).unwrap())
     }
 
+    /// Waits until the server has ended the connection.
+    pub(crate) async fn ended(&mut self) {
+        while matches!(self.0.read(&mut [0; 1_024]).await, Ok(1..)) {}
+    }
+
     /// The head and, as far as it has come along, the body of the answer.
     pub(crate) async fn request(&mut self, method: &str, path: &str, body: &str) -> String {
         self.request_as("", method, path, body).await
