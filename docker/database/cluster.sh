@@ -159,7 +159,8 @@ do_status() {
 }
 
 do_needs() {
-  ! find_origin || return 0
+  # Without root's rights nothing is installed, and a start says what else to do.
+  if find_origin || ! can_be_root; then return 0; fi
   echo "PostgreSQL with TimescaleDB, as the database: this distribution's package where it has one, else a private copy of a newer release in $postgres_root (debootstrap, 500 MB)"
 }
 

@@ -60,7 +60,10 @@ build() {
 
 stop_building() {
   trap - EXIT INT TERM HUP
-  [[ -z $logged_pid ]] || kill -KILL "$logged_pid" 2>/dev/null || true
+  if [[ -n $logged_pid ]]; then
+    kill -KILL "$logged_pid" 2>/dev/null || true
+    wait "$logged_pid" 2>/dev/null || true
+  fi
   # Its last processes are just ending and may still write.
   for _ in {1..20}; do
     rm -rf --one-file-system "$building" 2>/dev/null && break
