@@ -182,7 +182,7 @@ lacking_for_start() {
       lacking_curl
     fi
     lacking_database
-  } | awk '!seen[$0]++'
+  } | distinct
 }
 
 # --- the configuration -------------------------------------------------------

@@ -92,6 +92,10 @@ lacking() {
   lacking_c_compiler
   lacking_command node "run TimescaleDB's Community edition, and check the API" nodejs
   lacking_command npm "install what that takes" npm
+  lacking_curl
+  lacking_command jq "check the API" jq
+  lacking_command psql "check the API" postgresql-client
+  lacking_command python3 "check the API" python3 python3-venv
   [[ -n ${PIKA_TEST_DATABASE_URL:-} ]] || docker/database/cluster.sh needs --state "$scratch/database"
 }
 
@@ -141,7 +145,7 @@ main() {
 
   make_scratch
   local lines
-  mapfile -t lines < <(lacking)
+  mapfile -t lines < <(lacking | distinct)
   agree_to_install "${lines[@]}"
   check_shell
   need_rust rustfmt clippy

@@ -109,6 +109,9 @@ agree_to_install() { # LINE...
   [[ ${answer:-y} == [Yy]* ]] || die "nothing was installed" "Install it in your own way and run this again."
 }
 
+# Two programs may lack the same.
+distinct() { awk '!seen[$0]++'; }
+
 lacking_curl() {
   lacking_command curl "download, and to ask the server" curl ca-certificates
 }

@@ -10,9 +10,8 @@ launch_agent() {
 start_agent() {
   log_in
   if [[ -f $state/agent/identity.json ]] && ! agent_known; then
-    say "the server does not know this agent (another database?); enrolling it anew"
-    rm -rf "$state/agent.previous"
-    mv "$state/agent" "$state/agent.previous"
+    say "the server does not know this agent (another database?)"
+    take_previous_identity
   fi
   [[ -f $state/agent/identity.json ]] || enroll
   say "starting the agent"
@@ -34,6 +33,19 @@ enroll() {
     show_tail "$log"
     die "the agent could not be enrolled (full log: $log)"
   }
+}
+
+# Back at a former database the agent is who it was there, else nobody yet.
+take_previous_identity() {
+  rm -rf "$state/agent.unknown"
+  mv "$state/agent" "$state/agent.unknown"
+  [[ ! -d $state/agent.previous ]] || mv "$state/agent.previous" "$state/agent"
+  mv "$state/agent.unknown" "$state/agent.previous"
+  if [[ -f $state/agent/identity.json ]] && agent_known; then
+    say "it knows the one that was here before; going on as that one"
+  else
+    rm -rf "$state/agent"
+  fi
 }
 
 agent_id() {

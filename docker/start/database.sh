@@ -70,7 +70,7 @@ describe_database() { # KIND
   case $1 in
     cluster) echo "the private PostgreSQL in $state/database" ;;
     compose) echo "PostgreSQL in Docker (the volume of docker/compose.yaml)" ;;
-    external) echo "the database that DATABASE_URL or the configuration gives" ;;
+    external) echo "the database of DATABASE_URL or of the configuration" ;;
   esac
 }
 
@@ -81,21 +81,21 @@ check_unchanged() { # BEFORE GIVEN DOCKER
         "Say which of them: ./start.sh --database cluster or ./start.sh --database compose. The other one stays as it is."
       ;;
     external)
-      [[ -n $2 ]] || refuse_change external "is not given any more" "Give it again (DATABASE_URL, or database.url in the configuration)"
+      [[ -n $2 ]] || refuse_change external "neither DATABASE_URL nor the configuration gives it any more" \
+        "Give it again" "cluster (or --database compose)"
       ;;
     *)
-      [[ -z $2 ]] || refuse_change "$1" "would give way to $(describe_database external)" "Take that out"
+      [[ -z $2 ]] || refuse_change "$1" "DATABASE_URL or the configuration gives another one" \
+        "Take that out to go on as before" external
       ;;
   esac
-  if [[ $1 == compose && -z $3 ]]; then refuse_change compose "cannot be used: Docker with its compose plugin does not answer" "Start Docker"; fi
+  [[ $1 != compose || -n $3 ]] || refuse_change compose "Docker with its compose plugin does not answer" "Start Docker" cluster
 }
 
-refuse_change() { # BEFORE WHY CURE
-  local kind others=()
-  for kind in cluster compose external; do [[ $kind == "$1" ]] || others+=("--database $kind"); done
-  die "$(describe_database "$1") has served $state so far, and $2" \
-    "$3; or change the database, which starts with what that one holds: ./start.sh ${others[0]} (or ${others[1]})." \
-    "Nothing is moved or deleted: --database $1 brings this one back."
+refuse_change() { # BEFORE WHAT-IS-NEW CURE KIND
+  die "$state has been served by $(describe_database "$1"), and $2" \
+    "$3; or change the database: ./start.sh --database $4." \
+    "A change moves and deletes nothing: ./start.sh --database $1 brings this one back."
 }
 
 say_of_change() { # BEFORE
