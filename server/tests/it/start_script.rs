@@ -111,11 +111,10 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let mut stop = std::process::Command::new(SCRIPT);
-        stop.arg("--stop")
-            .env("PIKA_STATE_DIR", self.path("state"))
-            .env("PATH", std::env::var("PATH").unwrap());
-        drop(stop.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status());
+        // Never this machine's own.
+        self.docker("exit 1");
+        let mut stop = self.command(&["--stop"], &[]).into_std();
+        drop(stop.stdout(Stdio::null()).stderr(Stdio::null()).status());
     }
 }
 
@@ -142,7 +141,7 @@ async fn a_database_stays_the_same_when_another_comes_within_reach() {
     std::fs::remove_file(machine.state("database.kind")).unwrap();
     assert_eq!(machine.url(&[], &[]).await, url);
     assert!(!machine.docker_has_started_a_database());
-    machine.is_refused(&[], &[ELSEWHERE], &["--database external", "has served"]).await;
+    machine.is_refused(&[], &[ELSEWHERE], &["--database external", "has been served by"]).await;
 
     let in_docker = machine.url(&["--database", "compose"], &[]).await;
     assert!(in_docker != url && machine.docker_has_started_a_database());
@@ -233,7 +232,7 @@ async fn everything_starts_on_loopback_and_ends_with_the_script() {
     let said = std::fs::read_to_string(machine.path("said")).unwrap();
     assert!(summary.contains("user admin, password "), "{said}{summary}");
     assert!(summary.contains("this machine only"), "{summary}");
-    let listening = format!("{:04X} 00000000:0000 0A", port);
+    let listening = format!("{port:04X} 00000000:0000 0A");
     let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let sockets: Vec<_> = sockets.lines().filter(|line| line.contains(&listening)).collect();
     assert!(!sockets.is_empty() && sockets.iter().all(|line| line.contains("0100007F:")), "{sockets:?}");
