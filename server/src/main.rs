@@ -1,5 +1,6 @@
 //! The command line of the server: reads arguments and configuration, starts logging, and calls the library.
 
+mod allocator;
 mod user_command;
 
 use std::io::Write as _;
@@ -100,6 +101,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             print("the configuration can be used\n")
         }
         Command::Serve => {
+            allocator::give_memory_back();
             let config = load_config(file)?;
             telemetry::start_logging(&config.log)?;
             open_files::allow(config.server.connections_max);
