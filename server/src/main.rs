@@ -1,5 +1,6 @@
 //! The command line of the server: reads arguments and configuration, starts logging, and calls the library.
 
+mod allocator;
 mod config_command;
 mod user_command;
 
@@ -109,6 +110,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             print("the configuration can be used\n")
         }
         Command::Serve => {
+            allocator::give_memory_back();
             let config = load_config(file)?;
             let warnings = check(&config)?;
             telemetry::start_logging(&config.log)?;

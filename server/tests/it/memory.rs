@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::client::{batch, now, sample};
+use crate::support::process::LoggedServer;
 use crate::support::server::{ADMIN_PASSWORD, answer, client_from, config};
 use crate::support::{AgentClient, TestDatabase, TestServer, eventually, register_message};
 
@@ -128,4 +129,42 @@ async fn what_agents_send_before_they_are_registered_counts() {
     eventually("nothing is buffered", || async { (server.instruments.buffered_bytes() == 0).then_some(()) })
         .await;
     server.stop().await.unwrap();
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[tokio::test]
+async fn memory_that_is_not_needed_any_more_is_given_back() {
+    const BODIES: u64 = 200;
+    const BODY_KIB: u64 = 512;
+    let variables = [
+        ("PIKA_SERVER_ANONYMOUS_BODY_BYTES_MAX", "1048576"),
+        ("PIKA_SERVER_BUFFERED_BYTES_MAX", "1073741824"),
+        ("PIKA_SERVER_BUFFERED_BYTES_PER_ADDRESS_MAX", "1073741824"),
+        ("PIKA_SERVER_BODY_TIMEOUT_MS", "3600000"),
+        ("PIKA_SERVER_REQUEST_TIMEOUT_MS", "3600000"),
+    ];
+    let server = LoggedServer::start(TestDatabase::on_server().await, &variables).await;
+    let before = server.resident_kib();
+    let head = format!(
+        "POST /api/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        BODY_KIB * 1024 + 1
+    );
+    let body = vec![b' '; usize::try_from(BODY_KIB * 1024).unwrap()];
+    let mut held = Vec::new();
+    for _ in 0..BODIES {
+        let mut stream = TcpStream::connect(&server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        held.push(stream);
+    }
+    eventually("the bodies are held", || async {
+        (before + BODIES * BODY_KIB * 9 / 10 < server.resident_kib()).then_some(())
+    })
+    .await;
+    drop(held);
+    eventually("most of their memory is given back", || async {
+        (server.resident_kib() < before + BODIES * BODY_KIB / 4).then_some(())
+    })
+    .await;
+    server.end().await;
 }

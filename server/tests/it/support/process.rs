@@ -8,11 +8,12 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::account::Account;
-use super::{Fleet, Random, TestServer};
+use super::{Fleet, Random, TestDatabase, TestServer, eventually};
 
 /// The server's program.
 pub(crate) struct ServerProcess(Child);
@@ -41,6 +42,64 @@ impl ServerProcess {
     /// `kill -9`.
     pub(crate) async fn kill(mut self) {
         self.0.kill().await.unwrap();
+    }
+}
+
+/// The server's program on a database of its own, and the file that it logs to.
+pub(crate) struct LoggedServer {
+    pub(crate) address: String,
+    directory: TempDir,
+    process: ServerProcess,
+    _database: TestDatabase,
+}
+
+impl LoggedServer {
+    /// Starts it with these variables, and waits until it is ready.
+    pub(crate) async fn start(database: TestDatabase, variables: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("server.log");
+        let mut variables = variables.to_vec();
+        variables.push(("PIKA_LOG_FILENAME", file.to_str().unwrap()));
+        let process = ServerProcess::start_with(&database.url, 0, &variables);
+        let address = eventually("the server says where it listens", || async {
+            let log = fs::read_to_string(&file).ok()?;
+            let (_, rest) = log.lines().find(|line| line.contains("listening"))?.split_once("127.0.0.1:")?;
+            let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            Some(format!("127.0.0.1:{port}"))
+        })
+        .await;
+        eventually("the server is ready", || async {
+            let answer = reqwest::get(format!("http://{address}/readyz")).await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        Self { address, directory, process, _database: database }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("server.log")).unwrap()
+    }
+
+    /// The log, once it has this text in it.
+    pub(crate) async fn log_with(&self, text: &str) -> String {
+        eventually("the log has what was done last", || async {
+            Some(self.log()).filter(|log| log.contains(text))
+        })
+        .await
+    }
+
+    /// The memory that the process has, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    }
+
+    /// Ends the server. Returns what it has logged.
+    pub(crate) async fn end(self) -> String {
+        let Self { directory, process, .. } = self;
+        process.kill().await;
+        fs::read_to_string(directory.path().join("server.log")).unwrap()
     }
 }
 
