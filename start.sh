@@ -348,7 +348,7 @@ summary() {
 
   Pika runs:  ${url/127.0.0.1/localhost}
   Open to:    $open,
-              unencrypted: whoever is on the way can read passwords. README.md says how to use TLS.
+              unencrypted: whoever is on the way can read passwords. config/README.md says how to use TLS.
   Login:      $login
   Database:   $info
   Data:       $(describe_database "$database")

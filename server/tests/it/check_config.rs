@@ -148,8 +148,15 @@ async fn a_start_says_it_too() {
 #[tokio::test]
 async fn what_other_parts_are_given_is_no_mistake() {
     let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let files =
-        ["start.sh", "test.sh", "docker/compose.yaml", "openapi/check.sh", "README.md", "bench/src/main.rs"];
+    let files = [
+        "start.sh",
+        "test.sh",
+        "docker/compose.yaml",
+        "openapi/check.sh",
+        "config/README.md",
+        "bench/README.md",
+        "bench/src/main.rs",
+    ];
     let mut names = std::collections::BTreeSet::new();
     for text in files.map(|file| std::fs::read_to_string(root.join(file)).unwrap()) {
         for (at, _) in text.match_indices("PIKA_") {

@@ -1,6 +1,6 @@
 //! What the workspace depends on: licences that go with its own, one registry, one implementation of TLS.
 //!
-//! Known vulnerabilities need the network and are looked for with `cargo audit`, see README.
+//! Known vulnerabilities need the network and are looked for with `cargo audit`, see server/README.md.
 
 use std::collections::BTreeMap;
 use std::process::Command;
