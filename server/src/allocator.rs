@@ -3,7 +3,7 @@
 //! What was freed, glibc keeps for later: blocks of up to 32 MiB in one arena for each thread, for good. After a flood of
 //! requests, or an hour without the database, the process would stay as large as it ever was. With fixed thresholds large
 //! blocks are the system's again when they are freed. They can be had through the environment of a process that starts,
-//! and otherwise only through functions that are not safe to call. `README.md` has what was measured.
+//! and otherwise only through functions that are not safe to call. `config/README.md` says what was measured.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
