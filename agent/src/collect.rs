@@ -1,4 +1,4 @@
-//! The collectors: one a family, each reading what is honest on its platform ([`linux`], [`portable`]). One that fails is
+//! The collectors: one a family, each reading what is honest on its platform (`linux`, `portable`). One that fails is
 //! logged when that begins and when it ends, and the sample goes on without its family.
 
 mod blocking;
