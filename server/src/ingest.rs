@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | one agent, over time | `ingest.samples_per_second_max`, `rows_per_second_max`, `bytes_per_second_max`, `rows_per_day_max` | no more is read from that agent for a while |
 //! | frames of one agent | `ingest.unacknowledged_frames_max` | no more is read from that agent |
-//! | frames that were read and wait for room | [`TURNS`], one an agent | no more is read; agents take turns |
+//! | frames that were read and wait for room | 64, one an agent | no more is read; agents take turns |
 //! | rows that are taken in and not committed: with sockets, in queue, batcher and writer together | `ingest.pending_rows_max` | frames wait for room, first come, first served |
 //! | queue | `ingest.queue_frames_max` frames | sockets wait, with their room |
 //! | batcher | `ingest.flush_rows_max` rows, live and late each | takes nothing from the queue |
