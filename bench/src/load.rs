@@ -159,10 +159,10 @@ async fn register(
          SELECT gen_random_uuid(), name, name, '192.0.2.1', 'linux', 'amd64', $4, sha256(name::bytea), $3, $3 \
          FROM generate_series($1::int8, $2::int8) AS number, format('bench-%s', lpad(number::text, 5, '0')) AS name \
          ORDER BY number";
-    let disks = "INSERT INTO disks (agent_key, mount_point, device, fs_type, created_at) \
-         SELECT key, format('/mnt/%s', disk), format('/dev/sd%s', disk), 'ext4', $2 \
+    let disks = "INSERT INTO disks (agent_key, mount_point, device, fs_type, created_at, named_at) \
+         SELECT key, format('/mnt/%s', disk), format('/dev/sd%s', disk), 'ext4', $2, pika_now_ms() \
          FROM agents, generate_series(1, $1::int4) AS disk ORDER BY key, disk ON CONFLICT DO NOTHING";
-    let interfaces = "INSERT INTO network_interfaces (agent_key, name, created_at) SELECT key, format('eth%s', number), $2 \
+    let interfaces = "INSERT INTO network_interfaces (agent_key, name, created_at, named_at) SELECT key, format('eth%s', number), $2, pika_now_ms() \
          FROM agents, generate_series(1, $1::int4) AS number ORDER BY key, number ON CONFLICT DO NOTHING";
     let client = &database.client;
     let version = env!("CARGO_PKG_VERSION");

@@ -38,7 +38,7 @@ impl ReadAhead {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestRefused {
     /// Its body is too large.
-    #[error("the body has more than {bytes_max} bytes (server.{limit})")]
+    #[error("the body is too large: it has more than {bytes_max} bytes (server.{limit})")]
     BodyTooLarge {
         /// How large it may be.
         bytes_max: usize,

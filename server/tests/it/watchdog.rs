@@ -104,7 +104,9 @@ async fn a_job_that_fails_is_named_with_the_databases_own_words() {
     let [job] = of(&maintained, "load_metrics_1m")[..] else { panic!("{maintained:?}") };
     assert_eq!(job.problem, JobProblem::Fails);
     assert_eq!(job.last_error.as_deref(), Some("could not extend file: No space left on device"));
-    assert!(maintained.unhealthy_jobs.iter().all(|job| job.relation == "load_metrics_1m"), "{maintained:?}");
+    // Nobody runs the others here, which says nothing about how they end.
+    let mut failing = maintained.unhealthy_jobs.iter().filter(|job| job.problem == JobProblem::Fails);
+    assert!(failing.all(|job| job.relation == "load_metrics_1m"), "{maintained:?}");
 }
 
 #[tokio::test]
