@@ -107,6 +107,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Migrate => {
             let config = load_config(file)?;
+            telemetry::start_logging(&config.log)?;
             runtime()?.block_on(migrate(&config))
         }
         Command::Enrollment(EnrollmentCommand::Create(create)) => {

@@ -21,6 +21,7 @@ mod rollup;
 mod samples;
 mod series;
 mod sessions;
+mod set_up;
 pub mod statements;
 mod storage;
 mod tls;
@@ -47,6 +48,7 @@ pub use identities::{Enrolled, Registration};
 pub use maintenance::Maintained;
 pub use metrics::{LatestMetrics, MetricBuckets, SeriesBuckets, SeriesLabel};
 pub use migrate::{MigrateError, Migrated};
+pub use rollup::Definition;
 pub use samples::{SampleWriter, WriteMethod, Written};
 pub use sessions::{NewSession, SESSIONS_PER_USER_MAX, Session};
 pub use storage::StorageReport;
@@ -79,6 +81,8 @@ pub struct Store {
     config: Config,
     tls: Tls,
     errors: Arc<ErrorCounts>,
+    /// What is stored and rolled up.
+    definition: Arc<Definition>,
     /// The last storage report: it looks at every chunk, so it is not made anew for everyone who asks.
     storage_report: Arc<Mutex<Option<StorageReport>>>,
 }
@@ -110,7 +114,13 @@ impl Store {
             .error_sink(Box::new(connection::LogErrors))
             .test_on_check_out(true)
             .build_unchecked(Manager::new(pooled, tls.clone(), Arc::clone(&errors)));
-        Ok(Self { pool, config, tls, errors, storage_report: Arc::default() })
+        Ok(Self { pool, config, tls, errors, definition: Arc::default(), storage_report: Arc::default() })
+    }
+
+    /// The same, for other tables and rollups than the product's own.
+    #[must_use]
+    pub fn with_definition(self, definition: Definition) -> Self {
+        Self { definition: Arc::new(definition), ..self }
     }
 
     async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {

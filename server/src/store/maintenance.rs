@@ -1,9 +1,9 @@
-//! Keeps the rollups and the retention of either edition: set up at start, looked after while the server runs.
+//! Keeps the rollups and the retention of either edition while the server runs.
 
 use tokio_postgres::Client;
 
 use super::edition::{self, Edition};
-use super::rollup::{self, apache, community, convert, policies};
+use super::rollup::{Definition, apache, policies};
 use super::watchdog::{self, UnhealthyJob};
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
@@ -12,7 +12,7 @@ use crate::domain::retention::Retention;
 use crate::domain::tier::Tier;
 
 /// Held by the one server that does the maintenance. The number is arbitrary.
-const ADVISORY_LOCK: i64 = 0x7069_6b61_0002;
+pub(super) const ADVISORY_LOCK: i64 = 0x7069_6b61_0002;
 
 const FIND_RETENTION: &str = "SELECT tier, keep_ms FROM retention_settings";
 const SET_RETENTION: &str = "UPDATE retention_settings SET keep_ms = $2 WHERE tier = $1";
@@ -30,38 +30,6 @@ pub struct Maintained {
     pub chunks_dropped: u64,
     /// Community edition: jobs that fail or do not run.
     pub unhealthy_jobs: Vec<UnhealthyJob>,
-}
-
-/// Sets rollups and policies up for the edition at hand. Runs under the lock of the migrations.
-pub(super) async fn set_up(
-    client: &mut Client,
-    edition: Edition,
-    now: TimestampMs,
-) -> Result<(), tokio_postgres::Error> {
-    let retention = read_retention(client).await?;
-    match edition {
-        Edition::Apache => {
-            if apache::create_missing(client).await? {
-                apache::mark_everything(client).await?;
-            }
-        }
-        Edition::Community => {
-            if convert::is_needed(client).await? {
-                // What the Apache edition had still to do may be out of reach of a refresh.
-                apache::roll_up(client, now, |tier| starts_at(&retention, tier, now)).await?;
-                let n_rows = convert::from_apache(client).await?;
-                client.batch_execute("DELETE FROM rollup_changes").await?;
-                tracing::info!(n_rows, "turned the Apache edition's rollups into continuous aggregates");
-            }
-            let created = community::create_missing(client).await?;
-            community::backfill(client, &created, now).await?;
-            let n_changed = policies::apply(client, &retention).await?;
-            if 0 < n_changed {
-                tracing::info!(n_changed, "brought the database's policies up to date");
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Store {
@@ -89,7 +57,7 @@ impl Store {
         audit::insert(&transaction, event).await?;
         transaction.commit().await?;
         if edition == Edition::Community {
-            policies::apply(client, retention).await?;
+            policies::apply(client, &self.definition, retention).await?;
         }
         Ok(())
     }
@@ -108,7 +76,7 @@ impl Store {
         if !locked.get::<_, bool>(0) {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
-        let maintained = maintain(client, edition, now).await;
+        let maintained = maintain(client, edition, &self.definition, now).await;
         // The end of the connection would give the lock back, too, but not before the next round may ask for it.
         client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await?;
         Ok(maintained?)
@@ -118,6 +86,7 @@ impl Store {
 async fn maintain(
     client: &mut Client,
     edition: Edition,
+    definition: &Definition,
     now: TimestampMs,
 ) -> Result<Maintained, tokio_postgres::Error> {
     let mut maintained = Maintained::default();
@@ -125,8 +94,8 @@ async fn maintain(
     match edition {
         Edition::Apache => {
             let source_starts_at = |tier| starts_at(&retention, tier, now);
-            maintained.changes_rolled_up = apache::roll_up(client, now, source_starts_at).await?;
-            maintained.chunks_dropped = drop_expired(client, &retention, now, |_| true).await?;
+            maintained.changes_rolled_up = apache::roll_up(client, definition, now, source_starts_at).await?;
+            maintained.chunks_dropped = drop_expired(client, definition, &retention, now, |_| true).await?;
         }
         Edition::Community => {
             maintained.unhealthy_jobs = watchdog::unhealthy_jobs(client).await?;
@@ -137,7 +106,8 @@ async fn maintain(
                 .map(|job| job.relation.as_str())
                 .collect();
             let has_stopped = |relation: &str| stopped.contains(&relation);
-            maintained.chunks_dropped = drop_expired(client, &retention, now, has_stopped).await?;
+            maintained.chunks_dropped =
+                drop_expired(client, definition, &retention, now, has_stopped).await?;
         }
     }
     Ok(maintained)
@@ -148,7 +118,7 @@ fn starts_at(retention: &Retention, tier: Tier, now: TimestampMs) -> TimestampMs
     retention.keep_ms(tier).map_or(i64::MIN, |keep_ms| now.saturating_sub(keep_ms))
 }
 
-async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
+pub(super) async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
     let mut retention = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
     for row in client.query(FIND_RETENTION, &[]).await? {
         if let Some(tier) = Tier::parse(row.get(0)) {
@@ -161,12 +131,13 @@ async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Er
 /// Drops the chunks of the wanted relations that hold nothing but expired rows.
 async fn drop_expired(
     client: &Client,
+    definition: &Definition,
     retention: &Retention,
     now: TimestampMs,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<u64, tokio_postgres::Error> {
     let mut n_chunks = 0;
-    for (relation, _, tier) in rollup::relations() {
+    for (relation, _, tier) in definition.relations() {
         if let Some(keep_ms) = retention.keep_ms(tier)
             && is_wanted(&relation)
         {

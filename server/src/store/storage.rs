@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use super::edition::DatabaseInfo;
-use super::rollup;
 use super::watchdog::{self, UnhealthyJob};
 use super::{Edition, Error, Store, edition};
 use crate::domain::TimestampMs;
@@ -79,7 +78,7 @@ impl Store {
             connection.query(AGENTS, &[&(now - DAY_MS)]).await?.first().map_or(0, |row| row.get(0));
         let client = connection.client();
         let mut relations = Vec::new();
-        for (relation, family, tier) in rollup::relations() {
+        for (relation, family, tier) in self.definition.relations() {
             let Some(row) = by_relation.remove(&relation) else { continue };
             let columnstore_chunks: i64 = row.get(3);
             let (before, after) = if database.edition == Edition::Community && 0 < columnstore_chunks {

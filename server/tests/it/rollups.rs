@@ -27,7 +27,7 @@ on_both_editions!(
 );
 
 /// Rolls everything up that is due: the maintenance of one edition, the policies of the other.
-async fn roll_up(store: &Store, client: &Client, now: i64) {
+pub(crate) async fn roll_up(store: &Store, client: &Client, now: i64) {
     store.maintain(now).await.unwrap();
     if store.database_info().await.unwrap().edition == Edition::Community {
         for tier in ["1m", "1h", "1d"] {
@@ -52,7 +52,7 @@ pub(crate) async fn run_jobs(client: &Client, procedure: &str, relations: &str) 
 }
 
 /// Random rows of three agents over a span: irregular, with gaps, resets and absent values.
-fn random_rows(random: &mut Random, start: i64, end: i64, count: u64) -> Rows {
+pub(crate) fn random_rows(random: &mut Random, start: i64, end: i64, count: u64) -> Rows {
     let mut rows = Rows::default();
     let percent = |random: &mut Random| {
         #[expect(clippy::cast_precision_loss, reason = "noise")]
@@ -456,83 +456,6 @@ async fn a_round_that_fails_halfway_is_made_up_for() {
 /// Community edition: there is no round, but jobs of the database, each in transactions of its own.
 async fn check_that_policies_do_it(database: &TestDatabase) {
     assert_eq!(database.store().maintain(now()).await.unwrap().changes_rolled_up, 0);
-}
-
-/// The Apache edition's database is opened with the Community library: every row of every rollup is still there.
-#[tokio::test]
-async fn a_database_of_the_apache_edition_is_converted() {
-    let database = TestDatabase::on_community().await;
-    let store = database.store();
-    let client = database.connect().await;
-    // Back to what the Apache edition would have left: tables instead of aggregates, with rows that are older than
-    // any raw sample.
-    make_apache(&client).await;
-    let old = bucket_start(now() - 300 * DAY_MS, DAY_MS);
-    for (relation, bucket) in
-        [("load_metrics_1h", old), ("load_metrics_1d", old), ("load_metrics_1m", now() - 60 * DAY_MS)]
-    {
-        let bucket = bucket_start(bucket, DAY_MS);
-        client
-            .batch_execute(&format!(
-                "INSERT INTO {relation} (bucket, agent_key, n, load1_sum, load1_min, load1_max) VALUES ({bucket}, 7, 3, 6, 1, 3)"
-            ))
-            .await
-            .unwrap();
-    }
-    let late = bucket_start(now() - 50 * HOUR_MS, MINUTE_MS);
-    client
-        .batch_execute(&format!(
-            "INSERT INTO load_metrics VALUES ({late}, 8, 1, 1, 1); \
-             INSERT INTO rollup_changes (tier, start_ms, end_ms) VALUES ('1m', {late}, {late} + 60000)"
-        ))
-        .await
-        .unwrap();
-    store.migrate(now()).await.unwrap();
-    let aggregates = "SELECT count(*) FROM timescaledb_information.continuous_aggregates";
-    assert_eq!(database.count(aggregates).await, 19);
-    for relation in ["load_metrics_1m", "load_metrics_1h", "load_metrics_1d"] {
-        let kept = format!("SELECT count(*) FROM {relation} WHERE agent_key = 7 AND n = 3 AND load1_sum = 6");
-        assert_eq!(database.count(&kept).await, 1, "{relation}");
-        roll_up(&store, &client, now()).await;
-        assert_eq!(database.count(&kept).await, 1, "{relation} after a refresh");
-    }
-    let pending = "SELECT count(*) FROM load_metrics_1m WHERE agent_key = 8";
-    assert_eq!(database.count(pending).await, 1, "what was still to be rolled up was");
-    store.migrate(now()).await.unwrap();
-}
-
-async fn make_apache(client: &Client) {
-    let views = client
-        .query(
-            "SELECT view_name::text, mat.sql FROM timescaledb_information.continuous_aggregates AS aggregates \
-             CROSS JOIN LATERAL (SELECT string_agg(format('%I %s', attname, format_type(atttypid, NULL)), ', ' ORDER BY attnum) \
-                 FROM pg_attribute WHERE attrelid = format('%I', view_name)::regclass AND 0 < attnum) AS mat (sql)",
-            &[],
-        )
-        .await
-        .unwrap();
-    for tier in ["1d", "1h", "1m"] {
-        for row in &views {
-            let (name, columns): (String, String) = (row.get(0), row.get(1));
-            if name.ends_with(tier) {
-                let key = if name.starts_with("disk") {
-                    "agent_key, disk_key, bucket"
-                } else if name.starts_with("network") {
-                    "agent_key, interface_key, bucket"
-                } else {
-                    "agent_key, bucket"
-                };
-                client
-                    .batch_execute(&format!(
-                        "DROP MATERIALIZED VIEW {name}; \
-                         CREATE TABLE {name} ({columns}, PRIMARY KEY ({key})); \
-                         SELECT create_hypertable('{name}', by_range('bucket', BIGINT '86400000'), create_default_indexes => false)"
-                    ))
-                    .await
-                    .unwrap();
-            }
-        }
-    }
 }
 
 /// A setting of a relation's policy.

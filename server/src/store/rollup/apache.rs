@@ -8,14 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::{Client, Transaction};
 
-use super::Rollup;
+use super::Definition;
 use crate::domain::TimestampMs;
 use crate::domain::row::Rows;
 use crate::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, Tier, bucket_start};
 
-const ROLLUP: &str = include_str!("../../../../sql/editions/apache/rollup.sql");
 const ROLL: &str = include_str!("../../../../sql/editions/apache/roll.sql");
-const WATERMARK: &str = include_str!("../../../../sql/editions/apache/watermark.sql");
 
 const INSERT_CHANGES: &str = "INSERT INTO rollup_changes (tier, start_ms, end_ms, agent_keys) \
      SELECT $1, start_ms, end_ms, NULL FROM unnest($2::int8[], $3::int8[]) AS change (start_ms, end_ms)";
@@ -28,8 +26,7 @@ const TAKE_CHANGES: &str = "DELETE FROM rollup_changes WHERE id IN \
 const SET_WATERMARK: &str = "INSERT INTO rollup_progress (tier, watermark_ms) VALUES ($1, $2) \
      ON CONFLICT (tier) DO UPDATE SET watermark_ms = greatest(rollup_progress.watermark_ms, excluded.watermark_ms)";
 
-pub(in crate::store) const STATEMENTS: &[&str] =
-    &[INSERT_CHANGES, INSERT_AGENT_CHANGES, TAKE_CHANGES, SET_WATERMARK];
+pub(super) const STATEMENTS: &[&str] = &[INSERT_CHANGES, INSERT_AGENT_CHANGES, TAKE_CHANGES, SET_WATERMARK];
 
 /// Marks that are taken in one transaction: bounds what a crash has to do again.
 const CHANGES_PER_TRANSACTION: i64 = 500;
@@ -41,34 +38,6 @@ const SETTLE_MS: i64 = MINUTE_MS;
 /// Rows of more minutes than this in one flush come from agents that catch up: each agent's span is marked apart.
 const LIVE_MINUTES_MAX: usize = 10;
 
-/// Makes the tables that are missing. Answers whether there were none at all.
-pub(in crate::store) async fn create_missing(client: &mut Client) -> Result<bool, tokio_postgres::Error> {
-    let sql = "SELECT count(*) FROM timescaledb_information.hypertables \
-               WHERE hypertable_schema = 'public' AND hypertable_name = 'cpu_metrics_1m'";
-    let is_new = client.query_one(sql, &[]).await?.get::<_, i64>(0) == 0;
-    let transaction = client.transaction().await?;
-    transaction.batch_execute(WATERMARK).await?;
-    for rollup in Rollup::all() {
-        transaction.batch_execute(&rollup.fill(ROLLUP)).await?;
-    }
-    transaction.commit().await?;
-    Ok(is_new)
-}
-
-/// Marks everything that was stored before there were rollups.
-pub(in crate::store) async fn mark_everything(client: &Client) -> Result<(), tokio_postgres::Error> {
-    let sql = "SELECT min(ts), max(ts) FROM (\
-                   SELECT ts FROM cpu_metrics UNION ALL SELECT ts FROM memory_metrics UNION ALL \
-                   SELECT ts FROM disk_metrics UNION ALL SELECT ts FROM network_metrics UNION ALL \
-                   SELECT ts FROM load_metrics) AS samples";
-    let row = client.query_one(sql, &[]).await?;
-    if let (Some(first), Some(last)) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1)) {
-        let span = Span::of_bucket(first, Tier::OneMinute).to(Span::of_bucket(last, Tier::OneMinute));
-        insert_changes(client, Tier::OneMinute, &[Change { span, agent_key: None }]).await?;
-    }
-    Ok(())
-}
-
 /// Marks the spans that rows change, in the transaction that writes the rows.
 pub(in crate::store) async fn mark(
     transaction: &Transaction<'_>,
@@ -79,9 +48,9 @@ pub(in crate::store) async fn mark(
 
 /// A span of buckets, half-open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Span {
-    start: TimestampMs,
-    end: TimestampMs,
+pub(super) struct Span {
+    pub(super) start: TimestampMs,
+    pub(super) end: TimestampMs,
 }
 
 impl Span {
@@ -103,7 +72,7 @@ impl Span {
     }
 
     /// The buckets of a coarser tier that the span touches.
-    fn widened(self, tier: Tier) -> Self {
+    pub(super) fn widened(self, tier: Tier) -> Self {
         Self::of_bucket(self.start, tier).to(Self::of_bucket(self.end - 1, tier))
     }
 }
@@ -155,6 +124,7 @@ async fn insert_changes(
 /// (before `source_starts_at`) are left as they are. Answers how many marks were worked off.
 pub(in crate::store) async fn roll_up(
     client: &mut Client,
+    definition: &Definition,
     now: TimestampMs,
     source_starts_at: impl Fn(Tier) -> TimestampMs,
 ) -> Result<u64, tokio_postgres::Error> {
@@ -163,7 +133,7 @@ pub(in crate::store) async fn roll_up(
     for tier in Tier::ROLLUPS {
         complete_until = bucket_start(complete_until, tier.bucket_ms());
         loop {
-            let taken = roll_up_some(client, tier, complete_until, &source_starts_at).await?;
+            let taken = roll_up_some(client, definition, tier, complete_until, &source_starts_at).await?;
             n_changes += taken;
             if taken == 0 {
                 break;
@@ -176,6 +146,7 @@ pub(in crate::store) async fn roll_up(
 
 async fn roll_up_some(
     client: &mut Client,
+    definition: &Definition,
     tier: Tier,
     complete_until: TimestampMs,
     source_starts_at: &impl Fn(Tier) -> TimestampMs,
@@ -206,12 +177,13 @@ async fn roll_up_some(
     insert_changes(&transaction, tier, &incomplete).await?;
     let mut next = Vec::new();
     for span in merged(all) {
-        roll(&transaction, tier, span, None, ALL_AGENTS_SLICE_MS, source_starts_at).await?;
+        roll(&transaction, definition, tier, span, None, ALL_AGENTS_SLICE_MS, source_starts_at).await?;
         next.push(Change { span, agent_key: None });
     }
     for (span, agent_keys) in some {
         let agent_keys: Vec<i32> = agent_keys.into_iter().collect();
-        roll(&transaction, tier, span, Some(&agent_keys), SOME_AGENTS_SLICE_MS, source_starts_at).await?;
+        roll(&transaction, definition, tier, span, Some(&agent_keys), SOME_AGENTS_SLICE_MS, source_starts_at)
+            .await?;
         next.extend(agent_keys.into_iter().map(|agent_key| Change { span, agent_key: Some(agent_key) }));
     }
     if let Some(coarser) = tier.coarser() {
@@ -227,6 +199,7 @@ async fn roll_up_some(
 
 async fn roll(
     transaction: &Transaction<'_>,
+    definition: &Definition,
     tier: Tier,
     span: Span,
     agent_keys: Option<&[i32]>,
@@ -234,7 +207,7 @@ async fn roll(
     source_starts_at: &impl Fn(Tier) -> TimestampMs,
 ) -> Result<(), tokio_postgres::Error> {
     let slice_ms = slice_ms.max(tier.bucket_ms());
-    for rollup in Rollup::all().into_iter().filter(|rollup| rollup.tier == tier) {
+    for rollup in definition.rollups().filter(|rollup| rollup.tier == tier) {
         let statement = transaction.prepare(&rollup.fill(ROLL)).await?;
         // A bucket whose source is dropped in part must not be replaced by what is left of it.
         let oldest = source_starts_at(rollup.source().tier);
@@ -250,7 +223,7 @@ async fn roll(
 }
 
 /// Joins spans that touch.
-fn merged(mut spans: Vec<Span>) -> Vec<Span> {
+pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable();
     let mut merged: Vec<Span> = Vec::new();
     for span in spans {

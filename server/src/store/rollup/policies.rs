@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::{Rollup, relations};
+use super::{Definition, Rollup};
 use crate::domain::retention::Retention;
 use crate::domain::tier::{DAY_MS, HOUR_MS, Tier};
 
 /// Chunks become columns when no late sample can reach them any more: inserting into columns is slow.
-fn columnstore_after_ms(tier: Tier) -> i64 {
+pub(super) fn columnstore_after_ms(tier: Tier) -> i64 {
     match tier {
         Tier::Raw => 25 * HOUR_MS,
         Tier::OneMinute | Tier::OneHour | Tier::OneDay => tier.refresh_start_ms() + DAY_MS,
@@ -43,11 +43,12 @@ struct Job {
 /// Brings all policies to what they should be. Answers how many had to be changed.
 pub(in crate::store) async fn apply(
     client: &mut Client,
+    definition: &Definition,
     retention: &Retention,
 ) -> Result<usize, tokio_postgres::Error> {
     let jobs = jobs(client).await?;
     let mut n_changed = 0;
-    for policy in policies(retention) {
+    for policy in policies(definition, retention) {
         let job = jobs.get(&(policy.relation.clone(), policy.procedure.to_owned()));
         if job.is_some_and(|job| policy.matches(job)) {
             continue;
@@ -60,7 +61,7 @@ pub(in crate::store) async fn apply(
         transaction.commit().await?;
         n_changed += 1;
     }
-    for (relation, _, tier) in relations() {
+    for (relation, _, tier) in definition.relations() {
         let is_unwanted = retention.keep_ms(tier).is_none();
         if is_unwanted && jobs.contains_key(&(relation.clone(), "policy_retention".to_owned())) {
             client
@@ -72,12 +73,12 @@ pub(in crate::store) async fn apply(
     Ok(n_changed)
 }
 
-fn policies(retention: &Retention) -> Vec<Policy> {
+fn policies(definition: &Definition, retention: &Retention) -> Vec<Policy> {
     let mut policies = Vec::new();
-    for rollup in Rollup::all() {
+    for rollup in definition.rollups() {
         policies.push(refresh(rollup));
     }
-    for (relation, _, tier) in relations() {
+    for (relation, _, tier) in definition.relations() {
         policies.push(columnstore(&relation, tier));
         if let Some(keep_ms) = retention.keep_ms(tier) {
             policies.push(drop_after(&relation, tier, keep_ms));
