@@ -26,7 +26,7 @@ struct Storage {
     database: DatabaseBody,
     /// The database as a whole, in bytes.
     database_bytes: i64,
-    /// What all metrics together add in a day, in bytes.
+    /// What a day of all metrics together adds in the end, in bytes: as columns, where that is what it becomes.
     bytes_per_day: i64,
     /// The same for one of the agents that reported within the last day; null where none did.
     bytes_per_agent_per_day: Option<i64>,
@@ -52,7 +52,7 @@ struct TierStorage {
     keep_ms: Option<i64>,
     /// Bytes on disk, indexes included.
     bytes: i64,
-    /// What a day adds, in bytes.
+    /// What a day adds in the end, in bytes.
     bytes_per_day: i64,
     /// What it will take in 30 days, in bytes.
     bytes_forecast: i64,
@@ -78,7 +78,7 @@ struct RelationStorageBody {
     columnstore_bytes_before: Option<i64>,
     /// What they take as columns, in bytes.
     columnstore_bytes_after: Option<i64>,
-    /// What a day adds, in bytes.
+    /// What a day adds in the end, in bytes.
     bytes_per_day: i64,
     /// What it will take in 30 days, in bytes.
     bytes_forecast: i64,
@@ -153,8 +153,8 @@ fn relation_storage(relation: RelationStorage) -> RelationStorageBody {
         bytes: relation.bytes,
         chunks: relation.n_chunks,
         columnstore_chunks: relation.n_columnstore_chunks,
-        columnstore_bytes_before: relation.columnstore_bytes_before,
-        columnstore_bytes_after: relation.columnstore_bytes_after,
+        columnstore_bytes_before: relation.columnstore.map(|columns| columns.bytes_before),
+        columnstore_bytes_after: relation.columnstore.map(|columns| columns.bytes_after),
         bytes_per_day: relation.growth.bytes_per_day,
         bytes_forecast: relation.growth.bytes_forecast,
         relation: relation.relation,

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::PoisonError;
 
+use tokio_postgres::Client;
+
 use super::edition::DatabaseInfo;
-use super::rollup;
+use super::rollup::{self, policies};
 use super::watchdog::{self, UnhealthyJob};
 use super::{Edition, Error, Store, edition};
 use crate::domain::TimestampMs;
-use crate::domain::storage::{Growth, RelationStorage};
+use crate::domain::storage::{Compression, Growth, RelationStorage, Stored};
 use crate::domain::tier::DAY_MS;
 
 /// A report that is older is made anew.
@@ -19,7 +21,8 @@ const RELATIONS: &str = "SELECT relation, \
          coalesce(hypertable_size(format('%I.%I', schema, name)::regclass), 0)::int8 AS bytes, \
          count(chunks.chunk_name)::int8 AS chunks, \
          (count(*) FILTER (WHERE chunks.is_compressed))::int8 AS columnstore_chunks, \
-         min(chunks.range_start_integer)::int8 AS first, max(chunks.range_end_integer)::int8 AS last, \
+         coalesce(sum(greatest(least(chunks.range_end_integer, $1) - chunks.range_start_integer, 0)), 0)::int8 \
+             AS covered_ms, \
          format('%I.%I', schema, name) AS hypertable \
      FROM (SELECT hypertable_name::text, hypertable_schema::text, hypertable_name::text \
            FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public' \
@@ -72,34 +75,45 @@ impl Store {
         let retention = self.retention().await?;
         let mut connection = self.connection().await?;
         let database = edition::inspect(&mut connection).await?;
-        let rows = connection.query(RELATIONS, &[]).await?;
+        let rows = connection.query(RELATIONS, &[&now]).await?;
         let mut by_relation: HashMap<String, tokio_postgres::Row> =
             rows.into_iter().map(|row| (row.get(0), row)).collect();
         let n_reporting_agents =
             connection.query(AGENTS, &[&(now - DAY_MS)]).await?.first().map_or(0, |row| row.get(0));
         let client = connection.client();
-        let mut relations = Vec::new();
+        let mut found = Vec::new();
         for (relation, family, tier) in rollup::relations() {
             let Some(row) = by_relation.remove(&relation) else { continue };
-            let columnstore_chunks: i64 = row.get(3);
-            let (before, after) = if database.edition == Edition::Community && 0 < columnstore_chunks {
-                let sql = "SELECT before_compression_total_bytes::int8, after_compression_total_bytes::int8 \
-                           FROM hypertable_compression_stats($1::text::regclass)";
-                let stats = client.query_opt(sql, &[&row.get::<_, &str>(6)]).await?;
-                stats.map_or((None, None), |stats| (stats.get(0), stats.get(1)))
+            let columnstore = if database.edition == Edition::Community && 0 < row.get::<_, i64>(3) {
+                columnstore(client, row.get(5)).await?
             } else {
-                (None, None)
+                None
             };
+            found.push((relation, family, tier, row, columnstore));
+        }
+        // A relation of which nothing has become columns yet is expected to do as the others did.
+        let all = Compression::sum(found.iter().filter_map(|(.., columnstore)| *columnstore));
+        let mut relations = Vec::new();
+        for (relation, family, tier, row, columnstore) in found {
+            let becomes_columns = columnstore.or(all).map(|columns| (policies::rows_ms(tier), columns));
+            let bytes = row.get(1);
+            let growth = Growth::of(&Stored {
+                bytes,
+                covered_ms: row.get(4),
+                columnstore,
+                becomes_columns,
+                keep_ms: retention.keep_ms(tier),
+            });
+            let (n_chunks, n_columnstore_chunks) = (row.get(2), row.get(3));
             relations.push(RelationStorage {
+                relation,
                 family,
                 tier,
-                bytes: row.get(1),
-                n_chunks: row.get(2),
-                n_columnstore_chunks: columnstore_chunks,
-                columnstore_bytes_before: before,
-                columnstore_bytes_after: after,
-                growth: Growth::new(row.get(1), row.get(4), row.get(5), now, retention.keep_ms(tier)),
-                relation,
+                bytes,
+                n_chunks,
+                n_columnstore_chunks,
+                columnstore,
+                growth,
             });
         }
         let unhealthy_jobs = if database.edition == Edition::Community {
@@ -118,4 +132,19 @@ impl Store {
             measured_at: now,
         })
     }
+}
+
+/// What becoming columns did to the chunks of a hypertable that have.
+async fn columnstore(
+    client: &Client,
+    hypertable: &str,
+) -> Result<Option<Compression>, tokio_postgres::Error> {
+    let sql = "SELECT before_compression_total_bytes::int8, after_compression_total_bytes::int8 \
+               FROM hypertable_compression_stats($1::text::regclass)";
+    let row = client.query_opt(sql, &[&hypertable]).await?;
+    let bytes = row.map_or((None, None), |row| (row.get(0), row.get(1)));
+    Ok(match bytes {
+        (Some(bytes_before), Some(bytes_after)) => Some(Compression { bytes_before, bytes_after }),
+        _ => None,
+    })
 }

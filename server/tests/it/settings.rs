@@ -141,3 +141,40 @@ async fn the_fleets_latest_values_survive_a_restart(database: TestDatabase) {
     assert_eq!(latest["receivedBytesPerSecond"], 100.0);
     server.stop().await.unwrap();
 }
+
+/// Most of what is stored now is rows; most of what there will be, columns.
+#[tokio::test]
+async fn the_forecast_knows_that_chunks_become_columns() {
+    let database = TestDatabase::on_community().await;
+    let store = database.store();
+    let client = database.connect().await;
+    let mut retention = store.retention().await.unwrap();
+    retention.raw_ms = Some(20 * DAY_MS);
+    store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
+    // A sample a minute of five agents.
+    let fill = async |from_days: i64, to_days: i64| {
+        let (start, end) = (now() - from_days * DAY_MS, now() - to_days * DAY_MS);
+        let sql = format!(
+            "INSERT INTO load_metrics SELECT ts, agent_key, random(), random(), random() \
+             FROM generate_series({start}, {end} - 1, 60000) AS ts, generate_series(1, 5) AS agent_key"
+        );
+        client.batch_execute(&sql).await.unwrap();
+        assert_eq!(run_jobs(&client, "policy_compression", "load_metrics").await, 1);
+    };
+    let report = async |later_ms: i64| {
+        let report = store.storage_report(now() + later_ms).await.unwrap();
+        report.relations.into_iter().find(|relation| relation.relation == "load_metrics").unwrap()
+    };
+    fill(4, 0).await;
+    let young = report(0).await;
+    assert!((1..young.n_chunks).contains(&young.n_columnstore_chunks), "{young:?}");
+    fill(20, 4).await;
+    let full = report(60_000).await;
+    let (forecast, actual) = (young.growth.bytes_forecast, full.bytes);
+    assert!((forecast - actual).abs() < actual / 4, "forecast {forecast}, but it became {actual}: {young:?}");
+    let forecast = full.growth.bytes_forecast;
+    assert!(
+        (forecast - actual).abs() < actual / 4,
+        "forecast {forecast}, but it is {actual} already: {full:?}"
+    );
+}

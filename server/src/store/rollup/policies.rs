@@ -82,6 +82,11 @@ pub(in crate::store) async fn apply(
     Ok(n_changed)
 }
 
+/// How old rows of a tier get on the Community edition before they are columns: a chunk is compressed as a whole.
+pub(in crate::store) fn rows_ms(tier: Tier) -> i64 {
+    columnstore_after_ms(tier) + tier.chunk_ms()
+}
+
 fn policies(retention: &Retention) -> Vec<Policy> {
     let mut policies = Vec::new();
     for rollup in Rollup::all() {
