@@ -6,6 +6,7 @@
 mod agents;
 mod api_tokens;
 mod audit;
+mod brin;
 mod connection;
 mod copy;
 mod edition;

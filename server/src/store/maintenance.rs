@@ -5,7 +5,7 @@ use tokio_postgres::{Client, GenericClient};
 use super::edition::{self, Edition};
 use super::rollup::{self, apache, community, convert, policies};
 use super::watchdog::{self, UnhealthyJob};
-use super::{Error, Store, audit};
+use super::{Error, Store, audit, brin};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
 use crate::domain::retention::Retention;
@@ -126,6 +126,7 @@ async fn maintain(
 ) -> Result<Maintained, tokio_postgres::Error> {
     let mut maintained = Maintained::default();
     let retention = read_retention(client).await?;
+    brin::summarize(client, now).await?;
     match edition {
         Edition::Apache => {
             let source_starts_at = |tier| starts_at(&retention, tier, now);

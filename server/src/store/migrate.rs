@@ -29,6 +29,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V8__agents", include_str!("../../../sql/migrations/0008_agents.sql")),
     ("V11__series", include_str!("../../../sql/migrations/0011_series.sql")),
     ("V12__accounts", include_str!("../../../sql/migrations/0012_accounts.sql")),
+    ("V14__brin", include_str!("../../../sql/migrations/0014_brin.sql")),
 ];
 
 /// What migrating found and did.

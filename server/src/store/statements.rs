@@ -3,8 +3,8 @@
 
 use super::rollup::apache;
 use super::{
-    agents, api_tokens, audit, copy, enrollments, gaps, identities, latest, maintenance, metrics, newest,
-    passwords, sample_pages, series, sessions, storage, totp, usernames, users, watchdog,
+    agents, api_tokens, audit, brin, copy, enrollments, gaps, identities, latest, maintenance, metrics,
+    newest, passwords, sample_pages, series, sessions, storage, totp, usernames, users, watchdog,
 };
 use crate::domain::family::Family;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
@@ -44,6 +44,7 @@ pub fn all() -> Vec<String> {
         agents::STATEMENTS,
         api_tokens::STATEMENTS,
         audit::STATEMENTS,
+        brin::STATEMENTS,
         enrollments::STATEMENTS,
         gaps::STATEMENTS,
         identities::STATEMENTS,

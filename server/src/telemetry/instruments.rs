@@ -257,7 +257,7 @@ impl Instruments {
             )?,
             jobs_unhealthy: build.gauge(
                 "pika_database_jobs_unhealthy",
-                "Jobs of the database that fail or do not run; the log names them.",
+                "Jobs of the database that fail, do not run or leave their work undone; the log names them.",
             )?,
             chunks_dropped: build.counter(
                 "pika_maintenance_chunks_dropped_total",

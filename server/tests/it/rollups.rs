@@ -25,6 +25,7 @@ on_both_editions!(
     a_chart_reaches_now_and_is_the_same_from_every_tier,
     percentiles_are_those_of_the_samples,
     absurd_amounts_stop_nobody,
+    a_round_of_maintenance_summarises_what_was_stored,
 );
 
 /// Rolls everything up that is due: the maintenance of one edition, the policies of the other.
@@ -652,4 +653,35 @@ fn every_metric_column_is_rolled_up() {
         }
     }
     assert_eq!(LoadRow::COLUMNS[0].column_type, ColumnType::Int8);
+}
+
+/// What a refresh of the newest minutes finds its rows by. Left to autovacuum, PostgreSQL fills its log with requests that
+/// it has no room for.
+async fn a_round_of_maintenance_summarises_what_was_stored(database: TestDatabase) {
+    let store = database.store();
+    let client = database.connect().await;
+    // Some hundred pages a day.
+    let sql = format!(
+        "INSERT INTO load_metrics SELECT ts, agent_key, 1, 1, 1 \
+         FROM generate_series({}, {}, 2000) AS ts, generate_series(1, 2) AS agent_key",
+        now() - 6 * HOUR_MS,
+        now()
+    );
+    client.batch_execute(&sql).await.unwrap();
+    let indexes = "SELECT indexrelid::regclass::text AS index, reloptions FROM pg_index \
+                   JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam \
+                   WHERE amname = 'brin'";
+    let own = format!("SELECT count(*) FROM ({indexes}) AS i WHERE reloptions && ARRAY['autosummarize=on']");
+    assert_eq!(database.count(&own).await, 0);
+    let unsummarised = async || -> i64 {
+        let sql = format!(
+            "SELECT coalesce(sum(brin_summarize_new_values(index::regclass)), 0)::int8 FROM ({indexes}) AS i \
+             WHERE index LIKE '%chunk%load\\_metrics\\_ts'"
+        );
+        database.count(&sql).await
+    };
+    store.maintain(now()).await.unwrap();
+    assert_eq!(unsummarised().await, 0);
+    client.batch_execute(&sql.replace("(1, 2)", "(3, 4)")).await.unwrap();
+    assert!(0 < unsummarised().await, "there was something to do");
 }
