@@ -151,12 +151,12 @@ async fn the_forecast_knows_that_chunks_become_columns() {
     let mut retention = store.retention().await.unwrap();
     retention.raw_ms = Some(20 * DAY_MS);
     store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
-    // A sample a minute of five agents.
-    let fill = async |from_days: i64, to_days: i64| {
-        let (start, end) = (now() - from_days * DAY_MS, now() - to_days * DAY_MS);
+    // A sample a minute of ten agents. No chunk is filled twice: what comes into columns afterwards takes its own room.
+    let midnight = now() / DAY_MS * DAY_MS;
+    let fill = async |start: i64, end: i64| {
         let sql = format!(
             "INSERT INTO load_metrics SELECT ts, agent_key, random(), random(), random() \
-             FROM generate_series({start}, {end} - 1, 60000) AS ts, generate_series(1, 5) AS agent_key"
+             FROM generate_series({start}, {end} - 1, 60000) AS ts, generate_series(1, 10) AS agent_key"
         );
         client.batch_execute(&sql).await.unwrap();
         assert_eq!(run_jobs(&client, "policy_compression", "load_metrics").await, 1);
@@ -165,10 +165,10 @@ async fn the_forecast_knows_that_chunks_become_columns() {
         let report = store.storage_report(now() + later_ms).await.unwrap();
         report.relations.into_iter().find(|relation| relation.relation == "load_metrics").unwrap()
     };
-    fill(4, 0).await;
+    fill(midnight - 4 * DAY_MS, now()).await;
     let young = report(0).await;
     assert!((1..young.n_chunks).contains(&young.n_columnstore_chunks), "{young:?}");
-    fill(20, 4).await;
+    fill(midnight - 20 * DAY_MS, midnight - 4 * DAY_MS).await;
     let full = report(60_000).await;
     let (forecast, actual) = (young.growth.bytes_forecast, full.bytes);
     assert!((forecast - actual).abs() < actual / 4, "forecast {forecast}, but it became {actual}: {young:?}");
