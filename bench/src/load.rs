@@ -130,6 +130,24 @@ pub(crate) async fn register_more(
     Ok(database.client.query_one(count, &[]).await?.get(0))
 }
 
+/// Registers agents that have been away, besides those of the fleet.
+pub(crate) async fn register_late(
+    database: &BenchDatabase,
+    fleet: &FleetOptions,
+    loaded: &LoadedFleet,
+    n_late: u32,
+) -> Result<Vec<SimulatedAgent>, BenchError> {
+    let count = "SELECT count(*) FROM agents";
+    if i64::from(fleet.agents) < database.client.query_one(count, &[]).await?.get(0) {
+        let message = "the database holds more agents than the fleet: leave --reuse out".to_owned();
+        return Err(BenchError::Usage(message));
+    }
+    let n_agents = fleet.agents + n_late;
+    register(database, fleet.agents + 1, n_agents, fleet, loaded.start).await?;
+    let mut agents = simulated_agents(database, n_agents).await?;
+    Ok(agents.split_off(usize::try_from(fleet.agents).unwrap_or(usize::MAX).min(agents.len())))
+}
+
 /// Gives every agent a row of newest values, which a server writes aside from the samples. Servers
 /// without such a table have nothing to be filled.
 async fn fill_latest(database: &BenchDatabase, loaded: &LoadedFleet) -> Result<(), BenchError> {
@@ -267,6 +285,9 @@ async fn roll_up(database: &BenchDatabase, start: i64, now: i64) -> Result<(), B
     for tier in Tier::ROLLUPS {
         let (start, end) =
             (bucket_start(start, DAY_MS), bucket_start(now - tier.refresh_end_ms(), tier.bucket_ms()));
+        if end <= start {
+            continue;
+        }
         for view in views.iter().filter(|view| view.ends_with(&format!("_{}", tier.name()))) {
             let sql = format!("CALL refresh_continuous_aggregate('{view}', {start}::int8, {end}::int8)");
             database.client.batch_execute(&sql).await?;

@@ -8,6 +8,7 @@ mod error;
 mod history;
 mod ingest;
 mod interrupt;
+mod late;
 mod load;
 mod machine;
 mod meter;
@@ -45,6 +46,9 @@ enum Command {
     /// Many agents report to a server of the bench's own; prints what was stored, how soon and at which cost, beside what
     /// the database can take at best. Fails where not exactly what was sent is stored.
     Ingest(Box<ingest::Options>),
+    /// Loads a fleet's past into a database of its own, has some agents come back with samples of hours ago, and prints what
+    /// it costs to roll these up.
+    Late(late::Options),
     /// Loads a fleet's past into a database of its own and times the hot queries, beside bare SQL.
     Query(query::Options),
     /// Loads a fleet's past into a database of its own and prints how much room it takes.
@@ -97,6 +101,7 @@ fn run(command: Command) -> Result<Output, BenchError> {
                 let report = ingest::run(&options, &interrupt).await?;
                 Ok(Output::of_ingest(&report, options.is_json()))
             }
+            Command::Late(options) => late::run(&options, &interrupt).await.map(Output::from),
             Command::Query(options) => query::run(&options, &interrupt).await.map(Output::from),
             Command::Storage(options) => storage::run(&options, &interrupt).await.map(Output::from),
         }
