@@ -6,10 +6,10 @@ mod outcome;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use pika_server::clock::Clock;
 use pika_server::domain::row::Rows;
 use pika_server::domain::tier::{HOUR_MS, MINUTE_MS, Tier, bucket_start};
 use pika_server::store::{Edition, SampleWriter, WriteMethod};
+use pika_shared::Clock;
 
 use crate::database::{BenchDatabase, DatabaseOptions};
 use crate::error::BenchError;
@@ -56,8 +56,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<String, BenchError> {
     let mut database = BenchDatabase::open(&options.database).await?;
     let report = interrupt.or(Box::pin(measure(options, &mut database))).await;
-    database.close().await?;
-    let report = report?;
+    let report = database.close(report).await?;
     Ok(if options.json { report.to_json() } else { report.to_table() })
 }
 

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
-use self::maintenance::JobWarnings;
+use self::maintenance::Warnings;
 use crate::api::{ApiContext, ChartLimit};
 use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
 use crate::config::{self, Config};
@@ -276,11 +276,11 @@ async fn prepare_and_maintain(
     let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
     maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut job_warnings = JobWarnings::default();
+    let mut warnings = Warnings::default();
     loop {
         tokio::select! {
             _ = sweeps.tick() => sweep(config, clock, store).await,
-            _ = maintenance.tick() => maintenance::round(store, clock, instruments, &mut job_warnings).await,
+            _ = maintenance.tick() => maintenance::round(store, clock, instruments, &mut warnings).await,
         }
     }
 }

@@ -12,6 +12,7 @@ mod copy;
 mod edition;
 mod enrollments;
 mod error;
+mod expiry;
 mod gaps;
 mod identities;
 mod latest;
@@ -49,12 +50,14 @@ pub use connection::DatabaseUrlError;
 pub use edition::{DatabaseInfo, Edition, UnsupportedDatabase};
 pub use enrollments::{Enrollment, NewEnrollment};
 pub use error::Error;
+pub use expiry::HeldBack;
 pub use identities::{Enrolled, Registration};
 pub use maintenance::Maintained;
 pub use metrics::{MetricBuckets, SeriesBuckets, SeriesLabel};
 pub use migrate::{MigrateError, Migrated};
 pub use newest::LatestMetrics;
 pub use passwords::UserWithPassword;
+pub use rollup::RefreshFailure;
 pub use sample_pages::SamplePage;
 pub use samples::{SampleWriter, WriteMethod, Written};
 pub use sessions::{NewSession, SESSIONS_PER_USER_MAX, Session};
@@ -65,6 +68,7 @@ pub use watchdog::{JobProblem, UnhealthyJob};
 
 use connection::{Connection, Manager};
 use error::ErrorCounts;
+use rollup::catch_up::CaughtUp;
 use tls::Tls;
 
 /// How to reach the database and how much of it to use.
@@ -93,6 +97,7 @@ pub struct Store {
     errors: Arc<ErrorCounts>,
     /// The last storage report: it looks at every chunk, so it is not made anew for everyone who asks.
     storage_report: Arc<Mutex<Option<StorageReport>>>,
+    caught_up: Arc<CaughtUp>,
 }
 
 impl fmt::Debug for Store {
@@ -131,6 +136,7 @@ impl Store {
             tls,
             errors,
             storage_report: Arc::default(),
+            caught_up: Arc::default(),
         })
     }
 

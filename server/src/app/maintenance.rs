@@ -1,4 +1,4 @@
-//! Rounds of maintenance, and what is said about the database's own jobs.
+//! Rounds of maintenance, and what is said about them and about the database's own jobs.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,13 @@ use pika_shared::{Clock, chain};
 use crate::store::{JobProblem, Maintained, Store, UnhealthyJob};
 use crate::telemetry::Instruments;
 
-/// One round: rolls up and drops what is due, or checks that the database does.
-pub(super) async fn round(
-    store: &Store,
-    clock: &Clock,
-    instruments: &Instruments,
-    job_warnings: &mut JobWarnings,
-) {
+/// One round: rolls up and drops what is due, and checks that the database does what it should.
+pub(super) async fn round(store: &Store, clock: &Clock, instruments: &Instruments, warnings: &mut Warnings) {
     match store.maintain(clock.now()).await {
         Ok(maintained) => {
             if !maintained.is_elsewhere {
-                job_warnings.say(&maintained);
+                warnings.jobs.say(&maintained);
+                warnings.rollups.say(&maintained);
             }
             if 0 < maintained.chunks_dropped {
                 tracing::info!(chunks = maintained.chunks_dropped, "dropped chunks that have expired");
@@ -27,6 +23,7 @@ pub(super) async fn round(
                 clock.now() / 1_000,
                 maintained.unhealthy_jobs.len(),
                 maintained.chunks_dropped,
+                maintained.held_back.iter().map(|held_back| held_back.n_chunks).sum(),
             );
         }
         Err(error) => {
@@ -36,9 +33,66 @@ pub(super) async fn round(
     }
 }
 
+/// What has been warned of.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    jobs: JobWarnings,
+    rollups: RollupWarnings,
+}
+
+/// Remembers how many rounds in a row each relation has been in trouble, so that it is warned of the 1st, 2nd, 4th,
+/// 8th … time.
+#[derive(Debug, Default)]
+struct RollupWarnings {
+    failed: HashMap<String, u64>,
+    held_back: HashMap<String, u64>,
+}
+
+impl RollupWarnings {
+    fn say(&mut self, maintained: &Maintained) {
+        let failures = &maintained.refresh_failures;
+        for (failure, times) in due(&mut self.failed, failures, |failure| &failure.relation) {
+            tracing::warn!(
+                relation = %failure.relation,
+                error = %failure.message,
+                times,
+                "a rollup could not be refreshed; trying again"
+            );
+        }
+        let held_back = &maintained.held_back;
+        for (held_back, times) in due(&mut self.held_back, held_back, |held_back| &held_back.relation) {
+            tracing::warn!(
+                relation = %held_back.relation,
+                chunks = held_back.n_chunks,
+                complete_until = held_back.complete_until,
+                times,
+                "chunks have expired, but are kept until all that is made of them is complete"
+            );
+        }
+    }
+}
+
+/// What to warn of now, and how many rounds in a row each has been there by now.
+fn due<'a, T>(
+    seen: &mut HashMap<String, u64>,
+    found: &'a [T],
+    relation: impl Fn(&T) -> &String,
+) -> Vec<(&'a T, u64)> {
+    seen.retain(|known, _| found.iter().any(|found| relation(found) == known));
+    let mut due = Vec::new();
+    for one in found {
+        let times = seen.entry(relation(one).clone()).or_default();
+        *times += 1;
+        if times.is_power_of_two() {
+            due.push((one, *times));
+        }
+    }
+    due
+}
+
 /// Remembers which jobs were unhealthy, so that each is warned of the 1st, 2nd, 4th, 8th … time and not in every round.
 #[derive(Debug, Default)]
-pub(super) struct JobWarnings {
+struct JobWarnings {
     unhealthy: HashMap<i32, Seen>,
     has_misreported: bool,
 }
@@ -145,6 +199,19 @@ mod tests {
         let jobs = [job(JobProblem::DoesNotRun, 3)];
         let n_warnings: usize = (0..60).map(|_| warnings.due(&jobs).len()).sum();
         assert_eq!(n_warnings, 6);
+    }
+
+    #[test]
+    fn a_relation_is_warned_of_more_and_more_rarely_until_it_is_well() {
+        let mut seen = HashMap::new();
+        let mut times = Vec::new();
+        let sick = ["cpu_metrics".to_owned()];
+        for _ in 0..10 {
+            times.extend(due(&mut seen, &sick, |relation| relation).into_iter().map(|(_, times)| times));
+        }
+        assert_eq!(times, [1, 2, 4, 8]);
+        due::<String>(&mut seen, &[], |relation| relation);
+        assert_eq!(due(&mut seen, &sick, |relation| relation).len(), 1);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Retention {
             Tier::OneHour => Tier::OneDay,
             Tier::OneDay => return DAY_MS,
         };
-        made_of_it.refresh_start_ms() + tier.chunk_ms() + made_of_it.bucket_ms() + HOUR_MS
+        made_of_it.late_reach_ms() + tier.chunk_ms() + made_of_it.bucket_ms() + HOUR_MS
     }
 
     /// Refuses combinations that would lose data.

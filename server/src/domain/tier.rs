@@ -60,14 +60,25 @@ impl Tier {
         }
     }
 
-    /// How far back a refresh of the tier reaches, in milliseconds. Samples may be a day late; their buckets have to
-    /// be within reach until they have passed through the finer tiers.
-    pub fn refresh_start_ms(self) -> i64 {
+    /// How far back late samples change the tier, in milliseconds: they may be a day late, and have to pass through the
+    /// finer tiers.
+    pub fn late_reach_ms(self) -> i64 {
         match self {
             Tier::Raw => 0,
             Tier::OneMinute => 26 * HOUR_MS,
             Tier::OneHour => 28 * HOUR_MS,
             Tier::OneDay => 84 * HOUR_MS,
+        }
+    }
+
+    /// How far back the tier's refresh policy reaches each time, in milliseconds. What is older has been refreshed before,
+    /// or is caught up with apart: one late sample makes a refresh look at those of all agents.
+    pub fn policy_reach_ms(self) -> i64 {
+        match self {
+            Tier::Raw => 0,
+            Tier::OneMinute => 10 * MINUTE_MS,
+            Tier::OneHour => 4 * HOUR_MS,
+            Tier::OneDay => 3 * DAY_MS,
         }
     }
 
@@ -122,9 +133,9 @@ mod tests {
     fn late_samples_stay_within_reach() {
         let late_limit_ms = DAY_MS;
         for tier in Tier::ROLLUPS {
-            assert!(late_limit_ms + 2 * MINUTE_MS + tier.bucket_ms() <= tier.refresh_start_ms(), "{tier:?}");
+            assert!(late_limit_ms + 2 * MINUTE_MS + tier.bucket_ms() <= tier.late_reach_ms(), "{tier:?}");
             // TimescaleDB wants two buckets in a refresh window.
-            assert!(2 * tier.bucket_ms() <= tier.refresh_start_ms() - tier.refresh_end_ms(), "{tier:?}");
+            assert!(2 * tier.bucket_ms() <= tier.policy_reach_ms() - tier.refresh_end_ms(), "{tier:?}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Keeps the rollups and the retention of either edition: set up at start, looked after while the server runs.
 
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::Client;
 
 use super::edition::{self, Edition};
-use super::rollup::{self, apache, community, convert, policies};
+use super::expiry::{self, HeldBack};
+use super::rollup::catch_up::{self, CaughtUp, RefreshFailure};
+use super::rollup::{apache, community, convert, policies, roll};
 use super::watchdog::{self, UnhealthyJob};
 use super::{Error, Store, audit, brin};
 use crate::domain::TimestampMs;
@@ -24,10 +26,16 @@ pub(super) const STATEMENTS: &[&str] = &[FIND_RETENTION, SET_RETENTION];
 pub struct Maintained {
     /// Another server has the maintenance; nothing was done.
     pub is_elsewhere: bool,
-    /// Apache edition: changed spans that were rolled up.
+    /// Changed spans that were rolled up.
     pub changes_rolled_up: u64,
-    /// Chunks that were dropped here. On the Community edition that is the policies' work, unless they do not run.
+    /// Community edition: there was no time to refresh everything that no policy does; the next round goes on.
+    pub has_more: bool,
+    /// Community edition: rollups that could not be refreshed where no policy does it.
+    pub refresh_failures: Vec<RefreshFailure>,
+    /// Chunks that were dropped.
     pub chunks_dropped: u64,
+    /// Chunks that have expired and are kept, because what is made of them is not complete.
+    pub held_back: Vec<HeldBack>,
     /// Community edition: jobs that do not do their work, or may soon not.
     pub unhealthy_jobs: Vec<UnhealthyJob>,
     /// Community edition: jobs that do their work although the database counts them as failed.
@@ -35,12 +43,7 @@ pub struct Maintained {
 }
 
 /// Sets rollups and policies up for the edition at hand. Runs under the lock of the migrations.
-pub(super) async fn set_up(
-    client: &mut Client,
-    edition: Edition,
-    now: TimestampMs,
-) -> Result<(), tokio_postgres::Error> {
-    let retention = read_retention(client).await?;
+pub(super) async fn set_up(client: &mut Client, edition: Edition) -> Result<(), tokio_postgres::Error> {
     match edition {
         Edition::Apache => {
             if apache::create_missing(client).await? {
@@ -49,14 +52,10 @@ pub(super) async fn set_up(
         }
         Edition::Community => {
             if convert::is_needed(client).await? {
-                // What the Apache edition had still to do may be out of reach of a refresh.
-                apache::roll_up(client, now, |tier| starts_at(&retention, tier, now)).await?;
                 let n_rows = convert::from_apache(client).await?;
-                client.batch_execute("DELETE FROM rollup_changes").await?;
                 tracing::info!(n_rows, "turned the Apache edition's rollups into continuous aggregates");
             }
-            let created = community::create_missing(client).await?;
-            community::backfill(client, &created, now).await?;
+            community::create_missing(client).await?;
             reconcile_policies(client).await?;
         }
     }
@@ -73,31 +72,24 @@ impl Store {
         Ok(read_retention(connection.client()).await?)
     }
 
-    /// Changes how long each tier is kept, and the database's policies with it, in one transaction. The caller has
-    /// checked it.
+    /// Changes how long each tier is kept: the next round of maintenance drops by it. The caller has checked it.
     ///
     /// # Errors
     /// When the database is away or refuses; nothing has changed then, unless the connection broke during the commit
     /// itself.
     pub async fn set_retention(&self, retention: &Retention, event: &AuditEvent) -> Result<(), Error> {
-        let mut connection = self.dedicated_connection().await?;
-        let edition = edition::inspect(&mut connection).await?.edition;
-        let transaction = connection.client().transaction().await?;
-        policies::hold(&transaction).await?;
+        let mut connection = self.connection().await?;
+        let transaction = connection.transaction().await?;
         for tier in Tier::ALL {
             transaction.execute(SET_RETENTION, &[&tier.name(), &retention.keep_ms(tier)]).await?;
         }
         audit::insert(&transaction, event).await?;
-        if edition == Edition::Community {
-            policies::apply(&transaction, retention).await?;
-        }
         transaction.commit().await?;
         Ok(())
     }
 
-    /// One round of maintenance, unless another server has it: on the Apache edition, rolls up what has changed and
-    /// drops what has expired; on the Community edition, looks whether the policies do that, and drops what has expired
-    /// if they do not.
+    /// One round of maintenance, unless another server has it: rolls up what is marked, on the Community edition also what
+    /// the policies do not reach, and looks whether they run; then drops what has expired and is rolled up.
     ///
     /// # Errors
     /// When the database is away or refuses; what was done until then is kept and complete in itself.
@@ -109,7 +101,7 @@ impl Store {
         if !locked.get::<_, bool>(0) {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
-        let maintained = maintain(client, edition, now).await;
+        let maintained = maintain(client, &self.caught_up, edition, now).await;
         // The end of the connection would give the lock back, too, but not before the next round may ask for it.
         let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await;
         // Where both failed, the first one says why.
@@ -121,42 +113,45 @@ impl Store {
 
 async fn maintain(
     client: &mut Client,
+    caught_up: &CaughtUp,
+    edition: Edition,
+    now: TimestampMs,
+) -> Result<Maintained, tokio_postgres::Error> {
+    let rolled_up = roll::roll_up(client, edition, now).await;
+    // Nothing is dropped that has not been rolled up, so what expires need not wait for a remedy.
+    let maintained = look_after(client, caught_up, edition, now).await;
+    let changes_rolled_up = rolled_up?;
+    Ok(Maintained { changes_rolled_up, ..maintained? })
+}
+
+async fn look_after(
+    client: &mut Client,
+    caught_up: &CaughtUp,
     edition: Edition,
     now: TimestampMs,
 ) -> Result<Maintained, tokio_postgres::Error> {
     let mut maintained = Maintained::default();
-    let retention = read_retention(client).await?;
     brin::summarize(client, now).await?;
-    match edition {
-        Edition::Apache => {
-            let source_starts_at = |tier| starts_at(&retention, tier, now);
-            maintained.changes_rolled_up = apache::roll_up(client, now, source_starts_at).await?;
-            maintained.chunks_dropped = drop_expired(client, &retention, now, |_| true).await?;
-        }
-        Edition::Community => {
-            reconcile_policies(client).await?;
-            let watched = watchdog::watch(client, now).await?;
-            maintained.unhealthy_jobs = watched.unhealthy;
-            maintained.misreported_jobs = watched.n_misreported;
-            let stopped: Vec<&str> = maintained
-                .unhealthy_jobs
-                .iter()
-                .filter(|job| job.procedure == policies::RETENTION)
-                .map(|job| job.relation.as_str())
-                .collect();
-            let has_stopped = |relation: &str| stopped.contains(&relation);
-            maintained.chunks_dropped = drop_expired(client, &retention, now, has_stopped).await?;
-        }
+    if edition == Edition::Community {
+        reconcile_policies(client).await?;
+        let outcome = catch_up::catch_up(client, caught_up, now).await?;
+        maintained.has_more = outcome.has_more;
+        maintained.refresh_failures = outcome.failures;
+        let watched = watchdog::watch(client, now).await?;
+        maintained.unhealthy_jobs = watched.unhealthy;
+        maintained.misreported_jobs = watched.n_misreported;
     }
+    let retention = read_retention(client).await?;
+    let expired = expiry::drop_expired(client, edition, &retention, now).await?;
+    maintained.chunks_dropped = expired.chunks_dropped;
+    maintained.held_back = expired.held_back;
     Ok(maintained)
 }
 
-/// Community edition: brings the policies to what the settings ask for, whoever has changed either.
+/// Community edition: brings the policies to what they should be, whoever has changed them.
 async fn reconcile_policies(client: &mut Client) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
-    policies::hold(&transaction).await?;
-    let retention = read_retention(&transaction).await?;
-    let n_changed = policies::apply(&transaction, &retention).await?;
+    let n_changed = policies::apply(&transaction).await?;
     transaction.commit().await?;
     if 0 < n_changed {
         tracing::info!(n_changed, "brought the database's policies up to date");
@@ -164,12 +159,7 @@ async fn reconcile_policies(client: &mut Client) -> Result<(), tokio_postgres::E
     Ok(())
 }
 
-/// What is older may have been dropped already.
-fn starts_at(retention: &Retention, tier: Tier, now: TimestampMs) -> TimestampMs {
-    retention.keep_ms(tier).map_or(i64::MIN, |keep_ms| now.saturating_sub(keep_ms))
-}
-
-async fn read_retention(client: &impl GenericClient) -> Result<Retention, tokio_postgres::Error> {
+async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
     let mut retention = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
     for row in client.query(FIND_RETENTION, &[]).await? {
         if let Some(tier) = Tier::parse(row.get(0)) {
@@ -177,27 +167,4 @@ async fn read_retention(client: &impl GenericClient) -> Result<Retention, tokio_
         }
     }
     Ok(retention)
-}
-
-/// Drops the chunks of the wanted relations that hold nothing but expired rows.
-async fn drop_expired(
-    client: &Client,
-    retention: &Retention,
-    now: TimestampMs,
-    is_wanted: impl Fn(&str) -> bool,
-) -> Result<u64, tokio_postgres::Error> {
-    let mut n_chunks = 0;
-    for (relation, _, tier) in rollup::relations() {
-        if let Some(keep_ms) = retention.keep_ms(tier)
-            && is_wanted(&relation)
-        {
-            let sql = format!("SELECT count(*) FROM drop_chunks('{relation}', older_than => $1::int8)");
-            n_chunks += client
-                .query_one(&sql, &[&now.saturating_sub(keep_ms)])
-                .await?
-                .get::<_, i64>(0)
-                .unsigned_abs();
-        }
-    }
-    Ok(n_chunks)
 }

@@ -90,11 +90,11 @@ impl MigrateError {
 
 impl Store {
     /// Checks the database, applies the migrations that it lacks, and sets up rollups and policies for its edition.
-    /// Harmless when there is nothing to do. `now` is the time.
+    /// Harmless when there is nothing to do.
     ///
     /// # Errors
     /// When the database is away, is none that Pika can use, or a migration fails; the latter is rolled back.
-    pub async fn migrate(&self, now: TimestampMs) -> Result<Migrated, MigrateError> {
+    pub async fn migrate(&self, _now: TimestampMs) -> Result<Migrated, MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
         // Ends with the connection, whatever happens below.
         let locked = connection.client().execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK]).await;
@@ -103,7 +103,7 @@ impl Store {
         let mut client = connection.into_client();
         let applied = run(&mut client).await?;
         set_username_keys(&mut client).await?;
-        maintenance::set_up(&mut client, database.edition, now).await?;
+        maintenance::set_up(&mut client, database.edition).await?;
         Ok(Migrated { database, applied })
     }
 

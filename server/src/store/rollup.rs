@@ -2,14 +2,21 @@
 //! definition, which itself follows from the families' metrics; a new metric is one line in `domain::family`.
 
 pub(super) mod apache;
+pub(super) mod catch_up;
 mod columns;
 pub(super) mod community;
 pub(super) mod convert;
+pub(super) mod marks;
+pub(super) mod oldest;
 pub(super) mod policies;
+pub(super) mod roll;
+mod span;
+pub(super) mod stale;
 
 use crate::domain::family::Family;
 use crate::domain::tier::Tier;
 
+pub use catch_up::RefreshFailure;
 pub(super) use columns::{chart_expressions, sample_expression};
 use columns::{histogram_columns, metric_columns};
 
@@ -70,6 +77,11 @@ impl Rollup {
             _ => Tier::Raw,
         };
         Source { relation: relation(self.family, tier, self.content), tier }
+    }
+
+    /// The rollup that it is made of; `None` where that are raw samples.
+    pub(super) fn finer(self) -> Option<Rollup> {
+        Self::all().into_iter().find(|finer| finer.relation() == self.source().relation)
     }
 
     /// The columns that tell a series from another.

@@ -8,8 +8,14 @@ use tokio_postgres::{Statement, Transaction};
 use super::agents::{self, Lapse, Speaker};
 use super::connection::Connection;
 use super::edition::{self, Edition};
-use super::{Error, Store, copy, rollup};
+use super::rollup::{community, marks};
+use super::{Error, Store, copy};
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow, Rows};
+use crate::domain::tier::Tier;
+
+/// Whether rows of a time are late. By the database's clock, which nothing but the cost of rolling them up hangs on:
+/// whichever way they are marked, they are rolled up.
+const ARE_LATE: &str = "SELECT coalesce($1::int8 < pika_now_ms() - $2::int8, false)";
 
 /// How rows reach the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,11 +36,22 @@ pub struct Written {
     pub duplicates: u64,
 }
 
+/// Which rows are marked for the rollups (see `rollup::marks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marking {
+    /// All: the Apache edition rolls up nothing else.
+    All,
+    /// Late ones. The Community edition keeps books of its own, by which one agent's late rows make a refresh look at
+    /// the rows of all agents again; they are kept out of these books.
+    Late,
+    /// None: an older Community edition cannot keep rows out of its books.
+    None,
+}
+
 #[derive(Debug)]
 struct WriterConnection {
     connection: Connection,
-    /// The Apache edition wants to be told what changes (see `rollup::apache`).
-    marks_changes: bool,
+    marking: Marking,
 }
 
 /// The one connection through which all samples of this server are stored.
@@ -48,8 +65,14 @@ pub struct SampleWriter {
 impl WriterConnection {
     async fn open(store: &Store) -> Result<Self, Error> {
         let mut connection = store.dedicated_connection().await?;
-        let edition = edition::inspect(&mut connection).await.map_err(Error::from)?.edition;
-        Ok(Self { connection, marks_changes: edition == Edition::Apache })
+        let marking = match edition::inspect(&mut connection).await?.edition {
+            Edition::Apache => Marking::All,
+            Edition::Community if community::can_skip_invalidation(connection.client()).await? => {
+                Marking::Late
+            }
+            Edition::Community => Marking::None,
+        };
+        Ok(Self { connection, marking })
     }
 }
 
@@ -105,20 +128,27 @@ async fn write_all(
     method: WriteMethod,
     rows: &Rows,
 ) -> Result<Written, tokio_postgres::Error> {
-    let WriterConnection { connection, marks_changes } = writer;
+    let WriterConnection { connection, marking } = writer;
     let cpu = connection.prepare(&statement::<CpuRow>(method)).await?;
     let memory = connection.prepare(&statement::<MemoryRow>(method)).await?;
     let disk = connection.prepare(&statement::<DiskRow>(method)).await?;
     let network = connection.prepare(&statement::<NetworkRow>(method)).await?;
     let load = connection.prepare(&statement::<LoadRow>(method)).await?;
+    let are_late = connection.prepare(ARE_LATE).await?;
     let transaction = connection.transaction().await?;
+    let late_after_ms = Tier::OneMinute.refresh_end_ms();
+    let are_late = *marking != Marking::None
+        && transaction.query_one(&are_late, &[&rows.earliest(), &late_after_ms]).await?.get(0);
+    if *marking == Marking::Late && are_late {
+        transaction.batch_execute(community::SKIP_INVALIDATION).await?;
+    }
     let stored = write_some(&transaction, method, &cpu, &rows.cpu).await?
         + write_some(&transaction, method, &memory, &rows.memory).await?
         + write_some(&transaction, method, &disk, &rows.disk).await?
         + write_some(&transaction, method, &network, &rows.network).await?
         + write_some(&transaction, method, &load, &rows.load).await?;
-    if *marks_changes {
-        rollup::apache::mark(&transaction, rows).await?;
+    if *marking == Marking::All || are_late {
+        marks::insert_for(&transaction, rows, are_late).await?;
     }
     transaction.commit().await?;
     Ok(Written { rows: stored, duplicates: (rows.len() as u64).saturating_sub(stored) })

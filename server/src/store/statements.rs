@@ -1,7 +1,7 @@
 //! Every statement that the store prepares, in one list, so that a test can prepare all of them on a migrated
 //! database of either edition.
 
-use super::rollup::apache;
+use super::rollup::{marks, oldest, roll, stale};
 use super::{
     agents, api_tokens, audit, brin, copy, enrollments, gaps, identities, latest, maintenance, metrics,
     newest, passwords, sample_pages, series, sessions, storage, totp, usernames, users, watchdog,
@@ -60,7 +60,10 @@ pub fn all() -> Vec<String> {
         latest::STATEMENTS,
         maintenance::STATEMENTS,
         watchdog::STATEMENTS,
-        apache::STATEMENTS,
+        marks::STATEMENTS,
+        oldest::STATEMENTS,
+        roll::STATEMENTS,
+        stale::STATEMENTS,
     ]
     .concat()
     .into_iter()

@@ -32,16 +32,15 @@ const JOBS: &str = "SELECT jobs.job_id, proc_name::text, \
              ORDER BY errors.start_time DESC LIMIT 1) AS error ON true \
      WHERE proc_name LIKE 'policy\\_%' AND jobs.hypertable_name IS NOT NULL";
 
-/// Up to where the chunks of a hypertable are gone, and up to where they are columns.
-const OLDEST_CHUNKS: &str = "SELECT hypertable_schema::text, hypertable_name::text, min(range_end_integer), \
-         min(range_end_integer) FILTER (WHERE NOT is_compressed) \
-     FROM timescaledb_information.chunks GROUP BY 1, 2";
+/// Up to where the chunks of a hypertable are columns.
+const OLDEST_ROWS: &str = "SELECT hypertable_schema::text, hypertable_name::text, min(range_end_integer) \
+     FROM timescaledb_information.chunks WHERE NOT is_compressed GROUP BY 1, 2";
 /// Up to where an aggregate is materialized, and when the newest sample of all was taken.
 const MATERIALIZED: &str = "SELECT _timescaledb_functions.cagg_watermark(mat_hypertable_id), \
          (SELECT max(ts) FROM agent_latest) \
      FROM _timescaledb_catalog.continuous_agg WHERE user_view_name = $1";
 
-pub(super) const STATEMENTS: &[&str] = &[JOBS, OLDEST_CHUNKS, MATERIALIZED];
+pub(super) const STATEMENTS: &[&str] = &[JOBS, OLDEST_ROWS, MATERIALIZED];
 
 /// Some pairs of TimescaleDB and PostgreSQL (2.29.2 and 17.12, for example) end every job with this error, after its work
 /// is committed.
@@ -52,7 +51,7 @@ const FALSE_ERROR: (&str, &str) = ("24000", "cannot drop portal");
 pub struct UnhealthyJob {
     /// TimescaleDB's number of the job.
     pub job_id: i32,
-    /// What it does, for example `policy_retention`.
+    /// What it does, for example `policy_compression`.
     pub procedure: String,
     /// What it does it to.
     pub relation: String,
@@ -106,7 +105,7 @@ pub(super) struct Watched {
 /// Looks at all policies.
 pub(super) async fn watch(client: &Client, now: TimestampMs) -> Result<Watched, tokio_postgres::Error> {
     let mut watched = Watched::default();
-    let mut chunks = None;
+    let mut oldest = None;
     for row in client.query(JOBS, &[]).await? {
         let has_stopped: bool = row.get(7);
         let has_failed = row.get::<_, &str>(3) == "Failed";
@@ -115,11 +114,11 @@ pub(super) async fn watch(client: &Client, now: TimestampMs) -> Result<Watched, 
         } else if has_failed && !is_false_error(&row) {
             JobProblem::Fails
         } else if has_failed {
-            let chunks = match &mut chunks {
-                Some(chunks) => chunks,
-                none => none.insert(OldestChunks::find(client).await?),
+            let oldest_rows = match &mut oldest {
+                Some(oldest) => oldest,
+                none => none.insert(oldest_rows(client).await?),
             };
-            if !is_behind(client, &row, chunks, now).await? {
+            if !is_behind(client, &row, oldest_rows, now).await? {
                 watched.n_misreported += 1;
                 continue;
             }
@@ -146,26 +145,20 @@ fn is_false_error(row: &Row) -> bool {
         && row.get::<_, Option<&str>>(5).is_some_and(|text| text.starts_with(message))
 }
 
-/// The ends of the oldest chunks of each hypertable: of all, and of those that are rows.
-struct OldestChunks(HashMap<(String, String), (Option<i64>, Option<i64>)>);
+/// The end of each hypertable's oldest chunk of rows, by schema and name.
+type OldestRows = HashMap<(String, String), TimestampMs>;
 
-impl OldestChunks {
-    async fn find(client: &Client) -> Result<Self, tokio_postgres::Error> {
-        let rows = client.query(OLDEST_CHUNKS, &[]).await?;
-        let chunk = |row: &Row| ((row.get(0), row.get(1)), (row.get(2), row.get(3)));
-        Ok(Self(rows.iter().map(chunk).collect()))
-    }
-
-    fn of(&self, schema: &str, hypertable: &str) -> (Option<i64>, Option<i64>) {
-        self.0.get(&(schema.to_owned(), hypertable.to_owned())).copied().unwrap_or_default()
-    }
+async fn oldest_rows(client: &Client) -> Result<OldestRows, tokio_postgres::Error> {
+    let rows = client.query(OLDEST_ROWS, &[]).await?;
+    let oldest = |row: &Row| Some(((row.get(0), row.get(1)), row.get::<_, Option<i64>>(2)?));
+    Ok(rows.iter().filter_map(oldest).collect())
 }
 
 /// Whether a job has left undone for three of its intervals what it is there for.
 async fn is_behind(
     client: &Client,
     row: &Row,
-    chunks: &OldestChunks,
+    oldest_rows: &OldestRows,
     now: TimestampMs,
 ) -> Result<bool, tokio_postgres::Error> {
     let config: serde_json::Value = row
@@ -174,13 +167,12 @@ async fn is_behind(
         .unwrap_or_default();
     let setting = |name: &str| config.get(name).and_then(serde_json::Value::as_i64);
     let due_at = now - 3 * row.get::<_, i64>(11);
-    let is_due = |chunk_end: Option<i64>, after_ms: Option<i64>| {
-        chunk_end.zip(after_ms).is_some_and(|(end, after_ms)| end <= due_at.saturating_sub(after_ms))
-    };
-    let (oldest, oldest_of_rows) = chunks.of(row.get(8), row.get(9));
     match row.get(1) {
-        policies::RETENTION => Ok(is_due(oldest, setting("drop_after"))),
-        policies::COLUMNSTORE => Ok(is_due(oldest_of_rows, setting("compress_after"))),
+        policies::COLUMNSTORE => {
+            let oldest = oldest_rows.get(&(row.get(8), row.get(9)));
+            let due = setting("compress_after").map(|after_ms| due_at.saturating_sub(after_ms));
+            Ok(oldest.zip(due).is_some_and(|(oldest, due)| *oldest <= due))
+        }
         policies::REFRESH => {
             let (Some(start_ms), Some(end_ms)) = (setting("start_offset"), setting("end_offset")) else {
                 return Ok(false);

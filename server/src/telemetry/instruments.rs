@@ -101,6 +101,7 @@ pub struct Instruments {
     maintained_at_seconds: IntGauge,
     jobs_unhealthy: IntGauge,
     chunks_dropped: IntCounter,
+    chunks_held_back: IntGauge,
     logins_failed: IntCounter,
     logins_limited: IntCounter,
     passwords_checked: IntCounter,
@@ -261,7 +262,11 @@ impl Instruments {
             )?,
             chunks_dropped: build.counter(
                 "pika_maintenance_chunks_dropped_total",
-                "Expired chunks that this server has dropped; on Community the database's own job drops them.",
+                "Expired chunks that this server has dropped.",
+            )?,
+            chunks_held_back: build.gauge(
+                "pika_maintenance_chunks_held_back",
+                "Chunks that have expired and are kept, because what is made of them is not complete; the log names them.",
             )?,
             logins_failed: build.counter(
                 "pika_auth_failures_total",
@@ -488,10 +493,17 @@ impl Instruments {
     }
 
     /// A round of maintenance has succeeded at this second since the Unix epoch.
-    pub fn add_maintenance(&self, at_seconds: i64, jobs_unhealthy: usize, chunks_dropped: u64) {
+    pub fn add_maintenance(
+        &self,
+        at_seconds: i64,
+        jobs_unhealthy: usize,
+        chunks_dropped: u64,
+        chunks_held_back: u64,
+    ) {
         self.maintained_at_seconds.set(at_seconds);
         self.jobs_unhealthy.set(as_i64(jobs_unhealthy));
         self.chunks_dropped.inc_by(chunks_dropped);
+        self.chunks_held_back.set(i64::try_from(chunks_held_back).unwrap_or(i64::MAX));
     }
 
     /// Counts a round of maintenance that failed.

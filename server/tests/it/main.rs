@@ -50,5 +50,6 @@ mod settings;
 mod start_script;
 mod store;
 mod tls;
+mod upkeep;
 mod users;
 mod watchdog;

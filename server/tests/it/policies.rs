@@ -1,10 +1,10 @@
-//! The Community edition's policies follow the settings, whatever happens on the way.
+//! Retention changes as a whole, and the Community edition's policies stay what they should be, whatever happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pika_server::domain::audit::Action;
 use pika_server::domain::retention::Retention;
-use pika_server::domain::tier::{DAY_MS, Tier};
+use pika_server::domain::tier::DAY_MS;
 use pika_server::store::Edition;
 use tokio_postgres::Client;
 
@@ -13,7 +13,7 @@ use crate::support::database::store;
 use crate::support::{Faults, Proxy, Random, TestDatabase, by_test, eventually, on_both_editions};
 
 on_both_editions!(
-    retention_and_policies_change_together_or_not_at_all,
+    retention_changes_as_a_whole_or_not_at_all,
     a_round_of_maintenance_puts_policies_right,
     a_policy_that_changes_keeps_its_job,
 );
@@ -30,41 +30,13 @@ fn retention(raw_days: i64) -> Retention {
     }
 }
 
-/// What the retention policies of a tier's relations drop after; one value where they agree.
-async fn policies(client: &Client) -> BTreeMap<Tier, BTreeSet<Option<i64>>> {
-    // The jobs of an aggregate name the hypertable behind it.
-    let sql = "SELECT relation, (config ->> 'drop_after')::int8 \
-               FROM (SELECT hypertable_name::text, hypertable_name::text \
-                     FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public' UNION ALL \
-                     SELECT view_name::text, materialization_hypertable_name::text \
-                     FROM timescaledb_information.continuous_aggregates) AS relations (relation, hypertable) \
-               LEFT JOIN timescaledb_information.jobs \
-                   ON proc_name = 'policy_retention' AND hypertable_name::text IN (relation, hypertable)";
-    let mut policies: BTreeMap<Tier, BTreeSet<Option<i64>>> = BTreeMap::new();
-    for row in client.query(sql, &[]).await.unwrap() {
-        let relation: String = row.get(0);
-        let tier = Tier::ROLLUPS.into_iter().find(|tier| relation.ends_with(&format!("_{}", tier.name())));
-        policies.entry(tier.unwrap_or(Tier::Raw)).or_default().insert(row.get(1));
-    }
-    policies
-}
-
-/// Compares the policies with the settings.
-async fn check(client: &Client, context: &str) {
-    let settings = client.query("SELECT tier, keep_ms FROM retention_settings", &[]).await.unwrap();
-    let wanted: BTreeMap<Tier, BTreeSet<Option<i64>>> = settings
-        .iter()
-        .map(|row| (Tier::parse(row.get(0)).unwrap(), BTreeSet::from([row.get::<_, Option<i64>>(1)])))
-        .collect();
-    assert_eq!(policies(client).await, wanted, "{context}");
-}
-
 async fn is_community(database: &TestDatabase) -> bool {
     database.store().database_info().await.unwrap().edition == Edition::Community
 }
 
-async fn retention_and_policies_change_together_or_not_at_all(database: TestDatabase) {
-    let is_community = is_community(&database).await;
+async fn retention_changes_as_a_whole_or_not_at_all(database: TestDatabase) {
+    database.store().set_retention(&retention(9), &by_test(Action::SettingsUpdated)).await.unwrap();
+    let mut last_changed = 9;
     let mut random = Random::announced();
     let proxy = Proxy::start(&database.url).await;
     let through_proxy = store(&proxy.url(&database.url));
@@ -94,49 +66,70 @@ async fn retention_and_policies_change_together_or_not_at_all(database: TestData
         assert!(has_changed || result.is_err(), "{raw_days}: said to be done, and is not");
         n_changed += i64::from(has_changed);
         n_failed += i64::from(result.is_err());
-        if is_community {
-            let context = format!("try {raw_days}, which answered {result:?}");
-            check(&database.connect().await, &context).await;
-        }
+        let tiers = retention(if has_changed { raw_days } else { last_changed });
+        assert_eq!(database.store().retention().await.unwrap(), tiers, "try {raw_days}");
+        last_changed = kept / DAY_MS;
     }
     assert!(0 < n_failed && 0 < n_changed, "{n_failed} failed and {n_changed} of {N_TRIES} changed anything");
     let n_audited = database.count("SELECT count(*) FROM audit_log").await;
-    assert_eq!(n_audited, n_changed, "what has changed is in the audit log, and only that");
+    assert_eq!(n_audited, 1 + n_changed, "what has changed is in the audit log, and only that");
+}
+
+/// The windows of all refresh policies, by what they refresh.
+async fn windows(client: &Client) -> BTreeMap<String, (i64, i64)> {
+    // The jobs of an aggregate name it, or the hypertable behind it.
+    let sql = "SELECT coalesce(view_name, jobs.hypertable_name)::text, \
+                   (config ->> 'start_offset')::int8, (config ->> 'end_offset')::int8 \
+               FROM timescaledb_information.jobs AS jobs \
+               LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
+                   ON (materialization_hypertable_schema, materialization_hypertable_name) \
+                      = (jobs.hypertable_schema, jobs.hypertable_name) \
+               WHERE proc_name = 'policy_refresh_continuous_aggregate'";
+    let rows = client.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect()
 }
 
 async fn a_round_of_maintenance_puts_policies_right(database: TestDatabase) {
     if !is_community(&database).await {
-        // There the server drops by the settings themselves, in each round.
+        // There the server does it all by itself.
         return;
     }
     let client = database.connect().await;
+    let before = windows(&client).await;
+    assert_eq!(before.len(), 19);
     client
         .batch_execute(
-            "SELECT remove_retention_policy('cpu_metrics'); \
-             SELECT alter_job(job_id, config => jsonb_set(config, '{drop_after}', '999'), \
+            "SELECT remove_continuous_aggregate_policy('cpu_metrics_1m'); \
+             SELECT alter_job(job_id, config => jsonb_set(config, '{start_offset}', '99000000'), \
                     schedule_interval => INTERVAL '9 days') \
-             FROM timescaledb_information.jobs \
-             WHERE proc_name = 'policy_retention' AND hypertable_name = 'load_metrics'; \
-             UPDATE retention_settings SET keep_ms = 7776000001 WHERE tier = '1m'",
+             FROM timescaledb_information.jobs WHERE proc_name = 'policy_refresh_continuous_aggregate' \
+               AND (config ->> 'end_offset')::int8 = 120000; \
+             SELECT add_retention_policy('cpu_metrics', drop_after => BIGINT '864000000')",
         )
         .await
         .unwrap();
+    assert_ne!(windows(&client).await, before);
     database.store().maintain(now()).await.unwrap();
-    check(&client, "after a round").await;
-    let odd = "SELECT count(*) FROM timescaledb_information.jobs WHERE schedule_interval = INTERVAL '9 days'";
+    assert_eq!(windows(&client).await, before);
+    let odd = "SELECT count(*) FROM timescaledb_information.jobs WHERE schedule_interval = INTERVAL '9 days' \
+                  OR proc_name = 'policy_retention' AND hypertable_name IS NOT NULL";
     assert_eq!(database.count(odd).await, 0);
 }
 
 async fn a_policy_that_changes_keeps_its_job(database: TestDatabase) {
-    let store = database.store();
     let jobs = async || -> BTreeSet<i32> {
         let sql = "SELECT job_id FROM timescaledb_information.jobs \
-                   WHERE proc_name = 'policy_retention' AND job_id NOT IN \
-                   (SELECT job_id FROM timescaledb_information.jobs WHERE hypertable_name IS NULL)";
+                   WHERE proc_name = 'policy_compression' AND hypertable_name IS NOT NULL";
         database.connect().await.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
     };
     let before = jobs().await;
     assert_eq!(before.is_empty(), !is_community(&database).await);
-    store.set_retention(&retention(11), &by_test(Action::SettingsUpdated)).await.unwrap();
+    let change = "SELECT alter_job(job_id, config => jsonb_set(config, '{compress_after}', '864000000')) \
+                  FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'";
+    database.connect().await.batch_execute(change).await.unwrap();
+    database.store().maintain(now()).await.unwrap();
     assert_eq!(jobs().await, before);
+    let changed =
+        "SELECT count(*) FROM timescaledb_information.jobs WHERE config ->> 'compress_after' = '864000000'";
+    assert_eq!(database.count(changed).await, 0);
 }

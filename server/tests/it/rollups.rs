@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use pika_server::domain::audit::Action;
 use pika_server::domain::family::{Family, MetricKind};
 use pika_server::domain::id::AgentKey;
-use pika_server::domain::retention::Retention;
 use pika_server::domain::row::{
     ColumnType, CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow, Rows,
 };
 use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, Tier, bucket_start};
 use pika_server::domain::time_range::TimeRange;
-use pika_server::store::{Edition, SampleWriter, Store, WriteMethod};
+use pika_server::store::{Edition, Maintained, SampleWriter, Store, WriteMethod};
 use tokio_postgres::Client;
 
 use crate::support::client::now;
 use crate::support::database::call;
 use crate::support::random::Random;
-use crate::support::{TestDatabase, by_test, on_both_editions};
+use crate::support::{TestDatabase, on_both_editions};
 
 on_both_editions!(
     every_bucket_is_what_the_raw_rows_give,
@@ -29,11 +27,26 @@ on_both_editions!(
 );
 
 /// Rolls everything up that is due: the maintenance of one edition, the policies of the other.
-async fn roll_up(store: &Store, client: &Client, now: i64) {
-    store.maintain(now).await.unwrap();
+async fn roll_up(database: &TestDatabase, client: &Client, now: i64) {
+    // A server that has just started refreshes at once what others put off.
+    let store = database.store();
+    maintain(&store, now).await;
     if store.database_info().await.unwrap().edition == Edition::Community {
         for tier in ["1m", "1h", "1d"] {
             run_jobs(client, "policy_refresh_continuous_aggregate", &format!("%\\_{tier}")).await;
+        }
+    }
+}
+
+/// Rounds of maintenance, until nothing is left to do.
+pub(crate) async fn maintain(store: &Store, now: i64) -> Maintained {
+    let mut all = Maintained::default();
+    loop {
+        let round = store.maintain(now).await.unwrap();
+        let chunks_dropped = all.chunks_dropped + round.chunks_dropped;
+        all = Maintained { chunks_dropped, ..round };
+        if !all.has_more {
+            return all;
         }
     }
 }
@@ -54,7 +67,7 @@ pub(crate) async fn run_jobs(client: &Client, procedure: &str, relations: &str) 
 }
 
 /// Random rows of three agents over a span: irregular, with gaps, resets and absent values.
-fn random_rows(random: &mut Random, start: i64, end: i64, count: u64) -> Rows {
+pub(crate) fn random_rows(random: &mut Random, start: i64, end: i64, count: u64) -> Rows {
     let mut rows = Rows::default();
     let percent = |random: &mut Random| {
         #[expect(clippy::cast_precision_loss, reason = "noise")]
@@ -143,10 +156,10 @@ async fn every_bucket_is_what_the_raw_rows_give(database: TestDatabase) {
         writer.write(&again).await.unwrap();
         writer.write(&again).await.unwrap();
         if arrival < 3 {
-            roll_up(&store, &client, end).await;
+            roll_up(&database, &client, end).await;
         }
     }
-    roll_up(&store, &client, end).await;
+    roll_up(&database, &client, end).await;
     let mut n_buckets = 0;
     for family in Family::ALL {
         for tier in Tier::ROLLUPS {
@@ -160,7 +173,7 @@ async fn every_bucket_is_what_the_raw_rows_give(database: TestDatabase) {
 type Bucket = BTreeMap<String, f64>;
 
 /// Compares all complete buckets of a tier with a recomputation; answers how many there are.
-async fn check_tier(client: &Client, family: Family, tier: Tier) -> usize {
+pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> usize {
     let relation = format!("{}_{}", family.table(), tier.name());
     let series = family.series_column().unwrap_or("0");
     let raw = client
@@ -274,43 +287,12 @@ async fn rollups_outlive_raw_samples(database: TestDatabase) {
         .write(&Rows { load: loads, ..Rows::default() })
         .await
         .unwrap();
-    let is_community = store.database_info().await.unwrap().edition == Edition::Community;
-    if is_community {
-        for relation in [
-            "load_metrics_1m",
-            "load_metrics_1h",
-            "load_metrics_1d",
-            "load_histogram_1h",
-            "load_histogram_1d",
-        ] {
-            let refresh = format!("refresh_continuous_aggregate('{relation}', {start}::int8, {now}::int8)");
-            call(&client, &refresh).await;
-        }
-    } else {
-        // Retention comes after: what has expired is rolled up first.
-        let for_ever = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
-        store.set_retention(&for_ever, &by_test(Action::SettingsUpdated)).await.unwrap();
-        store.maintain(now).await.unwrap();
-        let defaults = Retention {
-            raw_ms: Some(30 * DAY_MS),
-            one_minute_ms: Some(90 * DAY_MS),
-            one_hour_ms: Some(400 * DAY_MS),
-            one_day_ms: None,
-        };
-        store.set_retention(&defaults, &by_test(Action::SettingsUpdated)).await.unwrap();
-    }
+    maintain(&store, now).await;
     let days = format!("SELECT count(*) FROM load_metrics_1d WHERE bucket < {}", now - 31 * DAY_MS);
     let days_before = database.count(&days).await;
     assert!(8 <= days_before, "{days_before}");
     for _ in 0..2 {
-        if is_community {
-            assert!(0 < run_jobs(&client, "policy_retention", "load_metrics").await);
-        }
-        roll_up(&store, &client, now).await;
-        roll_up(&store, &client, now).await;
-        if is_community {
-            run_jobs(&client, "policy_retention", "%").await;
-        }
+        roll_up(&database, &client, now).await;
         assert_eq!(database.count(&days).await, days_before);
         let hours = format!("SELECT count(*) FROM load_metrics_1h WHERE bucket < {}", now - 31 * DAY_MS);
         assert!(8 * 24 <= database.count(&hours).await);
@@ -331,7 +313,7 @@ async fn a_chart_reaches_now_and_is_the_same_from_every_tier(database: TestDatab
     let range = TimeRange { start, end, interval_ms: DAY_MS };
     for is_rolled_up in [false, true] {
         if is_rolled_up {
-            roll_up(&store, &client, now()).await;
+            roll_up(&database, &client, now()).await;
         }
         for family in Family::ALL {
             let from_raw = store.metric_buckets(AgentKey(1), family, Tier::Raw, range).await.unwrap();
@@ -373,7 +355,7 @@ async fn percentiles_are_those_of_the_samples(database: TestDatabase) {
     let range = TimeRange { start: hour, end: hour + HOUR_MS, interval_ms: HOUR_MS };
     for is_rolled_up in [false, true] {
         if is_rolled_up {
-            roll_up(&store, &client, now()).await;
+            roll_up(&database, &client, now()).await;
         }
         let percentiles = store.percentiles(AgentKey(1), Family::Cpu, Tier::OneHour, range).await.unwrap();
         let p95 = percentiles[&hour];
@@ -403,7 +385,7 @@ async fn absurd_amounts_stop_nobody(database: TestDatabase) {
     let network = vec![network(1, 0, i64::MAX), network(1, 1, i64::MAX), network(2, 0, 5), network(2, 1, 6)];
     let rows = Rows { network, ..Rows::default() };
     SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
-    roll_up(&store, &client, now()).await;
+    roll_up(&database, &client, now()).await;
     for tier in ["1m", "1h"] {
         let sum = |agent: i32| {
             format!("SELECT received_bytes_sum FROM network_metrics_{tier} WHERE agent_key = {agent}")
@@ -470,9 +452,8 @@ async fn a_database_of_the_apache_edition_is_converted() {
     // any raw sample.
     make_apache(&client).await;
     let old = bucket_start(now() - 300 * DAY_MS, DAY_MS);
-    for (relation, bucket) in
-        [("load_metrics_1h", old), ("load_metrics_1d", old), ("load_metrics_1m", now() - 60 * DAY_MS)]
-    {
+    let rows = [("load_metrics_1h", old), ("load_metrics_1d", old), ("load_metrics_1m", now() - 60 * DAY_MS)];
+    for (relation, bucket) in rows {
         let bucket = bucket_start(bucket, DAY_MS);
         client
             .batch_execute(&format!(
@@ -492,10 +473,13 @@ async fn a_database_of_the_apache_edition_is_converted() {
     store.migrate(now()).await.unwrap();
     let aggregates = "SELECT count(*) FROM timescaledb_information.continuous_aggregates";
     assert_eq!(database.count(aggregates).await, 19);
-    for relation in ["load_metrics_1m", "load_metrics_1h", "load_metrics_1d"] {
-        let kept = format!("SELECT count(*) FROM {relation} WHERE agent_key = 7 AND n = 3 AND load1_sum = 6");
+    for (relation, bucket) in rows {
+        let bucket = bucket_start(bucket, DAY_MS);
+        let kept = format!(
+            "SELECT count(*) FROM {relation} WHERE bucket = {bucket} AND agent_key = 7 AND n = 3 AND load1_sum = 6"
+        );
         assert_eq!(database.count(&kept).await, 1, "{relation}");
-        roll_up(&store, &client, now()).await;
+        roll_up(&database, &client, now()).await;
         assert_eq!(database.count(&kept).await, 1, "{relation} after a refresh");
     }
     let pending = "SELECT count(*) FROM load_metrics_1m WHERE agent_key = 8";
@@ -576,11 +560,7 @@ async fn the_policies_are_as_they_should_be_and_run() {
             };
             for relation in relations {
                 n_relations += 1;
-                assert_eq!(
-                    setting(&relation, "policy_retention", "drop_after").await,
-                    kept(tier),
-                    "{relation}"
-                );
+                assert_eq!(setting(&relation, "policy_retention", "drop_after").await, None, "{relation}");
                 let compress_after =
                     setting(&relation, "policy_compression", "compress_after").await.unwrap();
                 let late_limit_ms = DAY_MS;
@@ -596,11 +576,11 @@ async fn the_policies_are_as_they_should_be_and_run() {
                     );
                     assert_eq!(
                         window,
-                        (Some(tier.refresh_start_ms()), Some(tier.refresh_end_ms())),
+                        (Some(tier.policy_reach_ms()), Some(tier.refresh_end_ms())),
                         "{relation}"
                     );
                     assert!(
-                        tier.refresh_start_ms() < compress_after,
+                        tier.late_reach_ms().max(tier.policy_reach_ms()) < compress_after,
                         "{relation}: a refresh would go into columns"
                     );
                 }
@@ -616,17 +596,10 @@ async fn the_policies_are_as_they_should_be_and_run() {
     writer.write(&old).await.unwrap();
     assert_eq!(run_jobs(&client, refresh, "%").await, 19);
     assert_eq!(run_jobs(&client, "policy_compression", "%").await, 24);
-    assert_eq!(run_jobs(&client, "policy_retention", "%").await, 17);
+    assert_eq!(run_jobs(&client, "policy_retention", "%").await, 0, "the server drops what is rolled up");
     let columns = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'cpu_metrics' AND is_compressed";
     assert!(0 < database.count(columns).await);
 
-    // Changed in place, and only what differs.
-    let mut retention = store.retention().await.unwrap();
-    retention.raw_ms = Some(10 * DAY_MS);
-    retention.one_hour_ms = None;
-    store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
-    assert_eq!(setting("network_metrics", "policy_retention", "drop_after").await, Some(10 * DAY_MS));
-    assert_eq!(setting("network_metrics_1h", "policy_retention", "drop_after").await, None);
     let sql = "SELECT array_agg(job_id ORDER BY job_id) FROM timescaledb_information.jobs";
     let before: Vec<i32> = client.query_one(sql, &[]).await.unwrap().get(0);
     store.migrate(now()).await.unwrap();

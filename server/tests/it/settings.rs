@@ -1,11 +1,8 @@
 //! Retention changed at run time, the storage report, the fleet's latest values.
 
 use pika_server::domain::audit::Action;
-use pika_server::store::Edition;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::rollups::run_jobs;
 
 use crate::support::client::{now, sample};
 use crate::support::{TestDatabase, TestServer, by_test, eventually, on_both_editions};
@@ -70,33 +67,7 @@ async fn a_shorter_retention_drops_what_has_expired() {
     retention.raw_ms = Some(5 * DAY_MS);
     store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
     store.maintain(now()).await.unwrap();
-    if store.database_info().await.unwrap().edition == Edition::Community {
-        run_jobs(&client, "policy_retention", "load_metrics").await;
-    }
     assert_eq!(database.count("SELECT count(*) FROM load_metrics").await, 1);
-}
-
-/// On Community that is the policies' work; where they have not run for three of their intervals, the server does it.
-#[tokio::test]
-async fn the_server_drops_what_has_expired_when_the_policies_do_not_run() {
-    let database = TestDatabase::on_community().await;
-    let store = database.store();
-    let client = database.connect().await;
-    let old = now() - 40 * DAY_MS;
-    client.batch_execute(&format!("INSERT INTO load_metrics VALUES ({old}, 1, 1, 1, 1)")).await.unwrap();
-    let maintained = store.maintain(now()).await.unwrap();
-    assert_eq!(maintained.chunks_dropped, 0, "the policies are new and have had no time to run");
-    client
-        .batch_execute(
-            "SELECT alter_job(job_id, initial_start => now() - INTERVAL '10 days') \
-             FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'",
-        )
-        .await
-        .unwrap();
-    let maintained = store.maintain(now()).await.unwrap();
-    assert!(maintained.unhealthy_jobs.iter().any(|job| job.relation == "load_metrics"), "{maintained:?}");
-    assert_eq!(maintained.chunks_dropped, 1);
-    assert_eq!(database.count("SELECT count(*) FROM load_metrics").await, 0);
 }
 
 async fn the_storage_report_adds_up(database: TestDatabase) {

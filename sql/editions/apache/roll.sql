@@ -1,5 +1,4 @@
--- Rolls one span up (again) on the Apache edition. $1 and $2 bound it; $3 names the agents, or is null for all.
+-- Puts rolled up buckets in the place of what a rollup of the Apache edition holds for them.
 INSERT INTO {relation} (bucket, {names})
-{select} WHERE $1::int8 <= {time} AND {time} < $2::int8 AND ($3::int4[] IS NULL OR agent_key = ANY ($3::int4[]))
-GROUP BY {group_by}
+{rolled}
 ON CONFLICT ({key}, bucket) DO UPDATE SET {updates}

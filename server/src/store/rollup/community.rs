@@ -1,24 +1,24 @@
 //! Rollups on the Community edition: continuous aggregates. Made at every start where they are missing.
 
+use std::collections::HashMap;
+
 use tokio_postgres::Client;
 
 use super::{Rollup, series_key};
-use crate::domain::TimestampMs;
 use crate::domain::family::Family;
-use crate::domain::tier::{DAY_MS, bucket_start};
 
 pub(super) const ROLLUP: &str = include_str!("../../../../sql/editions/community/rollup.sql");
 const RAW: &str = include_str!("../../../../sql/editions/community/raw.sql");
 const WATERMARK: &str = include_str!("../../../../sql/editions/community/watermark.sql");
 
-/// Makes the aggregates that are missing. Answers those, so that what was stored before can be rolled up.
-pub(in crate::store) async fn create_missing(
-    client: &mut Client,
-) -> Result<Vec<Rollup>, tokio_postgres::Error> {
+/// Keeps the rest of the transaction out of the aggregates' books: no refresh looks at what it changes.
+pub(in crate::store) const SKIP_INVALIDATION: &str = "SET LOCAL timescaledb.skip_cagg_invalidation = on;";
+
+/// Makes the aggregates that are missing. They are empty: maintenance catches up with what was stored before.
+pub(in crate::store) async fn create_missing(client: &mut Client) -> Result<(), tokio_postgres::Error> {
     client.batch_execute(WATERMARK).await?;
     let sql = "SELECT view_name::text FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public'";
     let existing: Vec<String> = client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
-    let mut created = Vec::new();
     for rollup in Rollup::all() {
         if existing.contains(&rollup.relation()) {
             continue;
@@ -26,7 +26,6 @@ pub(in crate::store) async fn create_missing(
         let transaction = client.transaction().await?;
         transaction.batch_execute(&rollup.fill(ROLLUP)).await?;
         transaction.commit().await?;
-        created.push(rollup);
     }
     // Refreshes find "now" through the raw table, but columnstore policies want it of the hypertable behind the view.
     client
@@ -49,26 +48,21 @@ pub(in crate::store) async fn create_missing(
             client.batch_execute(&sql).await?;
         }
     }
-    Ok(created)
+    Ok(())
 }
 
-/// Rolls up, once, what was stored before these aggregates were made. Only for aggregates that are empty: a refresh of
-/// everything would erase buckets that have outlived their source.
-pub(in crate::store) async fn backfill(
+/// The hypertables that hold the aggregates' rows, by aggregate.
+pub(super) async fn hypertables_behind(
     client: &Client,
-    created: &[Rollup],
-    now: TimestampMs,
-) -> Result<(), tokio_postgres::Error> {
-    for rollup in created {
-        let relation = rollup.relation();
-        let sql = format!("SELECT min(ts) FROM {}", rollup.family.table());
-        let Some(first) = client.query_one(&sql, &[]).await?.get::<_, Option<i64>>(0) else { continue };
-        let start = bucket_start(first, DAY_MS);
-        let end = bucket_start(now - rollup.tier.refresh_end_ms(), rollup.tier.bucket_ms());
-        if start < end {
-            let sql = format!("CALL refresh_continuous_aggregate('{relation}', {start}::int8, {end}::int8)");
-            client.batch_execute(&sql).await?;
-        }
-    }
-    Ok(())
+) -> Result<HashMap<String, String>, tokio_postgres::Error> {
+    let sql = "SELECT view_name::text, \
+                   format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name) \
+               FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public'";
+    Ok(client.query(sql, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Whether the database knows [`SKIP_INVALIDATION`]: TimescaleDB 2.28 and newer.
+pub(in crate::store) async fn can_skip_invalidation(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let sql = "SELECT current_setting('timescaledb.skip_cagg_invalidation', true) IS NOT NULL";
+    Ok(client.query_one(sql, &[]).await?.get(0))
 }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use tokio_postgres::Transaction;
 
 use super::{Rollup, relations};
-use crate::domain::retention::Retention;
 use crate::domain::tier::{DAY_MS, HOUR_MS, Tier};
 
 /// What TimescaleDB calls the jobs of policies.
@@ -23,7 +22,7 @@ const ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
 fn columnstore_after_ms(tier: Tier) -> i64 {
     match tier {
         Tier::Raw => 25 * HOUR_MS,
-        Tier::OneMinute | Tier::OneHour | Tier::OneDay => tier.refresh_start_ms() + DAY_MS,
+        Tier::OneMinute | Tier::OneHour | Tier::OneDay => tier.late_reach_ms() + DAY_MS,
     }
 }
 
@@ -48,22 +47,12 @@ struct Job {
     schedule_seconds: i64,
 }
 
-/// Holds off everybody else who changes retention or policies until the transaction ends. To be called before either is
-/// read or written.
-pub(in crate::store) async fn hold(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+/// Brings all policies to what they should be. Answers how many had to be changed.
+pub(in crate::store) async fn apply(transaction: &Transaction<'_>) -> Result<usize, tokio_postgres::Error> {
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&ADVISORY_LOCK]).await?;
-    Ok(())
-}
-
-/// Brings all policies to what they should be, in a transaction that [`hold`]s: what they follow from is committed with
-/// them. Answers how many had to be changed.
-pub(in crate::store) async fn apply(
-    transaction: &Transaction<'_>,
-    retention: &Retention,
-) -> Result<usize, tokio_postgres::Error> {
     let jobs = jobs(transaction).await?;
     let mut n_changed = 0;
-    for (position, policy) in policies(retention).iter().enumerate() {
+    for (position, policy) in policies().iter().enumerate() {
         match jobs.get(&(policy.relation.clone(), policy.procedure.to_owned())) {
             Some(job) if policy.matches(job) => continue,
             Some(job) => policy.alter(transaction, job).await?,
@@ -71,9 +60,9 @@ pub(in crate::store) async fn apply(
         }
         n_changed += 1;
     }
-    for (relation, _, tier) in relations() {
-        let is_unwanted = retention.keep_ms(tier).is_none();
-        if is_unwanted && jobs.contains_key(&(relation.clone(), RETENTION.to_owned())) {
+    for (relation, ..) in relations() {
+        // It would drop what has not been rolled up yet.
+        if jobs.contains_key(&(relation.clone(), RETENTION.to_owned())) {
             let remove = format!("SELECT remove_retention_policy('{relation}', if_exists => true)");
             transaction.batch_execute(&remove).await?;
             n_changed += 1;
@@ -87,23 +76,14 @@ pub(in crate::store) fn rows_ms(tier: Tier) -> i64 {
     columnstore_after_ms(tier) + tier.chunk_ms()
 }
 
-fn policies(retention: &Retention) -> Vec<Policy> {
-    let mut policies = Vec::new();
-    for rollup in Rollup::all() {
-        policies.push(refresh(rollup));
-    }
-    for (relation, _, tier) in relations() {
-        policies.push(columnstore(&relation, tier));
-        if let Some(keep_ms) = retention.keep_ms(tier) {
-            policies.push(drop_after(&relation, tier, keep_ms));
-        }
-    }
-    policies
+fn policies() -> Vec<Policy> {
+    let columnstores = relations().map(|(relation, _, tier)| columnstore(&relation, tier));
+    Rollup::all().into_iter().map(refresh).chain(columnstores).collect()
 }
 
 fn refresh(rollup: Rollup) -> Policy {
     let relation = rollup.relation();
-    let (start_ms, end_ms) = (rollup.tier.refresh_start_ms(), rollup.tier.refresh_end_ms());
+    let (start_ms, end_ms) = (rollup.tier.policy_reach_ms(), rollup.tier.refresh_end_ms());
     let schedule_seconds = match rollup.tier {
         Tier::Raw | Tier::OneMinute => 60,
         Tier::OneHour => 15 * 60,
@@ -132,20 +112,6 @@ fn columnstore(relation: &str, tier: Tier) -> Policy {
         schedule_seconds,
         add: format!(
             "CALL add_columnstore_policy('{relation}', after => BIGINT '{after_ms}', \
-             schedule_interval => INTERVAL '{schedule_seconds} seconds', initial_start => {{initial_start}})"
-        ),
-    }
-}
-
-fn drop_after(relation: &str, tier: Tier, keep_ms: i64) -> Policy {
-    let schedule_seconds = if tier == Tier::Raw { 60 * 60 } else { 6 * 60 * 60 };
-    Policy {
-        relation: relation.to_owned(),
-        procedure: RETENTION,
-        settings: vec![("drop_after", keep_ms)],
-        schedule_seconds,
-        add: format!(
-            "SELECT add_retention_policy('{relation}', drop_after => BIGINT '{keep_ms}', \
              schedule_interval => INTERVAL '{schedule_seconds} seconds', initial_start => {{initial_start}})"
         ),
     }

@@ -1,0 +1,102 @@
+//! Drops what has expired: whole chunks, and none that a coarser tier has still to be made of.
+//!
+//! The same in both editions. TimescaleDB's own retention policies drop without asking whether anything was rolled up, so
+//! there are none; a server that is off loses nothing by that, because then nothing is added either.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+
+use super::Edition;
+use super::rollup::{self, Rollup, community, marks, stale};
+use crate::domain::TimestampMs;
+use crate::domain::retention::Retention;
+use crate::domain::tier::Tier;
+
+/// Chunks that have expired and are kept, because what is made of them is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// Whose chunks.
+    pub relation: String,
+    /// How many.
+    pub n_chunks: u64,
+    /// Up to where everything that is made of them is complete; `None`: nothing is.
+    pub complete_until: Option<TimestampMs>,
+}
+
+/// What dropping came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Expired {
+    pub(super) chunks_dropped: u64,
+    pub(super) held_back: Vec<HeldBack>,
+}
+
+/// Drops the chunks that hold nothing but expired rows, as far as everything that is made of them is complete.
+pub(super) async fn drop_expired(
+    client: &mut Client,
+    edition: Edition,
+    retention: &Retention,
+    now: TimestampMs,
+) -> Result<Expired, tokio_postgres::Error> {
+    let skips_invalidation =
+        edition == Edition::Community && community::can_skip_invalidation(client).await?;
+    let marked = marks::first_marked(client).await?;
+    let mut expired = Expired::default();
+    for (relation, _, tier) in rollup::relations() {
+        let Some(keep_ms) = retention.keep_ms(tier) else { continue };
+        let expired_before = now.saturating_sub(keep_ms);
+        let complete_until = made_of_it_until(client, &relation, &marked).await?;
+        let droppable_before = expired_before.min(complete_until);
+        expired.chunks_dropped +=
+            drop_chunks(client, &relation, droppable_before, skips_invalidation).await?;
+        if droppable_before < expired_before {
+            let n_chunks = count_chunks(client, &relation, expired_before).await?;
+            if 0 < n_chunks {
+                let complete_until = Some(complete_until).filter(|until| *until != TimestampMs::MIN);
+                expired.held_back.push(HeldBack { relation, n_chunks, complete_until });
+            }
+        }
+    }
+    Ok(expired)
+}
+
+/// Up to where everything is complete that is made of a relation.
+async fn made_of_it_until(
+    client: &Client,
+    relation: &str,
+    marked: &BTreeMap<Tier, TimestampMs>,
+) -> Result<TimestampMs, tokio_postgres::Error> {
+    let mut until = TimestampMs::MAX;
+    for rollup in Rollup::all().into_iter().filter(|rollup| rollup.source().relation == relation) {
+        let complete_until = stale::complete_until(client, rollup).await?.unwrap_or(TimestampMs::MIN);
+        until = until.min(complete_until);
+        until = marked.get(&rollup.tier).map_or(until, |first| until.min(*first));
+    }
+    Ok(until)
+}
+
+async fn drop_chunks(
+    client: &mut Client,
+    relation: &str,
+    before: TimestampMs,
+    skips_invalidation: bool,
+) -> Result<u64, tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    if skips_invalidation {
+        // No refresh may ever take what is dropped for what has been changed.
+        transaction.batch_execute(community::SKIP_INVALIDATION).await?;
+    }
+    let sql = format!("SELECT count(*) FROM drop_chunks('{relation}', older_than => $1::int8)");
+    let n_chunks: i64 = transaction.query_one(&sql, &[&before]).await?.get(0);
+    transaction.commit().await?;
+    Ok(n_chunks.unsigned_abs())
+}
+
+async fn count_chunks(
+    client: &Client,
+    relation: &str,
+    before: TimestampMs,
+) -> Result<u64, tokio_postgres::Error> {
+    let sql = format!("SELECT count(*) FROM show_chunks('{relation}', older_than => $1::int8)");
+    Ok(client.query_one(&sql, &[&before]).await?.get::<_, i64>(0).unsigned_abs())
+}

@@ -1,0 +1,170 @@
+//! Refreshes what the Community edition's policies do not reach: spans that were missed while the database or its jobs
+//! stood still, and, where late samples cannot be marked, what these have changed.
+//!
+//! Never a bucket whose source is dropped, even in part: a refresh would take the rest for the truth.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::span::Span;
+use super::{Rollup, stale};
+use crate::domain::TimestampMs;
+use crate::domain::tier::{HOUR_MS, bucket_start};
+
+/// How long one round may take; the next one goes on.
+const ROUND_MAX: Duration = Duration::from_secs(20);
+/// A piece that took less than this is followed by one of twice the width,
+const PIECE_MIN: Duration = Duration::from_millis(500);
+/// and one that took more by one of half of it.
+const PIECE_MAX: Duration = Duration::from_secs(2);
+/// Buckets of the first piece.
+const PIECE_BUCKETS: i64 = 6;
+/// So many pieces of a rollup may fail in a round before it is left alone until the next one.
+const FAILED_PIECES_MAX: u32 = 3;
+/// Late samples of one agent make a refresh look at those of all: what they change is gathered for this long.
+const LATE_EVERY_MS: i64 = HOUR_MS;
+
+/// A rollup that could not be refreshed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshFailure {
+    /// The rollup.
+    pub relation: String,
+    /// What the database says.
+    pub message: String,
+}
+
+/// When the spans that late samples have changed were refreshed last, by relation, as far as this server knows.
+#[derive(Debug, Default)]
+pub(in crate::store) struct CaughtUp(Mutex<HashMap<String, TimestampMs>>);
+
+impl CaughtUp {
+    fn is_due(&self, rollup: Rollup, now: TimestampMs) -> bool {
+        let caught_up = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        caught_up.get(&rollup.relation()).is_none_or(|at| at + LATE_EVERY_MS <= now || now < *at)
+    }
+
+    fn note(&self, rollup: Rollup, now: TimestampMs) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(rollup.relation(), now);
+    }
+}
+
+/// What a round came to.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Outcome {
+    /// There was no time for all of it.
+    pub(in crate::store) has_more: bool,
+    /// What could not be refreshed.
+    pub(in crate::store) failures: Vec<RefreshFailure>,
+}
+
+/// Refreshes what is missing, piece by piece, until all of it is there or the round has taken long enough.
+pub(in crate::store) async fn catch_up(
+    client: &Client,
+    caught_up: &CaughtUp,
+    now: TimestampMs,
+) -> Result<Outcome, tokio_postgres::Error> {
+    let deadline = Instant::now() + ROUND_MAX;
+    let mut outcome = Outcome::default();
+    let mut rollups = Rollup::all();
+    // The finer ones of all families first: what has been made of one changes what is made of it.
+    rollups.sort_by_key(|rollup| rollup.tier);
+    for rollup in rollups {
+        let is_due = caught_up.is_due(rollup, now);
+        let spans = reachable(client, rollup, now, is_due).await?;
+        if spans.is_empty() {
+            continue;
+        }
+        let refreshed = refresh(client, rollup, &spans, deadline).await?;
+        if let Some(message) = refreshed.failure {
+            outcome.failures.push(RefreshFailure { relation: rollup.relation(), message });
+        } else if refreshed.has_more {
+            outcome.has_more = true;
+            break;
+        } else if is_due {
+            caught_up.note(rollup, now);
+        }
+    }
+    Ok(outcome)
+}
+
+/// What a rollup lacks that no policy sees to, and that can be made now.
+async fn reachable(
+    client: &Client,
+    rollup: Rollup,
+    now: TimestampMs,
+    is_late_due: bool,
+) -> Result<Vec<Span>, tokio_postgres::Error> {
+    let tier = rollup.tier;
+    // The policy leaves out the bucket in which its reach begins.
+    let mut before = bucket_start(now - tier.policy_reach_ms() + tier.bucket_ms() - 1, tier.bucket_ms());
+    if !is_late_due {
+        before = before.min(now - tier.late_reach_ms());
+    }
+    if let Some(finer) = rollup.finer() {
+        before = before.min(stale::complete_until(client, finer).await?.unwrap_or(before));
+    }
+    stale::buckets(client, rollup, before).await
+}
+
+/// What became of a rollup.
+#[derive(Debug, Default)]
+struct Refreshed {
+    has_more: bool,
+    failure: Option<String>,
+}
+
+/// Refreshes spans piece by piece. A piece that fails is left out: it must not hold up the rest.
+async fn refresh(
+    client: &Client,
+    rollup: Rollup,
+    spans: &[Span],
+    deadline: Instant,
+) -> Result<Refreshed, tokio_postgres::Error> {
+    let mut refreshed = Refreshed::default();
+    let mut n_failures = 0;
+    let (bucket_ms, piece_ms_max) = (rollup.tier.bucket_ms(), rollup.source().tier.chunk_ms());
+    let mut piece_ms = PIECE_BUCKETS * bucket_ms;
+    for span in spans {
+        let mut start = span.start;
+        while start < span.end {
+            if deadline <= Instant::now() {
+                refreshed.has_more = true;
+                return Ok(refreshed);
+            }
+            let piece = Span { start, end: span.end.min(start.saturating_add(piece_ms)) };
+            let started_at = Instant::now();
+            match refresh_piece(client, rollup, piece).await {
+                // The policy is at it; the next round will see.
+                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+                Err(error) => {
+                    let Some(database_error) = error.as_db_error() else { return Err(error) };
+                    n_failures += 1;
+                    let message = database_error.message().to_owned();
+                    refreshed.failure.get_or_insert(message);
+                    if FAILED_PIECES_MAX <= n_failures {
+                        return Ok(refreshed);
+                    }
+                }
+                Ok(()) => {}
+            }
+            let took = started_at.elapsed();
+            if took < PIECE_MIN {
+                piece_ms = piece_ms_max.min(2 * piece_ms);
+            } else if PIECE_MAX < took {
+                piece_ms = bucket_start(piece_ms / 2, bucket_ms).max(bucket_ms);
+            }
+            start = piece.end;
+        }
+    }
+    Ok(refreshed)
+}
+
+async fn refresh_piece(client: &Client, rollup: Rollup, piece: Span) -> Result<(), tokio_postgres::Error> {
+    let (relation, Span { start, end }) = (rollup.relation(), piece);
+    let sql = format!("CALL refresh_continuous_aggregate('{relation}', {start}::int8, {end}::int8)");
+    client.batch_execute(&sql).await
+}
