@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use pika_server::domain::audit::{Action, Actor, AuditEvent, Origin};
 use pika_server::domain::retention::Retention;
+use pika_server::domain::tier::Tier;
 use pika_server::store::{DatabaseInfo, Edition, Store, StoreConfig, statements};
 use pika_shared::Clock;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Row};
 use tokio_util::task::TaskTracker;
 
 use crate::error::BenchError;
@@ -185,13 +186,33 @@ impl BenchDatabase {
         if options.in_place { found } else { options.new.drop_unless_kept(found).await }
     }
 
+    /// On the Community edition, refreshes what the policies of a tier would have refreshed by now.
+    pub(crate) async fn run_refresh_policies(&self, tier: Tier) -> Result<(), BenchError> {
+        if self.info.edition == Edition::Apache {
+            return Ok(());
+        }
+        // A job of an aggregate names it or the hypertable behind it, according to TimescaleDB's version.
+        let sql = "SELECT job_id FROM timescaledb_information.jobs AS jobs \
+                   LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
+                       ON (materialization_hypertable_schema, materialization_hypertable_name) \
+                          = (jobs.hypertable_schema, jobs.hypertable_name) \
+                   WHERE proc_name = 'policy_refresh_continuous_aggregate' \
+                     AND right(coalesce(view_name, jobs.hypertable_name), 3) = '_' || $1::text \
+                   ORDER BY 1";
+        self.run_jobs(&self.client.query(sql, &[&tier.name()]).await?).await
+    }
+
     /// On the Community edition, turns those chunks into columns that the policies would have turned by now.
     pub(crate) async fn run_columnstore_policies(&self) -> Result<(), BenchError> {
         if self.info.edition == Edition::Apache {
             return Ok(());
         }
         let sql = "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression' ORDER BY 1";
-        for job in self.client.query(sql, &[]).await? {
+        self.run_jobs(&self.client.query(sql, &[]).await?).await
+    }
+
+    async fn run_jobs(&self, jobs: &[Row]) -> Result<(), BenchError> {
+        for job in jobs {
             self.client.batch_execute(&format!("CALL run_job({})", job.get::<_, i32>(0))).await?;
         }
         Ok(())

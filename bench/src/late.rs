@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use pika_server::domain::row::Rows;
 use pika_server::domain::tier::{HOUR_MS, MINUTE_MS, Tier, bucket_start};
-use pika_server::store::{Edition, SampleWriter, WriteMethod};
+use pika_server::store::{SampleWriter, WriteMethod};
 use pika_shared::Clock;
 
 use crate::database::{BenchDatabase, DatabaseOptions};
@@ -137,12 +137,12 @@ impl Bench<'_> {
     /// What the database and the server do in a minute.
     async fn work(&self, minute: u16, of: u16, cost: &mut Cost) -> Result<(), BenchError> {
         let mark = self.mark().await?;
-        self.refresh(Tier::OneMinute).await?;
+        self.database.run_refresh_policies(Tier::OneMinute).await?;
         if minute.is_multiple_of(HOURS_EVERY) || minute == of {
-            self.refresh(Tier::OneHour).await?;
+            self.database.run_refresh_policies(Tier::OneHour).await?;
         }
         if minute == of {
-            self.refresh(Tier::OneDay).await?;
+            self.database.run_refresh_policies(Tier::OneDay).await?;
         }
         self.database.store.maintain(Clock::system().now()).await?;
         cost.rows += self.add_since(&mark, cost).await?;
@@ -155,30 +155,10 @@ impl Bench<'_> {
         for passed_ms in [HOUR_MS, HOUR_MS + MINUTE_MS] {
             self.database.store.maintain(Clock::system().now() + passed_ms).await?;
             for tier in Tier::ROLLUPS {
-                self.refresh(tier).await?;
+                self.database.run_refresh_policies(tier).await?;
             }
         }
         cost.rows += self.add_since(&mark, cost).await?;
-        Ok(())
-    }
-
-    /// Runs the refresh policies of a tier, where the edition has any.
-    async fn refresh(&self, tier: Tier) -> Result<(), BenchError> {
-        if self.database.info.edition == Edition::Apache {
-            return Ok(());
-        }
-        // The jobs of an aggregate name it, or the hypertable behind it: that depends on the version.
-        let sql = "SELECT job_id FROM timescaledb_information.jobs AS jobs \
-                   LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
-                       ON (materialization_hypertable_schema, materialization_hypertable_name) \
-                          = (jobs.hypertable_schema, jobs.hypertable_name) \
-                   WHERE proc_name = 'policy_refresh_continuous_aggregate' \
-                     AND right(coalesce(view_name, jobs.hypertable_name), 3) = '_' || $1::text \
-                   ORDER BY 1";
-        for job in self.database.client.query(sql, &[&tier.name()]).await? {
-            let call = format!("CALL run_job({})", job.get::<_, i32>(0));
-            self.database.client.batch_execute(&call).await?;
-        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use pika_server::domain::row::Rows;
 use pika_server::domain::tier::{DAY_MS, Tier, bucket_start};
-use pika_server::store::{Edition, SampleWriter, WriteMethod};
+use pika_server::store::{SampleWriter, WriteMethod};
 use pika_shared::Clock;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -94,7 +94,7 @@ pub(crate) async fn load(
     let load_ms = milliseconds_since(started_at);
     progress(&format!("{n_rows} rows are loaded after {} s; rolling up", load_ms / 1000));
     let started_at = Instant::now();
-    roll_up(database, start, Clock::system().now()).await?;
+    roll_up(database, Clock::system().now()).await?;
     let roll_up_ms = milliseconds_since(started_at);
     progress(&format!("rolled up after {} s; vacuuming", roll_up_ms / 1000));
     // What the autovacuum would do during the measurement.
@@ -274,24 +274,11 @@ fn parts(fleet: &FleetOptions, history: &History) -> Vec<Range<i64>> {
     parts
 }
 
-/// Brings every tier up to date: the server's maintenance on one edition, the aggregates' refresh on the other.
-async fn roll_up(database: &BenchDatabase, start: i64, now: i64) -> Result<(), BenchError> {
-    if database.info.edition == Edition::Apache {
-        database.store.maintain(now).await?;
-        return Ok(());
-    }
-    let sql = "SELECT view_name::text FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public'";
-    let views: Vec<String> = database.client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+/// Brings every tier up to date: the server's maintenance, and on one edition what it leaves to the policies.
+async fn roll_up(database: &BenchDatabase, now: i64) -> Result<(), BenchError> {
+    while database.store.maintain(now).await?.has_more {}
     for tier in Tier::ROLLUPS {
-        let (start, end) =
-            (bucket_start(start, DAY_MS), bucket_start(now - tier.refresh_end_ms(), tier.bucket_ms()));
-        if end <= start {
-            continue;
-        }
-        for view in views.iter().filter(|view| view.ends_with(&format!("_{}", tier.name()))) {
-            let sql = format!("CALL refresh_continuous_aggregate('{view}', {start}::int8, {end}::int8)");
-            database.client.batch_execute(&sql).await?;
-        }
+        database.run_refresh_policies(tier).await?;
     }
     Ok(())
 }

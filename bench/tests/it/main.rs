@@ -5,6 +5,7 @@ mod agent;
 mod database;
 mod ingest;
 mod interruption;
+mod late;
 
 use std::process::{Command, Output};
 

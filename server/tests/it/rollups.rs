@@ -155,6 +155,12 @@ async fn every_bucket_is_what_the_raw_rows_give(database: TestDatabase) {
         let again = random_rows(&mut Random::seeded(random.below(u64::MAX)), start, start + HOUR_MS, 20);
         writer.write(&again).await.unwrap();
         writer.write(&again).await.unwrap();
+        // One sample alone, some about the time up to which rollups are complete, and live ones.
+        writer.write(&random_rows(&mut random, start, end, 1)).await.unwrap();
+        writer.write(&random_rows(&mut random, end - 2 * HOUR_MS, end, 30)).await.unwrap();
+        let mut inserter = SampleWriter::new(store.clone(), WriteMethod::Insert);
+        inserter.write(&random_rows(&mut random, end - 15 * MINUTE_MS, end, 30)).await.unwrap();
+        inserter.write(&random_rows(&mut random, end - MINUTE_MS, end, 10)).await.unwrap();
         if arrival < 3 {
             roll_up(&database, &client, end).await;
         }
