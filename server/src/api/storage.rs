@@ -90,7 +90,7 @@ struct RelationStorageBody {
 struct UnhealthyJobBody {
     /// TimescaleDB's number of the job.
     job_id: i32,
-    /// What it does, for example `policy_retention`.
+    /// What it does, for example `policy_refresh_continuous_aggregate`.
     procedure: String,
     /// What it does it to.
     relation: String,

@@ -4,6 +4,7 @@ use pika_server::domain::audit::Action;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::rollups::run_jobs;
 use crate::support::client::{now, sample};
 use crate::support::{TestDatabase, TestServer, by_test, eventually, on_both_editions};
 
