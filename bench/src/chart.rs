@@ -128,7 +128,7 @@ impl Chart<'_> {
     /// Prepares what a tier needs to give the answer: the chart, and percentiles where the answer has some.
     async fn prepare_chart(&self, tier: Tier, answer: &Answer) -> Result<Vec<Prepared>, BenchError> {
         let tiers = Tier::ALL.into_iter().rev().filter(|other| *other <= tier).collect();
-        let statement = statements::chart(self.family, tier);
+        let statement = statements::chart(self.family.declaration(), tier);
         let mut all = vec![self.prepare(&statement, self.family.table(), tiers, answer).await?];
         if answer.series.iter().any(|series| series.p95.is_some())
             && let Some(statement) = statements::percentiles(self.family, tier)

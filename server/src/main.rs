@@ -122,6 +122,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Migrate => {
             let config = load_config(file)?;
+            telemetry::start_logging(&config.log)?;
             runtime()?.block_on(migrate(&config))
         }
         Command::Enrollment(EnrollmentCommand::Create(create)) => {

@@ -26,6 +26,7 @@ mod sample_pages;
 mod samples;
 mod series;
 mod sessions;
+mod set_up;
 pub mod statements;
 mod storage;
 mod tls;
@@ -57,7 +58,7 @@ pub use metrics::{MetricBuckets, SeriesBuckets, SeriesLabel};
 pub use migrate::{MigrateError, Migrated};
 pub use newest::LatestMetrics;
 pub use passwords::UserWithPassword;
-pub use rollup::RefreshFailure;
+pub use rollup::{Definition, RefreshFailure};
 pub use sample_pages::SamplePage;
 pub use samples::{SampleWriter, WriteMethod, Written};
 pub use sessions::{NewSession, SESSIONS_PER_USER_MAX, Session};
@@ -95,6 +96,8 @@ pub struct Store {
     config: Config,
     tls: Tls,
     errors: Arc<ErrorCounts>,
+    /// What is stored and rolled up.
+    definition: Arc<Definition>,
     /// The last storage report: it looks at every chunk, so it is not made anew for everyone who asks.
     storage_report: Arc<Mutex<Option<StorageReport>>>,
     caught_up: Arc<CaughtUp>,
@@ -135,9 +138,16 @@ impl Store {
             config,
             tls,
             errors,
+            definition: Arc::default(),
             storage_report: Arc::default(),
             caught_up: Arc::default(),
         })
+    }
+
+    /// The same, for other tables and rollups than the product's own.
+    #[must_use]
+    pub fn with_definition(self, definition: Definition) -> Self {
+        Self { definition: Arc::new(definition), ..self }
     }
 
     /// The hosts that the connection goes to as plain text, over a network.

@@ -1,8 +1,8 @@
-//! The five families of metrics: what each measures, in which unit, and how it is averaged.
+//! The families of metrics: what each measures, in which unit, and how it is averaged; and the tables that keep them.
 
 use super::row::{Column, CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow};
 
-/// A family of metrics: one table of raw samples.
+/// A family of metrics, as the API names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// Processor.
@@ -15,6 +15,27 @@ pub enum Family {
     Network,
     /// Load averages.
     Load,
+}
+
+/// A table of raw samples, and what is rolled up of it. A value, so that a test can declare one that the product does
+/// not have.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// The table's name, after which its rollups are named.
+    pub name: &'static str,
+    /// The family that the table belongs to, after which its histograms are named.
+    pub family: Family,
+    /// The column that tells an agent's series apart, where there is more than one.
+    pub series_column: Option<&'static str>,
+    /// The columns of raw samples.
+    pub columns: &'static [Column],
+    /// What is rolled up, the most telling first.
+    pub metrics: &'static [Metric],
+    /// The distribution that is kept for percentiles, where there is one.
+    pub histogram: Option<&'static Histogram>,
+    /// Columns of raw samples that were metrics once, and whose part of the rollups is to be removed. A metric that is
+    /// not declared any more and not named here keeps its columns, so that an older server loses nothing for a newer one.
+    pub retired: &'static [&'static str],
 }
 
 /// What a number means.
@@ -37,7 +58,7 @@ pub enum Unit {
 pub enum MetricKind {
     /// A level: its average is the mean of the samples.
     Gauge {
-        /// Not every sample has it.
+        /// Not every sample has it. True of every metric that joins a table that exists: earlier samples lack it.
         is_optional: bool,
         /// The last value of a bucket is kept, too: what was used at the end of the day, not on average.
         keeps_last: bool,
@@ -188,6 +209,26 @@ const LOAD_HISTOGRAM: Histogram = Histogram {
     is_logarithmic: true,
 };
 
+/// What every table has in common with the others, unless it says otherwise.
+const fn table<Row: MetricRow>(family: Family, metrics: &'static [Metric]) -> Table {
+    Table {
+        name: Row::TABLE,
+        family,
+        series_column: None,
+        columns: Row::COLUMNS,
+        metrics,
+        histogram: None,
+        retired: &[],
+    }
+}
+
+const CPU_TABLE: Table = Table { histogram: Some(&CPU_HISTOGRAM), ..table::<CpuRow>(Family::Cpu, CPU) };
+const MEMORY_TABLE: Table = table::<MemoryRow>(Family::Memory, MEMORY);
+const DISK_TABLE: Table = Table { series_column: Some("disk_key"), ..table::<DiskRow>(Family::Disk, DISK) };
+const NETWORK_TABLE: Table =
+    Table { series_column: Some("interface_key"), ..table::<NetworkRow>(Family::Network, NETWORK) };
+const LOAD_TABLE: Table = Table { histogram: Some(&LOAD_HISTOGRAM), ..table::<LoadRow>(Family::Load, LOAD) };
+
 impl Family {
     /// All families.
     pub const ALL: [Family; 5] = [Family::Cpu, Family::Memory, Family::Disk, Family::Network, Family::Load];
@@ -203,55 +244,40 @@ impl Family {
         }
     }
 
+    /// What the family's table holds and what is rolled up of it.
+    pub fn declaration(self) -> &'static Table {
+        match self {
+            Family::Cpu => &CPU_TABLE,
+            Family::Memory => &MEMORY_TABLE,
+            Family::Disk => &DISK_TABLE,
+            Family::Network => &NETWORK_TABLE,
+            Family::Load => &LOAD_TABLE,
+        }
+    }
+
     /// The table of raw samples.
     pub fn table(self) -> &'static str {
-        match self {
-            Family::Cpu => CpuRow::TABLE,
-            Family::Memory => MemoryRow::TABLE,
-            Family::Disk => DiskRow::TABLE,
-            Family::Network => NetworkRow::TABLE,
-            Family::Load => LoadRow::TABLE,
-        }
+        self.declaration().name
     }
 
     /// The column that tells an agent's series apart, where there is more than one.
     pub fn series_column(self) -> Option<&'static str> {
-        match self {
-            Family::Disk => Some("disk_key"),
-            Family::Network => Some("interface_key"),
-            Family::Cpu | Family::Memory | Family::Load => None,
-        }
+        self.declaration().series_column
     }
 
     /// The distribution that is kept for the family's percentiles, where there is one.
     pub fn histogram(self) -> Option<&'static Histogram> {
-        match self {
-            Family::Cpu => Some(&CPU_HISTOGRAM),
-            Family::Load => Some(&LOAD_HISTOGRAM),
-            Family::Memory | Family::Disk | Family::Network => None,
-        }
+        self.declaration().histogram
     }
 
     /// The columns of the family's raw table.
     pub fn columns(self) -> &'static [Column] {
-        match self {
-            Family::Cpu => CpuRow::COLUMNS,
-            Family::Memory => MemoryRow::COLUMNS,
-            Family::Disk => DiskRow::COLUMNS,
-            Family::Network => NetworkRow::COLUMNS,
-            Family::Load => LoadRow::COLUMNS,
-        }
+        self.declaration().columns
     }
 
     /// The family's metrics, the most telling first.
     pub fn metrics(self) -> &'static [Metric] {
-        match self {
-            Family::Cpu => CPU,
-            Family::Memory => MEMORY,
-            Family::Disk => DISK,
-            Family::Network => NETWORK,
-            Family::Load => LOAD,
-        }
+        self.declaration().metrics
     }
 }
 

@@ -48,6 +48,13 @@ pub struct DatabaseInfo {
     pub edition: Edition,
 }
 
+impl DatabaseInfo {
+    /// Whether the database has this version of TimescaleDB, or a later one.
+    pub(super) fn has_timescaledb(&self, version: (u32, u32)) -> bool {
+        parse_version(&self.timescaledb_version).is_some_and(|found| version <= found)
+    }
+}
+
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UnsupportedDatabase {
@@ -81,9 +88,20 @@ pub enum UnsupportedDatabase {
     LibraryMissing(#[source] tokio_postgres::Error),
     /// A dump is being restored into it.
     #[error(
-        "the database is being restored (timescaledb.restoring is on): run SELECT timescaledb_post_restore() when done"
+        "the database is being restored (timescaledb.restoring is on): when done, run \
+         SELECT timescaledb_post_restore() in it, as a superuser"
     )]
     Restoring,
+    /// The Community edition has been here, and the Apache edition cannot read what it made.
+    #[error(
+        "TimescaleDB runs as its Apache edition, but this database holds {n_aggregates} continuous aggregates, which \
+         only the Community edition can read: set timescaledb.license = 'timescale' in postgresql.conf, with a package \
+         that includes the Community edition, and restart PostgreSQL; nothing has been changed or lost"
+    )]
+    MadeByCommunity {
+        /// How many aggregates there are.
+        n_aggregates: i64,
+    },
     /// The question itself failed.
     #[error("the database could not be asked what it is")]
     Query(#[source] tokio_postgres::Error),
@@ -144,7 +162,19 @@ pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo,
         Some("timescale") => Edition::Community,
         _ => Edition::Apache,
     };
+    if edition == Edition::Apache {
+        check_aggregates(connection).await?;
+    }
     Ok(DatabaseInfo { postgres_version, timescaledb_version, edition })
+}
+
+/// Whether everything that there is can be read by the Apache edition.
+async fn check_aggregates(connection: &mut Connection) -> Result<(), UnsupportedDatabase> {
+    let sql = "SELECT count(*) FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = 'public'";
+    match connection.client().query_one(sql, &[]).await?.get(0) {
+        0 => Ok(()),
+        n_aggregates => Err(UnsupportedDatabase::MadeByCommunity { n_aggregates }),
+    }
 }
 
 impl Store {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 use super::Edition;
-use super::rollup::{self, Rollup, community, marks, stale};
+use super::rollup::{Definition, community, marks, stale};
 use crate::domain::TimestampMs;
 use crate::domain::retention::Retention;
 use crate::domain::tier::Tier;
@@ -35,6 +35,7 @@ pub(super) struct Expired {
 pub(super) async fn drop_expired(
     client: &mut Client,
     edition: Edition,
+    definition: &Definition,
     retention: &Retention,
     now: TimestampMs,
 ) -> Result<Expired, tokio_postgres::Error> {
@@ -42,10 +43,10 @@ pub(super) async fn drop_expired(
         edition == Edition::Community && community::can_skip_invalidation(client).await?;
     let marked = marks::first_marked(client).await?;
     let mut expired = Expired::default();
-    for (relation, _, tier) in rollup::relations() {
+    for (relation, _, tier) in definition.relations() {
         let Some(keep_ms) = retention.keep_ms(tier) else { continue };
         let expired_before = now.saturating_sub(keep_ms);
-        let complete_until = made_of_it_until(client, &relation, &marked).await?;
+        let complete_until = made_of_it_until(client, definition, &relation, &marked).await?;
         let droppable_before = expired_before.min(complete_until);
         expired.chunks_dropped +=
             drop_chunks(client, &relation, droppable_before, skips_invalidation).await?;
@@ -63,11 +64,12 @@ pub(super) async fn drop_expired(
 /// Up to where everything is complete that is made of a relation.
 async fn made_of_it_until(
     client: &Client,
+    definition: &Definition,
     relation: &str,
     marked: &BTreeMap<Tier, TimestampMs>,
 ) -> Result<TimestampMs, tokio_postgres::Error> {
     let mut until = TimestampMs::MAX;
-    for rollup in Rollup::all().into_iter().filter(|rollup| rollup.source().relation == relation) {
+    for rollup in definition.rollups().filter(|rollup| rollup.source().relation == relation) {
         let complete_until = stale::complete_until(client, rollup).await?.unwrap_or(TimestampMs::MIN);
         until = until.min(complete_until);
         until = marked.get(&rollup.tier).map_or(until, |first| until.min(*first));

@@ -1,11 +1,11 @@
-//! Keeps the rollups and the retention of either edition: set up at start, looked after while the server runs.
+//! Keeps the rollups and the retention of either edition while the server runs.
 
 use tokio_postgres::Client;
 
 use super::edition::{self, Edition};
 use super::expiry::{self, HeldBack};
 use super::rollup::catch_up::{self, CaughtUp, RefreshFailure};
-use super::rollup::{apache, community, convert, policies, roll};
+use super::rollup::{Definition, policies, roll};
 use super::watchdog::{self, UnhealthyJob};
 use super::{Error, Store, audit, brin};
 use crate::domain::TimestampMs;
@@ -14,7 +14,7 @@ use crate::domain::retention::Retention;
 use crate::domain::tier::Tier;
 
 /// Held by the one server that does the maintenance. The number is arbitrary.
-const ADVISORY_LOCK: i64 = 0x7069_6b61_0002;
+pub(super) const ADVISORY_LOCK: i64 = 0x7069_6b61_0002;
 
 const FIND_RETENTION: &str = "SELECT tier, keep_ms FROM retention_settings";
 const SET_RETENTION: &str = "UPDATE retention_settings SET keep_ms = $2 WHERE tier = $1";
@@ -40,26 +40,6 @@ pub struct Maintained {
     pub unhealthy_jobs: Vec<UnhealthyJob>,
     /// Community edition: jobs that do their work although the database counts them as failed.
     pub misreported_jobs: usize,
-}
-
-/// Sets rollups and policies up for the edition at hand. Runs under the lock of the migrations.
-pub(super) async fn set_up(client: &mut Client, edition: Edition) -> Result<(), tokio_postgres::Error> {
-    match edition {
-        Edition::Apache => {
-            if apache::create_missing(client).await? {
-                apache::mark_everything(client).await?;
-            }
-        }
-        Edition::Community => {
-            if convert::is_needed(client).await? {
-                let n_rows = convert::from_apache(client).await?;
-                tracing::info!(n_rows, "turned the Apache edition's rollups into continuous aggregates");
-            }
-            community::create_missing(client).await?;
-            reconcile_policies(client).await?;
-        }
-    }
-    Ok(())
 }
 
 impl Store {
@@ -101,7 +81,7 @@ impl Store {
         if !locked.get::<_, bool>(0) {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
-        let maintained = maintain(client, &self.caught_up, edition, now).await;
+        let maintained = maintain(client, &self.definition, &self.caught_up, edition, now).await;
         // The end of the connection would give the lock back, too, but not before the next round may ask for it.
         let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await;
         // Where both failed, the first one says why.
@@ -113,19 +93,21 @@ impl Store {
 
 async fn maintain(
     client: &mut Client,
+    definition: &Definition,
     caught_up: &CaughtUp,
     edition: Edition,
     now: TimestampMs,
 ) -> Result<Maintained, tokio_postgres::Error> {
-    let rolled_up = roll::roll_up(client, edition, now).await;
+    let rolled_up = roll::roll_up(client, definition, edition, now).await;
     // Nothing is dropped that has not been rolled up, so what expires need not wait for a remedy.
-    let maintained = look_after(client, caught_up, edition, now).await;
+    let maintained = look_after(client, definition, caught_up, edition, now).await;
     let changes_rolled_up = rolled_up?;
     Ok(Maintained { changes_rolled_up, ..maintained? })
 }
 
 async fn look_after(
     client: &mut Client,
+    definition: &Definition,
     caught_up: &CaughtUp,
     edition: Edition,
     now: TimestampMs,
@@ -133,25 +115,28 @@ async fn look_after(
     let mut maintained = Maintained::default();
     brin::summarize(client, now).await?;
     if edition == Edition::Community {
-        reconcile_policies(client).await?;
-        let outcome = catch_up::catch_up(client, caught_up, now).await?;
+        reconcile_policies(client, definition).await?;
+        let outcome = catch_up::catch_up(client, definition, caught_up, now).await?;
         maintained.has_more = outcome.has_more;
         maintained.refresh_failures = outcome.failures;
-        let watched = watchdog::watch(client, now).await?;
+        let watched = watchdog::watch(client, definition, now).await?;
         maintained.unhealthy_jobs = watched.unhealthy;
         maintained.misreported_jobs = watched.n_misreported;
     }
     let retention = read_retention(client).await?;
-    let expired = expiry::drop_expired(client, edition, &retention, now).await?;
+    let expired = expiry::drop_expired(client, edition, definition, &retention, now).await?;
     maintained.chunks_dropped = expired.chunks_dropped;
     maintained.held_back = expired.held_back;
     Ok(maintained)
 }
 
 /// Community edition: brings the policies to what they should be, whoever has changed them.
-async fn reconcile_policies(client: &mut Client) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn reconcile_policies(
+    client: &mut Client,
+    definition: &Definition,
+) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
-    let n_changed = policies::apply(&transaction).await?;
+    let n_changed = policies::apply(&transaction, definition).await?;
     transaction.commit().await?;
     if 0 < n_changed {
         tracing::info!(n_changed, "brought the database's policies up to date");

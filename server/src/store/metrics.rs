@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::rollup::{self, Content};
 use super::{Error, Store};
 use crate::domain::TimestampMs;
-use crate::domain::family::Family;
+use crate::domain::family::{Family, Table};
 use crate::domain::id::AgentKey;
 use crate::domain::tier::Tier;
 use crate::domain::time_range::TimeRange;
@@ -69,10 +69,10 @@ pub struct MetricValues {
 /// bucket, series, and for each metric average, minimum and maximum. Each tier answers for the span that it holds
 /// complete, and the next finer one goes on from there, so that a chart reaches now. The bounds are constants to the
 /// planner, which so reads no chunk outside of them.
-pub(super) fn buckets_statement(family: Family, coarsest: Tier) -> String {
+pub(super) fn buckets_statement(table: &Table, coarsest: Tier) -> String {
     let pieces: Vec<String> =
-        tiers_from(coarsest).zip(3..).map(|(tier, bound)| buckets_of_tier(family, tier, bound)).collect();
-    let columns: String = (0..family.metrics().len())
+        tiers_from(coarsest).zip(3..).map(|(tier, bound)| buckets_of_tier(table, tier, bound)).collect();
+    let columns: String = (0..table.metrics.len())
         .map(|i| format!(", sum(total{i}) / nullif(sum(weight{i}), 0), min(low{i}), max(high{i})"))
         .collect();
     format!(
@@ -82,12 +82,12 @@ pub(super) fn buckets_statement(family: Family, coarsest: Tier) -> String {
     )
 }
 
-fn buckets_of_tier(family: Family, tier: Tier, bound: usize) -> String {
-    let relation = rollup::relation(family, tier, Content::Metrics);
+fn buckets_of_tier(table: &Table, tier: Tier, bound: usize) -> String {
+    let relation = rollup::relation(table, tier, Content::Metrics);
     let time = if tier == Tier::Raw { "ts" } else { "bucket" };
-    let series = family.series_column().unwrap_or("0");
+    let series = table.series_column.unwrap_or("0");
     let columns: String = (0..)
-        .zip(family.metrics())
+        .zip(table.metrics)
         .map(|(i, metric)| {
             let (from_raw, from_rollup) = rollup::chart_expressions(metric);
             let [weight, total, low, high] = if tier == Tier::Raw { from_raw } else { from_rollup };
@@ -108,7 +108,7 @@ pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<Stri
     let pieces: Vec<String> = histogram_tiers_from(coarsest)
         .zip(3..)
         .map(|(tier, bound)| {
-            let relation = rollup::relation(family, tier, Content::Histogram);
+            let relation = rollup::relation(family.declaration(), tier, Content::Histogram);
             let (time, histogram, group_by) = match tier {
                 Tier::Raw => ("ts", from_raw.as_str(), "GROUP BY 1"),
                 _ => ("bucket", "histogram", ""),
@@ -150,7 +150,7 @@ impl Store {
         let bounds = bounds(&mut connection, family, Content::Metrics, tiers_from(tier), range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
-        let rows = connection.query(&buckets_statement(family, tier), &parameters).await?;
+        let rows = connection.query(&buckets_statement(family.declaration(), tier), &parameters).await?;
         let labels = labels(&mut connection, agent, family).await?;
         arrange(family, &rows, &labels, 3).ok_or(Error::TooManyBuckets)
     }
@@ -205,7 +205,7 @@ async fn bounds(
     tiers: impl Iterator<Item = Tier>,
     range: TimeRange,
 ) -> Result<Vec<TimestampMs>, Error> {
-    let relations = Tier::ROLLUPS.map(|tier| rollup::relation(family, tier, content));
+    let relations = Tier::ROLLUPS.map(|tier| rollup::relation(family.declaration(), tier, content));
     let row = connection.query_opt(WATERMARKS, &[&relations[0], &relations[1], &relations[2]]).await?;
     let complete_until = |tier: Tier| {
         let position = Tier::ROLLUPS.iter().position(|rollup| *rollup == tier)?;

@@ -7,7 +7,8 @@ use tokio_postgres::error::SqlState;
 use super::Store;
 use super::edition::{self, DatabaseInfo, UnsupportedDatabase};
 use super::error::{Error, is_unavailable};
-use super::maintenance;
+use super::rollup::build::BuildError;
+use super::set_up;
 use super::usernames::set_username_keys;
 use crate::domain::TimestampMs;
 
@@ -30,6 +31,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V11__series", include_str!("../../../sql/migrations/0011_series.sql")),
     ("V12__accounts", include_str!("../../../sql/migrations/0012_accounts.sql")),
     ("V14__brin", include_str!("../../../sql/migrations/0014_brin.sql")),
+    ("V15__rollup_builds", include_str!("../../../sql/migrations/0015_rollup_builds.sql")),
 ];
 
 /// What migrating found and did.
@@ -70,6 +72,24 @@ pub enum MigrateError {
     /// The lock or the history could not be used.
     #[error("the database refused a statement while migrating")]
     Query(#[from] tokio_postgres::Error),
+    /// A relation disappeared while rollups were made.
+    #[error(
+        "{0} disappeared while the rollups were brought to their definition; is another server doing the same?"
+    )]
+    Missing(String),
+    /// The caller of [`Store::migrate_while`] did not want to go on.
+    #[error("interrupted; the next start goes on")]
+    Interrupted,
+}
+
+impl From<BuildError> for MigrateError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Query(error) => MigrateError::Query(error),
+            BuildError::Missing(relation) => MigrateError::Missing(relation),
+            BuildError::Interrupted => MigrateError::Interrupted,
+        }
+    }
 }
 
 impl MigrateError {
@@ -80,9 +100,10 @@ impl MigrateError {
             MigrateError::Query(error) | MigrateError::Unsupported(UnsupportedDatabase::Query(error)) => {
                 is_unavailable(error)
             }
-            MigrateError::Failed(error) => std::error::Error::source(error)
-                .and_then(|source| source.downcast_ref::<tokio_postgres::Error>())
-                .is_some_and(is_unavailable),
+            MigrateError::Failed(error) => {
+                let sources = std::iter::successors(std::error::Error::source(error), |error| error.source());
+                sources.filter_map(|error| error.downcast_ref()).any(is_unavailable)
+            }
             _ => false,
         }
     }
@@ -94,7 +115,19 @@ impl Store {
     ///
     /// # Errors
     /// When the database is away, is none that Pika can use, or a migration fails; the latter is rolled back.
-    pub async fn migrate(&self, _now: TimestampMs) -> Result<Migrated, MigrateError> {
+    pub async fn migrate(&self, now: TimestampMs) -> Result<Migrated, MigrateError> {
+        self.migrate_while(now, |_| true).await
+    }
+
+    /// The same, but after each step of bringing the rollups to their definition asks whether to go on, naming the step.
+    ///
+    /// # Errors
+    /// The same; and [`MigrateError::Interrupted`] when not to go on. What has been done until then is kept.
+    pub async fn migrate_while(
+        &self,
+        now: TimestampMs,
+        mut goes_on: impl FnMut(&str) -> bool + Send + Sync,
+    ) -> Result<Migrated, MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
         // Ends with the connection, whatever happens below.
         let locked = connection.client().execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK]).await;
@@ -103,7 +136,7 @@ impl Store {
         let mut client = connection.into_client();
         let applied = run(&mut client).await?;
         set_username_keys(&mut client).await?;
-        maintenance::set_up(&mut client, database.edition).await?;
+        set_up::run(&mut client, &database, &self.definition, now, &mut goes_on).await?;
         Ok(Migrated { database, applied })
     }
 

@@ -1,24 +1,46 @@
 //! The rollups: which there are, and what each is made of. Both editions' SQL and the queries follow from this one
-//! definition, which itself follows from the families' metrics; a new metric is one line in `domain::family`.
+//! definition, which itself follows from the tables' metrics; a new metric is one line in `domain::family`.
+//!
+//! What a database has is brought to what the definition says at every start: [`found`] looks, [`plan`] makes ordered
+//! steps of the difference, and [`build`] takes them.
 
-pub(super) mod apache;
+pub(super) mod build;
 pub(super) mod catch_up;
 mod columns;
 pub(super) mod community;
-pub(super) mod convert;
+mod copy_rows;
+mod definition;
+mod difference;
+mod found;
 pub(super) mod marks;
 pub(super) mod oldest;
+mod pieces;
+pub(super) mod plan;
 pub(super) mod policies;
+mod progress;
+mod replace;
 pub(super) mod roll;
 mod span;
 pub(super) mod stale;
 
-use crate::domain::family::Family;
+use crate::domain::family::{Family, Table};
 use crate::domain::tier::Tier;
 
 pub use catch_up::RefreshFailure;
 pub(super) use columns::{chart_expressions, sample_expression};
 use columns::{histogram_columns, metric_columns};
+pub use definition::Definition;
+
+pub(super) const STATEMENTS: [&[&str]; 8] = [
+    copy_rows::STATEMENTS,
+    found::STATEMENTS,
+    marks::STATEMENTS,
+    oldest::STATEMENTS,
+    pieces::STATEMENTS,
+    replace::STATEMENTS,
+    roll::STATEMENTS,
+    stale::STATEMENTS,
+];
 
 /// A column of a rollup.
 #[derive(Clone, Debug)]
@@ -42,31 +64,18 @@ pub(super) enum Content {
     Histogram,
 }
 
-/// One rollup of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One rollup of one table.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Rollup {
-    pub(super) family: Family,
+    pub(super) table: Table,
     pub(super) tier: Tier,
     pub(super) content: Content,
 }
 
 impl Rollup {
-    /// All rollups, each after the one that it is made of.
-    pub(super) fn all() -> Vec<Rollup> {
-        let mut all = Vec::new();
-        for family in Family::ALL {
-            all.extend(Tier::ROLLUPS.map(|tier| Rollup { family, tier, content: Content::Metrics }));
-            if family.histogram().is_some() {
-                let tiers = [Tier::OneHour, Tier::OneDay];
-                all.extend(tiers.map(|tier| Rollup { family, tier, content: Content::Histogram }));
-            }
-        }
-        all
-    }
-
     /// The view or table.
     pub(super) fn relation(self) -> String {
-        relation(self.family, self.tier, self.content)
+        relation(&self.table, self.tier, self.content)
     }
 
     /// What it is made of.
@@ -76,55 +85,62 @@ impl Rollup {
             (Content::Metrics, Tier::OneHour) => Tier::OneMinute,
             _ => Tier::Raw,
         };
-        Source { relation: relation(self.family, tier, self.content), tier }
+        Source { relation: relation(&self.table, tier, self.content), tier }
     }
 
     /// The rollup that it is made of; `None` where that are raw samples.
     pub(super) fn finer(self) -> Option<Rollup> {
-        Self::all().into_iter().find(|finer| finer.relation() == self.source().relation)
+        let tier = self.source().tier;
+        (tier != Tier::Raw).then_some(Rollup { tier, ..self })
     }
 
     /// The columns that tell a series from another.
     pub(super) fn key(self) -> String {
-        series_key(self.family)
+        series_key(&self.table)
     }
 
     /// The columns besides bucket and key.
     pub(super) fn columns(self) -> Vec<RollupColumn> {
         match self.content {
-            Content::Metrics => metric_columns(self.family),
-            Content::Histogram => histogram_columns(self.family),
+            Content::Metrics => metric_columns(&self.table),
+            Content::Histogram => histogram_columns(&self.table),
         }
     }
 
+    /// The aggregate that makes a column from the rollup's source, of the column's type whatever the source's is.
+    pub(super) fn expression(self, column: &RollupColumn) -> String {
+        let aggregate = if self.source().tier == Tier::Raw { &column.from_raw } else { &column.from_rollup };
+        format!("({aggregate})::{}", column.sql_type)
+    }
+
     /// `SELECT … FROM source`: bucket, key, columns.
-    pub(super) fn select(self) -> String {
-        let source = self.source();
+    fn select(self, source: &str) -> String {
         let expressions: Vec<String> = self
             .columns()
-            .into_iter()
-            .map(|column| {
-                let expression = if source.tier == Tier::Raw { column.from_raw } else { column.from_rollup };
-                format!("{expression} AS {}", column.name)
-            })
+            .iter()
+            .map(|column| format!("{} AS {}", self.expression(column), column.name))
             .collect();
         format!(
-            "SELECT time_bucket(BIGINT '{}', {}) AS bucket, {}, {} FROM {}",
+            "SELECT time_bucket(BIGINT '{}', {}) AS bucket, {}, {} FROM {source}",
             self.tier.bucket_ms(),
-            source.time(),
+            self.source().time(),
             self.key(),
             expressions.join(", "),
-            source.relation
         )
     }
 
     /// The positions of bucket and key in [`Rollup::select`].
-    pub(super) fn group_by(self) -> &'static str {
-        if self.family.series_column().is_some() { "1, 2, 3" } else { "1, 2" }
+    fn group_by(self) -> &'static str {
+        if self.table.series_column.is_some() { "1, 2, 3" } else { "1, 2" }
     }
 
     /// Fills a template of `sql/editions`.
     pub(super) fn fill(self, template: &str) -> String {
+        self.fill_as(template, &self.relation(), &self.source().relation)
+    }
+
+    /// Fills a template of `sql/editions` with other names for the rollup and for what it is made of.
+    pub(super) fn fill_as(self, template: &str, relation: &str, source: &str) -> String {
         let columns = self.columns();
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let key_types: Vec<String> =
@@ -133,8 +149,8 @@ impl Rollup {
             columns.iter().map(|column| format!("{} {}", column.name, column.sql_type)).collect();
         let updates: Vec<String> = names.iter().map(|name| format!("{name} = excluded.{name}")).collect();
         template
-            .replace("{relation}", &self.relation())
-            .replace("{select}", &self.select())
+            .replace("{relation}", relation)
+            .replace("{select}", &self.select(source))
             .replace("{group_by}", self.group_by())
             .replace("{key}", &self.key())
             .replace("{time}", self.source().time())
@@ -159,30 +175,23 @@ impl Source {
     }
 }
 
-/// Every table and view of metrics, raw samples first.
-pub(super) fn relations() -> impl Iterator<Item = (String, Family, Tier)> {
-    let raw = Family::ALL.map(|family| (relation(family, Tier::Raw, Content::Metrics), family, Tier::Raw));
-    let rollups = Rollup::all().into_iter().map(|rollup| (rollup.relation(), rollup.family, rollup.tier));
-    raw.into_iter().chain(rollups)
-}
-
-/// The table or view of a family's tier.
-pub(super) fn relation(family: Family, tier: Tier, content: Content) -> String {
+/// The table or view of a table's tier.
+pub(super) fn relation(table: &Table, tier: Tier, content: Content) -> String {
     match (tier, content) {
-        (Tier::Raw, _) => family.table().to_owned(),
-        (_, Content::Metrics) => format!("{}_{}", family.table(), tier.name()),
-        (_, Content::Histogram) => format!("{}_histogram_{}", family.name(), tier.name()),
+        (Tier::Raw, _) => table.name.to_owned(),
+        (_, Content::Metrics) => format!("{}_{}", table.name, tier.name()),
+        (_, Content::Histogram) => format!("{}_histogram_{}", table.family.name(), tier.name()),
     }
 }
 
 /// The aggregate that makes a histogram from raw samples.
 pub(super) fn histogram_expression(family: Family) -> Option<String> {
-    histogram_columns(family).into_iter().next().map(|column| column.from_raw)
+    histogram_columns(family.declaration()).into_iter().next().map(|column| column.from_raw)
 }
 
 /// The columns that tell a series from another.
-pub(super) fn series_key(family: Family) -> String {
-    match family.series_column() {
+pub(super) fn series_key(table: &Table) -> String {
+    match table.series_column {
         Some(series) => format!("agent_key, {series}"),
         None => "agent_key".to_owned(),
     }

@@ -1,19 +1,19 @@
 //! Every statement that the store prepares, in one list, so that a test can prepare all of them on a migrated
 //! database of either edition.
 
-use super::rollup::{marks, oldest, roll, stale};
+use super::rollup;
 use super::{
     agents, api_tokens, audit, brin, copy, enrollments, gaps, identities, latest, maintenance, metrics,
     newest, passwords, sample_pages, series, sessions, storage, totp, usernames, users, watchdog,
 };
-use crate::domain::family::Family;
+use crate::domain::family::{Family, Table};
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::domain::tier::Tier;
 
-/// The statement behind a chart of a family from a tier: agent, width of a bucket, and one bound more than there are
+/// The statement behind a chart of a table from a tier: agent, width of a bucket, and one bound more than there are
 /// tiers from that one down to raw → bucket, series, and for each metric average, minimum and maximum.
-pub fn chart(family: Family, coarsest: Tier) -> String {
-    metrics::buckets_statement(family, coarsest)
+pub fn chart(table: &Table, coarsest: Tier) -> String {
+    metrics::buckets_statement(table, coarsest)
 }
 
 /// The statement of a chart's percentiles, for families that have them. Parameters as for the chart, without the tier of
@@ -60,13 +60,11 @@ pub fn all() -> Vec<String> {
         latest::STATEMENTS,
         maintenance::STATEMENTS,
         watchdog::STATEMENTS,
-        marks::STATEMENTS,
-        oldest::STATEMENTS,
-        roll::STATEMENTS,
-        stale::STATEMENTS,
     ]
-    .concat()
     .into_iter()
+    .chain(rollup::STATEMENTS)
+    .flatten()
+    .copied()
     .map(ToOwned::to_owned)
     .collect();
     for sort in users::UserSort::ALL {
@@ -74,7 +72,7 @@ pub fn all() -> Vec<String> {
     }
     for family in Family::ALL {
         statements.push(sample_pages::statement(family));
-        statements.extend(Tier::ALL.map(|tier| metrics::buckets_statement(family, tier)));
+        statements.extend(Tier::ALL.map(|tier| metrics::buckets_statement(family.declaration(), tier)));
         let percentiles =
             [Tier::OneHour, Tier::OneDay].map(|tier| metrics::histogram_statement(family, tier));
         statements.extend(percentiles.into_iter().flatten());

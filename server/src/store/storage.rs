@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use tokio_postgres::Client;
 
 use super::edition::DatabaseInfo;
-use super::rollup::{self, policies};
+use super::rollup::policies;
 use super::watchdog::{self, UnhealthyJob};
 use super::{Edition, Error, Store, edition};
 use crate::domain::TimestampMs;
@@ -82,7 +82,7 @@ impl Store {
             connection.query(AGENTS, &[&(now - DAY_MS)]).await?.first().map_or(0, |row| row.get(0));
         let client = connection.client();
         let mut found = Vec::new();
-        for (relation, family, tier) in rollup::relations() {
+        for (relation, family, tier) in self.definition.relations() {
             let Some(row) = by_relation.remove(&relation) else { continue };
             let columnstore = if database.edition == Edition::Community && 0 < row.get::<_, i64>(3) {
                 columnstore(client, row.get(5)).await?
@@ -117,7 +117,7 @@ impl Store {
             });
         }
         let unhealthy_jobs = if database.edition == Edition::Community {
-            watchdog::watch(client, now).await?.unhealthy
+            watchdog::watch(client, &self.definition, now).await?.unhealthy
         } else {
             Vec::new()
         };

@@ -6,7 +6,7 @@ use std::fmt;
 
 use tokio_postgres::{Client, Row};
 
-use super::rollup::{Rollup, policies};
+use super::rollup::{Definition, Rollup, policies};
 use crate::domain::TimestampMs;
 use crate::domain::tier::bucket_start;
 
@@ -103,7 +103,11 @@ pub(super) struct Watched {
 }
 
 /// Looks at all policies.
-pub(super) async fn watch(client: &Client, now: TimestampMs) -> Result<Watched, tokio_postgres::Error> {
+pub(super) async fn watch(
+    client: &Client,
+    definition: &Definition,
+    now: TimestampMs,
+) -> Result<Watched, tokio_postgres::Error> {
     let mut watched = Watched::default();
     let mut oldest = None;
     for row in client.query(JOBS, &[]).await? {
@@ -118,7 +122,7 @@ pub(super) async fn watch(client: &Client, now: TimestampMs) -> Result<Watched, 
                 Some(oldest) => oldest,
                 none => none.insert(oldest_rows(client).await?),
             };
-            if !is_behind(client, &row, oldest_rows, now).await? {
+            if !is_behind(client, definition, &row, oldest_rows, now).await? {
                 watched.n_misreported += 1;
                 continue;
             }
@@ -157,6 +161,7 @@ async fn oldest_rows(client: &Client) -> Result<OldestRows, tokio_postgres::Erro
 /// Whether a job has left undone for three of its intervals what it is there for.
 async fn is_behind(
     client: &Client,
+    definition: &Definition,
     row: &Row,
     oldest_rows: &OldestRows,
     now: TimestampMs,
@@ -177,7 +182,9 @@ async fn is_behind(
             let (Some(start_ms), Some(end_ms)) = (setting("start_offset"), setting("end_offset")) else {
                 return Ok(false);
             };
-            is_refresh_behind(client, row.get(2), now.saturating_sub(start_ms), due_at.saturating_sub(end_ms))
+            let rollup = definition.rollups().find(|rollup| rollup.relation() == row.get::<_, &str>(2));
+            let Some(rollup) = rollup else { return Ok(false) };
+            is_refresh_behind(client, rollup, now.saturating_sub(start_ms), due_at.saturating_sub(end_ms))
                 .await
         }
         _ => Ok(false),
@@ -187,14 +194,11 @@ async fn is_behind(
 /// Whether there is something to roll up between `start` and `end` that has not been.
 async fn is_refresh_behind(
     client: &Client,
-    relation: &str,
+    rollup: Rollup,
     start: TimestampMs,
     end: TimestampMs,
 ) -> Result<bool, tokio_postgres::Error> {
-    let Some(rollup) = Rollup::all().into_iter().find(|rollup| rollup.relation() == relation) else {
-        return Ok(false);
-    };
-    let Some(row) = client.query_opt(MATERIALIZED, &[&relation]).await? else { return Ok(false) };
+    let Some(row) = client.query_opt(MATERIALIZED, &[&rollup.relation()]).await? else { return Ok(false) };
     let (materialized, newest) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1));
     let start = start.max(materialized.unwrap_or(i64::MIN));
     // Where nothing is reported, nothing is looked for either.

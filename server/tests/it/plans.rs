@@ -69,7 +69,7 @@ async fn a_chart_plans_only_the_chunks_of_its_range(database: TestDatabase) {
         let bounds: Vec<String> = bounds.iter().map(ToString::to_string).collect();
         let name = format!("chart_{}", tier.name());
         let types = vec!["int8"; n_bounds].join(", ");
-        let statement = statements::chart(Family::Cpu, tier);
+        let statement = statements::chart(Family::Cpu.declaration(), tier);
         client.batch_execute(&format!("PREPARE {name} (int4, int8, {types}) AS {statement}")).await.unwrap();
         let execute = format!("EXECUTE {name} (1, 86400000, {})", bounds.join(", "));
         for _ in 0..10 {

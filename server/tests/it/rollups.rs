@@ -26,15 +26,21 @@ on_both_editions!(
     a_round_of_maintenance_summarises_what_was_stored,
 );
 
-/// Rolls everything up that is due: the maintenance of one edition, the policies of the other.
-async fn roll_up(database: &TestDatabase, client: &Client, now: i64) {
-    // A server that has just started refreshes at once what others put off.
-    let store = database.store();
-    maintain(&store, now).await;
+/// Rolls everything up that is due: the maintenance of one edition, the policies of the other, in an order that leaves
+/// nothing between their reaches. The store is one that has not rolled up yet: it refreshes at once what others put off.
+pub(crate) async fn roll_up(store: &Store, client: &Client) {
     if store.database_info().await.unwrap().edition == Edition::Community {
-        for tier in ["1m", "1h", "1d"] {
-            run_jobs(client, "policy_refresh_continuous_aggregate", &format!("%\\_{tier}")).await;
-        }
+        run_policies(client).await;
+        maintain(store, now()).await;
+        run_policies(client).await;
+    } else {
+        maintain(store, now()).await;
+    }
+}
+
+async fn run_policies(client: &Client) {
+    for tier in ["1m", "1h", "1d"] {
+        run_jobs(client, "policy_refresh_continuous_aggregate", &format!("%\\_{tier}")).await;
     }
 }
 
@@ -162,10 +168,10 @@ async fn every_bucket_is_what_the_raw_rows_give(database: TestDatabase) {
         inserter.write(&random_rows(&mut random, end - 15 * MINUTE_MS, end, 30)).await.unwrap();
         inserter.write(&random_rows(&mut random, end - MINUTE_MS, end, 10)).await.unwrap();
         if arrival < 3 {
-            roll_up(&database, &client, end).await;
+            roll_up(&database.store(), &client).await;
         }
     }
-    roll_up(&database, &client, end).await;
+    roll_up(&database.store(), &client).await;
     let mut n_buckets = 0;
     for family in Family::ALL {
         for tier in Tier::ROLLUPS {
@@ -298,7 +304,7 @@ async fn rollups_outlive_raw_samples(database: TestDatabase) {
     let days_before = database.count(&days).await;
     assert!(8 <= days_before, "{days_before}");
     for _ in 0..2 {
-        roll_up(&database, &client, now).await;
+        roll_up(&database.store(), &client).await;
         assert_eq!(database.count(&days).await, days_before);
         let hours = format!("SELECT count(*) FROM load_metrics_1h WHERE bucket < {}", now - 31 * DAY_MS);
         assert!(8 * 24 <= database.count(&hours).await);
@@ -319,7 +325,7 @@ async fn a_chart_reaches_now_and_is_the_same_from_every_tier(database: TestDatab
     let range = TimeRange { start, end, interval_ms: DAY_MS };
     for is_rolled_up in [false, true] {
         if is_rolled_up {
-            roll_up(&database, &client, now()).await;
+            roll_up(&database.store(), &client).await;
         }
         for family in Family::ALL {
             let from_raw = store.metric_buckets(AgentKey(1), family, Tier::Raw, range).await.unwrap();
@@ -361,7 +367,7 @@ async fn percentiles_are_those_of_the_samples(database: TestDatabase) {
     let range = TimeRange { start: hour, end: hour + HOUR_MS, interval_ms: HOUR_MS };
     for is_rolled_up in [false, true] {
         if is_rolled_up {
-            roll_up(&database, &client, now()).await;
+            roll_up(&database.store(), &client).await;
         }
         let percentiles = store.percentiles(AgentKey(1), Family::Cpu, Tier::OneHour, range).await.unwrap();
         let p95 = percentiles[&hour];
@@ -391,7 +397,7 @@ async fn absurd_amounts_stop_nobody(database: TestDatabase) {
     let network = vec![network(1, 0, i64::MAX), network(1, 1, i64::MAX), network(2, 0, 5), network(2, 1, 6)];
     let rows = Rows { network, ..Rows::default() };
     SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
-    roll_up(&database, &client, now()).await;
+    roll_up(&database.store(), &client).await;
     for tier in ["1m", "1h"] {
         let sum = |agent: i32| {
             format!("SELECT received_bytes_sum FROM network_metrics_{tier} WHERE agent_key = {agent}")
@@ -446,85 +452,6 @@ async fn a_round_that_fails_halfway_is_made_up_for() {
 /// Community edition: there is no round, but jobs of the database, each in transactions of its own.
 async fn check_that_policies_do_it(database: &TestDatabase) {
     assert_eq!(database.store().maintain(now()).await.unwrap().changes_rolled_up, 0);
-}
-
-/// The Apache edition's database is opened with the Community library: every row of every rollup is still there.
-#[tokio::test]
-async fn a_database_of_the_apache_edition_is_converted() {
-    let database = TestDatabase::on_community().await;
-    let store = database.store();
-    let client = database.connect().await;
-    // Back to what the Apache edition would have left: tables instead of aggregates, with rows that are older than
-    // any raw sample.
-    make_apache(&client).await;
-    let old = bucket_start(now() - 300 * DAY_MS, DAY_MS);
-    let rows = [("load_metrics_1h", old), ("load_metrics_1d", old), ("load_metrics_1m", now() - 60 * DAY_MS)];
-    for (relation, bucket) in rows {
-        let bucket = bucket_start(bucket, DAY_MS);
-        client
-            .batch_execute(&format!(
-                "INSERT INTO {relation} (bucket, agent_key, n, load1_sum, load1_min, load1_max) VALUES ({bucket}, 7, 3, 6, 1, 3)"
-            ))
-            .await
-            .unwrap();
-    }
-    let late = bucket_start(now() - 50 * HOUR_MS, MINUTE_MS);
-    client
-        .batch_execute(&format!(
-            "INSERT INTO load_metrics VALUES ({late}, 8, 1, 1, 1); \
-             INSERT INTO rollup_changes (tier, start_ms, end_ms) VALUES ('1m', {late}, {late} + 60000)"
-        ))
-        .await
-        .unwrap();
-    store.migrate(now()).await.unwrap();
-    let aggregates = "SELECT count(*) FROM timescaledb_information.continuous_aggregates";
-    assert_eq!(database.count(aggregates).await, 19);
-    for (relation, bucket) in rows {
-        let bucket = bucket_start(bucket, DAY_MS);
-        let kept = format!(
-            "SELECT count(*) FROM {relation} WHERE bucket = {bucket} AND agent_key = 7 AND n = 3 AND load1_sum = 6"
-        );
-        assert_eq!(database.count(&kept).await, 1, "{relation}");
-        roll_up(&database, &client, now()).await;
-        assert_eq!(database.count(&kept).await, 1, "{relation} after a refresh");
-    }
-    let pending = "SELECT count(*) FROM load_metrics_1m WHERE agent_key = 8";
-    assert_eq!(database.count(pending).await, 1, "what was still to be rolled up was");
-    store.migrate(now()).await.unwrap();
-}
-
-async fn make_apache(client: &Client) {
-    let views = client
-        .query(
-            "SELECT view_name::text, mat.sql FROM timescaledb_information.continuous_aggregates AS aggregates \
-             CROSS JOIN LATERAL (SELECT string_agg(format('%I %s', attname, format_type(atttypid, NULL)), ', ' ORDER BY attnum) \
-                 FROM pg_attribute WHERE attrelid = format('%I', view_name)::regclass AND 0 < attnum) AS mat (sql)",
-            &[],
-        )
-        .await
-        .unwrap();
-    for tier in ["1d", "1h", "1m"] {
-        for row in &views {
-            let (name, columns): (String, String) = (row.get(0), row.get(1));
-            if name.ends_with(tier) {
-                let key = if name.starts_with("disk") {
-                    "agent_key, disk_key, bucket"
-                } else if name.starts_with("network") {
-                    "agent_key, interface_key, bucket"
-                } else {
-                    "agent_key, bucket"
-                };
-                client
-                    .batch_execute(&format!(
-                        "DROP MATERIALIZED VIEW {name}; \
-                         CREATE TABLE {name} ({columns}, PRIMARY KEY ({key})); \
-                         SELECT create_hypertable('{name}', by_range('bucket', BIGINT '86400000'), create_default_indexes => false)"
-                    ))
-                    .await
-                    .unwrap();
-            }
-        }
-    }
 }
 
 /// A setting of a relation's policy.

@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod fleet;
+pub(crate) mod history;
 pub(crate) mod http2;
 pub(crate) mod process;
 pub(crate) mod proxy;

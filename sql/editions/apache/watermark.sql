@@ -1,4 +1,4 @@
 -- Up to where a rollup is complete: before it, the rollup answers; from it on, the finer tier.
 CREATE OR REPLACE FUNCTION pika_rollup_watermark(relation text, tier text) RETURNS int8
     LANGUAGE sql STABLE
-    RETURN (SELECT watermark_ms FROM rollup_progress WHERE rollup_progress.tier = pika_rollup_watermark.tier);
+    RETURN pika_tables_watermark(tier);

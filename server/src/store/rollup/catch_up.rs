@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::span::Span;
-use super::{Rollup, stale};
+use super::{Definition, Rollup, stale};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{HOUR_MS, bucket_start};
 
@@ -64,12 +64,13 @@ pub(in crate::store) struct Outcome {
 /// Refreshes what is missing, piece by piece, until all of it is there or the round has taken long enough.
 pub(in crate::store) async fn catch_up(
     client: &Client,
+    definition: &Definition,
     caught_up: &CaughtUp,
     now: TimestampMs,
 ) -> Result<Outcome, tokio_postgres::Error> {
     let deadline = Instant::now() + ROUND_MAX;
     let mut outcome = Outcome::default();
-    let mut rollups = Rollup::all();
+    let mut rollups: Vec<Rollup> = definition.rollups().collect();
     // The finer ones of all families first: what has been made of one changes what is made of it.
     rollups.sort_by_key(|rollup| rollup.tier);
     for rollup in rollups {

@@ -4,24 +4,24 @@
 //! of failing: one agent that reports absurd amounts must not stop the rollups of all others.
 
 use super::RollupColumn;
-use crate::domain::family::{Family, Metric, MetricKind};
+use crate::domain::family::{Metric, MetricKind, Table};
 use crate::domain::row::ColumnType;
 
 const INT8_MAX: i64 = i64::MAX;
 
-pub(super) fn metric_columns(family: Family) -> Vec<RollupColumn> {
+pub(super) fn metric_columns(table: &Table) -> Vec<RollupColumn> {
     let mut columns = vec![RollupColumn {
         name: "n".to_owned(),
         sql_type: "int8",
         from_raw: "count(*)".to_owned(),
-        from_rollup: "sum(n)::int8".to_owned(),
+        from_rollup: "sum(n)".to_owned(),
     }];
-    for metric in family.metrics() {
+    for metric in table.metrics {
         match metric.kind {
             MetricKind::Gauge { is_optional, keeps_last } => {
                 columns.extend(gauge_columns(
                     metric,
-                    sql_type(family, metric.column),
+                    sql_type(table, metric.column),
                     is_optional,
                     keeps_last,
                 ));
@@ -32,8 +32,8 @@ pub(super) fn metric_columns(family: Family) -> Vec<RollupColumn> {
     columns
 }
 
-pub(super) fn histogram_columns(family: Family) -> Vec<RollupColumn> {
-    let histogram = family.histogram().map(|histogram| RollupColumn {
+pub(super) fn histogram_columns(table: &Table) -> Vec<RollupColumn> {
+    let histogram = table.histogram.map(|histogram| RollupColumn {
         name: "histogram".to_owned(),
         sql_type: "int4[]",
         from_raw: format!(
@@ -56,7 +56,7 @@ fn gauge_columns(
         name: format!("{column}_n"),
         sql_type: "int8",
         from_raw: format!("count({column})"),
-        from_rollup: format!("sum({column}_n)::int8"),
+        from_rollup: format!("sum({column}_n)"),
     });
     let sum = RollupColumn {
         name: format!("{column}_sum"),
@@ -105,8 +105,8 @@ fn rate_columns(metric: &Metric, interval: &str) -> [RollupColumn; 4] {
     [sum, covered, extreme("min"), extreme("max")]
 }
 
-fn sql_type(family: Family, name: &str) -> &'static str {
-    match family.columns().iter().find(|column| column.name == name).map(|column| column.column_type) {
+fn sql_type(table: &Table, name: &str) -> &'static str {
+    match table.columns.iter().find(|column| column.name == name).map(|column| column.column_type) {
         Some(ColumnType::Int4) => "int4",
         Some(ColumnType::Int8) => "int8",
         Some(ColumnType::Float4) | None => "float4",
@@ -124,13 +124,24 @@ pub(in crate::store) fn sample_expression(metric: &Metric) -> String {
     }
 }
 
+/// The columns that a metric may have in a rollup, whatever its kind.
+pub(super) fn possible_columns(column: &str) -> impl Iterator<Item = String> {
+    const SUFFIXES: [&str; 8] = ["n", "sum", "min", "max", "last", "interval_ms", "rate_min", "rate_max"];
+    SUFFIXES.iter().map(move |suffix| format!("{column}_{suffix}"))
+}
+
 /// A metric's part of a chart, in SQL: weight, total, smallest and largest value. The average is total / weight,
 /// whatever the tier; the first four are for raw samples, the others for rollups.
 pub(in crate::store) fn chart_expressions(metric: &Metric) -> ([String; 4], [String; 4]) {
     let column = metric.column;
     match metric.kind {
         MetricKind::Gauge { is_optional, .. } => {
-            let count = if is_optional { format!("{column}_n") } else { "n".to_owned() };
+            // Buckets from before there was the metric have no sum, and must not count.
+            let weight = if is_optional {
+                format!("sum({column}_n)::float8")
+            } else {
+                format!("(sum(n) FILTER (WHERE {column}_sum IS NOT NULL))::float8")
+            };
             (
                 [
                     format!("count({column})::float8"),
@@ -139,7 +150,7 @@ pub(in crate::store) fn chart_expressions(metric: &Metric) -> ([String; 4], [Str
                     format!("max({column})::float8"),
                 ],
                 [
-                    format!("sum({count})::float8"),
+                    weight,
                     format!("sum({column}_sum)"),
                     format!("min({column}_min)::float8"),
                     format!("max({column}_max)::float8"),

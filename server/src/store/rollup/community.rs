@@ -1,50 +1,36 @@
-//! Rollups on the Community edition: continuous aggregates. Made at every start where they are missing.
+//! What the Community edition needs besides the rollups themselves, and what is particular about its aggregates.
 
 use std::collections::HashMap;
 
 use tokio_postgres::Client;
 
-use super::{Rollup, series_key};
-use crate::domain::family::Family;
+use super::{Definition, series_key};
 
-pub(super) const ROLLUP: &str = include_str!("../../../../sql/editions/community/rollup.sql");
 const RAW: &str = include_str!("../../../../sql/editions/community/raw.sql");
-const WATERMARK: &str = include_str!("../../../../sql/editions/community/watermark.sql");
+/// Refreshes find "now" through the raw table, but columnstore policies want it of the hypertable behind the aggregate.
+const SET_NOW: &str = "SELECT set_integer_now_func(\
+         format('%I.%I', dimensions.hypertable_schema, dimensions.hypertable_name)::regclass, 'pika_now_ms') \
+     FROM timescaledb_information.dimensions AS dimensions \
+     JOIN timescaledb_information.continuous_aggregates AS aggregates \
+         ON (materialization_hypertable_schema, materialization_hypertable_name) \
+            = (dimensions.hypertable_schema, dimensions.hypertable_name) \
+     WHERE integer_now_func IS NULL";
+const ROW_STORES: &str = "SELECT hypertable_name::text FROM timescaledb_information.hypertables \
+     WHERE hypertable_schema = 'public' AND NOT compression_enabled";
 
 /// Keeps the rest of the transaction out of the aggregates' books: no refresh looks at what it changes.
 pub(in crate::store) const SKIP_INVALIDATION: &str = "SET LOCAL timescaledb.skip_cagg_invalidation = on;";
 
-/// Makes the aggregates that are missing. They are empty: maintenance catches up with what was stored before.
-pub(in crate::store) async fn create_missing(client: &mut Client) -> Result<(), tokio_postgres::Error> {
-    client.batch_execute(WATERMARK).await?;
-    let sql = "SELECT view_name::text FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public'";
-    let existing: Vec<String> = client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
-    for rollup in Rollup::all() {
-        if existing.contains(&rollup.relation()) {
-            continue;
-        }
-        let transaction = client.transaction().await?;
-        transaction.batch_execute(&rollup.fill(ROLLUP)).await?;
-        transaction.commit().await?;
-    }
-    // Refreshes find "now" through the raw table, but columnstore policies want it of the hypertable behind the view.
-    client
-        .batch_execute(
-            "SELECT set_integer_now_func(\
-                 format('%I.%I', dimensions.hypertable_schema, dimensions.hypertable_name)::regclass, 'pika_now_ms') \
-             FROM timescaledb_information.dimensions AS dimensions \
-             JOIN timescaledb_information.continuous_aggregates AS aggregates \
-                 ON (materialization_hypertable_schema, materialization_hypertable_name) \
-                    = (dimensions.hypertable_schema, dimensions.hypertable_name) \
-             WHERE integer_now_func IS NULL",
-        )
-        .await?;
-    let sql = "SELECT hypertable_name::text FROM timescaledb_information.hypertables \
-               WHERE hypertable_schema = 'public' AND NOT compression_enabled";
-    let row_stores: Vec<String> = client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
-    for family in Family::ALL {
-        if row_stores.iter().any(|relation| relation == family.table()) {
-            let sql = RAW.replace("{relation}", family.table()).replace("{key}", &series_key(family));
+/// Prepares raw tables and aggregates for policies, where that has not been done yet.
+pub(in crate::store) async fn prepare_for_policies(
+    client: &Client,
+    definition: &Definition,
+) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(SET_NOW).await?;
+    let row_stores: Vec<String> = client.query(ROW_STORES, &[]).await?.iter().map(|row| row.get(0)).collect();
+    for table in definition.tables() {
+        if row_stores.iter().any(|relation| relation == table.name) {
+            let sql = RAW.replace("{relation}", table.name).replace("{key}", &series_key(table));
             client.batch_execute(&sql).await?;
         }
     }

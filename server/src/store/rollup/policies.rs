@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use tokio_postgres::Transaction;
 
-use super::{Rollup, relations};
+use super::{Definition, Rollup};
 use crate::domain::tier::{DAY_MS, HOUR_MS, Tier};
 
 /// What TimescaleDB calls the jobs of policies.
@@ -19,7 +19,7 @@ pub(in crate::store) const RETENTION: &str = "policy_retention";
 const ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
 
 /// Chunks become columns when no late sample can reach them any more: inserting into columns is slow.
-fn columnstore_after_ms(tier: Tier) -> i64 {
+pub(super) fn columnstore_after_ms(tier: Tier) -> i64 {
     match tier {
         Tier::Raw => 25 * HOUR_MS,
         Tier::OneMinute | Tier::OneHour | Tier::OneDay => tier.late_reach_ms() + DAY_MS,
@@ -48,11 +48,14 @@ struct Job {
 }
 
 /// Brings all policies to what they should be. Answers how many had to be changed.
-pub(in crate::store) async fn apply(transaction: &Transaction<'_>) -> Result<usize, tokio_postgres::Error> {
+pub(in crate::store) async fn apply(
+    transaction: &Transaction<'_>,
+    definition: &Definition,
+) -> Result<usize, tokio_postgres::Error> {
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&ADVISORY_LOCK]).await?;
     let jobs = jobs(transaction).await?;
     let mut n_changed = 0;
-    for (position, policy) in policies().iter().enumerate() {
+    for (position, policy) in policies(definition).iter().enumerate() {
         match jobs.get(&(policy.relation.clone(), policy.procedure.to_owned())) {
             Some(job) if policy.matches(job) => continue,
             Some(job) => policy.alter(transaction, job).await?,
@@ -60,7 +63,7 @@ pub(in crate::store) async fn apply(transaction: &Transaction<'_>) -> Result<usi
         }
         n_changed += 1;
     }
-    for (relation, ..) in relations() {
+    for (relation, ..) in definition.relations() {
         // It would drop what has not been rolled up yet.
         if jobs.contains_key(&(relation.clone(), RETENTION.to_owned())) {
             let remove = format!("SELECT remove_retention_policy('{relation}', if_exists => true)");
@@ -76,9 +79,9 @@ pub(in crate::store) fn rows_ms(tier: Tier) -> i64 {
     columnstore_after_ms(tier) + tier.chunk_ms()
 }
 
-fn policies() -> Vec<Policy> {
-    let columnstores = relations().map(|(relation, _, tier)| columnstore(&relation, tier));
-    Rollup::all().into_iter().map(refresh).chain(columnstores).collect()
+fn policies(definition: &Definition) -> Vec<Policy> {
+    let columnstores = definition.relations().map(|(relation, _, tier)| columnstore(&relation, tier));
+    definition.rollups().map(refresh).chain(columnstores).collect()
 }
 
 fn refresh(rollup: Rollup) -> Policy {

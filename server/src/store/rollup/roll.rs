@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Transaction};
 use super::marks::{self, Mark, Taken};
 use super::oldest::Oldest;
 use super::span::Span;
-use super::{Rollup, community};
+use super::{Definition, Rollup, community};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{HOUR_MS, MINUTE_MS, Tier, bucket_start};
 use crate::store::Edition;
@@ -33,6 +33,7 @@ const SETTLE_MS: i64 = MINUTE_MS;
 /// Rolls up everything that is marked and complete at `now`. Answers how many marks were worked off.
 pub(in crate::store) async fn roll_up(
     client: &mut Client,
+    definition: &Definition,
     edition: Edition,
     now: TimestampMs,
 ) -> Result<u64, tokio_postgres::Error> {
@@ -48,7 +49,7 @@ pub(in crate::store) async fn roll_up(
     for tier in Tier::ROLLUPS {
         complete_until = bucket_start(complete_until, tier.bucket_ms());
         loop {
-            let n_taken = roll_up_some(client, &target, tier, complete_until).await?;
+            let n_taken = roll_up_some(client, definition, &target, tier, complete_until).await?;
             n_marks += n_taken;
             if n_taken == 0 {
                 break;
@@ -63,6 +64,7 @@ pub(in crate::store) async fn roll_up(
 
 async fn roll_up_some(
     client: &mut Client,
+    definition: &Definition,
     target: &Target,
     tier: Tier,
     complete_until: TimestampMs,
@@ -75,12 +77,13 @@ async fn roll_up_some(
     }
     // A statement sees what was committed before it began: all the rows behind the marks just taken. Rows that come
     // later bring marks of their own.
-    target.claim(&transaction, tier).await?;
+    let rollups: Vec<Rollup> = definition.rollups().filter(|rollup| rollup.tier == tier).collect();
+    target.claim(&transaction, &rollups).await?;
     let oldest = Oldest::read(&transaction).await?;
     let work = Work::of(taken, tier, complete_until);
-    for rollup in Rollup::all().into_iter().filter(|rollup| rollup.tier == tier) {
-        if let Some(first) = oldest.first_whole_bucket(rollup) {
-            target.roll(&transaction, rollup, &work.since(first)).await?;
+    for rollup in &rollups {
+        if let Some(first) = oldest.first_whole_bucket(*rollup) {
+            target.roll(&transaction, *rollup, &work.since(first)).await?;
         }
     }
     marks::insert(&transaction, tier, &work.later).await?;
@@ -147,14 +150,15 @@ enum Target {
 }
 
 impl Target {
-    /// Keeps whoever else writes into a tier's rollups away until the transaction ends.
-    async fn claim(&self, transaction: &Transaction<'_>, tier: Tier) -> Result<(), tokio_postgres::Error> {
+    /// Keeps whoever else writes into rollups away until the transaction ends.
+    async fn claim(
+        &self,
+        transaction: &Transaction<'_>,
+        rollups: &[Rollup],
+    ) -> Result<(), tokio_postgres::Error> {
         let Self::Aggregates { skips_invalidation, .. } = self else { return Ok(()) };
-        let tables: Vec<String> = Rollup::all()
-            .into_iter()
-            .filter(|rollup| rollup.tier == tier)
-            .map(|rollup| format!("ONLY {}", self.table(rollup)))
-            .collect();
+        let tables: Vec<String> =
+            rollups.iter().map(|rollup| format!("ONLY {}", self.table(*rollup))).collect();
         // A refresh takes its rows away and puts others in their place. One that runs at the same time would do both
         // with rows that are replaced here, too, and leave them twice.
         let mut sql = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE;", tables.join(", "));

@@ -1,0 +1,58 @@
+//! Which tables there are and what is rolled up of them, as a value: the product's own, or a test's.
+
+use super::{Content, Rollup, relation};
+use crate::domain::family::{Family, Table};
+use crate::domain::tier::Tier;
+
+/// The tables of metrics and their rollups, as they should be.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    tables: Vec<Table>,
+}
+
+impl Default for Definition {
+    /// The product's tables.
+    fn default() -> Self {
+        Self::new(Family::ALL.map(|family| *family.declaration()))
+    }
+}
+
+impl Definition {
+    /// The definition of these tables.
+    pub fn new(tables: impl Into<Vec<Table>>) -> Self {
+        Self { tables: tables.into() }
+    }
+
+    /// The tables of raw samples.
+    pub(in crate::store) fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// All rollups, each after the one that it is made of.
+    pub(in crate::store) fn rollups(&self) -> impl Iterator<Item = Rollup> + Clone {
+        self.chains().flatten()
+    }
+
+    /// The rollups of each table and content, each after the one that it is made of.
+    pub(in crate::store) fn chains(&self) -> impl Iterator<Item = Vec<Rollup>> + Clone {
+        self.tables.iter().flat_map(|table| {
+            let chain = |tiers: &[Tier], content| {
+                tiers.iter().map(|tier| Rollup { table: *table, tier: *tier, content }).collect()
+            };
+            let metrics = chain(&Tier::ROLLUPS, Content::Metrics);
+            let histogram =
+                table.histogram.map(|_| chain(&[Tier::OneHour, Tier::OneDay], Content::Histogram));
+            [Some(metrics), histogram].into_iter().flatten()
+        })
+    }
+
+    /// Every table and view of metrics, raw samples first.
+    pub(in crate::store) fn relations(&self) -> impl Iterator<Item = (String, Family, Tier)> {
+        let raw = self
+            .tables
+            .iter()
+            .map(|table| (relation(table, Tier::Raw, Content::Metrics), table.family, Tier::Raw));
+        let rollups = self.rollups().map(|rollup| (rollup.relation(), rollup.table.family, rollup.tier));
+        raw.chain(rollups)
+    }
+}
