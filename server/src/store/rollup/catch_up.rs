@@ -75,7 +75,8 @@ pub(in crate::store) async fn catch_up(
     rollups.sort_by_key(|rollup| rollup.tier);
     for rollup in rollups {
         let is_due = caught_up.is_due(rollup, now);
-        let spans = reachable(client, rollup, now, is_due).await?;
+        let reach = reach(client, rollup, now, is_due).await?;
+        let spans = stale::buckets(client, rollup, reach.until).await?;
         if spans.is_empty() {
             continue;
         }
@@ -85,30 +86,40 @@ pub(in crate::store) async fn catch_up(
         } else if refreshed.has_more {
             outcome.has_more = true;
             break;
-        } else if is_due {
+        } else if is_due && reach.is_whole && stale::buckets(client, rollup, reach.until).await?.is_empty() {
+            // A policy that is at work on a piece leaves it to the next round.
             caught_up.note(rollup, now);
         }
     }
     Ok(outcome)
 }
 
-/// What a rollup lacks that no policy sees to, and that can be made now.
-async fn reachable(
+/// How far a round goes.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    until: TimestampMs,
+    /// That is as far as it has to go: all that it is made of is there.
+    is_whole: bool,
+}
+
+/// Up to where no policy sees to what a rollup lacks, and it can be made now.
+async fn reach(
     client: &Client,
     rollup: Rollup,
     now: TimestampMs,
     is_late_due: bool,
-) -> Result<Vec<Span>, tokio_postgres::Error> {
+) -> Result<Reach, tokio_postgres::Error> {
     let tier = rollup.tier;
     // The policy leaves out the bucket in which its reach begins.
-    let mut before = bucket_start(now - tier.policy_reach_ms() + tier.bucket_ms() - 1, tier.bucket_ms());
+    let mut until = bucket_start(now - tier.policy_reach_ms() + tier.bucket_ms() - 1, tier.bucket_ms());
     if !is_late_due {
-        before = before.min(now - tier.late_reach_ms());
+        until = until.min(now - tier.late_reach_ms());
     }
-    if let Some(finer) = rollup.finer() {
-        before = before.min(stale::complete_until(client, finer).await?.unwrap_or(before));
-    }
-    stale::buckets(client, rollup, before).await
+    let source_until = match rollup.finer() {
+        Some(finer) => stale::complete_until(client, finer).await?.unwrap_or(until),
+        None => until,
+    };
+    Ok(Reach { until: until.min(source_until), is_whole: until <= source_until })
 }
 
 /// What became of a rollup.
@@ -139,7 +150,6 @@ async fn refresh(
             let piece = Span { start, end: span.end.min(start.saturating_add(piece_ms)) };
             let started_at = Instant::now();
             match refresh_piece(client, rollup, piece).await {
-                // The policy is at it; the next round will see.
                 Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
                 Err(error) => {
                     let Some(database_error) = error.as_db_error() else { return Err(error) };
