@@ -3,7 +3,11 @@
 //! What was freed, glibc keeps for later: blocks of up to 32 MiB in one arena for each thread, for good. After a flood of
 //! requests, or an hour without the database, the process would stay as large as it ever was. With fixed thresholds large
 //! blocks are the system's again when they are freed. They can be had through the environment of a process that starts,
-//! and otherwise only through functions that are not safe to call. `config/README.md` says what was measured.
+//! and otherwise only through functions that are not safe to call.
+//!
+//! Resident 30 s after 400 unfinished bodies of 1 MiB, of 34 MB at rest: 259 MB with glibc as it is, 52 to 66 MB with such
+//! settings, 578 MB with mimalloc (77 when told to purge at once), 41 MB with jemalloc and its background threads, which is
+//! not worth another allocator.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

@@ -11,7 +11,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +28,6 @@ const HOMES_MAX: usize = 100_000;
 const WAITING_MAX: usize = 256;
 /// How long an attempt waits for others to end before it is turned away.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bits of an IPv6 address that belong to the network; the rest is its owner's to choose.
-const IPV6_NETWORK_MASK: u128 = !0 << 64;
 
 /// Whose password it is: the name by which the account is found, whether there is one or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -285,11 +282,9 @@ fn shrink(map: &mut HashMap<u64, TimestampMs>, max: usize, now: TimestampMs) {
 
 /// What counts as one address: an IPv4 address, or the /64 of an IPv6 address.
 pub(super) fn network(address: &str) -> String {
-    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK_MASK).to_string(),
-        Ok(IpAddr::V4(address)) => address.to_string(),
-        Err(_) => address.to_owned(),
-    }
+    address
+        .parse()
+        .map_or_else(|_| address.to_owned(), |address| crate::domain::network::network(address).to_string())
 }
 
 #[cfg(test)]

@@ -101,6 +101,8 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         let builder = self.builder();
         let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         tokio::select! {
+            // What has come counts before what is overdue, however late anybody gets round to either.
+            biased;
             ended = serving.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(error = clean(&error.to_string()), "a connection has ended with an error");

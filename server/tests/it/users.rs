@@ -121,7 +121,11 @@ async fn the_last_administrator_stays_also_when_all_are_removed_at_once() {
         });
         let statuses = futures_util::future::join_all(attacks).await;
         let admins = "SELECT count(*) FROM users WHERE role = 'admin' AND status = 1";
-        assert_eq!(database.count(admins).await, 1, "{statuses:?}");
+        // Whoever has been demoted can remove nobody any more, so more than one may be left.
+        let n_removed = statuses.iter().filter(|status| **status < 300).count();
+        let n_left = database.count(admins).await;
+        assert_eq!(n_left, 4 - i64::try_from(n_removed).unwrap(), "{statuses:?}");
+        assert!(1 <= n_left, "{statuses:?}");
         // Whoever is left, the first one comes back.
         let client = database.connect().await;
         let back = "UPDATE users SET role = 'user' WHERE username <> 'admin'; \
