@@ -7,6 +7,7 @@ mod api_tokens;
 mod audit;
 mod body;
 mod chart_limit;
+mod context;
 mod description;
 mod enrollments;
 mod error;
@@ -24,77 +25,18 @@ mod settings;
 mod socket;
 mod storage;
 mod system;
+mod tag;
 mod users;
 
-use std::sync::Arc;
-
-use pika_shared::Clock;
-use poem_openapi::{OpenApiService, Tags};
-use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::watch;
-
-use crate::auth::Auth;
-use crate::domain::enrollment::EnrollmentLimits;
-use crate::http::TlsInUse;
-use crate::ingest::Sockets;
-use crate::readiness::Readiness;
-use crate::store::Store;
-use crate::telemetry::{Instruments, Snapshot};
+use poem_openapi::OpenApiService;
 
 pub use chart_limit::ChartLimit;
+pub use context::ApiContext;
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use parameters::Parameters;
 pub use security::{Caller, SESSION_COOKIE};
 
-/// What the resources need.
-#[derive(Clone, Debug)]
-pub struct ApiContext {
-    /// The database.
-    pub store: Store,
-    /// The time.
-    pub clock: Clock,
-    /// Logins.
-    pub auth: Auth,
-    /// How much an enrollment token may be good for.
-    pub enrollment_limits: EnrollmentLimits,
-    /// Where agents' connections go.
-    pub sockets: Sockets,
-    /// Whether the server has finished starting.
-    pub readiness: Readiness,
-    /// How many charts one user may ask for at the same time.
-    pub charts: ChartLimit,
-    /// What is counted and measured.
-    pub instruments: Arc<Instruments>,
-    /// The key that agents are told to trust; `None` where they are told of none.
-    pub pinned_tls: Option<watch::Receiver<TlsInUse>>,
-    /// People reach the server over TLS, even where it does not speak it itself.
-    pub is_public_over_tls: bool,
-}
-
-impl ApiContext {
-    /// Everything that is counted and measured, in Prometheus text format.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn metrics(&self) -> Result<Vec<u8>, prometheus::Error> {
-        self.instruments.render(&Snapshot {
-            agents_connected: self.sockets.agents_connected(),
-            queue_frames: self.sockets.queue_frames(),
-            pending_rows: self.sockets.pending_rows(),
-            pool_connections: self.store.pool_connections(),
-            database_errors: self.store.error_counts(),
-        })
-    }
-
-    /// An enrollment token as it is handed out: with the pin of the server's key behind it, where there is one.
-    fn with_pin(&self, token: &SecretString) -> String {
-        let token = token.expose_secret();
-        match &self.pinned_tls {
-            Some(tls) => format!("{token}.{}", tls.borrow().key_pin),
-            None => token.to_owned(),
-        }
-    }
-}
+use tag::Tag;
 
 /// Who gets in: people, their programs, and the record of what they did.
 type Access = (
@@ -123,26 +65,6 @@ type Server = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
 
 /// All resources.
 pub type Resources = (Access, Fleet, Server);
-
-/// The API's parts, as they are listed in its description.
-#[derive(Tags)]
-#[oai(rename_all = "camelCase")]
-enum Tag {
-    /// Logging in and out, and what is one's own: sessions, API tokens, second factor.
-    Account,
-    /// Who may log in.
-    Users,
-    /// Who did what.
-    Audit,
-    /// The fleet, and what it reported.
-    Agents,
-    /// Letting new agents in.
-    Enrollments,
-    /// What can be changed while the server runs.
-    Settings,
-    /// The server itself.
-    System,
-}
 
 /// The API with its description. Its handlers expect an [`ApiContext`] among the data of their requests.
 pub fn service() -> OpenApiService<Resources, ()> {

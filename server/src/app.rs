@@ -20,6 +20,7 @@ use crate::config::{self, Config};
 use crate::http::{self, LimitedAcceptor, Limits, Memory, Places, Tls, TlsError};
 use crate::ingest::Ingest;
 use crate::readiness::Readiness;
+use crate::routes;
 use crate::store::{DatabaseUrlError, MigrateError, Store};
 use crate::telemetry::Instruments;
 
@@ -104,7 +105,7 @@ impl Server {
     /// # Errors
     /// When the address cannot be had, or the database's URL or the certificate makes no sense.
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
-        let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
+        let store = Store::of_config(&config.database)?;
         let instruments = Arc::new(Instruments::new()?);
         let tls = config.server.tls_files().map(Tls::load).transpose()?;
         let listener = listen(config.server.addr)?;
@@ -175,8 +176,8 @@ impl Server {
             is_public_over_tls: config.server.is_public_over_tls(),
         };
         let metrics_token = Some(&config.metrics.token).filter(|token| !token.expose_secret().is_empty());
-        let metrics_routes = http::metrics_routes(context.clone());
-        let routes = http::routes(context, &config.server, metrics_token.cloned());
+        let metrics_routes = routes::metrics_routes(context.clone());
+        let routes = routes::routes(context, &config.server, metrics_token.cloned());
         let subscription = tls.as_ref().map(Tls::subscribe);
         let limits = limits(&config.server, &instruments);
         let metrics_limits = Limits { places: metrics_places(&instruments), ..limits.clone() };
@@ -242,7 +243,7 @@ fn limits(config: &config::Server, instruments: &Arc<Instruments>) -> Limits {
             config.buffered_bytes_per_address_max,
             Arc::clone(instruments),
         ),
-        timeouts: config.timeouts(),
+        timeouts: config.into(),
     }
 }
 

@@ -2,14 +2,16 @@
 
 mod bounds;
 mod environment;
+mod error;
 mod layers;
 mod lookup;
 mod nearest;
+mod web_origin;
+mod yaml;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,16 +19,13 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::enrollment::EnrollmentLimits;
-use crate::http::{Timeouts, TlsFiles};
-use crate::store::{StoreConfig, WriteMethod};
 use layers::Layers;
+use yaml::DEFAULTS;
 
-pub use environment::{UnknownVariable, unknown_variables};
-pub use layers::ConfigError;
+pub use environment::unknown_variables;
+pub use error::{ConfigError, UnknownVariable};
 pub use lookup::Setting;
-
-/// The defaults, which are also the documentation.
-const DEFAULTS: &str = include_str!("../../config/server.yaml");
+pub use web_origin::WebOrigin;
 
 /// Where the configuration is looked for when no file is named.
 const SYSTEM_FILE: &str = "/etc/pika/server.yaml";
@@ -122,6 +121,15 @@ pub struct ServerTls {
     pub pin_key: bool,
 }
 
+/// Where certificate and key are.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// PEM: the server's certificate first, then those between it and its authority.
+    pub certificate: PathBuf,
+    /// PEM: the key of the first certificate.
+    pub key: PathBuf,
+}
+
 /// Networks; an address alone is one of its own.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
@@ -181,14 +189,17 @@ pub struct Ingest {
     pub register_timeout_ms: u64,
     pub register_bytes_max: usize,
     pub reconnect_grace_ms: u64,
-    #[serde(with = "WriteMethodName")]
     pub write_method: WriteMethod,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "WriteMethod", rename_all = "lowercase")]
-enum WriteMethodName {
+/// How rows reach the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WriteMethod {
+    /// Binary COPY, and INSERT for a flush in which a row exists already. About twice as fast as INSERT alone.
+    #[default]
     Copy,
+    /// INSERT only, for databases that cannot COPY from a client.
     Insert,
 }
 
@@ -274,16 +285,6 @@ impl Server {
         is_given.then(|| TlsFiles { certificate: certificate_file.clone(), key: key_file.clone() })
     }
 
-    /// How long clients may take.
-    pub fn timeouts(&self) -> Timeouts {
-        Timeouts {
-            request_head: Duration::from_millis(self.request_head_timeout_ms),
-            idle: Duration::from_millis(self.idle_timeout_ms),
-            request: Duration::from_millis(self.request_timeout_ms),
-            write: Duration::from_millis(self.write_timeout_ms),
-        }
-    }
-
     /// Whether people reach the server over TLS, its own or that of a proxy.
     pub fn is_public_over_tls(&self) -> bool {
         self.tls_files().is_some() || self.public_url.starts_with("https://")
@@ -309,17 +310,6 @@ impl Database {
             UrlPart(database),
             UrlPart(sslmode),
         ))
-    }
-
-    /// The limits of its use.
-    pub fn store_config(&self) -> StoreConfig {
-        StoreConfig {
-            pool_size: self.pool_size,
-            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
-            statement_timeout: Duration::from_millis(self.statement_timeout_ms),
-            root_certificates: (!self.root_certificates.as_os_str().is_empty())
-                .then(|| self.root_certificates.clone()),
-        }
     }
 }
 

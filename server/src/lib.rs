@@ -1,6 +1,7 @@
 //! The server of Pika: takes the samples of a fleet, stores them in TimescaleDB and serves them.
 //!
-//! Layers, each knowing only those before it: [`domain`] ← [`store`] ← [`ingest`], [`auth`] and [`api`] ← [`app`].
+//! Floors, each knowing only those before it: [`domain`] ← [`config`] ← [`store`], [`telemetry`] ← [`http`], [`ingest`],
+//! [`auth`] ← [`api`] ← [`routes`] ← [`app`].
 
 pub mod api;
 pub mod app;
@@ -13,5 +14,6 @@ pub mod ingest;
 pub mod open_files;
 pub mod preflight;
 pub mod readiness;
+pub mod routes;
 pub mod store;
 pub mod telemetry;

@@ -193,7 +193,7 @@ fn event(action: Action) -> AuditEvent {
 }
 
 fn open_store(config: &Config) -> Result<Store, Failure> {
-    Ok(Store::new(config.database.url().expose_secret(), &config.database.store_config())?)
+    Ok(Store::of_config(&config.database)?)
 }
 
 fn load_config(file: Option<&Path>) -> Result<Config, Failure> {

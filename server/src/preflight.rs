@@ -5,8 +5,6 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use secrecy::ExposeSecret as _;
-
 use crate::auth::{PasswordError, Passwords};
 use crate::config::{Config, UnknownVariable, unknown_variables};
 use crate::http::{Tls, TlsError};
@@ -75,7 +73,7 @@ impl fmt::Display for Warning {
 /// Outside of a Tokio runtime, which the database's pool needs.
 pub fn check(config: &Config, environment: &[(String, String)]) -> Result<Vec<Warning>, PreflightError> {
     telemetry::check(&config.log)?;
-    let store = Store::new(config.database.url().expose_secret(), &config.database.store_config())?;
+    let store = Store::of_config(&config.database)?;
     config.server.tls_files().map(Tls::load).transpose()?;
     Passwords::check(&config.auth)?;
     check_address("server.addr", config.server.addr)?;

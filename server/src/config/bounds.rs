@@ -6,10 +6,9 @@ use ipnet::IpNet;
 use pika_protocol::limits;
 use secrecy::ExposeSecret;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, WebOrigin};
 use crate::domain::tier::DAY_MS;
 use crate::domain::user::check_password;
-use crate::http::Origin;
 
 /// Upper bounds of durations, so that sums of them stay far from overflowing.
 const HOUR_MS: u64 = 3_600_000;
@@ -136,7 +135,7 @@ impl Config {
             ),
             (
                 "server.cors_origins",
-                self.server.cors_origins.iter().all(|origin| Origin::parse(origin).is_some()),
+                self.server.cors_origins.iter().all(|origin| WebOrigin::parse(origin).is_some()),
                 "a list of origins, such as https://tool.example.org, without a path",
             ),
         ]

@@ -1,12 +1,10 @@
 //! The environment's part of the configuration: which variable is which key, and which is none.
 
-use std::fmt;
-
 use serde_json::Value;
 
-use super::DEFAULTS;
-use super::layers::{ConfigError, keys};
+use super::error::{ConfigError, UnknownVariable};
 use super::nearest::nearest;
+use super::yaml::keys;
 
 /// The prefix of Pika's own environment variables.
 const PREFIX: &str = "PIKA_";
@@ -36,30 +34,11 @@ const PREFIXES_OF_OTHERS: [&str; 3] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_TEST_
 /// A name that is so few letters away from a key's was meant to be that one.
 const SLIPS_MAX: usize = 2;
 
-/// A variable that begins like Pika's and is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownVariable {
-    /// Its name.
-    pub name: String,
-    /// The variable that may have been meant.
-    pub nearest: Option<String>,
-}
-
-impl fmt::Display for UnknownVariable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the environment variable {} is no key of the configuration", self.name)?;
-        match &self.nearest {
-            Some(nearest) => write!(f, "; did you mean {nearest}?"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// The variables that begin like Pika's and are none, of this server nor of its companions. What is a slip of the pen from
 /// a key's name is not among them: [`Config::load`](super::Config::load) refuses it.
 pub fn unknown_variables(environment: &[(String, String)]) -> Vec<UnknownVariable> {
     // The defaults can be read, or no configuration could.
-    let known = known_names(&keys(DEFAULTS).unwrap_or_default());
+    let known = known_names(&keys().unwrap_or_default());
     let unknown = environment.iter().filter(|(name, value)| is_unknown(name, value, &known));
     let nearest = |name: &str| nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
     unknown.map(|(name, _)| UnknownVariable { name: name.clone(), nearest: nearest(name) }).collect()

@@ -1,96 +1,13 @@
 //! Lays a configuration file and the environment over the defaults.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::environment::{self, UnknownVariable};
-
-/// What the defaults are called.
-const BUILT_IN: &str = "the built-in configuration";
-
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{} cannot be read", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not YAML.
-    #[error("{origin} is not YAML")]
-    Syntax {
-        /// Which.
-        origin: String,
-        /// Where and why.
-        source: serde_norway::Error,
-    },
-    /// A key does not exist or its value has the wrong type.
-    #[error("{origin}: {key}")]
-    Key {
-        /// Which file.
-        origin: String,
-        /// The path of the key.
-        key: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// YAML takes a text for a number or the like. The value is not repeated: it is likely to be a password.
-    #[error("{origin}: {key} must be text; put it in quotes")]
-    Unquoted {
-        /// Which file.
-        origin: String,
-        /// The path of the key.
-        key: String,
-    },
-    /// A variable's value makes no sense.
-    #[error("the environment variable {name} cannot be used")]
-    VariableValue {
-        /// Which.
-        name: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A variable's value has the wrong type.
-    #[error("the environment variable {name} must be {expected}")]
-    Variable {
-        /// Which.
-        name: String,
-        /// What it should have been.
-        expected: &'static str,
-    },
-    /// The file that a variable names cannot be read.
-    #[error("the file that the environment variable {name} names cannot be read")]
-    VariableFile {
-        /// Which.
-        name: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A variable's name is that of a key but for a slip of the pen.
-    #[error("{0}")]
-    UnknownVariable(UnknownVariable),
-    /// There is no such key.
-    #[error("there is no key {key}{}", nearest.as_ref().map_or_else(String::new, |key| format!("; did you mean {key}?")))]
-    NoSuchKey {
-        /// What was asked for.
-        key: String,
-        /// The key that is most like it, if one is.
-        nearest: Option<String>,
-    },
-    /// A value is outside its limits.
-    #[error("{key} must be {allowed}")]
-    OutOfRange {
-        /// The path of the key.
-        key: &'static str,
-        /// Its limits.
-        allowed: &'static str,
-    },
-}
+use super::environment;
+use super::error::ConfigError;
+use super::yaml::{BUILT_IN, leaves, parse};
 
 /// Defaults, file and environment, one over the other.
 pub(super) struct Layers {
@@ -143,24 +60,6 @@ impl Layers {
     }
 }
 
-fn parse(text: &str, origin: &str) -> Result<Value, ConfigError> {
-    let value: Value = serde_norway::from_str(text)
-        .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source })?;
-    Ok(match lowercase_keys(value) {
-        Value::Null => Value::Object(Map::new()),
-        value => value,
-    })
-}
-
-fn lowercase_keys(value: Value) -> Value {
-    match value {
-        Value::Object(map) => Value::Object(
-            map.into_iter().map(|(key, value)| (key.to_lowercase(), lowercase_keys(value))).collect(),
-        ),
-        other => other,
-    }
-}
-
 /// Puts `over` on top. An empty section (`log:` and nothing below it) leaves what is there. Fails with the path of a
 /// key that is no text but ought to be.
 fn overlay(base: &mut Value, over: Value, path: &str) -> Result<(), String> {
@@ -176,30 +75,4 @@ fn overlay(base: &mut Value, over: Value, path: &str) -> Result<(), String> {
         (base, over) => *base = over,
     }
     Ok(())
-}
-
-/// The paths of all keys of the defaults.
-pub(super) fn keys(defaults: &str) -> Result<Vec<Vec<String>>, ConfigError> {
-    Ok(leaves(&parse(defaults, BUILT_IN)?))
-}
-
-/// The paths of all keys that hold values.
-pub(super) fn leaves(value: &Value) -> Vec<Vec<String>> {
-    let mut leaves = Vec::new();
-    collect_leaves(value, &mut Vec::new(), &mut leaves);
-    leaves
-}
-
-fn collect_leaves(value: &Value, path: &mut Vec<String>, leaves: &mut Vec<Vec<String>>) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                path.push(key.clone());
-                collect_leaves(value, path, leaves);
-                path.pop();
-            }
-        }
-        Value::Null => {}
-        _ => leaves.push(path.clone()),
-    }
 }

@@ -6,7 +6,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use super::nearest::nearest;
-use super::{Config, ConfigError, layers};
+use super::yaml::leaves;
+use super::{Config, ConfigError};
 
 /// What is in effect of a key, or of a whole section.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Config {
         let config: Self = layers.typed()?;
         config.validate()?;
         let key = key.to_lowercase();
-        let leaves: Vec<_> = layers::leaves(&layers.merged).iter().map(|path| path.join(".")).collect();
+        let leaves: Vec<_> = leaves(&layers.merged).iter().map(|path| path.join(".")).collect();
         if !leaves.iter().any(|leaf| is_at(leaf, &key)) {
             let sections = leaves.iter().flat_map(|leaf| leaf.match_indices('.').map(|(at, _)| &leaf[..at]));
             let known = leaves.iter().map(String::as_str).chain(sections);

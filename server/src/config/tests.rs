@@ -113,8 +113,7 @@ fn a_password_of_digits_must_be_quoted_and_is_not_repeated() {
 fn hosts_of_all_kinds_fit_into_the_url() {
     let url = |hostname: &str| {
         let config = load(&format!("database:\n  postgres:\n    hostname: \"{hostname}\"\n"), &[]).unwrap();
-        let url = config.database.url();
-        crate::store::Store::new(url.expose_secret(), &config.database.store_config()).map(|_| ())
+        crate::store::Store::of_config(&config.database).map(|_| ())
     };
     // A pool needs a runtime.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -19,14 +19,15 @@ pub(super) struct Client {
     pub(super) is_secure: bool,
 }
 
-/// Adds the [`Client`] to requests.
+/// Adds the client to requests.
 #[derive(Clone, Debug)]
-pub(super) struct FindClient {
+pub struct FindClient {
     trusted_proxies: Vec<IpNet>,
 }
 
 impl FindClient {
-    pub(super) fn new(trusted_proxies: Vec<IpNet>) -> Self {
+    /// Believes these networks.
+    pub fn new(trusted_proxies: Vec<IpNet>) -> Self {
         Self { trusted_proxies }
     }
 
@@ -71,6 +72,22 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
+/// The client of a request.
+pub(super) fn client(request: &Request) -> Client {
+    request.data::<Client>().copied().unwrap_or(Client { address: None, is_secure: false })
+}
+
+/// The address that a request comes from: that of its client, where trusted proxies are in between. Empty where it has
+/// none.
+pub fn peer_address(request: &Request) -> String {
+    client(request).address.map(|address| address.to_string()).unwrap_or_default()
+}
+
+/// Whether the client speaks TLS, to the server itself or to a trusted proxy.
+pub fn is_secure(request: &Request) -> bool {
+    client(request).is_secure
+}
+
 impl<E: Endpoint> Middleware<E> for FindClient {
     type Output = ClientFound<E>;
 
@@ -80,7 +97,7 @@ impl<E: Endpoint> Middleware<E> for FindClient {
 }
 
 /// An endpoint that knows who its client is.
-pub(super) struct ClientFound<E> {
+pub struct ClientFound<E> {
     endpoint: E,
     find: FindClient,
 }

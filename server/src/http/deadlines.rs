@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config;
 use crate::telemetry::ConnectionEnd;
 
 /// How long a client may take.
@@ -17,6 +18,17 @@ pub struct Timeouts {
     pub request: Duration,
     /// To take any byte of what it is sent.
     pub write: Duration,
+}
+
+impl From<&config::Server> for Timeouts {
+    fn from(server: &config::Server) -> Self {
+        Self {
+            request_head: Duration::from_millis(server.request_head_timeout_ms),
+            idle: Duration::from_millis(server.idle_timeout_ms),
+            request: Duration::from_millis(server.request_timeout_ms),
+            write: Duration::from_millis(server.write_timeout_ms),
+        }
+    }
 }
 
 /// A request that is being answered, by its number on the connection.

@@ -17,7 +17,7 @@ const OWN_BYTES: usize = 16 * 1024;
 /// No more is buffered, for anybody or for this address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too much is buffered of what clients send (server.{})", .0.as_str())]
-pub(super) struct OutOfMemory(pub(super) MemoryRefusal);
+pub struct OutOfMemory(pub MemoryRefusal);
 
 /// The memory of a server for what clients send.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use poem::http::{HeaderValue, Method, StatusCode};
 use poem::{Endpoint, IntoResponse, Request, Response, Result};
 use uuid::Uuid;
 
-use super::peer_address;
+use super::client_address::peer_address;
 use crate::domain::text::clean;
 use crate::telemetry::Instruments;
 
@@ -38,7 +38,10 @@ pub fn note(kind: &'static str) -> Option<u64> {
 }
 
 /// Runs a request under a new id, answers it in a header, and counts and logs the request. The query is not logged.
-pub(super) async fn assign<E: Endpoint>(
+///
+/// # Errors
+/// Those of the endpoint.
+pub async fn assign<E: Endpoint>(
     endpoint: Arc<E>,
     request: Request,
     instruments: Arc<Instruments>,

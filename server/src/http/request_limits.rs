@@ -36,7 +36,7 @@ impl ReadAhead {
 
 /// Why a request is not looked at.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RequestRefused {
+pub enum RequestRefused {
     /// Its body is too large.
     #[error("the body is too large: it has more than {bytes_max} bytes (server.{limit})")]
     BodyTooLarge {
@@ -57,7 +57,8 @@ pub(super) enum RequestRefused {
 }
 
 impl RequestRefused {
-    pub(super) fn status(&self) -> StatusCode {
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
         match self {
             RequestRefused::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             RequestRefused::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -85,7 +86,7 @@ fn buffer(request: &Request, bytes: usize) -> Result<Option<Buffered>, RequestRe
 
 /// Counts the memory of requests, up to the heads of their answers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CountMemory;
+pub struct CountMemory;
 
 impl<E: Endpoint> Middleware<E> for CountMemory {
     type Output = MemoryCounted<E>;
@@ -96,7 +97,7 @@ impl<E: Endpoint> Middleware<E> for CountMemory {
 }
 
 /// An endpoint that is not called when there is no memory for the request.
-pub(super) struct MemoryCounted<E> {
+pub struct MemoryCounted<E> {
     endpoint: E,
 }
 
@@ -138,12 +139,15 @@ fn header_bytes(request: &Request) -> usize {
 
 /// How large bodies may be, and how long they may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BodyLimits {
-    pub(super) bytes_max: usize,
-    pub(super) anonymous_bytes_max: usize,
-    pub(super) timeout: Duration,
+pub struct BodyLimits {
+    /// Largest body of somebody who is logged in.
+    pub bytes_max: usize,
+    /// Largest body of anybody else.
+    pub anonymous_bytes_max: usize,
+    /// How long a body may take to arrive.
+    pub timeout: Duration,
     /// Whether somebody is logged in who sends the request.
-    pub(super) is_logged_in: fn(&Request) -> bool,
+    pub is_logged_in: fn(&Request) -> bool,
 }
 
 impl<E: Endpoint> Middleware<E> for BodyLimits {
@@ -155,7 +159,7 @@ impl<E: Endpoint> Middleware<E> for BodyLimits {
 }
 
 /// An endpoint whose bodies are read before, and limited.
-pub(super) struct BodyLimited<E> {
+pub struct BodyLimited<E> {
     endpoint: E,
     limits: BodyLimits,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem::http::{HeaderName, HeaderValue, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
-use super::client;
+use super::client_address::client;
 
 /// Pages load only what the server itself serves, run no script that stands in the page, and are in nobody's frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
@@ -25,12 +25,13 @@ const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// Adds the headers to every answer. One that an answer has already stays as it is.
 #[derive(Clone, Debug)]
-pub(super) struct SecurityHeaders {
+pub struct SecurityHeaders {
     is_public_over_tls: bool,
 }
 
 impl SecurityHeaders {
-    pub(super) fn new(is_public_over_tls: bool) -> Self {
+    /// Whether people reach the server over TLS says whether browsers are to insist on it.
+    pub fn new(is_public_over_tls: bool) -> Self {
         Self { is_public_over_tls }
     }
 }
@@ -44,7 +45,7 @@ impl<E: Endpoint> Middleware<E> for SecurityHeaders {
 }
 
 /// An endpoint whose answers have the headers.
-pub(super) struct SecurityHeadersAdded<E> {
+pub struct SecurityHeadersAdded<E> {
     endpoint: Arc<E>,
     is_public_over_tls: bool,
 }

@@ -16,6 +16,8 @@ use tokio::sync::watch;
 
 use pika_shared::{KeyPin, chain, tls};
 
+use crate::config::TlsFiles;
+
 /// What is spoken over TLS, the best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -46,15 +48,6 @@ pub enum TlsError {
     Stopped(#[source] tokio::task::JoinError),
 }
 
-/// Where certificate and key are.
-#[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// PEM: the server's certificate first, then those between it and its authority.
-    pub certificate: PathBuf,
-    /// PEM: the key of the first certificate.
-    pub key: PathBuf,
-}
-
 /// The bytes of both files.
 #[derive(PartialEq)]
 struct Contents {
@@ -80,20 +73,21 @@ pub struct Tls {
     current: watch::Sender<TlsInUse>,
 }
 
-impl TlsFiles {
-    fn read(&self) -> Result<Contents, TlsError> {
+impl Contents {
+    fn read(files: &TlsFiles) -> Result<Contents, TlsError> {
         let read = |path: &PathBuf| {
             std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
         };
-        Ok(Contents { certificate: read(&self.certificate)?, key: read(&self.key)? })
+        Ok(Self { certificate: read(&files.certificate)?, key: read(&files.key)? })
     }
 
-    fn config_of(&self, contents: &Contents) -> Result<TlsInUse, TlsError> {
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&contents.certificate)
+    /// What connections are to use with them; `files` says where they were read.
+    fn usable(&self, files: &TlsFiles) -> Result<TlsInUse, TlsError> {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
-            .map_err(|source| TlsError::Pem { path: self.certificate.clone(), source })?;
-        let key = PrivateKeyDer::from_pem_slice(&contents.key)
-            .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
+            .map_err(|source| TlsError::Pem { path: files.certificate.clone(), source })?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|source| TlsError::Pem { path: files.key.clone(), source })?;
         let provider = tls::provider();
         let pair = CertifiedKey::from_der(certificates, key, &provider).map_err(TlsError::Pair)?;
         let certificate =
@@ -107,9 +101,7 @@ impl TlsFiles {
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(TlsInUse { config: Arc::new(config), key_pin })
     }
-}
 
-impl Contents {
     fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
         digest.update(self.certificate.len().to_be_bytes());
@@ -125,8 +117,8 @@ impl Tls {
     /// # Errors
     /// When one cannot be read, or they cannot be used together.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let contents = files.read()?;
-        let config = files.config_of(&contents)?;
+        let contents = Contents::read(&files)?;
+        let config = contents.usable(&files)?;
         Ok(Self { files, seen: Some(contents.digest()), current: watch::Sender::new(config) })
     }
 
@@ -157,13 +149,14 @@ impl Tls {
     /// Answers whether anything new is in use now. Complains about the same contents once.
     async fn reload(&mut self) -> Result<bool, TlsError> {
         let files = self.files.clone();
-        let read = tokio::task::spawn_blocking(move || files.read()).await.map_err(TlsError::Stopped)?;
+        let read =
+            tokio::task::spawn_blocking(move || Contents::read(&files)).await.map_err(TlsError::Stopped)?;
         let seen = read.as_ref().ok().map(Contents::digest);
         if seen == self.seen {
             return Ok(false);
         }
         self.seen = seen;
-        self.current.send_replace(self.files.config_of(&read?)?);
+        self.current.send_replace(read?.usable(&self.files)?);
         Ok(true)
     }
 }

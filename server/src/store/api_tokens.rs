@@ -2,7 +2,8 @@
 
 use tokio_postgres::Row;
 
-use super::users::{LAST_USE_INTERVAL_MS, USER_COLUMNS, user, user_columns};
+use super::sessions::LAST_USE_INTERVAL_MS;
+use super::user_rows::{USER_COLUMNS, user, user_columns};
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{AuditEvent, Object, ObjectKind};

@@ -2,15 +2,8 @@
 
 use std::fmt;
 
-use tokio_postgres::error::SqlState;
-
 use super::connection::Connection;
-use super::{Error, Store};
-
-/// Oldest and newest supported PostgreSQL.
-pub(super) const POSTGRES_MAJOR_MIN: i32 = 16;
-/// Oldest supported TimescaleDB: the first with incremental refreshes.
-pub(super) const TIMESCALEDB_MIN: (u32, u32) = (2, 19);
+use super::unsupported::{POSTGRES_MAJOR_MIN, TIMESCALEDB_MIN, UnsupportedDatabase};
 
 /// The two editions of TimescaleDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,67 +45,6 @@ impl DatabaseInfo {
     /// Whether the database has this version of TimescaleDB, or a later one.
     pub(super) fn has_timescaledb(&self, version: (u32, u32)) -> bool {
         parse_version(&self.timescaledb_version).is_some_and(|found| version <= found)
-    }
-}
-
-/// Why a database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum UnsupportedDatabase {
-    /// The library is not installed on the database's machine.
-    #[error(
-        "this PostgreSQL has no TimescaleDB: install the extension's package on the database's machine \
-         (for example postgresql-17-timescaledb), add timescaledb to shared_preload_libraries and restart it"
-    )]
-    NoTimescaledb,
-    /// Installed, but not created in this database, and this role may not do so.
-    #[error(
-        "TimescaleDB is installed, but not enabled in this database, and this role may not enable it: \
-         as a superuser, run CREATE EXTENSION timescaledb in the database"
-    )]
-    NotCreated(#[source] tokio_postgres::Error),
-    /// PostgreSQL is too old.
-    #[error("PostgreSQL {0} is too old: Pika needs {min} or newer", min = POSTGRES_MAJOR_MIN)]
-    PostgresTooOld(String),
-    /// TimescaleDB is too old.
-    #[error(
-        "TimescaleDB {0} is too old: Pika needs {major}.{minor} or newer; install it and run \
-         ALTER EXTENSION timescaledb UPDATE",
-        major = TIMESCALEDB_MIN.0, minor = TIMESCALEDB_MIN.1
-    )]
-    TimescaledbTooOld(String),
-    /// The extension was created by a version whose library is gone.
-    #[error(
-        "the database's TimescaleDB extension is older than the installed library: as its owner, run \
-         ALTER EXTENSION timescaledb UPDATE as the first statement of a session in the database"
-    )]
-    LibraryMissing(#[source] tokio_postgres::Error),
-    /// A dump is being restored into it.
-    #[error(
-        "the database is being restored (timescaledb.restoring is on): when done, run \
-         SELECT timescaledb_post_restore() in it, as a superuser"
-    )]
-    Restoring,
-    /// The Community edition has been here, and the Apache edition cannot read what it made.
-    #[error(
-        "TimescaleDB runs as its Apache edition, but this database holds {n_aggregates} continuous aggregates, which \
-         only the Community edition can read: set timescaledb.license = 'timescale' in postgresql.conf, with a package \
-         that includes the Community edition, and restart PostgreSQL; nothing has been changed or lost"
-    )]
-    MadeByCommunity {
-        /// How many aggregates there are.
-        n_aggregates: i64,
-    },
-    /// The question itself failed.
-    #[error("the database could not be asked what it is")]
-    Query(#[source] tokio_postgres::Error),
-}
-
-impl From<tokio_postgres::Error> for UnsupportedDatabase {
-    fn from(error: tokio_postgres::Error) -> Self {
-        if error.code() == Some(&SqlState::UNDEFINED_FILE) {
-            return UnsupportedDatabase::LibraryMissing(error);
-        }
-        UnsupportedDatabase::Query(error)
     }
 }
 
@@ -174,17 +106,6 @@ async fn check_aggregates(connection: &mut Connection) -> Result<(), Unsupported
     match connection.client().query_one(sql, &[]).await?.get(0) {
         0 => Ok(()),
         n_aggregates => Err(UnsupportedDatabase::MadeByCommunity { n_aggregates }),
-    }
-}
-
-impl Store {
-    /// What the database is.
-    ///
-    /// # Errors
-    /// When it is away, or not one that Pika can use.
-    pub async fn database_info(&self) -> Result<DatabaseInfo, Error> {
-        let mut connection = self.connection().await?;
-        Ok(inspect(&mut connection).await?)
     }
 }
 

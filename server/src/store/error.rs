@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::error::SqlState;
 
-use super::edition::UnsupportedDatabase;
+use super::unsupported::UnsupportedDatabase;
 
 /// A failed operation of the store. The sources carry the details; they belong into the log, not into answers.
 #[derive(Debug, thiserror::Error)]

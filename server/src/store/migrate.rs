@@ -5,10 +5,11 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::Store;
-use super::edition::{self, DatabaseInfo, UnsupportedDatabase};
+use super::edition::{self, DatabaseInfo};
 use super::error::{Error, is_unavailable};
 use super::rollup::build::BuildError;
 use super::set_up;
+use super::unsupported::UnsupportedDatabase;
 use super::usernames::set_username_keys;
 use crate::domain::TimestampMs;
 

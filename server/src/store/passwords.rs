@@ -1,6 +1,6 @@
 //! Passwords of users, as their hashes.
 
-use super::users::{USER_COLUMNS, find_to_change, finish, user, user_columns};
+use super::user_rows::{USER_COLUMNS, find_to_change, finish, user, user_columns};
 use super::{Error, Store, UserError};
 use crate::domain::audit::AuditEvent;
 use crate::domain::id::{SessionId, UserId};

@@ -10,22 +10,13 @@ use super::connection::Connection;
 use super::edition::{self, Edition};
 use super::rollup::{community, marks};
 use super::{Error, Store, copy};
+use crate::config::WriteMethod;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow, Rows};
 use crate::domain::tier::Tier;
 
 /// Whether rows of a time are late. By the database's clock, which nothing but the cost of rolling them up hangs on:
 /// whichever way they are marked, they are rolled up.
 const ARE_LATE: &str = "SELECT coalesce($1::int8 < pika_now_ms() - $2::int8, false)";
-
-/// How rows reach the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WriteMethod {
-    /// Binary COPY, and INSERT for a flush in which a row exists already. About twice as fast as INSERT alone.
-    #[default]
-    Copy,
-    /// INSERT only, for databases that cannot COPY from a client.
-    Insert,
-}
 
 /// What a flush came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Row;
 
-use super::users::{LAST_USE_INTERVAL_MS, LOCK_FOR_LOGIN, USER_COLUMNS, user, user_columns};
+use super::user_rows::{USER_COLUMNS, user, user_columns};
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
@@ -32,6 +32,13 @@ const ADDRESSES: &str = "SELECT address FROM sessions JOIN users ON users.id = u
 const DELETE: &str = "DELETE FROM sessions WHERE id = $1 AND user_id = $2";
 const DELETE_BY_TOKEN: &str = "DELETE FROM sessions WHERE token_hash = $1";
 const DELETE_EXPIRED: &str = "DELETE FROM sessions WHERE expires_at <= $1";
+
+/// Locks the user of a login that has been checked: whether enabled still, and the password that of the check.
+const LOCK_FOR_LOGIN: &str =
+    "SELECT 1 FROM users WHERE id = $1 AND status = 1 AND password_hash = $2 FOR NO KEY UPDATE";
+
+/// When a credential was last used is written at most so often.
+pub(super) const LAST_USE_INTERVAL_MS: TimestampMs = 60_000;
 
 pub(super) const STATEMENTS: &[&str] = &[
     INSERT,

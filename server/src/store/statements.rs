@@ -4,11 +4,13 @@
 use super::rollup;
 use super::{
     agents, api_tokens, audit, brin, copy, enrollments, gaps, identities, latest, maintenance, metrics,
-    newest, passwords, sample_pages, series, sessions, storage, totp, usernames, users, watchdog,
+    newest, passwords, sample_pages, series, sessions, storage, totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::family::{Family, Table};
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::domain::tier::Tier;
+
+pub use super::options::PLANNING_OPTIONS;
 
 /// The statement behind a chart of a table from a tier: agent, width of a bucket, and one bound more than there are
 /// tiers from that one down to raw → bucket, series, and for each metric average, minimum and maximum.
@@ -34,10 +36,6 @@ pub fn latest() -> &'static [&'static str] {
     &newest::NEWEST_ROWS
 }
 
-/// What connections that read are told about planning: bounds are always seen by the planner, however often a statement
-/// is executed, so that it never plans for chunks outside of them.
-pub const PLANNING_OPTIONS: &str = "-c plan_cache_mode=force_custom_plan -c jit=off";
-
 /// The texts of all statements but the COPYs, which not every test database can prepare.
 pub fn all() -> Vec<String> {
     let mut statements: Vec<String> = [
@@ -53,6 +51,7 @@ pub fn all() -> Vec<String> {
         sessions::STATEMENTS,
         storage::STATEMENTS,
         totp::STATEMENTS,
+        user_rows::STATEMENTS,
         usernames::STATEMENTS,
         users::STATEMENTS,
         metrics::STATEMENTS,

@@ -5,10 +5,9 @@ use std::sync::PoisonError;
 
 use tokio_postgres::Client;
 
-use super::edition::DatabaseInfo;
 use super::rollup::policies;
-use super::watchdog::{self, UnhealthyJob};
-use super::{Edition, Error, Store, edition};
+use super::storage_report::StorageReport;
+use super::{Edition, Error, Store, edition, watchdog};
 use crate::domain::TimestampMs;
 use crate::domain::storage::{Compression, Growth, RelationStorage, Stored};
 use crate::domain::tier::DAY_MS;
@@ -36,23 +35,6 @@ const RELATIONS: &str = "SELECT relation, \
 const AGENTS: &str = "SELECT count(*) FROM agents WHERE $1 <= last_seen_at";
 
 pub(super) const STATEMENTS: &[&str] = &[RELATIONS, AGENTS];
-
-/// What the stored metrics take.
-#[derive(Clone, Debug)]
-pub struct StorageReport {
-    /// What the database is.
-    pub database: DatabaseInfo,
-    /// The database as a whole, in bytes.
-    pub database_bytes: i64,
-    /// One entry a table or aggregate of metrics.
-    pub relations: Vec<RelationStorage>,
-    /// Agents that reported within the last day.
-    pub n_reporting_agents: i64,
-    /// Jobs of the database that fail or do not run.
-    pub unhealthy_jobs: Vec<UnhealthyJob>,
-    /// When this was found out.
-    pub measured_at: TimestampMs,
-}
 
 impl Store {
     /// What the stored metrics take; measured at most every half minute.

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
-use super::UserError;
-use super::users::lock;
+use super::user_rows::{UserError, lock};
 use crate::domain::id::UserId;
 use crate::domain::name::{Looks, username_key};
 

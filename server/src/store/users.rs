@@ -1,29 +1,14 @@
 //! Users. A change and its entry in the audit log are one transaction.
 
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Transaction;
 
+use super::user_rows::{UserError, find_to_change, finish, lock, user, user_columns};
 use super::usernames::check_username;
-use super::{Error, Store, audit};
-use crate::domain::TimestampMs;
-use crate::domain::audit::{AuditEvent, Object};
+use super::{Error, Store};
+use crate::domain::audit::AuditEvent;
 use crate::domain::id::UserId;
 use crate::domain::name::username_key;
 use crate::domain::user::{Role, User};
-
-/// Held by whoever changes users, so that two cannot take an administrator's power from the last two at once, nor give
-/// two users names that look alike. The number is arbitrary.
-const USERS_ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
-
-macro_rules! user_columns {
-    () => {
-        "users.id, username, nickname, email, phone, avatar, role, status, users.created_at, updated_at, \
-         EXISTS (SELECT FROM totp WHERE totp.user_id = users.id AND confirmed_at IS NOT NULL)"
-    };
-}
-pub(super) use user_columns;
-
-/// Columns that `user_columns!` has.
-pub(super) const USER_COLUMNS: usize = 11;
 
 // Not LIKE: there, some characters of what is searched for would mean something.
 macro_rules! search {
@@ -37,14 +22,9 @@ const INSERT: &str = "INSERT INTO users (id, username, password_hash, nickname, 
          updated_at, username_key) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)";
 const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
-const FIND_TO_CHANGE: &str =
-    concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1 FOR NO KEY UPDATE OF users");
 const FIND_BY_NAME: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE username_key = $1");
 const ANY: &str = "SELECT EXISTS (SELECT FROM users)";
 const COUNT: &str = concat!("SELECT count(*)", search!());
-const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
-const HAS_OTHER_ADMIN: &str =
-    "SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 1 AND id <> $1)";
 const UPDATE: &str = "UPDATE users SET username = coalesce($3, username), username_key = coalesce($9, username_key), nickname = coalesce($4, nickname), \
          email = coalesce($5, email), phone = coalesce($6, phone), avatar = coalesce($7, avatar), \
          role = coalesce($8, role), updated_at = $2 \
@@ -54,21 +34,8 @@ const DELETE: &str = "DELETE FROM users WHERE id = $1";
 const DELETE_SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
 const DELETE_API_TOKENS: &str = "DELETE FROM api_tokens WHERE user_id = $1";
 
-pub(super) const STATEMENTS: &[&str] = &[
-    INSERT,
-    FIND,
-    FIND_TO_CHANGE,
-    FIND_BY_NAME,
-    ANY,
-    COUNT,
-    LOCK,
-    HAS_OTHER_ADMIN,
-    UPDATE,
-    SET_STATUS,
-    DELETE,
-    DELETE_SESSIONS,
-    DELETE_API_TOKENS,
-];
+pub(super) const STATEMENTS: &[&str] =
+    &[INSERT, FIND, FIND_BY_NAME, ANY, COUNT, UPDATE, SET_STATUS, DELETE, DELETE_SESSIONS, DELETE_API_TOKENS];
 
 /// What users are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,41 +115,6 @@ pub struct UserUpdate {
     pub phone: Option<String>,
     pub avatar: Option<String>,
     pub role: Option<Role>,
-}
-
-/// Why a user was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum UserError {
-    /// There is no such user.
-    #[error("there is no such user")]
-    NotFound,
-    /// Another user has the name, if in another case.
-    #[error("the username is taken")]
-    NameTaken,
-    /// People would take the user for another one.
-    #[error("the username looks like that of another user")]
-    NameLooksTaken,
-    /// Nobody would be left who can change anything.
-    #[error("this is the last enabled administrator; make another one first")]
-    LastAdmin,
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] Error),
-}
-
-impl From<tokio_postgres::Error> for UserError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        match Error::from(error) {
-            Error::Conflict { .. } => UserError::NameTaken,
-            other => UserError::Store(other),
-        }
-    }
-}
-
-impl From<bb8::RunError<Error>> for UserError {
-    fn from(error: bb8::RunError<Error>) -> Self {
-        UserError::Store(error.into())
-    }
 }
 
 impl Store {
@@ -337,65 +269,6 @@ impl Store {
     }
 }
 
-/// Nobody else changes users until the transaction ends.
-pub(super) async fn lock(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
-    transaction.execute(LOCK, &[&USERS_ADVISORY_LOCK]).await?;
-    Ok(())
-}
-
-/// Locks a user that is to be changed. Where that takes power away, nobody else may do so until the transaction ends, and
-/// one administrator must be left.
-pub(super) async fn find_to_change(
-    transaction: &Transaction<'_>,
-    id: UserId,
-    loses_power: impl Fn(&User) -> bool,
-) -> Result<User, UserError> {
-    lock(transaction).await?;
-    let row = transaction.query_opt(FIND_TO_CHANGE, &[&id.0]).await?.ok_or(UserError::NotFound)?;
-    let user = user(&row);
-    if user.role == Role::Admin && user.enabled && loses_power(&user) {
-        let has_other: bool = transaction.query_one(HAS_OTHER_ADMIN, &[&id.0]).await?.get(0);
-        if !has_other {
-            return Err(UserError::LastAdmin);
-        }
-    }
-    Ok(user)
-}
-
 async fn changed(transaction: &Transaction<'_>, id: UserId) -> Result<User, UserError> {
     Ok(user(&transaction.query_one(FIND, &[&id.0]).await?))
 }
-
-pub(super) async fn finish(
-    transaction: Transaction<'_>,
-    event: AuditEvent,
-    user: &User,
-) -> Result<(), UserError> {
-    audit::insert(&transaction, &event.about(Object::user(user))).await?;
-    Ok(transaction.commit().await?)
-}
-
-/// The user in the columns of `user_columns!`.
-pub(super) fn user(row: &Row) -> User {
-    User {
-        id: UserId(row.get(0)),
-        username: row.get(1),
-        nickname: row.get(2),
-        email: row.get(3),
-        phone: row.get(4),
-        avatar: row.get(5),
-        // The column's CHECK lets in nothing else; the lesser role is the safe reading of anything unknown.
-        role: Role::parse(row.get(6)).unwrap_or(Role::User),
-        enabled: row.get::<_, i16>(7) == 1,
-        created_at: row.get(8),
-        updated_at: row.get(9),
-        has_totp: row.get(10),
-    }
-}
-
-/// Locks the user of a login that has been checked: whether enabled still, and the password that of the check.
-pub(super) const LOCK_FOR_LOGIN: &str =
-    "SELECT 1 FROM users WHERE id = $1 AND status = 1 AND password_hash = $2 FOR NO KEY UPDATE";
-
-/// When a credential was last used is written at most so often.
-pub(super) const LAST_USE_INTERVAL_MS: TimestampMs = 60_000;

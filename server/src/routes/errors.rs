@@ -10,9 +10,8 @@ use poem_openapi::error::{
     AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
 };
 
-use super::memory::OutOfMemory;
-use super::request_limits::RequestRefused;
 use crate::api::{ApiError, ErrorBody, ErrorCode, Parameters};
+use crate::http::{OutOfMemory, RequestRefused};
 use crate::telemetry::MemoryRefusal;
 
 /// The answer to an error.

@@ -3,16 +3,17 @@
 //! A browser says with every request that changes something, and with every WebSocket, which page it comes from. A page
 //! of somebody else's must not use the session of whoever looks at it; programs, which say nothing, are let through.
 
-use std::fmt;
 use std::sync::Arc;
 
-use poem::http::uri::{Authority, Scheme, Uri};
+use poem::http::uri::Authority;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
-use super::{cookie, peer_address};
+use super::errors;
 use crate::api::{ApiError, SESSION_COOKIE};
+use crate::config::WebOrigin;
 use crate::domain::text::clean;
+use crate::http::{cookie, peer_address};
 use crate::telemetry::Instruments;
 
 /// What pages of configured origins may send and read.
@@ -22,60 +23,13 @@ const EXPOSED_HEADERS: &str = "Retry-After, X-Request-Id";
 /// How long a browser may remember what it was told about other origins.
 const PREFLIGHT_MAX_AGE_SECONDS: &str = "600";
 
-/// Where a web page comes from: scheme, host and port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    scheme: Scheme,
-    authority: Authority,
-}
-
-impl Origin {
-    /// Understands `https://host` and `https://host:port`, with nothing behind.
-    pub fn parse(text: &str) -> Option<Self> {
-        let uri: Uri = text.parse().ok()?;
-        let origin = Self::of_url(&uri)?;
-        // A path of its own, `/`, is made up for none by the type.
-        let is_bare = uri.query().is_none() && uri.path() == "/" && !text.ends_with('/');
-        is_bare.then_some(origin)
-    }
-
-    /// The origin of the pages below a URL.
-    pub fn of_url(url: &Uri) -> Option<Self> {
-        let scheme = url.scheme().filter(|scheme| **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS)?;
-        let authority = url.authority().filter(|authority| !authority.as_str().contains('@'))?;
-        Some(Self { scheme: scheme.clone(), authority: normal(scheme, authority)? })
-    }
-
-    /// Whether a page of this origin talks to where it came from, when it talks to `host`. Schemes are not compared: a
-    /// proxy that ends TLS need not have said so.
-    fn is_at(&self, host: &str) -> bool {
-        let host: Option<Authority> = host.parse().ok();
-        host.and_then(|host| normal(&self.scheme, &host)).is_some_and(|host| host == self.authority)
-    }
-}
-
-/// Without the port that the scheme has anyway, as browsers write it. Host names are compared without regard to case.
-fn normal(scheme: &Scheme, authority: &Authority) -> Option<Authority> {
-    let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
-    match authority.port_u16() {
-        Some(port) if port == usual => authority.host().parse().ok(),
-        _ => Some(authority.clone()),
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.authority)
-    }
-}
-
 /// Holds requests to the origins that may make them.
 #[derive(Clone, Debug)]
 pub(super) struct CheckOrigin {
     /// The server's own, as `server.public_url` says; `None` where it says nothing.
-    public: Option<Origin>,
+    public: Option<WebOrigin>,
     /// Others whose pages may use the API, without the session of whoever looks at them.
-    allowed: Vec<Origin>,
+    allowed: Vec<WebOrigin>,
     instruments: Arc<Instruments>,
 }
 
@@ -94,14 +48,14 @@ impl CheckOrigin {
     pub(super) fn new(public_url: &str, allowed: &[String], instruments: Arc<Instruments>) -> Self {
         Self {
             instruments,
-            public: public_url.parse().ok().as_ref().and_then(Origin::of_url),
-            allowed: allowed.iter().filter_map(|origin| Origin::parse(origin)).collect(),
+            public: public_url.parse().ok().as_ref().and_then(WebOrigin::of_url),
+            allowed: allowed.iter().filter_map(|origin| WebOrigin::parse(origin)).collect(),
         }
     }
 
     fn from(&self, request: &Request) -> From {
         let text = request.headers().get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
-        let origin = text.and_then(Origin::parse);
+        let origin = text.and_then(WebOrigin::parse);
         if origin.as_ref().is_some_and(|origin| self.allowed.contains(origin)) {
             return From::Allowed;
         }
@@ -126,7 +80,7 @@ impl CheckOrigin {
 
     /// Whether it is the server's own. The host of the request counts only where `server.public_url` is not set: anybody
     /// can make a name of theirs point to the server, and a page at that name is not the server's.
-    fn is_own(&self, origin: &Origin, request: &Request) -> bool {
+    fn is_own(&self, origin: &WebOrigin, request: &Request) -> bool {
         if let Some(public) = &self.public {
             return public == origin;
         }
@@ -181,7 +135,7 @@ impl<E: Endpoint> Endpoint for OriginChecked<E> {
             // Errors, too, must be readable for the page.
             _ => match self.endpoint.call(request).await {
                 Ok(response) => response.into_response(),
-                Err(error) => super::errors::respond(error).await,
+                Err(error) => errors::respond(error).await,
             },
         };
         let headers = response.headers_mut();
@@ -267,14 +221,5 @@ mod tests {
         assert_eq!(from(&[("Sec-Fetch-Site", "same-origin")]), From::Own);
         let tool = [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://tool.example.org")];
         assert_eq!(from(&tool), From::Allowed);
-    }
-
-    #[test]
-    fn origins_have_no_path() {
-        assert_eq!(Origin::parse("https://a.example:443").unwrap().to_string(), "https://a.example");
-        assert!(Origin::parse("http://a.example:8080").is_some());
-        for text in ["https://a.example/", "https://a.example/x", "a.example", "*", "ftp://a.example"] {
-            assert!(Origin::parse(text).is_none(), "{text}");
-        }
     }
 }

@@ -3,9 +3,9 @@
 use pika_shared::Clock;
 use poem::{Endpoint, Middleware, Request, Result};
 
-use super::{bearer_token, cookie, origin};
 use crate::api::{ApiError, Caller, SESSION_COOKIE};
 use crate::auth::Auth;
+use crate::http::{bearer_token, cookie, origin};
 
 /// Adds a [`Caller`] to requests whose credentials are good.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 use poem::{Endpoint, Request, Response, Result};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::bearer_token;
 use crate::api::{ApiContext, ApiError};
 use crate::domain::token::TokenHash;
+use crate::http::bearer_token;
 
 /// Prometheus text format as its exposition formats define it.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

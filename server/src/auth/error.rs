@@ -1,0 +1,57 @@
+//! Why nobody was let in, or nothing was changed.
+
+use super::password::PasswordError;
+use crate::store::{self, UserError};
+
+/// Why nobody was let in, or nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Wrong name, wrong password, or disabled: which one is nobody's business.
+    #[error("the username or the password is wrong")]
+    InvalidCredentials,
+    /// The token is none, or not any more.
+    #[error("the token is not valid")]
+    InvalidToken,
+    /// Name and password are right, but the user has a second factor.
+    #[error("a code of the second factor is needed")]
+    CodeRequired,
+    /// Name and password are right, the code is not, or it has been used.
+    #[error("the code is wrong or has been used")]
+    InvalidCode,
+    /// Somebody who is logged in gave a wrong password.
+    #[error("the password is wrong")]
+    WrongPassword,
+    /// Somebody who is logged in gave a wrong code.
+    #[error("the code is wrong or has been used")]
+    WrongCode,
+    /// Somebody means to set the own password, or to remove the own second factor, as an administrator does with others.
+    #[error(
+        "this is your own account: change the password with the old one, and remove the second factor with the \
+         password and a code"
+    )]
+    OwnAccount,
+    /// Too many attempts have failed.
+    #[error("too many attempts have failed; try again later")]
+    Limited {
+        /// How long to wait.
+        retry_after_ms: i64,
+    },
+    /// There is a second factor already.
+    #[error("there is a second factor already; remove it first")]
+    TotpEnabled,
+    /// There is no second factor.
+    #[error("there is no second factor")]
+    NoTotp,
+    /// The password could not be checked, or cannot be one.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The user could not be changed.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// There is no randomness.
+    #[error("the operating system gives no random numbers")]
+    Random(#[from] getrandom::Error),
+}

@@ -1,0 +1,84 @@
+//! Route assembly and the order of middleware, in one screen.
+
+mod authenticate;
+mod documentation;
+mod errors;
+mod metrics;
+mod origin;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::middleware::CatchPanic;
+use poem::{Endpoint, EndpointExt, Response, Route};
+use secrecy::SecretString;
+
+use self::authenticate::Authenticate;
+use self::metrics::{Access, Metrics};
+use self::origin::CheckOrigin;
+use crate::api::{self, ApiContext, Caller, Parameters};
+use crate::config;
+use crate::http::{BodyLimits, CountMemory, FindClient, SecurityHeaders, request_id};
+
+/// Everything that the server answers. A request passes from the last line to the first: its client is found, its answer
+/// will have the security headers, it gets an id and a log line; panics and all errors get the API's shape; then its
+/// origin, the memory that it takes, its credentials and its body are looked at, and a handler is chosen.
+pub fn routes(
+    context: ApiContext,
+    config: &config::Server,
+    metrics_token: Option<SecretString>,
+) -> impl Endpoint<Output = Response> + 'static {
+    let metrics = Metrics::new(context.clone(), Access::Token(metrics_token));
+    let instruments = Arc::clone(&context.instruments);
+    let service = api::service();
+    let (generated, described) = (service.spec(), description());
+    let parameters = Arc::new(Parameters::of(&described));
+    let documentation = documentation::page(service.swagger_ui_html().replace(&generated, &described));
+    Route::new()
+        .at("/api/openapi.json", documentation::description(described))
+        .at("/docs", documentation)
+        .at("/metrics", poem::get(metrics))
+        .nest("/", service)
+        .with(body_limits(config))
+        .around(move |endpoint, request| {
+            let parameters = Arc::clone(&parameters);
+            async move { endpoint.call(request).await.map_err(|error| errors::explain(error, &parameters)) }
+        })
+        .with(Authenticate::new(context.auth.clone(), context.clock.clone()))
+        .data(context)
+        .with(CountMemory)
+        .with(CheckOrigin::new(&config.public_url, &config.cors_origins, Arc::clone(&instruments)))
+        .catch_all_error(errors::respond)
+        .with(CatchPanic::new().with_handler(errors::panicked))
+        .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&instruments)))
+        .with(SecurityHeaders::new(config.is_public_over_tls()))
+        .with(FindClient::new(config.trusted_proxies.clone()))
+        .map_to_response()
+}
+
+fn body_limits(config: &config::Server) -> BodyLimits {
+    BodyLimits {
+        bytes_max: config.body_bytes_max,
+        anonymous_bytes_max: config.anonymous_body_bytes_max,
+        timeout: Duration::from_millis(config.body_timeout_ms),
+        is_logged_in: |request| request.data::<Caller>().is_some(),
+    }
+}
+
+/// The API's description as it is committed. The generator's own is good enough to be read where it cannot be put right.
+fn description() -> String {
+    api::description().unwrap_or_else(|error| {
+        tracing::error!(error = %pika_shared::chain(&error), "the API's description is not put right");
+        api::service().spec()
+    })
+}
+
+/// What is answered on the separate address for metrics: those, and nothing else.
+pub fn metrics_routes(context: ApiContext) -> impl Endpoint<Output = Response> + 'static {
+    let instruments = Arc::clone(&context.instruments);
+    Route::new()
+        .at("/metrics", poem::get(Metrics::new(context, Access::Anybody)))
+        .catch_all_error(errors::respond)
+        .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&instruments)))
+        .map_to_response()
+}

@@ -1,0 +1,145 @@
+//! The facade of the database: its pool of connections, those that charts may use, and those outside of it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bb8::{Pool, PooledConnection};
+use secrecy::ExposeSecret as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+
+use super::connection::{self, Connection, Manager};
+use super::edition::{self, DatabaseInfo};
+use super::error::{Error, ErrorCounts};
+use super::options::{self, DatabaseUrlError, StoreConfig};
+use super::rollup::Definition;
+use super::rollup::catch_up::CaughtUp;
+use super::storage_report::StorageReport;
+use super::tls::{self, Tls};
+use crate::config;
+
+/// The database.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool<Manager>,
+    /// The pool's connections that charts may use: half of them, so that everything else is answered whatever charts cost.
+    chart_connections: Arc<Semaphore>,
+    connect_timeout: Duration,
+    config: Config,
+    tls: Tls,
+    errors: Arc<ErrorCounts>,
+    /// What is stored and rolled up.
+    pub(super) definition: Arc<Definition>,
+    /// The last storage report: it looks at every chunk, so it is not made anew for everyone who asks.
+    pub(super) storage_report: Arc<Mutex<Option<StorageReport>>>,
+    pub(super) caught_up: Arc<CaughtUp>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("pool", &self.pool.state()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Prepares to talk to the database at `url` (`postgres://user:password@host:port/database`). No connection is
+    /// made yet, so this works while the database is away.
+    ///
+    /// # Errors
+    /// When the URL cannot be understood or the certificates cannot be read.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, which the pool needs for its house-keeping.
+    pub fn new(url: &str, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
+        let config = options::parse_url(url)?;
+        let encrypted = config.get_ssl_mode() == SslMode::Require;
+        let tls = tls::connector(encrypted, options.root_certificates.as_deref())?;
+        let pooled = options::with_limits(&config, options);
+        let errors = Arc::new(ErrorCounts::default());
+        let pool = Pool::builder()
+            .max_size(options.pool_size)
+            .connection_timeout(options.connect_timeout)
+            .error_sink(Box::new(connection::LogErrors))
+            .test_on_check_out(true)
+            .build_unchecked(Manager::new(pooled, tls.clone(), Arc::clone(&errors)));
+        let n_chart_connections = usize::try_from(options.pool_size / 2).unwrap_or(usize::MAX).max(1);
+        Ok(Self {
+            pool,
+            chart_connections: Arc::new(Semaphore::new(n_chart_connections)),
+            connect_timeout: options.connect_timeout,
+            config,
+            tls,
+            errors,
+            definition: Arc::default(),
+            storage_report: Arc::default(),
+            caught_up: Arc::default(),
+        })
+    }
+
+    /// The same, for other tables and rollups than the product's own.
+    #[must_use]
+    pub fn with_definition(self, definition: Definition) -> Self {
+        Self { definition: Arc::new(definition), ..self }
+    }
+
+    /// Prepares to talk to the configured database.
+    ///
+    /// # Errors
+    /// As [`Store::new`].
+    ///
+    /// # Panics
+    /// As [`Store::new`].
+    pub fn of_config(database: &config::Database) -> Result<Self, DatabaseUrlError> {
+        Self::new(database.url().expose_secret(), &database.into())
+    }
+
+    /// What the database is.
+    ///
+    /// # Errors
+    /// When it is away, or not one that Pika can use.
+    pub async fn database_info(&self) -> Result<DatabaseInfo, Error> {
+        let mut connection = self.connection().await?;
+        Ok(edition::inspect(&mut connection).await?)
+    }
+
+    /// The hosts that the connection goes to as plain text, over a network.
+    pub fn plain_remote_hosts(&self) -> Vec<String> {
+        options::plain_remote_hosts(&self.config)
+    }
+
+    pub(super) async fn connection(&self) -> Result<PooledConnection<'_, Manager>, Error> {
+        let connection = self.pool.get().await.map_err(Error::from);
+        connection.inspect_err(|error| self.errors.add_failed_connection(error))
+    }
+
+    /// A connection of the pool for a chart, and its place among those that charts may use.
+    ///
+    /// # Errors
+    /// Also when all of these stay in use for as long as a connection is waited for.
+    pub(super) async fn chart_connection(
+        &self,
+    ) -> Result<(SemaphorePermit<'_>, PooledConnection<'_, Manager>), Error> {
+        let place = tokio::time::timeout(self.connect_timeout, self.chart_connections.acquire()).await;
+        let place = place.map_err(|_| Error::TooManyCharts)?.map_err(|_| Error::TooManyCharts)?;
+        Ok((place, self.connection().await?))
+    }
+
+    /// A connection of its own, outside the pool and without the time limits of requests.
+    pub(super) async fn dedicated_connection(&self) -> Result<Connection, Error> {
+        let connection = connection::connect(&self.config, &self.tls, &self.errors).await;
+        connection.inspect_err(|error| self.errors.add_failed_connection(error))
+    }
+
+    /// Connections of the pool: all, and those not in use.
+    pub fn pool_connections(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+
+    /// Errors of the database and of connections to it since the start, by kind.
+    pub fn error_counts(&self) -> Vec<(&'static str, u64)> {
+        self.errors.all()
+    }
+}

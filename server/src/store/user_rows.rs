@@ -1,0 +1,119 @@
+//! What all that reads and changes users has in common: their columns, their lock, and why they are not changed.
+
+use tokio_postgres::{Row, Transaction};
+
+use super::{Error, audit};
+use crate::domain::audit::{AuditEvent, Object};
+use crate::domain::id::UserId;
+use crate::domain::user::{Role, User};
+
+/// Held by whoever changes users, so that two cannot take an administrator's power from the last two at once, nor give
+/// two users names that look alike. The number is arbitrary.
+const USERS_ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
+
+macro_rules! user_columns {
+    () => {
+        "users.id, username, nickname, email, phone, avatar, role, status, users.created_at, updated_at, \
+         EXISTS (SELECT FROM totp WHERE totp.user_id = users.id AND confirmed_at IS NOT NULL)"
+    };
+}
+pub(super) use user_columns;
+
+/// Columns that `user_columns!` has.
+pub(super) const USER_COLUMNS: usize = 11;
+
+const FIND_TO_CHANGE: &str =
+    concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1 FOR NO KEY UPDATE OF users");
+const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
+const HAS_OTHER_ADMIN: &str =
+    "SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 1 AND id <> $1)";
+
+pub(super) const STATEMENTS: &[&str] = &[FIND_TO_CHANGE, LOCK, HAS_OTHER_ADMIN];
+
+/// Why a user was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// There is no such user.
+    #[error("there is no such user")]
+    NotFound,
+    /// Another user has the name, if in another case.
+    #[error("the username is taken")]
+    NameTaken,
+    /// People would take the user for another one.
+    #[error("the username looks like that of another user")]
+    NameLooksTaken,
+    /// Nobody would be left who can change anything.
+    #[error("this is the last enabled administrator; make another one first")]
+    LastAdmin,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<tokio_postgres::Error> for UserError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match Error::from(error) {
+            Error::Conflict { .. } => UserError::NameTaken,
+            other => UserError::Store(other),
+        }
+    }
+}
+
+impl From<bb8::RunError<Error>> for UserError {
+    fn from(error: bb8::RunError<Error>) -> Self {
+        UserError::Store(error.into())
+    }
+}
+
+/// Nobody else changes users until the transaction ends.
+pub(super) async fn lock(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+    transaction.execute(LOCK, &[&USERS_ADVISORY_LOCK]).await?;
+    Ok(())
+}
+
+/// Locks a user that is to be changed. Where that takes power away, nobody else may do so until the transaction ends, and
+/// one administrator must be left.
+pub(super) async fn find_to_change(
+    transaction: &Transaction<'_>,
+    id: UserId,
+    loses_power: impl Fn(&User) -> bool,
+) -> Result<User, UserError> {
+    lock(transaction).await?;
+    let row = transaction.query_opt(FIND_TO_CHANGE, &[&id.0]).await?.ok_or(UserError::NotFound)?;
+    let user = user(&row);
+    if user.role == Role::Admin && user.enabled && loses_power(&user) {
+        let has_other: bool = transaction.query_one(HAS_OTHER_ADMIN, &[&id.0]).await?.get(0);
+        if !has_other {
+            return Err(UserError::LastAdmin);
+        }
+    }
+    Ok(user)
+}
+
+/// Commits a change of a user, with its entry in the audit log.
+pub(super) async fn finish(
+    transaction: Transaction<'_>,
+    event: AuditEvent,
+    user: &User,
+) -> Result<(), UserError> {
+    audit::insert(&transaction, &event.about(Object::user(user))).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// The user in the columns of `user_columns!`.
+pub(super) fn user(row: &Row) -> User {
+    User {
+        id: UserId(row.get(0)),
+        username: row.get(1),
+        nickname: row.get(2),
+        email: row.get(3),
+        phone: row.get(4),
+        avatar: row.get(5),
+        // The column's CHECK lets in nothing else; the lesser role is the safe reading of anything unknown.
+        role: Role::parse(row.get(6)).unwrap_or(Role::User),
+        enabled: row.get::<_, i16>(7) == 1,
+        created_at: row.get(8),
+        updated_at: row.get(9),
+        has_totp: row.get(10),
+    }
+}
