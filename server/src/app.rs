@@ -1,5 +1,7 @@
 //! Puts everything together and runs it: the only module that knows all the others.
 
+mod error;
+mod jobs;
 mod maintenance;
 
 use std::convert::Infallible;
@@ -8,71 +10,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pika_shared::{Clock, chain};
+use pika_shared::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
-use self::maintenance::Warnings;
+use self::jobs::prepare_and_maintain;
 use crate::api::{ApiContext, ChartLimit};
-use crate::auth::{Auth, AuthError, FIRST_ADMIN, PasswordError};
+use crate::auth::Auth;
 use crate::config::{self, Config};
-use crate::http::{self, LimitedAcceptor, Limits, Memory, Places, Tls, TlsError};
+use crate::http::{self, LimitedAcceptor, Limits, Memory, Places, Tls};
 use crate::ingest::Ingest;
 use crate::readiness::Readiness;
 use crate::routes;
-use crate::store::{DatabaseUrlError, MigrateError, Store};
+use crate::store::Store;
 use crate::telemetry::Instruments;
 
-/// How often the database is tried while it is away at the start.
-const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
-/// How often rollups and retention are looked after.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
-/// How often ended sessions, API tokens and enrollment tokens, old entries of the audit log and expired series are
-/// forgotten.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+pub use error::AppError;
 
 /// Connections that wait to be accepted, as far as the system's `net.core.somaxconn` allows.
 const LISTEN_BACKLOG: u32 = 4_096;
 /// Connections to the separate address for metrics.
 const METRICS_CONNECTIONS_MAX: usize = 64;
-
-/// Why the server could not start or had to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// The configured database cannot be tried.
-    #[error("the configured database cannot be used")]
-    DatabaseUrl(#[from] DatabaseUrlError),
-    /// The database is there, but cannot be used.
-    #[error("the database cannot be used")]
-    Migrate(#[source] MigrateError),
-    /// The address is taken or not this machine's.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// Certificate or key.
-    #[error("the server cannot speak TLS as it is configured to")]
-    Tls(#[from] TlsError),
-    /// scrypt's parameters.
-    #[error("the configuration of passwords cannot be used")]
-    Passwords(#[from] PasswordError),
-    /// The first user could not be made.
-    #[error("the first administrator could not be created")]
-    FirstAdmin(#[source] AuthError),
-    /// A task of the ingest path is gone.
-    #[error("samples can no longer be taken in; the log says why")]
-    Ingest,
-    /// The metrics cannot be set up.
-    #[error("the server's own metrics cannot be set up")]
-    Metrics(#[from] prometheus::Error),
-    /// The HTTP server failed.
-    #[error("the HTTP server failed")]
-    Http(#[source] io::Error),
-}
 
 /// Binds an address. As Tokio's own `bind`, with a longer queue: a whole fleet may come back in the same second, and a
 /// connection that finds the queue full is tried again by its client only after a second or more.
@@ -257,97 +216,5 @@ async fn keep_current(tls: Option<Tls>, config: &Config) -> Infallible {
     match tls {
         Some(tls) => tls.keep_current(Duration::from_millis(config.server.tls.reload_interval_ms)).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Makes the database ready, then keeps house. Ends only with an error.
-async fn prepare_and_maintain(
-    config: &Config,
-    clock: &Clock,
-    store: &Store,
-    auth: &Auth,
-    instruments: &Instruments,
-    readiness: &Readiness,
-    announce_password: fn(&str, &SecretString),
-) -> Result<(), AppError> {
-    migrate(store, clock).await?;
-    create_first_admin(config, auth, announce_password).await?;
-    readiness.set_ready();
-    tracing::info!(address = %config.server.addr, "ready");
-    let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
-    let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
-    maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut warnings = Warnings::default();
-    loop {
-        tokio::select! {
-            _ = sweeps.tick() => sweep(config, clock, store).await,
-            _ = maintenance.tick() => maintenance::round(store, clock, instruments, &mut warnings).await,
-        }
-    }
-}
-
-/// Forgets what has ended by itself.
-async fn sweep(config: &Config, clock: &Clock, store: &Store) {
-    let now = clock.now();
-    let swept = [
-        ("sessions", store.delete_expired_sessions(now).await),
-        ("API tokens", store.delete_expired_api_tokens(now).await),
-        ("enrollment tokens", store.delete_ended_enrollments(now).await),
-        ("audit log", store.delete_audit_log_before(now - config.auth.audit_retention_ms).await),
-        ("disks and interfaces", store.delete_expired_series(now).await),
-    ];
-    for (what, result) in swept {
-        match result {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, what, "forgot what has ended"),
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), what, "what has ended could not be forgotten");
-            }
-        }
-    }
-}
-
-async fn migrate(store: &Store, clock: &Clock) -> Result<(), AppError> {
-    loop {
-        match store.migrate(clock.now()).await {
-            Ok(migrated) => {
-                for migration in &migrated.applied {
-                    tracing::info!(%migration, "applied a migration");
-                }
-                tracing::info!(
-                    postgres = %migrated.database.postgres_version,
-                    timescaledb = %migrated.database.timescaledb_version,
-                    edition = %migrated.database.edition,
-                    "the database is ready"
-                );
-                return Ok(());
-            }
-            Err(error) if error.is_temporary() => {
-                tracing::warn!(error = %chain(&error), "waiting for the database");
-                tokio::time::sleep(DATABASE_RETRY_INTERVAL).await;
-            }
-            Err(error) => return Err(AppError::Migrate(error)),
-        }
-    }
-}
-
-async fn create_first_admin(
-    config: &Config,
-    auth: &Auth,
-    announce_password: fn(&str, &SecretString),
-) -> Result<(), AppError> {
-    loop {
-        match auth.create_first_admin(&config.auth.admin_password).await {
-            Ok(Some(password)) => {
-                announce_password(FIRST_ADMIN, &password);
-                return Ok(());
-            }
-            Ok(None) => return Ok(()),
-            Err(AuthError::Store(error)) if error.is_temporary() => {
-                tracing::warn!(error = %chain(&error), "waiting for the database");
-                tokio::time::sleep(DATABASE_RETRY_INTERVAL).await;
-            }
-            Err(error) => return Err(AppError::FirstAdmin(error)),
-        }
     }
 }

@@ -28,14 +28,18 @@ mod gaps;
 mod intake;
 mod latest;
 mod live;
-mod naming;
 mod pace;
+mod peer;
+mod pending_rows;
 mod presence;
+mod presence_upkeep;
 mod reading;
 mod refusals;
 mod register;
 mod sequence;
+mod series_resolution;
 mod session;
+mod shared;
 mod socket;
 mod takeovers;
 mod writer;
@@ -54,18 +58,19 @@ use crate::domain::id::AgentKey;
 use crate::store::{SampleWriter, Store};
 use crate::telemetry::Instruments;
 
-use batcher::{Batcher, Submission};
-use intake::PendingRows;
+use batcher::Batcher;
 use latest::Latest;
 use live::Live;
 use pace::Paces;
+use pending_rows::PendingRows;
 use presence::{Ending, Presence};
+use shared::Shared;
 use writer::{Audience, Writer};
 
 pub use live::LiveEvent;
 
 pub use decode::{DecodeError, Decoded, Message, decode};
-pub use socket::{Peer, Probation};
+pub use peer::{Peer, Probation};
 
 /// Connections that have read a frame for which there is no room yet, at a time. More would bring no more rows to the
 /// database; each takes as much memory as its frame.
@@ -73,27 +78,6 @@ const TURNS: usize = 64;
 
 /// Flushes that wait for the writer.
 const FLUSH_QUEUE_CAPACITY: usize = 1;
-
-/// What the sockets share.
-#[derive(Debug)]
-struct Shared {
-    config: config::Ingest,
-    store: Store,
-    clock: Clock,
-    instruments: Arc<Instruments>,
-    presence: Arc<Presence>,
-    live: Live,
-    /// Turns to ask the database on behalf of agents that have just come.
-    admission: Semaphore,
-    paces: Paces,
-    /// Turns to read a frame.
-    turns: Arc<Semaphore>,
-    pending_rows: PendingRows,
-    queue: mpsc::Sender<Submission>,
-    /// No more is read from agents; what is in flight is still acknowledged.
-    stopping: CancellationToken,
-    sockets: TaskTracker,
-}
 
 /// The ingest path of one server.
 #[derive(Clone, Debug)]
@@ -176,7 +160,7 @@ impl Ingest {
             stopping: stopping.clone(),
             sockets: TaskTracker::new(),
         });
-        stages.spawn(guard("presence").watch(presence::run(Arc::clone(&shared))));
+        stages.spawn(guard("presence").watch(presence_upkeep::run(Arc::clone(&shared))));
         Self { shared, draining, aborting, failed, stages }
     }
 

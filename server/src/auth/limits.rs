@@ -27,7 +27,7 @@ const HOMES_MAX: usize = 100_000;
 /// Attempts that may wait for others to end; more are turned away.
 const WAITING_MAX: usize = 256;
 /// How long an attempt waits for others to end before it is turned away.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whose password it is: the name by which the account is found, whether there is one or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -223,7 +223,7 @@ impl LoginLimits {
                 ended.await;
             }
         };
-        tokio::time::timeout(PATIENCE, taken).await.unwrap_or(Err(Refusal::Busy))
+        tokio::time::timeout(WAIT_TIMEOUT, taken).await.unwrap_or(Err(Refusal::Busy))
     }
 
     /// Admits an attempt where every bucket has a token for it and for those that have not ended. `None` where that

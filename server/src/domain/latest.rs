@@ -40,15 +40,15 @@ struct Entry {
     /// The interfaces that are part of the newest rates: one that comes again must not count twice.
     interface_keys: Vec<i32>,
     is_changed: bool,
-    /// Not told to those who watch.
-    is_untold: bool,
+    /// Not published to those who watch.
+    is_unpublished: bool,
 }
 
 impl Entry {
     fn mark_changed(&mut self, ts: TimestampMs) {
         self.latest.ts = self.latest.ts.max(ts);
         self.is_changed = true;
-        self.is_untold = true;
+        self.is_unpublished = true;
     }
 }
 
@@ -88,8 +88,8 @@ impl LatestValues {
     }
 
     /// What has changed since the last call, for those who watch.
-    pub fn take_untold(&mut self) -> Vec<(i32, AgentLatest)> {
-        self.take(|entry| &mut entry.is_untold)
+    pub fn take_unpublished(&mut self) -> Vec<(i32, AgentLatest)> {
+        self.take(|entry| &mut entry.is_unpublished)
     }
 
     fn take(&mut self, mark: impl Fn(&mut Entry) -> &mut bool) -> Vec<(i32, AgentLatest)> {

@@ -13,7 +13,7 @@ use crate::store::Speaker;
 
 /// Late rows wait this many times longer than live ones: they are in no hurry, and each of their transactions makes
 /// the rollups look at an old span again.
-const LATE_PATIENCE: u32 = 5;
+const LATE_WAIT_FACTOR: u32 = 5;
 
 /// The rows of one frame, on their way to the database.
 #[derive(Debug)]
@@ -71,19 +71,19 @@ struct Gathering {
     flush: Flush,
     /// When the first of its rows has waited long enough.
     due_at: Option<Instant>,
-    patience: Duration,
+    wait_max: Duration,
     rows_max: usize,
 }
 
 impl Gathering {
-    fn new(patience: Duration, rows_max: usize) -> Self {
-        Self { flush: Flush::default(), due_at: None, patience, rows_max }
+    fn new(wait_max: Duration, rows_max: usize) -> Self {
+        Self { flush: Flush::default(), due_at: None, wait_max, rows_max }
     }
 
     fn add(&mut self, mut submission: Submission) {
         self.flush.rows.append(&mut submission.rows);
         self.flush.acks.push(submission.ack);
-        self.due_at.get_or_insert_with(|| Instant::now() + self.patience);
+        self.due_at.get_or_insert_with(|| Instant::now() + self.wait_max);
     }
 
     fn is_full(&self) -> bool {
@@ -107,13 +107,13 @@ impl Batcher {
         flushes: mpsc::Sender<Flush>,
         draining: CancellationToken,
     ) -> Self {
-        let patience = Duration::from_millis(config.flush_interval_ms);
+        let wait_max = Duration::from_millis(config.flush_interval_ms);
         Self {
             submissions,
             flushes,
             draining,
-            live: Gathering::new(patience, config.flush_rows_max),
-            late: Gathering::new(LATE_PATIENCE * patience, config.flush_rows_max),
+            live: Gathering::new(wait_max, config.flush_rows_max),
+            late: Gathering::new(LATE_WAIT_FACTOR * wait_max, config.flush_rows_max),
         }
     }
 
@@ -150,8 +150,7 @@ impl Batcher {
     }
 }
 
-/// Which goes first: what has waited beyond its patience for longest, or has to wait for the least time. Live rows have
-/// the shorter patience, because somebody is looking at them; late ones have their turn all the same.
+/// Which goes first: what is overdue for longest, or has to wait for the least time. Live rows have the shorter wait, because somebody is looking at them; late ones have their turn all the same.
 fn first_due<'a>(live: &'a mut Gathering, late: &'a mut Gathering) -> &'a mut Gathering {
     match (live.is_due(), late.is_due()) {
         (true, true) if late.due_at < live.due_at => late,
@@ -197,13 +196,13 @@ mod tests {
         let (flush_sender, mut flushes) = mpsc::channel(8);
         let (socket, _acked) = mpsc::channel(8);
         let draining = CancellationToken::new();
-        let patience = Duration::from_secs(3_600);
+        let wait_max = Duration::from_secs(3_600);
         let batcher = Batcher {
             submissions,
             flushes: flush_sender,
             draining: draining.clone(),
-            live: Gathering::new(patience, 100),
-            late: Gathering::new(patience, 100),
+            live: Gathering::new(wait_max, 100),
+            late: Gathering::new(wait_max, 100),
         };
         for (ts, late) in [(10, false), (1, true), (11, false), (2, true)] {
             queue.send(submission(ts, late, &socket)).await.unwrap();

@@ -12,7 +12,6 @@ use poem::web::websocket::CloseCode;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
-use super::Shared;
 use super::batcher::{PendingAck, Submission, sleep_until_some};
 use super::decode::{Decoded, Message};
 use super::frames::{End, Flow, Frames, Received};
@@ -22,6 +21,7 @@ use super::presence::{Ending, Present};
 use super::reading::Reading;
 use super::sequence::{Sequence, Step};
 use super::session::Session;
+use super::shared::Shared;
 use crate::domain::TimestampMs;
 use crate::domain::gap::SampleGap;
 use crate::domain::id::AgentId;
@@ -30,7 +30,7 @@ use crate::domain::sample::{Refused, TimeWindow, count_rows};
 /// A connection was ended.
 pub(super) struct Ended {
     pub(super) ending: Ending,
-    /// The agent has answered the goodbye, so it was there.
+    /// The agent has answered the close frame, so it was there.
     pub(super) was_alive: bool,
 }
 
@@ -86,7 +86,7 @@ impl Connection {
         let (end, ending) = match self.serve().await {
             Ok(None) => (End::Close(CloseCode::Away, "the server is stopping"), None),
             Ok(Some(ending)) => {
-                let (code, message, reason) = farewell(&ending);
+                let (code, message, reason) = close_reason(&ending);
                 let refused = Refused::new(code, message);
                 let end = match self.frames.refuse(None, refused).await {
                     Ok(()) => End::Close(CloseCode::Policy, reason),
@@ -99,7 +99,7 @@ impl Connection {
         self.frames.close(end).await;
         let ending = ending?;
         let was_alive = tokio::select! {
-            was_alive = self.frames.is_goodbye_answered() => was_alive,
+            was_alive = self.frames.is_close_answered() => was_alive,
             () = self.shared.stopping.cancelled() => false,
         };
         Some(Ended { ending, was_alive })
@@ -134,7 +134,7 @@ impl Connection {
                 biased;
                 ending = &mut ended => return Ok(Some(ending)),
                 () = stopping.cancelled(), if !is_stopping => {}
-                Some(seq) = self.acked.recv() => self.acknowledge(seq).await?,
+                Some(seq) = self.acked.recv() => self.acknowledge_stored(seq).await?,
                 progress = self.intake.progress() => self.go_on(progress).await?,
                 () = sleep_until_some(self.paused_until), if self.paused_until.is_some() => {}
                 frame = self.reading.read(self.frames.next()), if may_read => {
@@ -156,9 +156,9 @@ impl Connection {
         }
     }
 
-    async fn acknowledge(&mut self, seq: Option<u64>) -> Flow {
+    async fn acknowledge_stored(&mut self, seq: Option<u64>) -> Flow {
         self.n_unacknowledged = self.n_unacknowledged.saturating_sub(1);
-        self.settle(seq).await
+        self.acknowledge(seq).await
     }
 
     async fn receive(&mut self, frame: Received) -> Flow {
@@ -180,7 +180,7 @@ impl Connection {
             }
             Err(error) => {
                 self.frames.refuse(error.seq, error.refused).await?;
-                self.settle(error.seq).await
+                self.acknowledge(error.seq).await
             }
         }
     }
@@ -241,7 +241,7 @@ impl Connection {
         let Decoded { seq, message, refused, .. } = decoded;
         self.frames.refuse_all(seq, refused).await?;
         match message {
-            Message::Heartbeat => self.settle(seq).await,
+            Message::Heartbeat => self.acknowledge(seq).await,
             Message::Register(_) => {
                 let refused = Refused::new(ErrorCode::AlreadyRegistered, "this connection is registered");
                 self.frames.refuse(seq, refused).await
@@ -271,7 +271,7 @@ impl Connection {
             }
             Err(refused) => {
                 self.frames.refuse(seq, refused).await?;
-                self.settle(seq).await
+                self.acknowledge(seq).await
             }
         }
     }
@@ -280,14 +280,14 @@ impl Connection {
     async fn go_on(&mut self, progress: Progress) -> Flow {
         match progress {
             Progress::Entered { frame, room } => self.take_samples(frame, room).await,
-            Progress::Named { frame, room, unknown, named } => {
+            Progress::Resolved { frame, room, unknown, resolution } => {
                 let mut refused = Vec::new();
-                self.session.learn(&unknown, named, self.shared.clock.now(), &mut refused);
+                self.session.learn(&unknown, resolution, self.shared.clock.now(), &mut refused);
                 self.frames.refuse_all(frame.seq, refused).await?;
                 self.queue(frame, room).await
             }
             Progress::Queued => Ok(()),
-            Progress::GapRecorded { seq } => self.settle(seq).await,
+            Progress::GapRecorded { seq } => self.acknowledge(seq).await,
             Progress::Closed => Err(End::Close(CloseCode::Away, "the server is stopping")),
         }
     }
@@ -300,7 +300,7 @@ impl Connection {
         if unknown.is_empty() {
             return self.queue(frame, room).await;
         }
-        self.intake.name(frame, room, unknown, self.session.agent.key, Arc::clone(&self.shared));
+        self.intake.resolve(frame, room, unknown, self.session.agent.key, Arc::clone(&self.shared));
         Ok(())
     }
 
@@ -318,7 +318,7 @@ impl Connection {
         let rows = self.session.rows(&samples, window, &mut refused);
         self.frames.refuse_all(seq, refused).await?;
         if rows.is_empty() {
-            return self.settle(seq).await;
+            return self.acknowledge(seq).await;
         }
         let late = rows.earliest().is_some_and(|earliest| earliest < now - self.shared.config.late_after_ms);
         self.shared.instruments.begin_frame(rows.len());
@@ -330,7 +330,7 @@ impl Connection {
     }
 
     /// A frame is committed, or nothing of it is to be stored: the agent may forget it.
-    async fn settle(&mut self, seq: Option<u64>) -> Flow {
+    async fn acknowledge(&mut self, seq: Option<u64>) -> Flow {
         match seq {
             Some(seq) => self.frames.send(&ServerMessage::Ack(Ack { seq })).await,
             None => Ok(()),
@@ -339,7 +339,7 @@ impl Connection {
 }
 
 /// How the agent is told why its connection ends: code and message, and the reason of the close frame.
-fn farewell(ending: &Ending) -> (ErrorCode, &'static str, &'static str) {
+fn close_reason(ending: &Ending) -> (ErrorCode, &'static str, &'static str) {
     match ending {
         Ending::Superseded(_) => {
             (ErrorCode::Superseded, "another connection of this agent took over", "superseded")

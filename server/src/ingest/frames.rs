@@ -16,8 +16,8 @@ use crate::domain::sample::Refused;
 
 /// An agent that does not take an answer within this time is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// An agent that does not answer a goodbye within this time was gone before.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+/// An agent that does not finish the close handshake within this time was gone before.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most refusals of one frame that are told to the agent one by one.
 const REFUSALS_PER_FRAME_MAX: usize = 8;
 
@@ -183,25 +183,25 @@ impl Frames {
 
     /// Whether the agent answers the close frame that it was sent. One that has vanished does not; the network, or a machine
     /// that has been restarted since, answers with an error at best.
-    pub(super) async fn is_goodbye_answered(&mut self) -> bool {
+    pub(super) async fn is_close_answered(&mut self) -> bool {
         let answered = async {
             loop {
                 match self.stream.next().await {
                     Some(Ok(Frame::Close(_))) | None => return true,
                     Some(Err(_)) => return false,
-                    // Sent before the agent has heard the goodbye; not acknowledged, so it is not lost.
+                    // Sent before the agent has seen the close frame; not acknowledged, so it is not lost.
                     Some(Ok(_)) => {}
                 }
             }
         };
-        timeout(GOODBYE_TIMEOUT, answered).await.unwrap_or(false)
+        timeout(CLOSE_TIMEOUT, answered).await.unwrap_or(false)
     }
 
     pub(super) async fn close(&mut self, end: End) {
         if let End::Close(code, reason) = end
             && self.send_frame(Frame::Close(Some((code, reason.to_owned())))).await.is_err()
         {
-            tracing::trace!("the agent did not wait for the goodbye");
+            tracing::trace!("the agent did not wait for the close frame");
         }
         self.refusals.log_totals();
     }

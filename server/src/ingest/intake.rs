@@ -5,14 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use pika_protocol::Sample;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::Shared;
 use super::batcher::Submission;
 use super::gaps::record_gap;
-use super::naming::{Named, name_series};
-use super::session::UnknownSeries;
+use super::series_resolution::{Resolution, UnknownSeries, resolve_series};
+use super::shared::Shared;
 use crate::domain::gap::SampleGap;
 use crate::domain::id::AgentKey;
 
@@ -37,7 +36,12 @@ pub(super) enum Progress {
     /// There is room for the frame's rows.
     Entered { frame: SampleFrame, room: OwnedSemaphorePermit },
     /// The frame's disks and interfaces have keys, as far as they get any.
-    Named { frame: SampleFrame, room: OwnedSemaphorePermit, unknown: UnknownSeries, named: Named },
+    Resolved {
+        frame: SampleFrame,
+        room: OwnedSemaphorePermit,
+        unknown: UnknownSeries,
+        resolution: Resolution,
+    },
     /// The frame's rows are on their way to the database.
     Queued,
     /// The gap that the frame told of is written down.
@@ -69,7 +73,7 @@ impl Intake {
     }
 
     /// The frame's disks or interfaces are being given keys.
-    pub(super) fn name(
+    pub(super) fn resolve(
         &mut self,
         frame: SampleFrame,
         room: OwnedSemaphorePermit,
@@ -78,8 +82,8 @@ impl Intake {
         shared: Arc<Shared>,
     ) {
         self.begin(async move {
-            let named = name_series(&shared, agent, &unknown).await;
-            Progress::Named { frame, room, unknown, named }
+            let resolution = resolve_series(&shared, agent, &unknown).await;
+            Progress::Resolved { frame, room, unknown, resolution }
         });
     }
 
@@ -119,63 +123,5 @@ impl Intake {
         let progress = step.await;
         *self = Self::default();
         progress
-    }
-}
-
-/// The rows of all agents that are taken in and not committed yet: those of frames that are being worked on, and those in
-/// queue, batcher and writer.
-#[derive(Debug)]
-pub(super) struct PendingRows {
-    room: Arc<Semaphore>,
-    rows_max: u32,
-}
-
-impl PendingRows {
-    pub(super) fn new(rows_max: u32) -> Self {
-        Self { room: Arc::new(Semaphore::new(rows_max.try_into().unwrap_or(usize::MAX))), rows_max }
-    }
-
-    /// Rows that are taken in and not committed yet.
-    pub(super) fn count(&self) -> usize {
-        usize::try_from(self.rows_max).unwrap_or(usize::MAX).saturating_sub(self.room.available_permits())
-    }
-
-    /// Waits for room for so many rows; first come, first served. It is given back when the answer is dropped. A frame with
-    /// more rows than there may be takes all the room. `None` where nothing is taken in any more.
-    async fn room(&self, n_rows: usize) -> Option<OwnedSemaphorePermit> {
-        let n_rows = u32::try_from(n_rows).unwrap_or(u32::MAX).min(self.rows_max);
-        Arc::clone(&self.room).acquire_many_owned(n_rows).await.ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-
-    use futures_util::poll;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn room_goes_to_those_who_have_waited_longest_and_comes_back() {
-        let pending_rows = PendingRows::new(100);
-        let first = pending_rows.room(60).await.unwrap();
-        assert_eq!(pending_rows.count(), 60);
-        let mut large = pin!(pending_rows.room(60));
-        let mut small = pin!(pending_rows.room(10));
-        assert!(poll!(large.as_mut()).is_pending());
-        assert!(poll!(small.as_mut()).is_pending(), "or the large one would wait for ever");
-        drop(first);
-        let large = large.await;
-        drop((large, small.await));
-        assert_eq!(pending_rows.count(), 0);
-
-        let all = pending_rows.room(101).await;
-        assert_eq!(
-            pending_rows.count(),
-            100,
-            "one that is larger than all the room waits until it has all of it"
-        );
-        drop(all);
     }
 }

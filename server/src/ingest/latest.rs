@@ -26,8 +26,8 @@ impl Latest {
     }
 
     /// What has changed since the last call, for those who watch.
-    pub(super) fn take_untold(&self) -> Vec<(i32, AgentLatest)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take_untold()
+    pub(super) fn take_unpublished(&self) -> Vec<(i32, AgentLatest)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take_unpublished()
     }
 
     /// Writes down what changes until it is told to stop, and then once more.

@@ -49,7 +49,7 @@ impl Live {
         if self.events.receiver_count() == 0 {
             return;
         }
-        let latest = self.presence.with_ids(latest.take_untold());
+        let latest = self.presence.with_ids(latest.take_unpublished());
         if !latest.is_empty() {
             self.tell(LiveEvent::Metrics(latest.into()));
         }

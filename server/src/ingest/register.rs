@@ -10,10 +10,10 @@ use pika_shared::token::TokenKind;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
-use super::Shared;
 use super::clock_offset::ClockOffset;
+use super::peer::Peer;
 use super::presence::Present;
-use super::socket::Peer;
+use super::shared::Shared;
 use crate::domain::TimestampMs;
 use crate::domain::id::ConnectionId;
 use crate::domain::sample::{Refused, describe_agent};
@@ -50,8 +50,8 @@ pub(super) async fn register(
         return Err(unauthorized("data.token or the header Authorization: Bearer is missing"));
     };
     // A fleet that comes back all at once is let in a few at a time.
-    let patience = Duration::from_millis(shared.config.registration_wait_ms);
-    let Ok(_admitted) = timeout(patience, shared.admission.acquire()).await else {
+    let wait_max = Duration::from_millis(shared.config.registration_wait_ms);
+    let Ok(_admitted) = timeout(wait_max, shared.admission.acquire()).await else {
         return Err(Refused::new(
             ErrorCode::Unavailable,
             "too many agents register at the same time; try again later",

@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pika_protocol::{DiskMetrics, ErrorCode, Sample};
+use pika_protocol::{ErrorCode, Sample};
 
 use super::clock_offset::ClockOffset;
-use super::naming::Named;
+use super::series_resolution::{Resolution, UnknownSeries};
 use crate::domain::TimestampMs;
 use crate::domain::history::SampleHistory;
 use crate::domain::id::AgentKey;
@@ -29,22 +29,9 @@ pub(super) struct Session {
     renew_at: TimestampMs,
     /// The keys until then, while they are being asked for.
     renewing: Option<SeriesKeys>,
-    denied_disks: Denied,
-    denied_interfaces: Denied,
+    denied_disks: DeniedNames,
+    denied_interfaces: DeniedNames,
     history: SampleHistory,
-}
-
-/// Disks and interfaces that have no key yet.
-#[derive(Clone, Debug, Default)]
-pub(super) struct UnknownSeries {
-    pub(super) disks: Vec<DiskMetrics>,
-    pub(super) interfaces: Vec<String>,
-}
-
-impl UnknownSeries {
-    pub(super) fn is_empty(&self) -> bool {
-        self.disks.is_empty() && self.interfaces.is_empty()
-    }
 }
 
 impl Session {
@@ -56,8 +43,8 @@ impl Session {
             keys: SeriesKeys::default(),
             renew_at: renewal_after(now, agent.key),
             renewing: None,
-            denied_disks: Denied::default(),
-            denied_interfaces: Denied::default(),
+            denied_disks: DeniedNames::default(),
+            denied_interfaces: DeniedNames::default(),
             history: SampleHistory::default(),
         }
     }
@@ -102,21 +89,21 @@ impl Session {
     pub(super) fn learn(
         &mut self,
         asked: &UnknownSeries,
-        named: Named,
+        resolution: Resolution,
         now: TimestampMs,
         refused: &mut Vec<Refused>,
     ) {
         let renewed = self.renewing.take();
-        match (named, renewed) {
-            (Named::Keys(keys), _) => {
+        match (resolution, renewed) {
+            (Resolution::Keys(keys), _) => {
                 self.keys.disks.extend(keys.disks);
                 self.keys.interfaces.extend(keys.interfaces);
             }
-            (Named::Refused, Some(keys)) => {
+            (Resolution::Refused, Some(keys)) => {
                 self.keys = keys;
                 self.renew_at = now + DENIED_MS;
             }
-            (Named::Refused, None) => {}
+            (Resolution::Refused, None) => {}
         }
         let disks = asked.disks.iter().map(|disk| &disk.mount_point);
         let n_disks =
@@ -164,11 +151,11 @@ fn refuse_names(field: &str, count: usize, refused: &mut Vec<Refused>) {
 
 /// Names that the database has refused, and until when it is not asked again.
 #[derive(Debug, Default)]
-struct Denied {
+struct DeniedNames {
     until: HashMap<String, TimestampMs>,
 }
 
-impl Denied {
+impl DeniedNames {
     /// Takes refused names out of what is to be asked for, and answers how many. An agent that keeps making names up
     /// is asked for none until some time has passed.
     fn take_out<T>(&mut self, asked: &mut Vec<T>, name: impl Fn(&T) -> &String, now: TimestampMs) -> usize {
@@ -196,7 +183,7 @@ impl Denied {
 
 #[cfg(test)]
 mod tests {
-    use pika_protocol::NetworkMetrics;
+    use pika_protocol::{DiskMetrics, NetworkMetrics};
 
     use super::*;
     use crate::domain::id::AgentId;
@@ -233,7 +220,7 @@ mod tests {
             interfaces: HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]),
         };
         let mut refused = Vec::new();
-        session.learn(&unknown, Named::Keys(keys), 0, &mut refused);
+        session.learn(&unknown, Resolution::Keys(keys), 0, &mut refused);
         assert_eq!(refused.len(), 1);
         assert_eq!(refused[0].code, ErrorCode::TooMany);
 
@@ -249,7 +236,7 @@ mod tests {
         let mut session = session();
         let (unknown, _) = asked(&mut session, &["a"], 0);
         let mut refused = Vec::new();
-        session.learn(&unknown, Named::Refused, 0, &mut refused);
+        session.learn(&unknown, Resolution::Refused, 0, &mut refused);
         assert_eq!(refused.len(), 2, "the disk and the interface");
         assert!(asked(&mut session, &["a"], 1).0.is_empty());
     }
@@ -261,7 +248,7 @@ mod tests {
         for names in names.chunks(100) {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let (unknown, _) = asked(&mut session, &names, 0);
-            session.learn(&unknown, Named::Refused, 0, &mut Vec::new());
+            session.learn(&unknown, Resolution::Refused, 0, &mut Vec::new());
         }
         let (unknown, refused) = asked(&mut session, &["new"], 1);
         assert!(unknown.is_empty());
@@ -284,11 +271,11 @@ mod tests {
     fn keys_are_asked_for_again_while_they_are_good() {
         let mut session = session();
         let (unknown, _) = asked(&mut session, &["a", "b"], 0);
-        session.learn(&unknown, Named::Keys(keys(&["a", "b"], 1)), 0, &mut Vec::new());
+        session.learn(&unknown, Resolution::Keys(keys(&["a", "b"], 1)), 0, &mut Vec::new());
         assert!(asked(&mut session, &["a"], SERIES_RENEWAL_MS / 2 - 1).0.is_empty());
         let (unknown, _) = asked(&mut session, &["a"], SERIES_RENEWAL_MS);
         assert_eq!(unknown.interfaces, ["a"]);
-        session.learn(&unknown, Named::Keys(keys(&["a"], 2)), SERIES_RENEWAL_MS, &mut Vec::new());
+        session.learn(&unknown, Resolution::Keys(keys(&["a"], 2)), SERIES_RENEWAL_MS, &mut Vec::new());
         assert_eq!(row_keys(&mut session, &["a"], SERIES_RENEWAL_MS), [2]);
         assert_eq!(
             asked(&mut session, &["b"], SERIES_RENEWAL_MS).0.interfaces,
@@ -301,10 +288,10 @@ mod tests {
     fn keys_that_cannot_be_asked_for_again_go_on_for_a_while() {
         let mut session = session();
         let (unknown, _) = asked(&mut session, &["a"], 0);
-        session.learn(&unknown, Named::Keys(keys(&["a"], 1)), 0, &mut Vec::new());
+        session.learn(&unknown, Resolution::Keys(keys(&["a"], 1)), 0, &mut Vec::new());
         let (unknown, _) = asked(&mut session, &["a"], SERIES_RENEWAL_MS);
         let mut refused = Vec::new();
-        session.learn(&unknown, Named::Refused, SERIES_RENEWAL_MS, &mut refused);
+        session.learn(&unknown, Resolution::Refused, SERIES_RENEWAL_MS, &mut refused);
         assert_eq!(refused, []);
         assert_eq!(row_keys(&mut session, &["a"], SERIES_RENEWAL_MS), [1]);
         assert!(!asked(&mut session, &["a"], SERIES_RENEWAL_MS + DENIED_MS).0.is_empty());

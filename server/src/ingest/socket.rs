@@ -6,17 +6,17 @@ use std::time::Duration;
 use pika_protocol::message::Refusal;
 use pika_protocol::{ErrorCode, Register, ServerMessage};
 use poem::web::websocket::{CloseCode, WebSocketStream};
-use secrecy::SecretString;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::Shared;
 use super::connection::{Connection, Ended};
 use super::frames::{End, FrameLimits, Frames};
-use super::presence::{self, Ending, Present};
+use super::peer::{Peer, Probation};
+use super::presence::{Ending, Present};
+use super::presence_upkeep::{leave, note_takeover};
 use super::refusals::Refusals;
 use super::register::{Registered, register};
 use super::session::Session;
+use super::shared::Shared;
 use crate::domain::TimestampMs;
 use crate::domain::sample::Refused;
 use crate::domain::text::clean;
@@ -24,25 +24,6 @@ use crate::telemetry::Registration;
 
 const STOPPING: End = End::Close(CloseCode::Away, "the server is stopping");
 const DISPLACED: End = End::Close(CloseCode::Again, "others need the connection's place");
-
-/// Who is at the other end.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The address that the connection comes from.
-    pub address: String,
-    /// The credential of the upgrade request, where there was one.
-    pub bearer_token: Option<SecretString>,
-}
-
-/// The time until an agent is registered, in which the transport below trusts the connection with little.
-pub struct Probation {
-    /// Cancelled when the connection has to give way to others.
-    pub displaced: CancellationToken,
-    /// Most bytes that may come before the agent is registered, for the message to those who send more.
-    pub bytes_max: usize,
-    /// To be called when the agent is registered.
-    pub end: Box<dyn FnOnce() + Send + Sync>,
-}
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Peer, probation: Probation) {
@@ -63,9 +44,9 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Pe
             }
             let present = connection.into_present();
             if let Some(Ended { ending: Ending::Superseded(by), was_alive: true }) = ended {
-                presence::note_takeover(&shared, &present, by).await;
+                note_takeover(&shared, &present, by).await;
             }
-            presence::leave(shared, present).await;
+            leave(shared, present).await;
         }
         Err(end) => frames.close(end).await,
     }
@@ -134,8 +115,10 @@ async fn first_message(shared: &Shared, frames: &mut Frames) -> Result<First, En
             }
         }
     };
-    let patience = Duration::from_millis(shared.config.register_timeout_ms);
-    timeout(patience, first).await.unwrap_or(Err(End::Close(CloseCode::Policy, "no register in time")))
+    let register_timeout = Duration::from_millis(shared.config.register_timeout_ms);
+    timeout(register_timeout, first)
+        .await
+        .unwrap_or(Err(End::Close(CloseCode::Policy, "no register in time")))
 }
 
 /// Tells an agent that it is registered.
@@ -162,7 +145,7 @@ async fn greet(
     match frames.send(&ServerMessage::RegisterAck(ack)).await {
         Ok(()) => Ok((Session::new(agent, clock, shared.clock.now()), present)),
         Err(end) => {
-            presence::leave(Arc::clone(shared), present).await;
+            leave(Arc::clone(shared), present).await;
             Err(end)
         }
     }

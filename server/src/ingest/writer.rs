@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pika_shared::chain;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::Flush;
@@ -16,13 +16,8 @@ use super::live::Live;
 use super::presence::Presence;
 use crate::config;
 use crate::domain::row::Rows;
-use crate::store::{Error, Lapse, SampleWriter, Speaker, Written};
+use crate::store::{Backoff, Error, Lapse, SampleWriter, Speaker, Written};
 use crate::telemetry::Instruments;
-
-/// The first wait after a failure; each further one is twice as long.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// The longest wait.
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// Who is told of a flush that is committed, beside the agents themselves.
 #[derive(Debug)]
@@ -83,24 +78,23 @@ impl Writer {
     async fn write(&mut self, mut flush: Flush) {
         flush.rows.sort();
         let speakers: HashSet<Speaker> = flush.acks.iter().map(|ack| ack.speaker).collect();
-        let mut backoff = BACKOFF_MIN;
-        let mut failures = 0_u64;
         let started_at = Instant::now();
+        let mut backoff = Backoff::default();
         loop {
-            let attempt =
-                tokio::time::timeout(self.write_timeout, self.try_to_write(&flush.rows, &speakers)).await;
+            let attempt = timeout(self.write_timeout, self.try_to_write(&flush.rows, &speakers)).await;
             match attempt.unwrap_or(Err(Error::Unavailable(None))) {
                 Ok((written, lapsed)) => {
                     let seconds = started_at.elapsed().as_secs_f64();
                     self.audience.instruments.add_flush(written.rows, written.duplicates, seconds);
-                    if 0 < failures {
+                    if 0 < backoff.failures() {
+                        let failures = backoff.failures();
                         tracing::info!(failures, rows = written.rows, "the database takes samples again");
                     }
                     return self.audience.tell(flush, &lapsed);
                 }
                 Err(error) => {
                     self.audience.instruments.add_flush_error();
-                    failures += 1;
+                    let failures = backoff.fail();
                     if failures.is_power_of_two() {
                         tracing::error!(
                             error = %chain(&error),
@@ -111,12 +105,11 @@ impl Writer {
                     }
                 }
             }
-            tokio::time::sleep(backoff).await;
-            backoff = BACKOFF_MAX.min(2 * backoff);
+            backoff.wait().await;
         }
     }
 
-    /// Answers also which connections may not be acknowledged any more.
+    /// Stores the rows. Returns also which connections may not be acknowledged any more.
     async fn try_to_write(
         &mut self,
         rows: &Rows,

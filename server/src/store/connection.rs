@@ -36,10 +36,10 @@ pub(super) async fn connect(
 
 /// The driver's own timeout covers TCP only; a database that accepts and then says nothing must not hold anybody up.
 async fn in_time<T>(
-    patience: Duration,
+    limit: Duration,
     connecting: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, Error> {
-    match tokio::time::timeout(patience, connecting).await {
+    match tokio::time::timeout(limit, connecting).await {
         Ok(connected) => Ok(connected?),
         Err(_) => Err(Error::Unavailable(None)),
     }

@@ -27,6 +27,7 @@ mod dependencies;
 mod enrollments;
 mod events;
 mod faults;
+mod floors;
 mod frames;
 mod http;
 mod ingest;

@@ -1,0 +1,108 @@
+//! What the server does by itself: makes the database ready, then looks after it.
+
+use std::time::Duration;
+
+use pika_shared::{Clock, chain};
+use secrecy::SecretString;
+
+use super::error::AppError;
+use super::maintenance::{self, Warnings};
+use crate::auth::{Auth, AuthError, FIRST_ADMIN};
+use crate::config::Config;
+use crate::readiness::Readiness;
+use crate::store::{MigrateError, Store, retry};
+use crate::telemetry::Instruments;
+
+/// How often rollups and retention are looked after.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often ended sessions, API tokens and enrollment tokens, old entries of the audit log and expired series are
+/// forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Makes the database ready, then keeps house. Ends only with an error.
+pub(super) async fn prepare_and_maintain(
+    config: &Config,
+    clock: &Clock,
+    store: &Store,
+    auth: &Auth,
+    instruments: &Instruments,
+    readiness: &Readiness,
+    announce_password: fn(&str, &SecretString),
+) -> Result<(), AppError> {
+    migrate(store, clock).await?;
+    create_first_admin(config, auth, announce_password).await?;
+    readiness.set_ready();
+    tracing::info!(address = %config.server.addr, "ready");
+    let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
+    let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
+    maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut warnings = Warnings::default();
+    loop {
+        tokio::select! {
+            _ = sweeps.tick() => sweep(config, clock, store).await,
+            _ = maintenance.tick() => maintenance::round(store, clock, instruments, &mut warnings).await,
+        }
+    }
+}
+
+/// Forgets what has ended by itself.
+async fn sweep(config: &Config, clock: &Clock, store: &Store) {
+    let now = clock.now();
+    let swept = [
+        ("sessions", store.delete_expired_sessions(now).await),
+        ("API tokens", store.delete_expired_api_tokens(now).await),
+        ("enrollment tokens", store.delete_ended_enrollments(now).await),
+        ("audit log", store.delete_audit_log_before(now - config.auth.audit_retention_ms).await),
+        ("disks and interfaces", store.delete_expired_series(now).await),
+    ];
+    for (what, result) in swept {
+        match result {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, what, "forgot what has ended"),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), what, "what has ended could not be forgotten");
+            }
+        }
+    }
+}
+
+async fn migrate(store: &Store, clock: &Clock) -> Result<(), AppError> {
+    let migrated = retry(
+        || store.migrate(clock.now()),
+        MigrateError::is_temporary,
+        |error, failures| warn_of_absence(error, failures),
+    );
+    let migrated = migrated.await.map_err(AppError::Migrate)?;
+    for migration in &migrated.applied {
+        tracing::info!(%migration, "applied a migration");
+    }
+    tracing::info!(
+        postgres = %migrated.database.postgres_version,
+        timescaledb = %migrated.database.timescaledb_version,
+        edition = %migrated.database.edition,
+        "the database is ready"
+    );
+    Ok(())
+}
+
+async fn create_first_admin(
+    config: &Config,
+    auth: &Auth,
+    announce_password: fn(&str, &SecretString),
+) -> Result<(), AppError> {
+    let created = retry(
+        || auth.create_first_admin(&config.auth.admin_password),
+        |error| matches!(error, AuthError::Store(error) if error.is_temporary()),
+        |error, failures| warn_of_absence(error, failures),
+    );
+    if let Some(password) = created.await.map_err(AppError::FirstAdmin)? {
+        announce_password(FIRST_ADMIN, &password);
+    }
+    Ok(())
+}
+
+fn warn_of_absence(error: &dyn std::error::Error, failures: u64) {
+    if failures.is_power_of_two() {
+        tracing::warn!(error = %chain(error), failures, "waiting for the database");
+    }
+}

@@ -1,0 +1,38 @@
+//! What the sockets share.
+
+use std::sync::Arc;
+
+use pika_shared::Clock;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::batcher::Submission;
+use super::live::Live;
+use super::pace::Paces;
+use super::pending_rows::PendingRows;
+use super::presence::Presence;
+use crate::config;
+use crate::store::Store;
+use crate::telemetry::Instruments;
+
+/// What the sockets share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: config::Ingest,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) instruments: Arc<Instruments>,
+    pub(super) presence: Arc<Presence>,
+    pub(super) live: Live,
+    /// Turns to ask the database on behalf of agents that have just come.
+    pub(super) admission: Semaphore,
+    pub(super) paces: Paces,
+    /// Turns to read a frame.
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) pending_rows: PendingRows,
+    pub(super) queue: mpsc::Sender<Submission>,
+    /// No more is read from agents; what is in flight is still acknowledged.
+    pub(super) stopping: CancellationToken,
+    pub(super) sockets: TaskTracker,
+}

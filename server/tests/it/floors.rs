@@ -1,0 +1,165 @@
+//! The floors of the server: which module may know which, and that no two know each other, not even by way of others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The lowest first: each knows only those of lower floors. `server/README.md` has the same table.
+const FLOORS: [&[&str]; 8] = [
+    &["domain", "open_files", "readiness"],
+    &["config"],
+    &["store", "telemetry"],
+    &["auth", "http", "ingest"],
+    &["api"],
+    &["routes"],
+    &["app", "healthcheck", "preflight"],
+    &["allocator", "config_command", "lib", "main", "user_command"],
+];
+
+/// A module's names, outermost first.
+type Module = Vec<String>;
+
+/// What is written of a module, and what it makes known under a name of its own.
+#[derive(Default)]
+struct Source {
+    paths: BTreeSet<Module>,
+    exports: BTreeMap<String, Module>,
+}
+
+#[test]
+fn every_module_knows_only_those_below_it() {
+    let known = graph();
+    let floor = |module: &Module| FLOORS.iter().position(|floor| floor.contains(&module[0].as_str()));
+    let mut wrong = BTreeSet::new();
+    for (module, others) in &known {
+        assert!(floor(module).is_some(), "{} has no floor", module.join("::"));
+        let upward = others.iter().filter(|other| other[0] != module[0] && floor(module) <= floor(other));
+        wrong.extend(upward.map(|other| format!("{} -> {}", module.join("::"), other.join("::"))));
+    }
+    assert!(wrong.is_empty(), "not below: {wrong:#?}");
+}
+
+#[test]
+fn no_two_modules_know_each_other() {
+    let known = graph();
+    let mut circles = BTreeSet::new();
+    for (module, others) in &known {
+        // The files of the rollups are described together.
+        let is_exempt = |other: &&Module| {
+            [module, *other].iter().all(|module| module.starts_with(&names("store::rollup")))
+        };
+        let others = others.iter().filter(|other| !is_exempt(other));
+        let closing = others.filter(|other| reachable(&known, other).contains(module));
+        circles.extend(closing.map(|other| format!("{} -> {}", module.join("::"), other.join("::"))));
+    }
+    assert!(circles.is_empty(), "in circles: {circles:#?}");
+}
+
+/// All that a module knows, and what those know.
+fn reachable<'a>(known: &'a BTreeMap<Module, BTreeSet<Module>>, from: &'a Module) -> BTreeSet<&'a Module> {
+    let (mut found, mut rest) = (BTreeSet::new(), vec![from]);
+    while let Some(module) = rest.pop() {
+        rest.extend(known[module].iter().filter(|other| found.insert(*other)));
+    }
+    found
+}
+
+/// Which module names which others, itself aside.
+fn graph() -> BTreeMap<Module, BTreeSet<Module>> {
+    let mut sources = BTreeMap::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut Vec::new(), &mut sources);
+    let known = |(module, source): (&Module, &Source)| {
+        let others = source.paths.iter().filter_map(|path| resolve(&sources, module, path));
+        (module.clone(), others.filter(|other| other != module).collect())
+    };
+    sources.iter().map(known).collect()
+}
+
+/// The module that defines what `path` means within `module`; `None` for what is not the server's.
+fn resolve(sources: &BTreeMap<Module, Source>, module: &Module, path: &[String]) -> Option<Module> {
+    let child = |at: &Module, name: &String| [at.as_slice(), std::slice::from_ref(name)].concat();
+    let ups = path.iter().take_while(|name| *name == "super").count();
+    let (mut at, rest) = match path[0].as_str() {
+        "crate" | "pika_server" => (Vec::new(), &path[1..]),
+        "self" => (module.clone(), &path[1..]),
+        "super" => (module[..module.len() - ups].to_vec(), &path[ups..]),
+        name if sources.contains_key(&child(module, &name.to_owned())) => (module.clone(), path),
+        _ => return None,
+    };
+    for (index, name) in rest.iter().enumerate() {
+        if sources.contains_key(&child(&at, name)) {
+            at.push(name.clone());
+        } else if let Some(export) = sources.get(&at).and_then(|source| source.exports.get(name)) {
+            return resolve(sources, &at, &[export, &rest[index + 1..]].concat()).or(Some(at));
+        } else {
+            break;
+        }
+    }
+    (!at.is_empty()).then_some(at)
+}
+
+fn read(folder: &Path, module: &mut Module, sources: &mut BTreeMap<Module, Source>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        module.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+        if path.is_dir() {
+            read(&path, module, sources);
+        } else if module.last().unwrap() != "tests" {
+            sources.insert(module.clone(), source(&std::fs::read_to_string(&path).unwrap()));
+        }
+        module.pop();
+    }
+}
+
+/// Reads what a file names, its tests and comments aside.
+fn source(text: &str) -> Source {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    let mut source = Source::default();
+    while let Some(line) = lines.next() {
+        let Some((visibility, tree)) = line.split_once("use ").filter(|(before, _)| is_visibility(before))
+        else {
+            let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            let paths = line.split(|c| !is_of_path(c)).filter(|path| path.contains("::"));
+            source.paths.extend(paths.map(|path| names(path.trim_matches(':'))));
+            continue;
+        };
+        let mut tree = tree.to_owned();
+        while !tree.ends_with(';') {
+            tree.push_str(lines.next().unwrap());
+        }
+        for path in leaves(tree.trim_end_matches(';')) {
+            // Also what is not `pub` is known to the modules within.
+            source.exports.insert(path.last().unwrap().clone(), path.clone());
+            if visibility.is_empty() || ["crate", "super"].contains(&path[0].as_str()) {
+                source.paths.insert(path);
+            }
+        }
+    }
+    source
+}
+
+/// Whether that may stand before `use`.
+fn is_visibility(text: &str) -> bool {
+    text.is_empty() || (text.starts_with("pub") && text.ends_with(' ') && !text.trim().contains(' '))
+}
+
+fn names(path: &str) -> Module {
+    path.split("::").map(|name| name.trim().to_owned()).collect()
+}
+
+/// The paths of a `use`, its braces multiplied out.
+fn leaves(tree: &str) -> Vec<Module> {
+    let Some((stem, inner)) = tree.split_once("::{").or_else(|| tree.split_once('{')) else {
+        return vec![names(tree.split(" as ").next().unwrap())];
+    };
+    let (mut depth, mut parts) = (0, vec![String::new()]);
+    for c in inner.strip_suffix('}').unwrap().chars() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        match c {
+            ',' if depth == 0 => parts.push(String::new()),
+            c => parts.last_mut().unwrap().push(c),
+        }
+    }
+    let parts = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).flat_map(leaves);
+    parts.map(|part| [names(stem), part].concat()).collect()
+}
