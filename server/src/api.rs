@@ -31,7 +31,7 @@ mod users;
 use poem_openapi::OpenApiService;
 
 pub use chart_limit::ChartLimit;
-pub use context::ApiContext;
+pub use context::{ApiContext, ApiParts};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use parameters::Parameters;
 pub use security::{Caller, SESSION_COOKIE};

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use self::jobs::prepare_and_maintain;
-use crate::api::{ApiContext, ChartLimit};
+use crate::api::{ApiContext, ApiParts, ChartLimit};
 use crate::auth::Auth;
 use crate::config::{self, Config};
 use crate::http::{self, LimitedAcceptor, Limits, Memory, Places, Tls};
@@ -122,7 +122,7 @@ impl Server {
         let ingest =
             Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), Arc::clone(&instruments));
         let readiness = Readiness::default();
-        let context = ApiContext {
+        let context = ApiContext::from(ApiParts {
             store: store.clone(),
             clock: clock.clone(),
             auth: auth.clone(),
@@ -133,7 +133,7 @@ impl Server {
             instruments: Arc::clone(&instruments),
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
-        };
+        });
         let metrics_token = Some(&config.metrics.token).filter(|token| !token.expose_secret().is_empty());
         let metrics_routes = routes::metrics_routes(context.clone());
         let routes = routes::routes(context, &config.server, metrics_token.cloned());

@@ -4,11 +4,12 @@ use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::body::Body;
 use super::security::UserAuth;
+use super::serialized::Serialized;
 use super::users::checked;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::TimestampMs;
@@ -25,7 +26,8 @@ use crate::store::Store;
 pub struct AgentsApi;
 
 /// An agent and its machine.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[oai(rename = "Agent", rename_all = "camelCase")]
 pub(super) struct AgentBody {
     /// The agent's id.
@@ -67,7 +69,8 @@ pub(super) struct AgentBody {
 }
 
 /// Connections with one identity that keep taking over from each other.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[oai(rename = "IdentityConflict", rename_all = "camelCase")]
 struct IdentityConflictBody {
     /// When that was last seen, in milliseconds since the Unix epoch.
@@ -124,7 +127,8 @@ impl AgentBody {
 }
 
 /// A list of agents.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 struct AgentList {
     /// The agents, by name.
@@ -172,7 +176,7 @@ impl AgentsApi {
         tag: Query<Option<String>>,
         /// 0 or 1: only those offline, or only those online.
         status: Query<Option<i32>>,
-    ) -> Result<Json<AgentList>, ApiError> {
+    ) -> Result<Serialized<AgentList>, ApiError> {
         auth.require(Permission::Read)?;
         let online = match status.0 {
             None => None,
@@ -183,7 +187,7 @@ impl AgentsApi {
         let filter =
             AgentFilter { online, search: filter_text("search", search.0)?, tag: filter_text("tag", tag.0)? };
         let agents = context.store.agents(&filter).await?;
-        Ok(Json(AgentList::new(agents, context.clock.now())))
+        Ok(Serialized(AgentList::new(agents, context.clock.now())))
     }
 
     /// List the agents that are online
@@ -192,11 +196,11 @@ impl AgentsApi {
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-    ) -> Result<Json<AgentList>, ApiError> {
+    ) -> Result<Serialized<AgentList>, ApiError> {
         auth.require(Permission::Read)?;
         let filter = AgentFilter { online: Some(true), ..AgentFilter::default() };
         let agents = context.store.agents(&filter).await?;
-        Ok(Json(AgentList::new(agents, context.clock.now())))
+        Ok(Serialized(AgentList::new(agents, context.clock.now())))
     }
 
     /// Get an agent
@@ -256,5 +260,38 @@ impl AgentsApi {
         context.sockets.end_deleted(key);
         tracing::info!(agent = %id.0, user = clean(&caller.user.username), "deleted an agent");
         Ok(DeleteResponse::NoContent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::serialized::assert_described;
+
+    #[test]
+    fn lists_are_written_as_described() {
+        let agent = AgentBody {
+            id: Uuid::from_u128(1),
+            name: "web-1".to_owned(),
+            reported_name: "web".to_owned(),
+            tags: vec!["a".to_owned()],
+            note: "\"\u{1}\u{e9}".to_owned(),
+            hostname: "web".to_owned(),
+            ip: "192.0.2.1".to_owned(),
+            remote_address: "192.0.2.2".to_owned(),
+            os: "linux".to_owned(),
+            arch: "amd64".to_owned(),
+            version: "1".to_owned(),
+            status: 1,
+            revoked: false,
+            identity_conflict: None,
+            clock_offset_ms: -1,
+            last_seen_at: None,
+            created_at: 1,
+            updated_at: 2,
+        };
+        let conflict = IdentityConflictBody { detected_at: 3, addresses: vec!["192.0.2.3".to_owned()] };
+        let other = AgentBody { identity_conflict: Some(conflict), last_seen_at: Some(4), ..agent.clone() };
+        assert_described(&AgentList { items: vec![agent, other], total: 2 });
     }
 }

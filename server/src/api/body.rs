@@ -4,7 +4,7 @@ use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::error::{ContentTypeError, ParseRequestPayloadError};
 use poem_openapi::payload::{Json, ParsePayload, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
-use poem_openapi::types::ParseFromJSON;
+use poem_openapi::types::{ParseFromJSON, ToJSON};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::de::DeserializeOwned;
 
@@ -29,23 +29,23 @@ impl<T: ParseFromJSON> Payload for Body<T> {
     }
 }
 
-impl<T: ParseFromJSON + DeserializeOwned> ParsePayload for Body<T> {
+impl<T: ParseFromJSON + ToJSON + DeserializeOwned> ParsePayload for Body<T> {
     const IS_REQUIRED: bool = true;
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let bytes = <Vec<u8> as FromRequest>::from_request(request, body).await?;
         let refuse = |reason: String| ParseRequestPayloadError { reason };
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-        serde_path_to_error::deserialize::<_, T>(&mut deserializer)
-            .map_err(|error| refuse(error.to_string()))?;
-        let value = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
-        // Again, for the validators of the description.
-        let value = T::parse_from_json(Some(value)).map_err(|error| refuse(error.into_message()))?;
+        let value: T =
+            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refuse(error.to_string()))?;
+        deserializer.end().map_err(|error| refuse(error.to_string()))?;
+        // For the validators of the description, which want values of JSON.
+        let value = T::parse_from_json(value.to_json()).map_err(|error| refuse(error.into_message()))?;
         Ok(Self(value))
     }
 }
 
-impl<'a, T: ParseFromJSON + DeserializeOwned> ApiExtractor<'a> for Body<T> {
+impl<'a, T: ParseFromJSON + ToJSON + DeserializeOwned> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();

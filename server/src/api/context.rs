@@ -1,5 +1,6 @@
 //! What the resources need, and what is counted and measured all over.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use pika_shared::Clock;
@@ -15,9 +16,27 @@ use crate::readiness::Readiness;
 use crate::store::Store;
 use crate::telemetry::{Instruments, Snapshot};
 
-/// What the resources need.
+/// What the resources need. Every request gets a clone, which is a pointer to what all of them share.
 #[derive(Clone, Debug)]
-pub struct ApiContext {
+pub struct ApiContext(Arc<ApiParts>);
+
+impl From<ApiParts> for ApiContext {
+    fn from(parts: ApiParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for ApiContext {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.0
+    }
+}
+
+/// What the resources need, one by one.
+#[derive(Debug)]
+pub struct ApiParts {
     /// The database.
     pub store: Store,
     /// The time.
@@ -62,5 +81,15 @@ impl ApiContext {
             Some(tls) => format!("{token}.{}", tls.borrow().key_pin),
             None => token.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_is_a_pointer() {
+        assert_eq!(size_of::<ApiContext>(), size_of::<usize>());
     }
 }

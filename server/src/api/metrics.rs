@@ -4,28 +4,29 @@ use std::collections::BTreeMap;
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::interval::Interval;
 use super::security::UserAuth;
+use super::serialized::Serialized;
 use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::TimestampMs;
-use crate::domain::agent::Agent;
 use crate::domain::family::{Family, Unit};
-use crate::domain::id::UserId;
+use crate::domain::id::AgentId;
 use crate::domain::permission::Permission;
 use crate::domain::tier::Tier;
 use crate::domain::time_range::{SampleRange, TimeRange, TimeRangeRequest};
-use crate::store::{MetricBuckets, SeriesLabel};
+use crate::store::{self, MetricBuckets, SeriesLabel, Store};
 
 /// What agents reported.
 #[derive(Debug)]
 pub struct MetricsApi;
 
 /// A family of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[oai(rename_all = "lowercase")]
 pub(super) enum MetricType {
     /// Processor.
@@ -65,19 +66,23 @@ impl From<Family> for MetricType {
 }
 
 /// The stored resolution that an answer comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[oai(rename = "Tier")]
 pub(super) enum TierName {
     /// Samples as they were reported.
+    #[serde(rename = "raw")]
     #[oai(rename = "raw")]
     Raw,
     /// Rollups of one minute.
+    #[serde(rename = "1m")]
     #[oai(rename = "1m")]
     OneMinute,
     /// Rollups of one hour.
+    #[serde(rename = "1h")]
     #[oai(rename = "1h")]
     OneHour,
     /// Rollups of one day.
+    #[serde(rename = "1d")]
     #[oai(rename = "1d")]
     OneDay,
 }
@@ -94,7 +99,8 @@ impl From<Tier> for TierName {
 }
 
 /// What the numbers of a series mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[oai(rename = "Unit", rename_all = "camelCase")]
 enum UnitName {
     /// 0–100.
@@ -123,12 +129,14 @@ impl From<Unit> for UnitName {
 
 /// Samples of one family in buckets. All series share one list of times; a bucket in which no series has a sample is
 /// left out, and one in which only some have is null in the others.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct Metrics {
     /// Whose.
     agent_id: Uuid,
     /// Which family.
+    #[serde(rename = "type")]
     #[oai(rename = "type")]
     metric_type: MetricType,
     /// First millisecond covered.
@@ -146,11 +154,13 @@ struct Metrics {
     series: Vec<Series>,
     /// Where the next page of samples starts, in milliseconds since the Unix epoch: ask for it as `start`. Only where the
     /// samples themselves were asked for and there may be more of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
 }
 
 /// One metric, of one disk or interface where there are several.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct Series {
     /// What is measured, for example `usagePercent`.
@@ -158,10 +168,13 @@ struct Series {
     /// What the numbers mean.
     unit: UnitName,
     /// Which mount point; only for disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     mount_point: Option<String>,
     /// The mount point's device; only for disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
     /// Which interface; only for networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<String>,
     /// The average of each bucket. For rates, the amount divided by the time it covers.
     avg: Vec<Option<f64>>,
@@ -171,6 +184,7 @@ struct Series {
     max: Vec<Option<f64>>,
     /// The value below which 95 % of the samples of each bucket lie, for `usagePercent` of the CPU to within one
     /// percentage point, for `load1` to within a tenth of itself; only where buckets are made of whole hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
     p95: Option<Vec<Option<f64>>>,
 }
 
@@ -202,72 +216,79 @@ impl MetricsApi {
         /// Width of a bucket in milliseconds (1–316224000000), instead of `points`; or `raw`. What no rollup fills becomes
         /// the next wider one that does: whole minutes from one minute on, and more where the span is long.
         interval: Query<Option<Interval>>,
-    ) -> Result<Json<Metrics>, ApiError> {
+    ) -> Result<Serialized<Metrics>, ApiError> {
         let caller = auth.require(Permission::Read)?;
-        let reader = Reader { context: &context, user: caller.user.id, family: metric_type.0.into() };
+        let family = metric_type.0.into();
         let mut request =
             TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: None };
         let now = context.clock.now();
-        if interval.0 == Some(Interval::Raw) {
+        let charts = &context.charts;
+        let read = if interval.0 == Some(Interval::Raw) {
             let range = SampleRange::resolve(request, now)?;
-            let agent = agents::find(&context.store, id.0).await?;
-            return Ok(Json(reader.samples(&agent, range).await?));
-        }
-        request.interval_ms = interval.0.and_then(Interval::ms);
-        let range = TimeRange::resolve(request, now)?;
-        let agent = agents::find(&context.store, id.0).await?;
-        Ok(Json(reader.buckets(&agent, range, now).await?))
-    }
-}
-
-/// Who reads which family.
-struct Reader<'a> {
-    context: &'a ApiContext,
-    user: UserId,
-    family: Family,
-}
-
-impl Reader<'_> {
-    async fn buckets(&self, agent: &Agent, range: TimeRange, now: TimestampMs) -> Result<Metrics, ApiError> {
-        let (store, family) = (&self.context.store, self.family);
-        let retention = store.retention().await?;
-        let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier));
-        // Side by side: reading the histograms takes as long as all the rest.
-        let reading = async {
-            tokio::try_join!(
-                store.metric_buckets(agent.key, family, tier, range),
-                store.percentiles(agent.key, family, tier, range),
-            )
+            charts.read(caller.user.id, read_samples(&context.store, AgentId(id.0), family, range)).await?
+        } else {
+            request.interval_ms = interval.0.and_then(Interval::ms);
+            let range = TimeRange::resolve(request, now)?;
+            charts
+                .read(caller.user.id, read_buckets(&context.store, AgentId(id.0), family, range, now))
+                .await?
         };
-        let (buckets, percentiles) = self.context.charts.read(self.user, reading).await?;
-        Ok(Metrics {
-            agent_id: agent.id.0,
-            metric_type: family.into(),
-            start: range.start,
-            end: range.end,
-            interval_ms: range.interval_ms,
-            tier: tier.into(),
-            series: series(family, &buckets, &percentiles),
-            timestamps: buckets.timestamps,
-            next: None,
-        })
+        Ok(Serialized(read.ok_or_else(|| agents::no_agent(id.0))?))
     }
+}
 
-    async fn samples(&self, agent: &Agent, range: SampleRange) -> Result<Metrics, ApiError> {
-        let reading = self.context.store.samples(agent.key, self.family, range);
-        let page = self.context.charts.read(self.user, reading).await?;
-        Ok(Metrics {
-            agent_id: agent.id.0,
-            metric_type: self.family.into(),
-            start: range.start,
-            end: range.end,
-            interval_ms: 1,
-            tier: TierName::Raw,
-            series: series(self.family, &page.samples, &BTreeMap::new()),
-            timestamps: page.samples.timestamps,
-            next: page.next,
-        })
-    }
+/// A chart in buckets; `None` where there is no such agent.
+async fn read_buckets(
+    store: &Store,
+    agent: AgentId,
+    family: Family,
+    range: TimeRange,
+    now: TimestampMs,
+) -> Result<Option<Metrics>, store::Error> {
+    let mut connection = store.chart_connection().await?;
+    let Some(agent) = connection.agent(agent).await? else {
+        return Ok(None);
+    };
+    let retention = connection.retention().await?;
+    let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier));
+    let buckets = connection.metric_buckets(agent.key, family, tier, range).await?;
+    let percentiles = connection.percentiles(agent.key, family, tier, range).await?;
+    Ok(Some(Metrics {
+        agent_id: agent.id.0,
+        metric_type: family.into(),
+        start: range.start,
+        end: range.end,
+        interval_ms: range.interval_ms,
+        tier: tier.into(),
+        series: series(family, &buckets, &percentiles),
+        timestamps: buckets.timestamps,
+        next: None,
+    }))
+}
+
+/// A page of samples; `None` where there is no such agent.
+async fn read_samples(
+    store: &Store,
+    agent: AgentId,
+    family: Family,
+    range: SampleRange,
+) -> Result<Option<Metrics>, store::Error> {
+    let mut connection = store.chart_connection().await?;
+    let Some(agent) = connection.agent(agent).await? else {
+        return Ok(None);
+    };
+    let page = connection.samples(agent.key, family, range).await?;
+    Ok(Some(Metrics {
+        agent_id: agent.id.0,
+        metric_type: family.into(),
+        start: range.start,
+        end: range.end,
+        interval_ms: 1,
+        tier: TierName::Raw,
+        series: series(family, &page.samples, &BTreeMap::new()),
+        timestamps: page.samples.timestamps,
+        next: page.next,
+    }))
 }
 
 fn default_points() -> u32 {
@@ -318,4 +339,45 @@ pub(super) fn rounded_f32(value: f32) -> f64 {
 /// Samples are kept with 24 bits; more than three decimals would be noise of the conversion.
 pub(super) fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::serialized::assert_described;
+
+    #[test]
+    fn metrics_are_written_as_described() {
+        let series = |is_disk: bool| Series {
+            metric: "usagePercent".to_owned(),
+            unit: UnitName::BytesPerSecond,
+            mount_point: is_disk.then(|| "/".to_owned()),
+            device: is_disk.then(|| "sda1".to_owned()),
+            interface: (!is_disk).then(|| "eth0".to_owned()),
+            avg: vec![Some(0.1), None, Some(f64::MAX)],
+            min: Vec::new(),
+            max: vec![Some(-0.0)],
+            p95: is_disk.then(|| vec![None, Some(1.0)]),
+        };
+        let metrics = |metric_type, tier, next| Metrics {
+            agent_id: Uuid::from_u128(1),
+            metric_type,
+            start: i64::MIN,
+            end: i64::MAX,
+            interval_ms: 1,
+            tier,
+            timestamps: vec![0],
+            series: vec![series(true), series(false)],
+            next,
+        };
+        for family in Family::ALL {
+            assert_described(&metrics(family.into(), TierName::Raw, Some(2)));
+        }
+        for tier in Tier::ALL {
+            assert_described(&metrics(MetricType::Cpu, tier.into(), None));
+        }
+        for unit in [UnitName::Percent, UnitName::Bytes, UnitName::PerSecond, UnitName::Count] {
+            assert_described(&Series { unit, ..series(true) });
+        }
+    }
 }

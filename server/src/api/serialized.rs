@@ -49,3 +49,9 @@ impl<T: ToJSON + Serialize> ApiResponse for Serialized<T> {
         <Self as Payload>::register(registry);
     }
 }
+
+/// Checks that an answer reads the same by either way, so that the description holds.
+#[cfg(test)]
+pub(super) fn assert_described<T: ToJSON + Serialize>(answer: &T) {
+    assert_eq!(serde_json::to_value(answer).ok(), answer.to_json());
+}

@@ -93,6 +93,11 @@ pub struct Touch {
     pub clock_offset_ms: i64,
 }
 
+/// One agent.
+pub(super) async fn find(connection: &mut Connection, id: AgentId) -> Result<Option<Agent>, Error> {
+    Ok(connection.query_opt(FIND, &[&id.0]).await?.as_ref().map(agent))
+}
+
 impl Store {
     /// Writes signs of life; those since `recent` put their agents online. Answers which of the connections do not speak
     /// for their agents any more, and why.
@@ -153,7 +158,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, Error> {
-        Ok(self.connection().await?.query_opt(FIND, &[&id.0]).await?.as_ref().map(agent))
+        find(&mut *self.connection().await?, id).await
     }
 
     /// Keeps what an administrator says about an agent. Answers whether there is one. The event's object is filled in.

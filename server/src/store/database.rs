@@ -114,16 +114,13 @@ impl Store {
         connection.inspect_err(|error| self.errors.add_failed_connection(error))
     }
 
-    /// A connection of the pool for a chart, and its place among those that charts may use.
+    /// Leave to use one of the pool's connections for a chart.
     ///
     /// # Errors
-    /// Also when all of these stay in use for as long as a connection is waited for.
-    pub(super) async fn chart_connection(
-        &self,
-    ) -> Result<(SemaphorePermit<'_>, PooledConnection<'_, Manager>), Error> {
-        let place = tokio::time::timeout(self.connect_timeout, self.chart_connections.acquire()).await;
-        let place = place.map_err(|_| Error::TooManyCharts)?.map_err(|_| Error::TooManyCharts)?;
-        Ok((place, self.connection().await?))
+    /// When all of these stay in use for as long as a connection is waited for.
+    pub(super) async fn chart_permit(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let permit = tokio::time::timeout(self.connect_timeout, self.chart_connections.acquire()).await;
+        permit.map_err(|_| Error::TooManyCharts)?.map_err(|_| Error::TooManyCharts)
     }
 
     /// A connection of its own, outside the pool and without the time limits of requests.

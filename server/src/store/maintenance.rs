@@ -144,7 +144,7 @@ pub(super) async fn reconcile_policies(
     Ok(())
 }
 
-async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
+pub(super) async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
     let mut retention = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
     for row in client.query(FIND_RETENTION, &[]).await? {
         if let Some(tier) = Tier::parse(row.get(0)) {

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 
 use super::connection::Connection;
 use super::rollup::{self, Content};
-use super::{Error, Store};
+use super::{ChartConnection, Error};
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
 use crate::domain::id::AgentKey;
@@ -133,25 +133,25 @@ fn histogram_tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
     tiers_from(coarsest).filter(|tier| *tier != Tier::OneMinute)
 }
 
-impl Store {
+impl ChartConnection<'_> {
     /// An agent's metrics of one family, in buckets. The range's bounds are multiples of its interval, and its interval
     /// one of the tier's buckets.
     ///
     /// # Errors
-    /// When the database is away, when too many charts are being read, and when there would be too many buckets.
+    /// When the database is away, and when there would be too many buckets.
     pub async fn metric_buckets(
-        &self,
+        &mut self,
         agent: AgentKey,
         family: Family,
         tier: Tier,
         range: TimeRange,
     ) -> Result<MetricBuckets, Error> {
-        let (_place, mut connection) = self.chart_connection().await?;
-        let bounds = bounds(&mut connection, family, Content::Metrics, tiers_from(tier), range).await?;
+        let connection = &mut *self.connection;
+        let bounds = bounds(connection, family, Content::Metrics, tiers_from(tier), range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
         let rows = connection.query(&buckets_statement(family.declaration(), tier), &parameters).await?;
-        let labels = labels(&mut connection, agent, family).await?;
+        let labels = labels(connection, agent, family).await?;
         arrange(family, &rows, &labels, 3).ok_or(Error::TooManyBuckets)
     }
 
@@ -159,9 +159,9 @@ impl Store {
     /// none, and for buckets of less than an hour.
     ///
     /// # Errors
-    /// When the database is away, and when too many charts are being read.
+    /// When the database is away.
     pub async fn percentiles(
-        &self,
+        &mut self,
         agent: AgentKey,
         family: Family,
         tier: Tier,
@@ -174,9 +174,9 @@ impl Store {
         if tier < Tier::OneHour {
             return Ok(BTreeMap::new());
         }
-        let (_place, mut connection) = self.chart_connection().await?;
+        let connection = &mut *self.connection;
         let tiers = histogram_tiers_from(tier);
-        let bounds = bounds(&mut connection, family, Content::Histogram, tiers, range).await?;
+        let bounds = bounds(connection, family, Content::Histogram, tiers, range).await?;
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
         let mut counts: BTreeMap<TimestampMs, Vec<i64>> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::metrics::{self, BUCKETS_MAX, MetricBuckets};
-use super::{Error, Store, rollup};
+use super::{ChartConnection, Error, rollup};
 use crate::domain::TimestampMs;
 use crate::domain::family::Family;
 use crate::domain::id::AgentKey;
@@ -36,19 +36,19 @@ pub(super) fn statement(family: Family) -> String {
     )
 }
 
-impl Store {
+impl ChartConnection<'_> {
     /// The first samples of a range: as many as it has points, or fewer where an agent has very many disks or interfaces.
     ///
     /// # Errors
-    /// When the database is away, and when too many charts are being read.
+    /// When the database is away.
     pub async fn samples(
-        &self,
+        &mut self,
         agent: AgentKey,
         family: Family,
         range: SampleRange,
     ) -> Result<SamplePage, Error> {
-        let (_place, mut connection) = self.chart_connection().await?;
-        let labels = metrics::labels(&mut connection, agent, family).await?;
+        let connection = &mut *self.connection;
+        let labels = metrics::labels(connection, agent, family).await?;
         let points = usize::try_from(range.points).unwrap_or(usize::MAX);
         let n_rows = points.saturating_mul(labels.len().max(1)).min(ROWS_MAX);
         let limit = i64::try_from(n_rows).unwrap_or(i64::MAX);

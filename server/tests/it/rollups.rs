@@ -328,10 +328,22 @@ async fn a_chart_reaches_now_and_is_the_same_from_every_tier(database: TestDatab
             roll_up(&database.store(), &client).await;
         }
         for family in Family::ALL {
-            let from_raw = store.metric_buckets(AgentKey(1), family, Tier::Raw, range).await.unwrap();
+            let from_raw = store
+                .chart_connection()
+                .await
+                .unwrap()
+                .metric_buckets(AgentKey(1), family, Tier::Raw, range)
+                .await
+                .unwrap();
             assert!(!from_raw.timestamps.is_empty());
             for tier in Tier::ROLLUPS {
-                let from_tier = store.metric_buckets(AgentKey(1), family, tier, range).await.unwrap();
+                let from_tier = store
+                    .chart_connection()
+                    .await
+                    .unwrap()
+                    .metric_buckets(AgentKey(1), family, tier, range)
+                    .await
+                    .unwrap();
                 assert_eq!(from_tier.timestamps, from_raw.timestamps, "{family:?} {tier:?}");
                 for (one, other) in from_tier.series.iter().zip(&from_raw.series) {
                     for (one, other) in one.metrics.iter().zip(&other.metrics) {
@@ -369,11 +381,23 @@ async fn percentiles_are_those_of_the_samples(database: TestDatabase) {
         if is_rolled_up {
             roll_up(&database.store(), &client).await;
         }
-        let percentiles = store.percentiles(AgentKey(1), Family::Cpu, Tier::OneHour, range).await.unwrap();
+        let percentiles = store
+            .chart_connection()
+            .await
+            .unwrap()
+            .percentiles(AgentKey(1), Family::Cpu, Tier::OneHour, range)
+            .await
+            .unwrap();
         let p95 = percentiles[&hour];
         assert!((p95 - 95.0).abs() <= 1.0, "{p95}");
     }
-    let finer = store.percentiles(AgentKey(1), Family::Cpu, Tier::OneMinute, range).await.unwrap();
+    let finer = store
+        .chart_connection()
+        .await
+        .unwrap()
+        .percentiles(AgentKey(1), Family::Cpu, Tier::OneMinute, range)
+        .await
+        .unwrap();
     assert!(finer.is_empty());
 }
 

@@ -1,18 +1,22 @@
 //! What is stored comes back, on both editions and by both ways of writing.
 
+use std::time::Duration;
+
 use pika_protocol::DiskMetrics;
 use pika_server::domain::agent::{AgentDescription, AgentFilter};
 use pika_server::domain::audit::Action;
 use pika_server::domain::family::Family;
-use pika_server::domain::id::{AgentKey, ConnectionId};
+use pika_server::domain::id::{AgentId, AgentKey, ConnectionId, UserId};
 use pika_server::domain::latest::AgentLatest;
 use pika_server::domain::retention::Retention;
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 use pika_server::domain::sample::SERIES_PER_AGENT_MAX;
 use pika_server::domain::tier::{DAY_MS, Tier};
-use pika_server::domain::time_range::TimeRange;
+use pika_server::domain::time_range::{SampleRange, TimeRange};
 use pika_server::domain::token::{NewToken, TokenHash};
-use pika_server::store::{NewEnrollment, Registration, SampleWriter, Store, WriteMethod, Written};
+use pika_server::store::{
+    NewEnrollment, Registration, SampleWriter, Store, StoreConfig, WriteMethod, Written,
+};
 use pika_shared::token::TokenKind;
 
 use crate::support::client::now;
@@ -148,7 +152,13 @@ async fn rows_come_back_as_buckets(database: TestDatabase) {
     write(&store, WriteMethod::Copy, &rows).await;
     let range = TimeRange { start, end: start + 60_000, interval_ms: 10_000 };
 
-    let buckets = store.metric_buckets(agent, Family::Cpu, Tier::Raw, range).await.unwrap();
+    let buckets = store
+        .chart_connection()
+        .await
+        .unwrap()
+        .metric_buckets(agent, Family::Cpu, Tier::Raw, range)
+        .await
+        .unwrap();
     assert_eq!(buckets.timestamps, [start, start + 10_000]);
     let usage = &buckets.series[0].metrics[0];
     assert_eq!(usage.avg, [Some(20.0), Some(50.0)]);
@@ -158,12 +168,24 @@ async fn rows_come_back_as_buckets(database: TestDatabase) {
     assert_eq!(system.avg, [None, None], "nobody reported it");
 
     let range = TimeRange { interval_ms: 60_000, ..range };
-    let buckets = store.metric_buckets(agent, Family::Network, Tier::Raw, range).await.unwrap();
+    let buckets = store
+        .chart_connection()
+        .await
+        .unwrap()
+        .metric_buckets(agent, Family::Network, Tier::Raw, range)
+        .await
+        .unwrap();
     let received = &buckets.series[0].metrics[0];
     assert_eq!(received.avg, [Some(500.0)], "5,000 bytes in the 10 s that the deltas cover");
     assert_eq!((received.min[0], received.max[0]), (Some(200.0), Some(800.0)));
 
-    let nothing = store.metric_buckets(agent, Family::Load, Tier::Raw, range).await.unwrap();
+    let nothing = store
+        .chart_connection()
+        .await
+        .unwrap()
+        .metric_buckets(agent, Family::Load, Tier::Raw, range)
+        .await
+        .unwrap();
     assert_eq!((nothing.timestamps.len(), nothing.series.len()), (0, 0));
 }
 
@@ -355,10 +377,21 @@ async fn an_answer_that_would_be_too_large_is_refused() {
     );
     client.batch_execute(&insert).await.unwrap();
     let range = TimeRange { start, end: start + 800_000, interval_ms: 1_000 };
-    let refused = store.metric_buckets(agent, Family::Network, Tier::Raw, range).await;
+    let refused = store
+        .chart_connection()
+        .await
+        .unwrap()
+        .metric_buckets(agent, Family::Network, Tier::Raw, range)
+        .await;
     assert!(matches!(refused, Err(pika_server::store::Error::TooManyBuckets)), "{refused:?}");
     let range = TimeRange { interval_ms: 10_000, ..range };
-    store.metric_buckets(agent, Family::Network, Tier::Raw, range).await.unwrap();
+    store
+        .chart_connection()
+        .await
+        .unwrap()
+        .metric_buckets(agent, Family::Network, Tier::Raw, range)
+        .await
+        .unwrap();
 }
 
 /// The connection's end, which the failure brings about, is not the reason.
@@ -384,4 +417,29 @@ async fn eventually_terminated(database: &TestDatabase) {
         (!client.query(sql, &[]).await.unwrap().is_empty()).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_chart_is_read_over_one_connection() {
+    let database = TestDatabase::on_server().await;
+    let options = StoreConfig {
+        pool_size: 1,
+        connect_timeout: Duration::from_secs(2),
+        statement_timeout: Duration::from_secs(20),
+        root_certificates: None,
+    };
+    let store = Store::new(&database.url, &options).unwrap();
+    let agent = enrolled(&store).await;
+    let retention = store.retention().await.unwrap();
+    let mut chart = store.chart_connection().await.unwrap();
+    assert!(store.user(UserId::random()).await.unwrap_err().is_temporary(), "it has the only connection");
+    let found = chart.agent(AgentId::random()).await.unwrap();
+    assert!(found.is_none());
+    assert_eq!(chart.retention().await.unwrap(), retention);
+    let range = TimeRange { start: 0, end: DAY_MS, interval_ms: DAY_MS };
+    let buckets = chart.metric_buckets(agent, Family::Cpu, Tier::OneDay, range).await.unwrap();
+    assert!(buckets.series.is_empty());
+    assert!(chart.percentiles(agent, Family::Cpu, Tier::OneDay, range).await.unwrap().is_empty());
+    let range = SampleRange { start: 0, end: DAY_MS, points: 10 };
+    assert!(chart.samples(agent, Family::Disk, range).await.unwrap().next.is_none());
 }
