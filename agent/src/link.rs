@@ -2,6 +2,7 @@
 //! jittered delay whenever anything goes wrong.
 
 mod backoff;
+mod batch_frame;
 mod connect;
 mod dial;
 mod enroll;

@@ -9,6 +9,7 @@
 //! When it is full the oldest sample is dropped; that is counted, logged, and told to the server as a gap.
 
 mod done;
+mod encoded;
 mod gaps;
 mod queue;
 mod segment;
@@ -20,13 +21,13 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pika_protocol::Sample;
 use pika_protocol::limits::FRAME_BYTES_MAX;
 use pika_protocol::message::Gap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+pub use self::encoded::EncodedSample;
 use self::queue::Queue;
 use crate::collect::{NetworkBaseline, Reading};
 use crate::config::OutboxConfig;
@@ -47,7 +48,7 @@ pub struct Batch {
     /// The frame's number.
     pub seq: u64,
     /// In the order in which they were taken.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<EncodedSample>,
 }
 
 /// How much is waiting.

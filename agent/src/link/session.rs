@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_protocol::message::{AgentConfig, Heartbeat, RegisterAck};
-use pika_protocol::{AgentFrame, AgentMessage, Batch, ErrorCode, Register, ServerMessage};
+use pika_protocol::{AgentFrame, AgentMessage, ErrorCode, Register, ServerMessage};
 use pika_shared::Clock;
+use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -14,6 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::batch_frame::BatchFrame;
 use super::connect::Socket;
 use super::error::refused;
 use super::{LinkError, Printable, Timing};
@@ -23,7 +25,7 @@ use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 /// After how many heartbeat intervals without a sign of life the server counts as gone.
 const SILENT_INTERVALS_MAX: u32 = 3;
 
-/// How long the server may take to answer a goodbye.
+/// How long the server may take for its part of the close handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a session ended.
@@ -113,9 +115,9 @@ impl Session {
         End::Shutdown
     }
 
-    /// Says goodbye.
+    /// Closes the connection with the close handshake of WebSocket.
     pub(super) async fn close(&mut self) {
-        let goodbye = async {
+        let handshake = async {
             let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
             self.socket.close(Some(frame)).await?;
             while let Some(message) = self.socket.next().await {
@@ -123,10 +125,10 @@ impl Session {
             }
             Ok::<_, tungstenite::Error>(())
         };
-        match timeout(CLOSE_TIMEOUT, goodbye).await {
+        match timeout(CLOSE_TIMEOUT, handshake).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(%error, "the server hung up"),
-            Err(_) => debug!("the server did not answer the goodbye"),
+            Err(_) => debug!("the server did not answer the close frame"),
         }
     }
 
@@ -190,8 +192,7 @@ impl Session {
     }
 
     async fn send_batch(&mut self, batch: outbox::Batch) -> Result<(), LinkError> {
-        let outbox::Batch { seq, samples } = batch;
-        self.send_message(AgentMessage::Batch(Batch { samples }), Some(seq)).await
+        self.send_frame(&BatchFrame::new(&batch, self.clock.now())).await
     }
 
     /// Sends a heartbeat when nothing else was sent for a while, and a ping when nothing was heard: the answer to
@@ -289,8 +290,11 @@ impl Session {
     }
 
     async fn send_message(&mut self, message: AgentMessage, seq: Option<u64>) -> Result<(), LinkError> {
-        let frame = AgentFrame { message, timestamp: Some(self.clock.now()), seq };
-        let text = serde_json::to_string(&frame).map_err(|source| LinkError::Encode { source })?;
+        self.send_frame(&AgentFrame { message, timestamp: Some(self.clock.now()), seq }).await
+    }
+
+    async fn send_frame(&mut self, frame: &impl Serialize) -> Result<(), LinkError> {
+        let text = serde_json::to_string(frame).map_err(|source| LinkError::Encode { source })?;
         self.last_sent = Instant::now();
         self.send(Message::text(text)).await
     }

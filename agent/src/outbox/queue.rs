@@ -7,11 +7,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use pika_protocol::Sample;
 use pika_protocol::message::{Gap, GapReason};
 use tracing::{error, info, warn};
 
 use super::done::Done;
+use super::encoded::EncodedSample;
 use super::gaps::{Dropped, Gaps};
 use super::store::{Absent, Held, Lost, Store};
 use super::{Batch, Counts, FRAME_SAMPLES_BYTES_MAX};
@@ -35,7 +35,7 @@ pub(super) struct Queue {
     next_id: u64,
     taken: u64,
     /// The newest sample, until it is sent.
-    live: Option<(u64, Sample)>,
+    live: Option<(u64, EncodedSample)>,
     latest_timestamp: i64,
     /// Of the last sample that was read back: about where an unreadable one belongs.
     read_timestamp: i64,
@@ -102,16 +102,24 @@ impl Queue {
         self.next_id += 1;
         self.taken += 1;
         self.latest_timestamp = reading.sample.timestamp;
-        if let Err(error) = self.store.keep(id, &reading) {
-            error!(%error, "a sample cannot be sent");
-            let at = self.latest_timestamp;
-            return self.lose(id, id + 1, (at, at), GapReason::Unreadable);
-        }
+        let encoded = EncodedSample::new(&reading.sample).map_err(io::Error::from);
+        let kept = encoded.and_then(|sample| {
+            self.store.keep(id, &sample, reading.network.as_ref())?;
+            Ok(sample)
+        });
+        let sample = match kept {
+            Ok(sample) => sample,
+            Err(error) => {
+                error!(%error, "a sample cannot be sent");
+                let at = self.latest_timestamp;
+                return self.lose(id, id + 1, (at, at), GapReason::Unreadable);
+            }
+        };
         while let Some(Lost { start_id, end_id, start, end, reason }) = self.store.take_lost() {
             let [start, end] = [start, end].map(|time| time.unwrap_or(self.read_timestamp));
             self.lose(start_id, end_id, (start, end), reason);
         }
-        self.live = Some((id, reading.sample));
+        self.live = Some((id, sample));
         // The sample that was the newest until now may have been passed over by the search.
         self.search_id = self.search_id.min(id.saturating_sub(1));
     }
@@ -171,17 +179,17 @@ impl Queue {
                 continue;
             }
             match self.store.read(id) {
-                Ok((sample, _)) if sample.timestamp < self.oldest_timestamp() => {
+                Ok(sample) if sample.timestamp < self.oldest_timestamp() => {
                     let at = sample.timestamp;
                     self.lose(id, id + 1, (at, at), GapReason::Expired);
                     id += 1;
                 }
-                Ok((_, sample_bytes)) if 0 < n_bytes && FRAME_SAMPLES_BYTES_MAX < n_bytes + sample_bytes => {
+                Ok(sample) if 0 < n_bytes && FRAME_SAMPLES_BYTES_MAX < n_bytes + frame_bytes(&sample) => {
                     break;
                 }
-                Ok((sample, sample_bytes)) => {
+                Ok(sample) => {
                     self.read_timestamp = sample.timestamp;
-                    n_bytes += sample_bytes;
+                    n_bytes += frame_bytes(&sample);
                     ids.push(id);
                     samples.push(sample);
                     id += 1;
@@ -253,13 +261,20 @@ impl Queue {
         self.state.set_clock_offset(offset, start..self.next_id);
     }
 
-    fn launch(&mut self, ids: Vec<u64>, mut samples: Vec<Sample>, is_live: bool) -> Batch {
-        for (id, sample) in ids.iter().zip(&mut samples) {
-            sample.clock_offset_ms = sample.clock_offset_ms.or_else(|| self.state.clock_offset_ms_of(*id));
-        }
+    fn launch(&mut self, ids: Vec<u64>, samples: Vec<EncodedSample>, is_live: bool) -> Batch {
+        let samples =
+            ids.iter().zip(samples).map(|(id, sample)| self.with_clock_offset(*id, sample)).collect();
         let seq = self.state.next_seq();
         self.in_flight.insert(seq, InFlight { ids, is_live });
         Batch { seq, samples }
+    }
+
+    /// The sample with the offset by which it is sent, at every try.
+    fn with_clock_offset(&self, id: u64, sample: EncodedSample) -> EncodedSample {
+        match (sample.clock_offset_ms, self.state.clock_offset_ms_of(id)) {
+            (None, Some(offset_ms)) => sample.clone().with_clock_offset_ms(offset_ms).unwrap_or(sample),
+            _ => sample,
+        }
     }
 
     /// Whether the sample is the newest, which has a frame of its own, or on its way already.
@@ -301,4 +316,10 @@ impl Queue {
     pub(super) fn take_unsynced(&mut self) -> Vec<File> {
         if self.done.count_open(self.next_id) == 0 { Vec::new() } else { self.store.take_unsynced() }
     }
+}
+
+/// What a sample takes of a frame, with what is between it and the next, and the offset that may be added to it.
+fn frame_bytes(sample: &EncodedSample) -> usize {
+    const AROUND: usize = r#""clockOffsetMs":-9223372036854775808,,"#.len();
+    sample.bytes() + AROUND
 }

@@ -9,14 +9,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pika_protocol::Sample;
 use pika_protocol::message::GapReason;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
 use super::FRAME_SAMPLES_BYTES_MAX;
+use super::encoded::EncodedSample;
 use super::spool::{Evicted, Found, Opened, Spool, Unavailable};
-use crate::collect::{NetworkBaseline, Reading};
+use crate::collect::NetworkBaseline;
 use crate::config::OutboxConfig;
 use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
@@ -36,7 +37,7 @@ pub(super) struct Store {
     memory_samples_max: usize,
     pub(super) spool: Option<Spool>,
     /// Samples that could not be written to the spool. At most `memory_samples_max`; the oldest is dropped.
-    overflow: BTreeMap<u64, Sample>,
+    overflow: BTreeMap<u64, EncodedSample>,
     lost: VecDeque<Lost>,
     /// The number behind the newest sample.
     end_id: u64,
@@ -94,20 +95,30 @@ pub(super) enum Absent {
     Unavailable(u64),
 }
 
-/// A record of the spool.
+/// A record of the spool, to be written.
 #[derive(Serialize)]
-struct RecordRef<'a> {
-    sample: &'a Sample,
+struct NewRecord<'a> {
+    sample: &'a EncodedSample,
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<&'a NetworkBaseline>,
 }
 
-/// A record of the spool.
+/// A record of the spool, but for the network counters. Its sample is sent as it was written.
 #[derive(Deserialize)]
-struct Record {
-    sample: Sample,
+struct Record<'a> {
+    #[serde(borrow)]
+    sample: &'a RawValue,
+}
+
+/// The network counters of a record.
+#[derive(Deserialize)]
+struct RecordCounters {
     #[serde(default)]
     network: Option<NetworkBaseline>,
+}
+
+fn sample_of(payload: &[u8]) -> serde_json::Result<EncodedSample> {
+    EncodedSample::from_json(serde_json::from_slice::<Record<'_>>(payload)?.sample)
 }
 
 impl Store {
@@ -147,7 +158,7 @@ impl Store {
         let below = spool.first_id().unwrap_or(next_id).max(cursor);
         self.spool = Some(spool);
         self.end_id = self.end_id.max(next_id);
-        let last = last.and_then(|payload| serde_json::from_slice::<Record>(&payload).ok());
+        let last = last.and_then(|payload| serde_json::from_slice::<RecordCounters>(&payload).ok());
         Ok(Held { below, next_id, baseline: last.and_then(|record| record.network) })
     }
 
@@ -206,10 +217,14 @@ impl Store {
     ///
     /// # Errors
     /// When the sample can never be sent.
-    pub(super) fn keep(&mut self, id: u64, reading: &Reading) -> io::Result<()> {
+    pub(super) fn keep(
+        &mut self,
+        id: u64,
+        sample: &EncodedSample,
+        network: Option<&NetworkBaseline>,
+    ) -> io::Result<()> {
         self.end_id = id + 1;
-        let record = RecordRef { sample: &reading.sample, network: reading.network.as_ref() };
-        let payload = serde_json::to_vec(&record)?;
+        let payload = serde_json::to_vec(&NewRecord { sample, network })?;
         if FRAME_SAMPLES_BYTES_MAX < payload.len() {
             return Err(io::Error::other(format!("{} bytes fit into no frame", payload.len())));
         }
@@ -228,7 +243,7 @@ impl Store {
                     error!(%error, "cannot write to the spool; samples are kept in memory");
                 }
                 self.note_failure();
-                self.overflow.insert(id, reading.sample.clone());
+                self.overflow.insert(id, sample.clone());
                 self.shrink_overflow();
             }
         }
@@ -249,10 +264,7 @@ impl Store {
 
     /// A file that was dropped to make room may have held samples that are still open.
     fn note_evicted(&mut self) {
-        let time_of = |payload: Option<Vec<u8>>| {
-            let record = payload.and_then(|payload| serde_json::from_slice::<Record>(&payload).ok())?;
-            Some(record.sample.timestamp)
-        };
+        let time_of = |payload: Option<Vec<u8>>| Some(sample_of(&payload?).ok()?.timestamp);
         while let Some(evicted) = self.spool.as_mut().and_then(Spool::take_evicted) {
             let Evicted { start_id, end_id, first, last } = evicted;
             let (start, end) = (time_of(first), time_of(last));
@@ -265,20 +277,16 @@ impl Store {
         self.lost.pop_front()
     }
 
-    /// A sample and about how long it is in a frame.
-    pub(super) fn read(&mut self, id: u64) -> Result<(Sample, usize), Absent> {
+    /// A sample.
+    pub(super) fn read(&mut self, id: u64) -> Result<EncodedSample, Absent> {
         if let Some(sample) = self.overflow.get(&id) {
-            let sample_bytes = serde_json::to_vec(sample).map_or(0, |text| text.len());
-            return Ok((sample.clone(), sample_bytes));
+            return Ok(sample.clone());
         }
         // What is in memory is not in the spool.
         let next_in_memory = self.overflow.range(id..).next().map_or(u64::MAX, |(&id, _)| id);
         match self.spool.as_mut().map(|spool| spool.read(id)) {
-            Some(Ok(Found::Record(payload))) => match serde_json::from_slice::<Record>(payload) {
-                Ok(record) => Ok((record.sample, payload.len())),
-                // Written by another version that knew other fields.
-                Err(_) => Err(Absent::Lost(id + 1)),
-            },
+            // What cannot be read was written by another version that knew other fields.
+            Some(Ok(Found::Record(payload))) => sample_of(payload).map_err(|_| Absent::Lost(id + 1)),
             Some(Ok(Found::Lost(end))) => Err(Absent::Lost(end.min(next_in_memory))),
             Some(Err(Unavailable { end, source })) => {
                 self.complain(&source);

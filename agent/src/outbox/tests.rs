@@ -3,6 +3,7 @@
 mod failing;
 mod offsets;
 
+use pika_protocol::Sample;
 use pika_protocol::limits::FRAME_BYTES_MAX;
 use pika_protocol::message::GapReason;
 
@@ -243,4 +244,16 @@ fn a_sample_that_fits_no_frame_is_dropped_and_the_next_goes_on() {
     assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, taken: 1, dropped: 1 });
     push(&outbox, [2]);
     assert_eq!(drain(&outbox), [2]);
+}
+
+#[test]
+fn a_sample_is_sent_as_it_was_spooled() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path(), "");
+    let json = r#"{"timestamp":1,"clockOffsetMs":-7,"of a later version":[1.50,{}]}"#;
+    let record = format!("{{\"sample\":{json}}}");
+    outbox.lock().store.spool.as_mut().unwrap().append(1, record.as_bytes()).unwrap();
+    drop(outbox);
+    let batch = open(dir.path(), "").take_backlog().unwrap();
+    assert_eq!(serde_json::to_string(&batch.samples).unwrap(), format!("[{json}]"));
 }
