@@ -7,6 +7,7 @@ mod api_tokens;
 mod audit;
 mod body;
 mod chart_limit;
+mod checked;
 mod context;
 mod description;
 mod enrollments;
@@ -16,7 +17,9 @@ mod gaps;
 mod interval;
 mod latest;
 mod metrics;
+mod paging;
 mod parameters;
+mod rounding;
 mod second_factor;
 mod security;
 mod serialized;
@@ -104,5 +107,5 @@ pub fn service() -> OpenApiService<Resources, ()> {
 /// # Errors
 /// When the generator writes no JSON.
 pub fn description() -> serde_json::Result<String> {
-    description::put_right(&service().spec())
+    description::normalize(&service().spec())
 }

@@ -11,6 +11,7 @@ pub mod latest;
 pub mod name;
 pub mod network;
 pub mod permission;
+pub mod refused;
 pub mod retention;
 pub mod row;
 pub mod sample;

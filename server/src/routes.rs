@@ -65,10 +65,10 @@ fn body_limits(config: &config::Server) -> BodyLimits {
     }
 }
 
-/// The API's description as it is committed. The generator's own is good enough to be read where it cannot be put right.
+/// The API's description as it is committed. The generator's own is good enough to be read where it cannot be normalized.
 fn description() -> String {
     api::description().unwrap_or_else(|error| {
-        tracing::error!(error = %pika_shared::chain(&error), "the API's description is not put right");
+        tracing::error!(error = %pika_shared::chain(&error), "the API's description cannot be normalized");
         api::service().spec()
     })
 }

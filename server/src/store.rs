@@ -62,6 +62,7 @@ pub use retry::{Backoff, retry};
 pub use rollup::{Definition, RefreshFailure};
 pub use sample_pages::SamplePage;
 pub use samples::{SampleWriter, Written};
+pub use series::ReportedDisk;
 pub use sessions::{NewSession, SESSIONS_PER_USER_MAX, Session};
 pub use storage_report::StorageReport;
 pub use totp::TotpSecret;

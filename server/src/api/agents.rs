@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::body::Body;
+use super::checked::checked;
 use super::security::UserAuth;
 use super::serialized::Serialized;
-use super::users::checked;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::TimestampMs;
 use crate::domain::agent::{Agent, AgentFilter, AgentLabels, IdentityConflict, NAME_CHARS_MAX};

@@ -11,8 +11,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::body::Body;
+use super::checked::checked;
 use super::security::UserAuth;
-use super::users::checked;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::audit::Action;
 use crate::domain::id::{ApiTokenId, UserId};

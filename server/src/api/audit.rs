@@ -6,8 +6,8 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
+use super::checked::search_text;
 use super::security::UserAuth;
-use super::users::search_text;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::permission::Permission;
 use crate::store::{AuditEntry, AuditFilter};
@@ -98,14 +98,14 @@ impl AuditApi {
         auth: UserAuth,
         /// Which page, from 1.
         #[oai(
-            default = "super::users::first_page",
+            default = "super::paging::first_page",
             validator(minimum(value = "1"), maximum(value = "1000000"))
         )]
         page: Query<i64>,
         /// Entries a page.
         #[oai(
             name = "pageSize",
-            default = "super::users::default_page_size",
+            default = "super::paging::default_page_size",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         page_size: Query<i64>,

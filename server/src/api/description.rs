@@ -1,5 +1,5 @@
 //! The API's description as clients are generated from it: what the generator of poem-openapi leaves unsaid or says in a
-//! way that other generators stumble over is put right here.
+//! way that other generators stumble over is normalized here.
 //!
 //! - A field that may be left out may be null, too: answers write null, requests take it.
 //! - A reference with a description beside it is `allOf` of the reference alone; the generator adds a second schema that
@@ -24,7 +24,7 @@ const MISSING: [&str; 2] = ["confirmTotp", "removeTotp"];
 ///
 /// # Errors
 /// When it is not JSON.
-pub(super) fn put_right(generated: &str) -> serde_json::Result<String> {
+pub(super) fn normalize(generated: &str) -> serde_json::Result<String> {
     let mut description: Value = serde_json::from_str(generated)?;
     drop_media_type_parameters(&mut description);
     if let Some(Value::Object(paths)) = description.get_mut("paths") {
@@ -142,9 +142,9 @@ mod tests {
                 },
             }}},
         });
-        let put_right: Value = serde_json::from_str(&put_right(&generated.to_string()).unwrap()).unwrap();
+        let normalized: Value = serde_json::from_str(&normalize(&generated.to_string()).unwrap()).unwrap();
         assert_eq!(
-            put_right,
+            normalized,
             json!({
                 "servers": [{"url": "/", "description": "The server that this description comes from."}],
                 "paths": {"/": {"get": {"responses": {"200": {"content": {"application/json": {}}}}}}},

@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::metrics::{rounded, rounded_f32};
+use super::rounding::{rounded, rounded_f32};
 use super::security::UserAuth;
 use super::serialized::Serialized;
 use super::{ApiContext, ApiError, Tag, agents};

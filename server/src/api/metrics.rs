@@ -9,6 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::interval::Interval;
+use super::rounding::rounded;
 use super::security::UserAuth;
 use super::serialized::Serialized;
 use super::{ApiContext, ApiError, Tag, agents};
@@ -330,15 +331,6 @@ fn series(family: Family, buckets: &MetricBuckets, percentiles: &BTreeMap<Timest
         }
     }
     all
-}
-
-pub(super) fn rounded_f32(value: f32) -> f64 {
-    rounded(f64::from(value))
-}
-
-/// Samples are kept with 24 bits; more than three decimals would be noise of the conversion.
-pub(super) fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who is calling, and may they.
 //!
-//! The credentials of a request are looked up once, before its handler is chosen (see `http::authenticate`); the
+//! The credentials of a request are looked up once, before its handler is chosen (see `routes::authenticate`); the
 //! schemes here describe that to OpenAPI and hand the result to the handlers.
 
 use poem::Request;

@@ -10,12 +10,13 @@ use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::body::Body;
+use super::checked::{checked, search_text};
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
 use crate::auth::{NewAccount, NewPassword};
 use crate::domain::audit::Action;
 use crate::domain::id::UserId;
-use crate::domain::name::{normalize, parse_optional};
+use crate::domain::name::parse_optional;
 use crate::domain::permission::{Credential, Permission};
 use crate::domain::user::{
     EMAIL_CHARS_MAX, NICKNAME_CHARS_MAX, PHONE_CHARS_MAX, Role, User, parse_avatar, parse_username,
@@ -259,41 +260,13 @@ impl UserChange {
     }
 }
 
-/// The page that is answered where none is asked for.
-pub(super) fn first_page() -> i64 {
-    1
-}
-
-/// The size of a page where none is asked for.
-pub(super) fn default_page_size() -> i64 {
-    20
-}
-
 /// The user of a path, or 404.
 pub(super) async fn find(store: &Store, id: Uuid) -> Result<User, ApiError> {
     store.user(UserId(id)).await?.ok_or_else(|| ApiError::not_found("there is no such user"))
 }
 
-/// A text that was checked, or 422.
-pub(super) fn checked<E: std::error::Error>(
-    parameter: &str,
-    result: Result<String, E>,
-) -> Result<String, ApiError> {
-    result.map_err(|error| ApiError::unprocessable(parameter, &error.to_string()))
-}
-
 fn field(parameter: &str, text: &str, chars_max: usize) -> Result<String, ApiError> {
     checked(parameter, parse_optional(text, chars_max))
-}
-
-/// A text to be searched for, as names are kept. The database knows no null characters.
-pub(super) fn search_text(parameter: &str, text: Option<String>) -> Result<Option<String>, ApiError> {
-    match text {
-        Some(text) if text.contains('\0') => {
-            Err(ApiError::unprocessable(parameter, "must not have null characters"))
-        }
-        text => Ok(text.map(|text| normalize(&text))),
-    }
 }
 
 /// What to sort by, and whether downwards.
@@ -330,12 +303,15 @@ impl UsersApi {
         context: Data<&ApiContext>,
         auth: UserAuth,
         /// Which page, from 1.
-        #[oai(default = "first_page", validator(minimum(value = "1"), maximum(value = "1000000")))]
+        #[oai(
+            default = "super::paging::first_page",
+            validator(minimum(value = "1"), maximum(value = "1000000"))
+        )]
         page: Query<i64>,
         /// Users a page.
         #[oai(
             name = "pageSize",
-            default = "default_page_size",
+            default = "super::paging::default_page_size",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         page_size: Query<i64>,

@@ -1,8 +1,11 @@
 //! Agents as people see them.
 
+use pika_protocol::{Register, limits};
+
 use super::TimestampMs;
 use super::id::{AgentId, AgentKey};
 use super::name::{NameError, parse_name, parse_optional};
+use super::refused::{Refused, check_text};
 
 /// An agent and what is known about its machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,6 +152,31 @@ pub struct AgentDescription {
     pub arch: String,
     /// The agent's version.
     pub version: String,
+}
+
+impl AgentDescription {
+    /// What an agent says about itself, as it is kept.
+    ///
+    /// # Errors
+    /// Names the field that is too long or empty, or has characters that no name may have.
+    pub fn reported(register: &Register) -> Result<Self, Refused> {
+        let checked = |field: &str, value: &str, chars_min| {
+            let name = parse_optional(value, limits::NAME_CHARS_MAX)
+                .map_err(|error| Refused::out_of_range(format!("{field} {error}")))?;
+            check_text(field, &name, chars_min, limits::NAME_CHARS_MAX)?;
+            Ok(name)
+        };
+        let hostname = checked("hostname", &register.hostname, 1)?;
+        let name = checked("name", &register.name, 0)?;
+        Ok(Self {
+            name: if name.is_empty() { hostname.clone() } else { name },
+            hostname,
+            ip: checked("ip", &register.ip, 0)?,
+            os: checked("os", &register.os, 0)?,
+            arch: checked("arch", &register.arch, 0)?,
+            version: checked("version", &register.version, 0)?,
+        })
+    }
 }
 
 #[cfg(test)]

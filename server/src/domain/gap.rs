@@ -4,7 +4,7 @@ use pika_protocol::message::{Gap, GapReason};
 use pika_protocol::{ErrorCode, limits};
 
 use super::TimestampMs;
-use super::sample::Refused;
+use super::refused::Refused;
 
 /// Gaps that are kept of one agent; the oldest go first.
 pub const GAPS_PER_AGENT_MAX: i64 = 1_000;
@@ -44,6 +44,11 @@ impl SampleGap {
         }
         Ok(Self { start, end, samples, reason, reported_at: now })
     }
+}
+
+/// The reason that is stored under this name. The database holds no others.
+pub fn parse_reason(name: &str) -> GapReason {
+    GapReason::ALL.into_iter().find(|known| known.as_str() == name).unwrap_or(GapReason::Unreadable)
 }
 
 #[cfg(test)]

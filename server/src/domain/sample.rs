@@ -3,18 +3,14 @@
 use std::collections::HashMap;
 
 use pika_protocol::limits;
-use pika_protocol::{
-    CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MemoryMetrics, NetworkMetrics, Register, Sample,
-};
+use pika_protocol::{CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MemoryMetrics, NetworkMetrics, Sample};
 
 use super::TimestampMs;
-use super::agent::AgentDescription;
 use super::family::Family;
 use super::history::{Counter, InterfaceCounters, SampleHistory};
 use super::id::AgentKey;
-use super::name::parse_optional;
+use super::refused::{Refused, check_text};
 use super::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
-use super::text;
 use super::tier::DAY_MS;
 
 /// Most disks, and most interfaces, that one agent may have at a time: those of which there are raw samples, or may be.
@@ -26,27 +22,6 @@ pub const SERIES_RENEWAL_MS: i64 = DAY_MS;
 
 /// Percentages may exceed 100 by this much: what is left of rounding to 32 bits.
 const PERCENT_ROUNDING: f32 = 0.01;
-
-/// Why something was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// For programs and counters.
-    pub code: ErrorCode,
-    /// For people; names the field.
-    pub message: String,
-}
-
-impl Refused {
-    /// A refusal with its reason, which is [cleaned](text::clean): reasons may quote what was sent, and go into answers
-    /// and logs.
-    pub fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
-        Self { code, message: text::clean(message.as_ref()) }
-    }
-
-    fn out_of_range(message: impl AsRef<str>) -> Self {
-        Self::new(ErrorCode::OutOfRange, message)
-    }
-}
 
 /// Which times a sample may have.
 #[derive(Clone, Copy, Debug)]
@@ -204,29 +179,6 @@ fn check_disk(disk: &DiskMetrics) -> Result<(), Refused> {
     check_text("disk.fstype", &disk.fs_type, 0, limits::NAME_CHARS_MAX)
 }
 
-/// What an agent says about itself, as it is kept.
-///
-/// # Errors
-/// Names the field that is too long or empty, or has characters that no name may have.
-pub fn describe_agent(register: &Register) -> Result<AgentDescription, Refused> {
-    let checked = |field: &str, value: &str, chars_min| {
-        let name = parse_optional(value, limits::NAME_CHARS_MAX)
-            .map_err(|error| Refused::out_of_range(format!("{field} {error}")))?;
-        check_text(field, &name, chars_min, limits::NAME_CHARS_MAX)?;
-        Ok(name)
-    };
-    let hostname = checked("hostname", &register.hostname, 1)?;
-    let name = checked("name", &register.name, 0)?;
-    Ok(AgentDescription {
-        name: if name.is_empty() { hostname.clone() } else { name },
-        hostname,
-        ip: checked("ip", &register.ip, 0)?,
-        os: checked("os", &register.os, 0)?,
-        arch: checked("arch", &register.arch, 0)?,
-        version: checked("version", &register.version, 0)?,
-    })
-}
-
 fn cpu_row(ts: TimestampMs, agent: AgentKey, cpu: &CpuMetrics) -> Result<CpuRow, Refused> {
     if !(0..=limits::CORE_COUNT_MAX).contains(&cpu.core_count) {
         return Err(Refused::out_of_range(format!(
@@ -343,31 +295,6 @@ fn optional<T>(
     value: Option<T>,
 ) -> Result<Option<T>, Refused> {
     value.map(|value| check(field, value)).transpose()
-}
-
-fn check_text(field: &str, value: &str, chars_min: usize, chars_max: usize) -> Result<(), Refused> {
-    let chars = value.chars().count();
-    if chars < chars_min {
-        return Err(Refused::out_of_range(format!("{field} is empty")));
-    }
-    if chars_max < chars {
-        return Err(Refused::out_of_range(format!(
-            "{field} has {chars} characters; {chars_max} is the most"
-        )));
-    }
-    // An index entry may have 2,700 bytes or so, and four-byte characters fill it sooner than ASCII.
-    if limits::NAME_BYTES_MAX < value.len() {
-        return Err(Refused::out_of_range(format!(
-            "{field} has {} bytes; {} is the most",
-            value.len(),
-            limits::NAME_BYTES_MAX
-        )));
-    }
-    // PostgreSQL's text cannot hold NUL, and control characters would forge log lines.
-    if value.chars().any(char::is_control) {
-        return Err(Refused::out_of_range(format!("{field} has control characters")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -515,13 +442,5 @@ mod tests {
         keep_valid_series(&mut sample, &mut refused);
         append_rows(&mut rows, &mut refused, &sample, WINDOW, AGENT, &keys, &mut SampleHistory::default());
         assert_eq!((rows.disk.len(), refused.len()), (limits::DISKS_PER_SAMPLE_MAX - 1, 2));
-    }
-
-    #[test]
-    fn reasons_are_short_and_on_one_line() {
-        let refused = Refused::new(ErrorCode::Malformed, "é\n".repeat(1_000));
-        assert_eq!(refused.message.chars().count(), 201);
-        assert!(refused.message.starts_with("é\u{fffd}é"), "{}", refused.message);
-        assert_eq!(Refused::new(ErrorCode::Malformed, "short").message, "short");
     }
 }

@@ -25,7 +25,8 @@ use super::shared::Shared;
 use crate::domain::TimestampMs;
 use crate::domain::gap::SampleGap;
 use crate::domain::id::AgentId;
-use crate::domain::sample::{Refused, TimeWindow, count_rows};
+use crate::domain::refused::Refused;
+use crate::domain::sample::{TimeWindow, count_rows};
 
 /// A connection was ended.
 pub(super) struct Ended {

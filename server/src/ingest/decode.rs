@@ -13,7 +13,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::domain::TimestampMs;
-use crate::domain::sample::Refused;
+use crate::domain::refused::Refused;
 
 /// Longer names of types are not repeated.
 const TYPE_BYTES_SHOWN_MAX: usize = 24;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::decode::{self, DecodeError, Decoded, Message};
 use super::refusals::Refusals;
 use crate::domain::TimestampMs;
-use crate::domain::sample::Refused;
+use crate::domain::refused::Refused;
 
 /// An agent that does not take an answer within this time is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);

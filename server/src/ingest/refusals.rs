@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pika_protocol::ErrorCode;
 
 use crate::domain::id::AgentId;
-use crate::domain::sample::Refused;
+use crate::domain::refused::Refused;
 use crate::telemetry::Instruments;
 
 /// The refusals of one connection.

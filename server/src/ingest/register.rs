@@ -15,8 +15,9 @@ use super::peer::Peer;
 use super::presence::Present;
 use super::shared::Shared;
 use crate::domain::TimestampMs;
+use crate::domain::agent::AgentDescription;
 use crate::domain::id::ConnectionId;
-use crate::domain::sample::{Refused, describe_agent};
+use crate::domain::refused::Refused;
 use crate::domain::text::clean;
 use crate::domain::token::{NewToken, TokenHash};
 use crate::store::{ConnectedAgent, Enrolled, Error, Registration};
@@ -39,7 +40,7 @@ pub(super) async fn register(
     let now = shared.clock.now();
     let clock = ClockOffset::measured(now, sent_at);
     let registration = Registration {
-        description: describe_agent(register)?,
+        description: AgentDescription::reported(register)?,
         remote_address: peer.address.clone(),
         connection_id: ConnectionId::random(),
         clock_offset_ms: clock.ms(),

@@ -6,7 +6,7 @@ use pika_shared::chain;
 use super::shared::Shared;
 use crate::domain::id::AgentKey;
 use crate::domain::sample::SeriesKeys;
-use crate::store::{Error, retry};
+use crate::store::{Error, ReportedDisk, retry};
 
 /// Disks and interfaces that have no key yet.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +30,17 @@ pub(super) enum Resolution {
 }
 
 /// Asks the database, for as long as it is away.
-pub(super) async fn resolve_series(shared: &Shared, agent: AgentKey, unknown: &UnknownSeries) -> Resolution {
-    let disks: Vec<_> = unknown.disks.iter().collect();
+pub(super) async fn resolve_series<'a>(
+    shared: &Shared,
+    agent: AgentKey,
+    unknown: &'a UnknownSeries,
+) -> Resolution {
+    let reported = |disk: &'a DiskMetrics| ReportedDisk {
+        mount_point: &disk.mount_point,
+        device: &disk.device,
+        fs_type: &disk.fs_type,
+    };
+    let disks: Vec<_> = unknown.disks.iter().map(reported).collect();
     let interfaces: Vec<_> = unknown.interfaces.iter().map(String::as_str).collect();
     let resolved = retry(
         || async {

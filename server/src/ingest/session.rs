@@ -10,9 +10,10 @@ use super::series_resolution::{Resolution, UnknownSeries};
 use crate::domain::TimestampMs;
 use crate::domain::history::SampleHistory;
 use crate::domain::id::AgentKey;
+use crate::domain::refused::Refused;
 use crate::domain::row::Rows;
 use crate::domain::sample::{
-    Refused, SERIES_PER_AGENT_MAX, SERIES_RENEWAL_MS, SeriesKeys, TimeWindow, append_rows, keep_valid_series,
+    SERIES_PER_AGENT_MAX, SERIES_RENEWAL_MS, SeriesKeys, TimeWindow, append_rows, keep_valid_series,
 };
 use crate::store::ConnectedAgent;
 

@@ -18,7 +18,7 @@ use super::register::{Registered, register};
 use super::session::Session;
 use super::shared::Shared;
 use crate::domain::TimestampMs;
-use crate::domain::sample::Refused;
+use crate::domain::refused::Refused;
 use crate::domain::text::clean;
 use crate::telemetry::Registration;
 

@@ -1,11 +1,10 @@
 //! Samples that agents had to drop.
 
-use pika_protocol::message::GapReason;
 use tokio_postgres::Row;
 
 use super::{Error, Store};
 use crate::domain::TimestampMs;
-use crate::domain::gap::{GAPS_PER_AGENT_MAX, SampleGap};
+use crate::domain::gap::{GAPS_PER_AGENT_MAX, SampleGap, parse_reason};
 use crate::domain::id::{AgentId, AgentKey};
 
 // One that is reported again is the same gap. An agent that is gone by now has none.
@@ -50,16 +49,11 @@ impl Store {
 }
 
 fn gap(row: &Row) -> SampleGap {
-    let reason: &str = row.get(3);
     SampleGap {
         start: row.get(0),
         end: row.get(1),
         samples: row.get(2),
-        // The column's CHECK lets in nothing else.
-        reason: GapReason::ALL
-            .into_iter()
-            .find(|known| known.as_str() == reason)
-            .unwrap_or(GapReason::Unreadable),
+        reason: parse_reason(row.get(3)),
         reported_at: row.get(4),
     }
 }

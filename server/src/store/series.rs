@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pika_protocol::{DiskMetrics, limits};
+use pika_protocol::limits;
 
 use super::{Error, Store};
 use crate::domain::TimestampMs;
@@ -86,6 +86,17 @@ pub(super) const STATEMENTS: &[&str] = &[
     DELETE_EXPIRED[1],
 ];
 
+/// A disk as its agent reports it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportedDisk<'a> {
+    /// Where it is mounted: what tells it from the agent's others.
+    pub mount_point: &'a str,
+    /// Its device.
+    pub device: &'a str,
+    /// Its kind of file system.
+    pub fs_type: &'a str,
+}
+
 impl Store {
     /// The keys of these disks and interfaces of an agent, good for [`SERIES_RENEWAL_MS`]; those that are new get one, as
     /// long as the agent has samples of fewer than [`SERIES_PER_AGENT_MAX`] of the kind. What is missing in the answer was
@@ -96,7 +107,7 @@ impl Store {
     pub async fn series_keys(
         &self,
         agent: AgentKey,
-        disks: &[&DiskMetrics],
+        disks: &[ReportedDisk<'_>],
         interfaces: &[&str],
         now: TimestampMs,
     ) -> Result<SeriesKeys, Error> {
@@ -110,10 +121,10 @@ impl Store {
         let stale = now - NAMED_AT_AGE_MS_MAX;
         if !disks.is_empty() {
             let mut seen = HashSet::new();
-            let disks: Vec<_> = disks.iter().filter(|disk| seen.insert(disk.mount_point.as_str())).collect();
-            let names: Vec<&str> = disks.iter().map(|disk| disk.mount_point.as_str()).collect();
-            let devices: Vec<&str> = disks.iter().map(|disk| disk.device.as_str()).collect();
-            let fs_types: Vec<&str> = disks.iter().map(|disk| disk.fs_type.as_str()).collect();
+            let disks: Vec<_> = disks.iter().filter(|disk| seen.insert(disk.mount_point)).collect();
+            let names: Vec<&str> = disks.iter().map(|disk| disk.mount_point).collect();
+            let devices: Vec<&str> = disks.iter().map(|disk| disk.device).collect();
+            let fs_types: Vec<&str> = disks.iter().map(|disk| disk.fs_type).collect();
             connection
                 .execute(INSERT_DISKS, &[&agent, &horizon, &now, &MAX, &names, &devices, &fs_types])
                 .await?;

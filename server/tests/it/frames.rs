@@ -9,13 +9,13 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use pika_protocol::{Sample, limits};
+use pika_server::domain::agent::AgentDescription;
 use pika_server::domain::gap::SampleGap;
 use pika_server::domain::history::SampleHistory;
 use pika_server::domain::id::AgentKey;
+use pika_server::domain::refused::Refused;
 use pika_server::domain::row::Rows;
-use pika_server::domain::sample::{
-    Refused, SeriesKeys, TimeWindow, append_rows, describe_agent, keep_valid_series,
-};
+use pika_server::domain::sample::{SeriesKeys, TimeWindow, append_rows, keep_valid_series};
 use pika_server::ingest::{Message, decode};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -53,7 +53,7 @@ fn check(text: &str) -> bool {
     let is_understood = decoded.is_some();
     match decoded {
         Some(Message::Register(register)) => {
-            if let Ok(description) = describe_agent(&register) {
+            if let Ok(description) = AgentDescription::reported(&register) {
                 assert!(description.name.chars().count() <= limits::NAME_CHARS_MAX);
                 assert!(!description.hostname.is_empty());
             }

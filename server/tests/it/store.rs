@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pika_protocol::DiskMetrics;
 use pika_server::domain::agent::{AgentDescription, AgentFilter};
 use pika_server::domain::audit::Action;
 use pika_server::domain::family::Family;
@@ -15,7 +14,7 @@ use pika_server::domain::tier::{DAY_MS, Tier};
 use pika_server::domain::time_range::{SampleRange, TimeRange};
 use pika_server::domain::token::{NewToken, TokenHash};
 use pika_server::store::{
-    NewEnrollment, Registration, SampleWriter, Store, StoreConfig, WriteMethod, Written,
+    NewEnrollment, Registration, ReportedDisk, SampleWriter, Store, StoreConfig, WriteMethod, Written,
 };
 use pika_shared::token::TokenKind;
 
@@ -192,7 +191,7 @@ async fn rows_come_back_as_buckets(database: TestDatabase) {
 async fn rows_come_back_as_latest_values(database: TestDatabase) {
     let store = database.store();
     let agent = enrolled(&store).await;
-    let keys = store.series_keys(agent, &[&disk("/"), &disk("/gone")], &["eth0"], now()).await.unwrap();
+    let keys = store.series_keys(agent, &[disk("/"), disk("/gone")], &["eth0"], now()).await.unwrap();
     assert_eq!(store.latest_metrics(agent).await.unwrap(), pika_server::store::LatestMetrics::default());
     let ts = now();
     let mut rows = rows_of_all_families(agent, ts - 600_000);
@@ -217,7 +216,7 @@ async fn rows_come_back_as_latest_values(database: TestDatabase) {
 async fn latest_values_are_found_however_old_they_are(database: TestDatabase) {
     let store = database.store();
     let agent = enrolled(&store).await;
-    let keys = store.series_keys(agent, &[&disk("/")], &["eth0"], now()).await.unwrap();
+    let keys = store.series_keys(agent, &[disk("/")], &["eth0"], now()).await.unwrap();
     // Every family has been reported last at another time; only the newest of all is known beforehand.
     let ts = now();
     let ages_ms = [0, 1, 23 * 3_600_000, 5 * 86_400_000, 20 * 86_400_000];
@@ -304,15 +303,15 @@ async fn an_enrollment_token_is_good_for_its_uses_and_its_time(database: TestDat
 async fn series_keep_their_keys(database: TestDatabase) {
     let store = database.store();
     let agent = enrolled(&store).await;
-    let first = store.series_keys(agent, &[&disk("/"), &disk("/")], &["eth0"], now()).await.unwrap();
-    let moved = DiskMetrics { device: "/dev/vdb".to_owned(), ..disk("/") };
-    let again = store.series_keys(agent, &[&moved, &disk("/data")], &["eth0", "eth1"], now()).await.unwrap();
+    let first = store.series_keys(agent, &[disk("/"), disk("/")], &["eth0"], now()).await.unwrap();
+    let moved = ReportedDisk { device: "/dev/vdb", ..disk("/") };
+    let again = store.series_keys(agent, &[moved, disk("/data")], &["eth0", "eth1"], now()).await.unwrap();
     assert_eq!(first.disks["/"], again.disks["/"]);
     assert_eq!(first.interfaces["eth0"], again.interfaces["eth0"]);
     assert_eq!((again.disks.len(), again.interfaces.len()), (2, 2));
     assert_eq!(database.count("SELECT count(*) FROM disks WHERE device = '/dev/vdb'").await, 1);
     let other = enrolled(&store).await;
-    let others = store.series_keys(other, &[&disk("/")], &[], now()).await.unwrap();
+    let others = store.series_keys(other, &[disk("/")], &[], now()).await.unwrap();
     assert_ne!(others.disks["/"], first.disks["/"], "another agent's disk is another series");
 }
 
@@ -322,7 +321,7 @@ async fn a_series_without_samples_makes_room_for_another(database: TestDatabase)
     let start = now();
     let names: Vec<String> = (0..SERIES_PER_AGENT_MAX).map(|n| format!("veth{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let first = store.series_keys(agent, &[&disk("/gone")], &names, start).await.unwrap();
+    let first = store.series_keys(agent, &[disk("/gone")], &names, start).await.unwrap();
     assert_eq!(first.interfaces.len(), names.len());
     let is_named = async |name: &'static str, now| {
         store.series_keys(agent, &[], &[name], now).await.unwrap().interfaces.contains_key(name)
@@ -353,12 +352,8 @@ async fn a_series_without_samples_makes_room_for_another(database: TestDatabase)
     assert_eq!(database.count("SELECT count(*) FROM disks").await, 0);
 }
 
-fn disk(mount_point: &str) -> DiskMetrics {
-    DiskMetrics {
-        mount_point: mount_point.to_owned(),
-        device: "/dev/sda".to_owned(),
-        ..DiskMetrics::default()
-    }
+fn disk(mount_point: &str) -> ReportedDisk<'_> {
+    ReportedDisk { mount_point, device: "/dev/sda", fs_type: "" }
 }
 
 /// An agent with many interfaces, asked for many points, must not take the server's memory.
