@@ -3,6 +3,7 @@
 //! [`Store`] is the facade; each file beside its own adds the operations of one kind of thing to it. It knows nothing of
 //! HTTP or of the wire protocol.
 
+mod advisory_lock;
 mod agents;
 mod api_tokens;
 mod audit;

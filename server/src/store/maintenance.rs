@@ -7,14 +7,11 @@ use super::expiry::{self, HeldBack};
 use super::rollup::catch_up::{self, CaughtUp, RefreshFailure};
 use super::rollup::{Definition, policies, roll};
 use super::watchdog::{self, UnhealthyJob};
-use super::{Error, Store, audit, brin};
+use super::{Error, Store, advisory_lock, audit, brin};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
 use crate::domain::retention::Retention;
 use crate::domain::tier::Tier;
-
-/// Held by the one server that does the maintenance. The number is arbitrary.
-pub(super) const ADVISORY_LOCK: i64 = 0x7069_6b61_0002;
 
 const FIND_RETENTION: &str = "SELECT tier, keep_ms FROM retention_settings";
 const SET_RETENTION: &str = "UPDATE retention_settings SET keep_ms = $2 WHERE tier = $1";
@@ -77,13 +74,14 @@ impl Store {
         let mut connection = self.dedicated_connection().await?;
         let edition = edition::inspect(&mut connection).await?.edition;
         let client = connection.client();
-        let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&ADVISORY_LOCK]).await?;
+        let locked =
+            client.query_one("SELECT pg_try_advisory_lock($1)", &[&advisory_lock::MAINTENANCE]).await?;
         if !locked.get::<_, bool>(0) {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
         let maintained = maintain(client, &self.definition, &self.caught_up, edition, now).await;
         // The end of the connection would give the lock back, too, but not before the next round may ask for it.
-        let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&ADVISORY_LOCK]).await;
+        let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&advisory_lock::MAINTENANCE]).await;
         // Where both failed, the first one says why.
         let maintained = maintained?;
         unlocked?;

@@ -4,20 +4,17 @@ use refinery_core::{AsyncMigrate, Migration, Runner};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::Store;
 use super::edition::{self, DatabaseInfo};
 use super::error::{Error, is_unavailable};
 use super::rollup::build::BuildError;
 use super::set_up;
 use super::unsupported::UnsupportedDatabase;
 use super::usernames::set_username_keys;
+use super::{Store, advisory_lock};
 use crate::domain::TimestampMs;
 
 /// Where refinery remembers what it has applied.
 const HISTORY_TABLE: &str = "pika_migrations";
-
-/// Held while migrating, so that two servers that start at once do not both do it. The number is arbitrary.
-const ADVISORY_LOCK: i64 = 0x7069_6b61_0001;
 
 /// All migrations, oldest first: version, name, text.
 const MIGRATIONS: &[(&str, &str)] = &[
@@ -131,7 +128,8 @@ impl Store {
     ) -> Result<Migrated, MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
         // Ends with the connection, whatever happens below.
-        let locked = connection.client().execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK]).await;
+        let locked =
+            connection.client().execute("SELECT pg_advisory_lock($1)", &[&advisory_lock::MIGRATION]).await;
         locked.map_err(UnsupportedDatabase::from)?;
         let database = edition::inspect(&mut connection).await?;
         let mut client = connection.into_client();

@@ -2,14 +2,10 @@
 
 use tokio_postgres::{Row, Transaction};
 
-use super::{Error, audit};
+use super::{Error, advisory_lock, audit};
 use crate::domain::audit::{AuditEvent, Object};
 use crate::domain::id::UserId;
 use crate::domain::user::{Role, User};
-
-/// Held by whoever changes users, so that two cannot take an administrator's power from the last two at once, nor give
-/// two users names that look alike. The number is arbitrary.
-const USERS_ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
 
 macro_rules! user_columns {
     () => {
@@ -67,7 +63,7 @@ impl From<bb8::RunError<Error>> for UserError {
 
 /// Nobody else changes users until the transaction ends.
 pub(super) async fn lock(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
-    transaction.execute(LOCK, &[&USERS_ADVISORY_LOCK]).await?;
+    transaction.execute(LOCK, &[&advisory_lock::USERS]).await?;
     Ok(())
 }
 

@@ -39,7 +39,13 @@ async fn write(store: &Store, load: Vec<LoadRow>) {
 /// How many samples of a span an agent's chart of a tier shows, by its average of one constant value and its buckets.
 async fn charted(store: &Store, tier: Tier, start: i64, end: i64) -> Vec<i64> {
     let range = TimeRange { start, end, interval_ms: tier.bucket_ms() };
-    let buckets = store.metric_buckets(AgentKey(1), Family::Load, tier, range).await.unwrap();
+    let buckets = store
+        .chart_connection()
+        .await
+        .unwrap()
+        .metric_buckets(AgentKey(1), Family::Load, tier, range)
+        .await
+        .unwrap();
     buckets.timestamps
 }
 
@@ -192,7 +198,13 @@ async fn what_late_samples_change_is_gathered_for_an_hour() {
         run_jobs(&client, REFRESH, "load%").await;
         maintain(&store, now + minutes_later * MINUTE_MS).await;
         assert_eq!(database.count(&rolled).await, n_rolled, "after {minutes_later} minutes");
-        let chart = store.metric_buckets(AgentKey(1), Family::Load, Tier::OneMinute, range).await.unwrap();
+        let chart = store
+            .chart_connection()
+            .await
+            .unwrap()
+            .metric_buckets(AgentKey(1), Family::Load, Tier::OneMinute, range)
+            .await
+            .unwrap();
         assert_eq!(chart.series[0].metrics[0].max, [Some(f64::from(load1))], "after {minutes_later} minutes");
     }
 }

@@ -14,7 +14,7 @@ use super::plan::{Abilities, Step, plan};
 use super::{Definition, Rollup};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{Tier, bucket_start};
-use crate::store::maintenance;
+use crate::store::advisory_lock;
 
 const APACHE_ROLLUP: &str = include_str!("../../../../sql/editions/apache/rollup.sql");
 const COMMUNITY_ROLLUP: &str = include_str!("../../../../sql/editions/community/rollup.sql");
@@ -65,7 +65,7 @@ impl<'a> Builder<'a> {
 
     /// Keeps other servers from changing rollups meanwhile, until the connection ends.
     pub(in crate::store) async fn exclude_maintenance(&self) -> Result<(), BuildError> {
-        self.client.execute("SELECT pg_advisory_lock($1)", &[&maintenance::ADVISORY_LOCK]).await?;
+        self.client.execute("SELECT pg_advisory_lock($1)", &[&advisory_lock::MAINTENANCE]).await?;
         Ok(())
     }
 

@@ -125,7 +125,13 @@ pub(crate) async fn read_charts(store: &Store) -> Charts {
         [(Family::Load, OLD_AGENT), (Family::Load, 1), (Family::Cpu, OLD_AGENT), (Family::Cpu, 2)]
     {
         for tier in Tier::ROLLUPS {
-            let chart = store.metric_buckets(AgentKey(agent_key), family, tier, range).await.unwrap();
+            let chart = store
+                .chart_connection()
+                .await
+                .unwrap()
+                .metric_buckets(AgentKey(agent_key), family, tier, range)
+                .await
+                .unwrap();
             for metric in chart.series.iter().flat_map(|series| &series.metrics) {
                 for (index, timestamp) in chart.timestamps.iter().enumerate() {
                     values.push((*timestamp, metric.avg[index], metric.min[index], metric.max[index]));
