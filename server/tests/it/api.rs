@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::rollups::maintain;
 use crate::support::client::{now, sample};
 use crate::support::server::{Answer, answer};
 use crate::support::{TestDatabase, TestServer, on_both_editions};
@@ -19,7 +20,7 @@ async fn metrics_come_in_buckets(database: TestDatabase) {
     high["cpu"]["usagePercent"] = json!(90.5);
     agent.store(1, json!([low, high])).await;
     // These samples are a little late: the tier that answers has to be told.
-    database.store().maintain(now()).await.unwrap();
+    maintain(&database.store(), now()).await;
     let query = |family: &str| {
         format!(
             "/api/agents/{id}/metrics?type={family}&start={minute}&end={}&interval=60000",
