@@ -1,6 +1,7 @@
 //! Route assembly and the order of middleware, in one screen.
 
 mod authenticate;
+mod console;
 mod documentation;
 mod errors;
 mod metrics;
@@ -38,7 +39,7 @@ pub fn routes(
         .at("/api/openapi.json", documentation::description(described))
         .at("/docs", documentation)
         .at("/metrics", poem::get(metrics))
-        .nest("/", service)
+        .nest("/", console::beside(service))
         .with(body_limits(config))
         .around(move |endpoint, request| {
             let parameters = Arc::clone(&parameters);

@@ -20,6 +20,7 @@ mod charts;
 mod check_config;
 mod command_line;
 mod connections;
+mod console;
 mod conversion;
 mod database_away;
 mod definition;

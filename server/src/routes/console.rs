@@ -1,0 +1,173 @@
+//! The web console: one page for all its addresses, and the files that the page loads.
+//!
+//! `server/web` is built before the server, which embeds the files (a debug build reads them while it runs). Each text
+//! file lies there in three forms, as it is, `.br` and `.gz`, so that nothing is compressed while it is served.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use poem::error::NotFoundError;
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, IntoEndpoint, IntoResponse as _, Request, Response, Result};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+/// First segments of the page's addresses, beside `/` itself. Below them every path is the page's own.
+const SEGMENTS: [&str; 7] = ["account", "add", "agents", "alerts", "compare", "login", "settings"];
+
+/// Scripts and styles come from files of the server's own; no text becomes a script or markup except by Svelte's own
+/// templates.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; \
+     form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+     trusted-types svelte-trusted-html";
+
+/// The names of these files change with their content.
+const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
+const CACHE_FOR_A_DAY: &str = "public, max-age=86400";
+/// Kept, and asked for each time: 304 while it is the same.
+const REVALIDATE: &str = "no-cache";
+
+/// What is served where the files are not there.
+const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Pika</title>\
+     <h1>This server was built without its console</h1>\
+     <p>Run <code>npm ci &amp;&amp; npm run build</code> in <code>server/web</code> and build the server again, \
+     or use the <a href=\"/docs\">API</a>.</p></html>\n";
+
+/// Encodings that files are kept in, the smallest first: what a client calls it, and what the file's name ends with.
+const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+
+/// What `npm run build` leaves in `server/web`.
+#[derive(Clone, Copy, RustEmbed)]
+#[folder = "web/dist"]
+#[allow_missing = true]
+pub(super) struct Dist;
+
+/// Serves the console's addresses, and leaves everything else to the API.
+pub(super) fn beside<A: IntoEndpoint>(api: A) -> Console<A::Endpoint, Dist> {
+    Console { api: api.into_endpoint(), files: PhantomData }
+}
+
+/// The console made of some files, and the API beside it.
+pub(super) struct Console<A, F> {
+    api: A,
+    files: PhantomData<F>,
+}
+
+impl<A: Endpoint, F: RustEmbed + Send + Sync> Endpoint for Console<A, F> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        match request.uri().path() {
+            path if is_read && is_page(path) => Ok(page::<F>(request.headers())),
+            path if is_read && path.starts_with("/assets/") => {
+                file::<F>(path, request.headers(), CACHE_FOREVER)
+            }
+            path @ "/favicon.svg" if is_read => file::<F>(path, request.headers(), CACHE_FOR_A_DAY),
+            _ => Ok(self.api.call(request).await?.into_response()),
+        }
+    }
+}
+
+fn is_page(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    path == "/" || SEGMENTS.contains(&first)
+}
+
+/// The page, whatever the path: which of its views is shown is its own business.
+fn page<F: RustEmbed>(headers: &HeaderMap) -> Response {
+    let mut response = match Variant::find::<F>("index.html", headers) {
+        Some(page) => page.respond(headers, REVALIDATE),
+        None => Response::builder()
+            .status(StatusCode::NOT_FOUND)
+            .content_type("text/html; charset=utf-8")
+            .header(header::CACHE_CONTROL, REVALIDATE)
+            .body(NOT_BUILT),
+    };
+    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// A file that the page loads. One that is not there is 404 and never the page: a tab that is older than the server
+/// would take that for a broken script.
+fn file<F: RustEmbed>(path: &str, headers: &HeaderMap, cache_control: &str) -> Result<Response> {
+    let variant = Variant::find::<F>(path.trim_start_matches('/'), headers).ok_or(NotFoundError)?;
+    Ok(variant.respond(headers, cache_control))
+}
+
+/// A file in the form that a client gets.
+struct Variant {
+    file: EmbeddedFile,
+    content_type: String,
+    encoding: Option<&'static str>,
+}
+
+impl Variant {
+    /// Finds a file in the smallest form that the client takes.
+    fn find<F: RustEmbed>(path: &str, headers: &HeaderMap) -> Option<Self> {
+        // A debug build would look beside the folder of assets.
+        if path.split('/').any(|segment| segment == "..") {
+            return None;
+        }
+        let plain = F::get(path)?;
+        let content_type = match plain.metadata.mimetype() {
+            text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
+            other => other.to_owned(),
+        };
+        let encoded = ENCODINGS.iter().find_map(|(name, suffix)| {
+            let file = accepts(headers, name).then(|| F::get(&format!("{path}{suffix}")))??;
+            Some((file, *name))
+        });
+        Some(match encoded {
+            Some((file, name)) => Self { file, content_type, encoding: Some(name) },
+            None => Self { file: plain, content_type, encoding: None },
+        })
+    }
+
+    fn respond(self, headers: &HeaderMap, cache_control: &str) -> Response {
+        let hash: String =
+            self.file.metadata.sha256_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+        let etag = format!("\"{hash}\"");
+        let builder = Response::builder()
+            .header(header::CACHE_CONTROL, cache_control)
+            .header(header::VARY, "Accept-Encoding")
+            .header(header::ETAG, &etag);
+        if has(headers, &etag) {
+            return builder.status(StatusCode::NOT_MODIFIED).finish();
+        }
+        let builder = match self.encoding {
+            Some(encoding) => builder.header(header::CONTENT_ENCODING, encoding),
+            None => builder,
+        };
+        let body = match self.file.data {
+            Cow::Borrowed(data) => Bytes::from_static(data),
+            Cow::Owned(data) => Bytes::from(data),
+        };
+        builder.content_type(self.content_type).body(body)
+    }
+}
+
+/// The elements of a header that is a list.
+fn list(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|field| field.split(',')).map(str::trim)
+}
+
+/// Whether the client takes this encoding.
+fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
+    list(headers, header::ACCEPT_ENCODING).any(|accepted| {
+        let (name, weight) = accepted.split_once(';').unwrap_or((accepted, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case(encoding) && weight.is_ok_and(|weight| weight > 0.0)
+    })
+}
+
+/// Whether the client has this very form already.
+fn has(headers: &HeaderMap, etag: &str) -> bool {
+    list(headers, header::IF_NONE_MATCH).any(|known| known.strip_prefix("W/").unwrap_or(known) == etag)
+}
+
+#[cfg(test)]
+mod tests;
