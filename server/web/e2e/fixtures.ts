@@ -1,0 +1,130 @@
+// What every scenario starts with, and what makes any of them fail: an error in the console, a report of the policy, an
+// unhandled rejection, a request to another origin, or a finding of axe at its end.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { test as base, expect, type APIRequestContext, type Page } from '@playwright/test';
+import { en, type Messages } from '../src/lib/i18n/en';
+import { zh } from '../src/lib/i18n/zh';
+
+export { expect };
+
+export const ADMIN = { username: 'admin', password: process.env['PIKA_E2E_PASSWORD'] ?? '' };
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const AXE_TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+
+interface Options {
+  /** Answers that the scenario provokes, as `401 /api/login`: the browser calls each of them an error. */
+  expected: string[];
+}
+
+interface Fixtures {
+  /** The texts of the project's language. */
+  t: Messages;
+  /** The API as the administrator, beside the page and without its cookies. */
+  api: Api;
+  /** The page, looked after. */
+  page: Page;
+  /** Looks for obstacles in what the page shows now; done at the end anyway. */
+  checkAccessible: () => Promise<void>;
+  /** Logs the page's browser in without the form. */
+  logIn: (who?: { username: string; password: string }) => Promise<void>;
+}
+
+/** The API with a session's token. */
+export class Api {
+  constructor(
+    private readonly request: APIRequestContext,
+    private readonly token: string,
+  ) {}
+
+  async send<T>(method: string, path: string, data?: unknown): Promise<T> {
+    const headers = { Authorization: `Bearer ${this.token}` };
+    const answer = await this.request.fetch(path, { method, headers, ...(data === undefined ? {} : { data }) });
+    if (!answer.ok()) throw new Error(`${method} ${path}: ${answer.status()} ${await answer.text()}`);
+    return (answer.status() === 204 ? undefined : await answer.json()) as T;
+  }
+
+  /** The same as somebody else. */
+  async as(who: { username: string; password: string }): Promise<Api> {
+    return new Api(this.request, await tokenOf(this.request, who));
+  }
+}
+
+async function tokenOf(request: APIRequestContext, who: { username: string; password: string }): Promise<string> {
+  const answer = await request.post('/api/login', { data: who });
+  if (!answer.ok()) throw new Error(`login as ${who.username}: ${answer.status()} ${await answer.text()}`);
+  return ((await answer.json()) as { token: string }).token;
+}
+
+/** Everything that a page must not do. Empty is good. */
+function watch(page: Page, origin: string, expected: string[]): string[] {
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(`not caught: ${error.stack ?? error.message}`));
+  page.on('console', (message) => {
+    if (message.type() !== 'error') return;
+    const status = /the server responded with a status of (\d+)/.exec(message.text())?.[1];
+    const failure = status && `${status} ${new URL(message.location().url).pathname}`;
+    if (failure && expected.includes(failure)) return;
+    problems.push(`console: ${message.text()} (${message.location().url})`);
+  });
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (!['data:', 'blob:', 'about:'].includes(url.protocol) && url.origin !== origin) {
+      problems.push(`a request to another origin: ${request.url()}`);
+    }
+  });
+  return problems;
+}
+
+async function findObstacles(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const found = await page.evaluate(async (tags) => {
+    const { axe } = window as unknown as { axe: typeof import('axe-core') };
+    const { violations } = await axe.run(document, { runOnly: tags });
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' ')}`);
+  }, AXE_TAGS);
+  return found.map((violation) => `axe: ${violation}`);
+}
+
+export const test = base.extend<Fixtures & Options>({
+  // Before a login the page asks who is logged in, and nobody is.
+  expected: [['401 /api/account/info'], { option: true }],
+
+  t: async ({ locale }, use) => use(locale?.startsWith('zh') ? zh : en),
+
+  api: async ({ playwright, baseURL }, use) => {
+    const request = await playwright.request.newContext(baseURL ? { baseURL } : {});
+    // With the cookie of one login a second would end the first.
+    const token = await tokenOf(request, ADMIN);
+    await request.dispose();
+    const bare = await playwright.request.newContext(baseURL ? { baseURL } : {});
+    await use(new Api(bare, token));
+    await bare.dispose();
+  },
+
+  page: async ({ page, baseURL, expected }, use) => {
+    const problems = watch(page, new URL(baseURL ?? '').origin, expected);
+    await page.addInitScript(() => {
+      document.addEventListener('securitypolicyviolation', (event) => {
+        console.error(`the policy blocks ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
+      });
+    });
+    await use(page);
+    if (!page.isClosed() && page.url().startsWith('http')) problems.push(...(await findObstacles(page)));
+    expect(problems, 'what the page did wrong').toEqual([]);
+  },
+
+  checkAccessible: async ({ page }, use) => {
+    await use(async () => expect(await findObstacles(page)).toEqual([]));
+  },
+
+  logIn: async ({ context, baseURL, playwright }, use) => {
+    await use(async (who = ADMIN) => {
+      const request = await playwright.request.newContext(baseURL ? { baseURL } : {});
+      await tokenOf(request, who);
+      await context.addCookies((await request.storageState()).cookies);
+      await request.dispose();
+    });
+  },
+});

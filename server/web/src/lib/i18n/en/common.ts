@@ -1,0 +1,38 @@
+// Texts that more than one page needs.
+export const common = {
+    cancel: 'Cancel',
+    close: 'Close',
+    copy: 'Copy',
+    copied: 'Copied',
+    copyFailed: 'Copying failed; select it and copy it by hand',
+    retry: 'Try again',
+    reload: 'Reload',
+    loading: 'Loading…',
+    tryAgainIn: (seconds: number) => `Try again in ${seconds} s`,
+    errors: {
+        unreachable: 'The server cannot be reached.',
+        unavailable: 'The database is away; agents keep their samples.',
+        tooMany: 'Too many attempts.',
+        forbidden: 'Your account may not do this.',
+        unexpected: 'Something went wrong.',
+        requestId: 'Request',
+    },
+    status: {
+        online: 'online',
+        offline: 'offline',
+        conflict: 'identity conflict',
+        revoked: 'revoked',
+        ok: 'ok',
+        warning: 'warning',
+        critical: 'critical',
+        info: 'info',
+        paused: 'paused',
+    },
+    notFound: {
+        title: 'There is no page here',
+        text: 'The address may be mistyped, or the page is gone.',
+        home: 'Go to the start page',
+    },
+    notAllowed: { title: 'Only administrators may see this', text: 'Ask an administrator of this Pika.' },
+    pageBroken: 'This page cannot be shown.',
+};

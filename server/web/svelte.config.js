@@ -1,0 +1,2 @@
+// Svelte's compiler: runes only.
+export default { compilerOptions: { runes: true } };
