@@ -2,7 +2,8 @@
 # From a fresh machine to a running Pika: builds it, starts a database, the server and
 # an agent for this machine, and looks after them until Ctrl-C.
 #
-#   ./start.sh [--listen ADDRESS] [--port N] [--config FILE] [--database KIND] [--yes]
+#   ./start.sh [--listen ADDRESS] [--port N] [--config FILE] [--database KIND]
+#              [--no-console] [--yes]
 #   ./start.sh --database-only     starts just the database, prints its URL and returns
 #   ./start.sh --stop              stops whatever an earlier start.sh left running
 #   ./start.sh --help
@@ -12,6 +13,7 @@
 #   --port N           the server's port (default 18888)
 #   --config FILE      the server's configuration file
 #   --database KIND    changes the database; without it a state directory keeps its own
+#   --no-console       does not build the web console, which takes Node.js
 #   --yes              installs what is missing without asking
 #
 # The database (KIND) is at the first start the first of these that there is:
@@ -34,6 +36,8 @@ source "$repo/docker/start/processes.sh"
 source "$repo/docker/start/database.sh"
 # shellcheck source=docker/start/agent.sh
 source "$repo/docker/start/agent.sh"
+# shellcheck source=docker/start/console.sh
+source "$repo/docker/start/console.sh"
 
 # Secrets are for the server alone, not for every program that we start.
 declare -A secrets=()
@@ -42,7 +46,7 @@ for name in DATABASE_URL PIKA_DATABASE_URL PIKA_ADMIN_PASSWORD PIKA_AUTH_ADMIN_P
   unset "$name"
 done
 database_port=${PIKA_DATABASE_PORT:-15432}
-listen='' port='' database_option='' assume_yes=''
+listen='' port='' database_option='' assume_yes='' no_console=''
 action=run config=${PIKA_CONFIG:-} bin='' state='' url=''
 
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
@@ -60,6 +64,7 @@ main() {
     case $1 in
       --database-only) action=database_only ;;
       --stop) action=stop ;;
+      --no-console) no_console=1 ;;
       --yes) assume_yes=1 ;;
       --listen | --port | --config | --database)
         (($# > 1)) || usage_error "$1 needs a value"
@@ -172,6 +177,7 @@ lacking_for_build() {
   if [[ -z ${PIKA_BIN_DIR:-} ]]; then
     lacking_rust
     lacking_c_compiler
+    lacking_console
   fi
 }
 
@@ -288,6 +294,7 @@ build() {
   else
     need_rust
     need_c_compiler
+    build_console
     say "building Pika (some minutes the first time)"
     run_step cargo build --release --manifest-path "$repo/Cargo.toml" -p pika-server -p pika-agent ||
       die "the build failed (its messages are above)"

@@ -90,21 +90,21 @@ lacking() {
   lacking_command shellcheck "check the shell scripts" shellcheck
   lacking_rust rustfmt clippy
   lacking_c_compiler
-  lacking_command node "run TimescaleDB's Community edition, and check the API" nodejs
+  lacking_command node "build the console, run TimescaleDB's Community edition, and check the API" nodejs
   lacking_command npm "install what that takes" npm
   lacking_curl
   lacking_command jq "check the API" jq
   lacking_command psql "check the API" postgresql-client
+  [[ -n ${PIKA_CHROMIUM:-} ]] || lacking_command chromium "test the console" chromium fonts-noto-cjk
   lacking_command python3 "check the API" python3 python3-venv
   [[ -n ${PIKA_TEST_DATABASE_URL:-} ]] || docker/database/cluster.sh needs --state "$scratch/database"
 }
 
-need_node() {
-  need node nodejs
-  need npm npm
-  local version
-  version=$(node --version)
-  version_at_least "${version#v}" 18 || die "Node.js 18 or newer is needed; this machine has $version"
+# Debian's Chromium, or the one that PIKA_CHROMIUM names: the scenarios of the console run in it.
+need_chromium() {
+  [[ -n ${PIKA_CHROMIUM:-} ]] || need chromium chromium fonts-noto-cjk
+  PIKA_CHROMIUM=$(command -v "${PIKA_CHROMIUM:-chromium}") || die "PIKA_CHROMIUM is no program"
+  export PIKA_CHROMIUM
 }
 
 # Everything temporary of the checks goes into one folder, which clean_up removes.
@@ -150,8 +150,16 @@ main() {
   check_shell
   need_rust rustfmt clippy
   need_c_compiler
-  need_node
+  # What the tests of the console take; building it takes less, see docker/start/console.sh.
+  need_node 20.19
+  need_chromium
   step "cargo fmt" cargo fmt --all --check
+  step "console: packages" docker/console.sh packages
+  step "console: build" docker/console.sh build
+  step "console: types" npm run --silent --prefix server/web generate
+  step "console: check" npm run --silent --prefix server/web check
+  step "console: lint" npm run --silent --prefix server/web lint
+  step "console: unit tests" npm test --silent --prefix server/web
   start_database
   step "npm ci (server/tests/community)" npm ci --prefix server/tests/community --no-audit --no-fund
   step "cargo clippy" cargo clippy --workspace --all-targets -- -D warnings
@@ -159,6 +167,7 @@ main() {
   # The checks of the API and the end-to-end tests run the programs.
   step "cargo build" cargo build --workspace
   step "openapi/check.sh" openapi/check.sh
+  step "console: scenarios" npm run --silent --prefix server/web e2e
   step "cargo test" cargo test --workspace "$@"
   check_leftovers
 

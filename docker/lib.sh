@@ -265,3 +265,18 @@ lacking_c_compiler() {
 need_c_compiler() {
   need cc build-essential
 }
+
+# --- the console -------------------------------------------------------------
+
+node_version() {
+  local version
+  version=$(node --version 2>/dev/null) || return 1
+  echo "${version#v}"
+}
+
+# Node.js and npm, at least as new as VERSION.
+need_node() { # VERSION
+  need node nodejs
+  need npm npm
+  version_at_least "$(node_version)" "$1" || die "Node.js $1 or newer is needed; this machine has $(node_version)"
+}

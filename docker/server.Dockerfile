@@ -1,8 +1,16 @@
 # The image of pika-server. Built from the top of the repository:
 #   docker build --file docker/server.Dockerfile --tag pika-server .
+FROM node:22-slim AS console
+WORKDIR /source/server/web
+COPY server/web/package.json server/web/package-lock.json server/web/.npmrc ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+COPY server/web .
+RUN npm run build
+
 FROM rust:1.95-slim-trixie AS build
 WORKDIR /source
 COPY . .
+COPY --from=console /source/server/web/dist server/web/dist
 # The caches outlive the build, so that only what changed is compiled again; the binary
 # has to leave them to become part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

@@ -6,46 +6,46 @@ import ts from 'typescript-eslint';
 import svelteConfig from './svelte.config.js';
 
 export default ts.config(
-    { ignores: ['dist/', 'node_modules/', 'e2e/.results/', 'src/lib/api/schema.d.ts'] },
-    js.configs.recommended,
-    ...ts.configs.strict,
-    ...svelte.configs.recommended,
-    { languageOptions: { globals: { ...globals.browser } } },
-    { files: ['scripts/**', 'e2e/**', '*.config.*'], languageOptions: { globals: { ...globals.node } } },
-    {
-        files: ['**/*.svelte', '**/*.svelte.ts'],
-        languageOptions: { parserOptions: { parser: ts.parser, extraFileExtensions: ['.svelte'], svelteConfig } },
-    },
-    {
-        rules: {
-            // TypeScript knows what is defined.
-            'no-undef': 'off',
-            'no-console': 'error',
-            eqeqeq: 'error',
-            'no-restricted-properties': [
-                'error',
-                { property: 'innerHTML', message: 'Trusted Types refuse it: use text nodes.' },
-                { property: 'outerHTML', message: 'Trusted Types refuse it: use text nodes.' },
-                {
-                    object: 'Date',
-                    property: 'now',
-                    message: "Use serverNow() of $lib/clock: the browser's clock may be wrong.",
-                },
-            ],
-            // The policy blocks the attribute. `style:` directives go through CSSOM and are let through, but
-            // svelte/no-inline-styles knows no difference.
-            'no-restricted-syntax': [
-                'error',
-                {
-                    selector: 'SvelteAttribute[key.name="style"]',
-                    message: 'The policy blocks it: use style:property={…}.',
-                },
-            ],
-            'svelte/no-at-html-tags': 'error',
-            'svelte/require-each-key': 'error',
-            'svelte/button-has-type': 'error',
-            'svelte/no-navigation-without-resolve': 'off',
+  { ignores: ['dist/', 'node_modules/', 'e2e/.results/', 'src/lib/api/schema.d.ts'] },
+  js.configs.recommended,
+  ...ts.configs.strict,
+  ...svelte.configs.recommended,
+  { languageOptions: { globals: { ...globals.browser } } },
+  { files: ['scripts/**', 'e2e/**', '*.config.*'], languageOptions: { globals: { ...globals.node } } },
+  {
+    files: ['**/*.svelte', '**/*.svelte.ts'],
+    languageOptions: { parserOptions: { parser: ts.parser, extraFileExtensions: ['.svelte'], svelteConfig } },
+  },
+  {
+    rules: {
+      // TypeScript knows what is defined.
+      'no-undef': 'off',
+      'no-console': 'error',
+      eqeqeq: 'error',
+      'no-restricted-properties': [
+        'error',
+        { property: 'innerHTML', message: 'Trusted Types refuse it: use text nodes.' },
+        { property: 'outerHTML', message: 'Trusted Types refuse it: use text nodes.' },
+        {
+          object: 'Date',
+          property: 'now',
+          message: "Use serverNow() of $lib/clock: the browser's clock may be wrong.",
         },
+      ],
+      // The policy blocks the attribute. `style:` directives go through CSSOM and are let through, but
+      // svelte/no-inline-styles knows no difference.
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'SvelteAttribute[key.name="style"]',
+          message: 'The policy blocks it: use style:property={…}.',
+        },
+      ],
+      'svelte/no-at-html-tags': 'error',
+      'svelte/require-each-key': 'error',
+      'svelte/button-has-type': 'error',
+      'svelte/no-navigation-without-resolve': 'off',
     },
-    { files: ['scripts/**', 'e2e/*.js'], rules: { 'no-console': 'off', 'no-restricted-properties': 'off' } },
+  },
+  { files: ['scripts/**', 'e2e/**'], rules: { 'no-console': 'off', 'no-restricted-properties': 'off' } },
 );

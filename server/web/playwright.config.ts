@@ -37,5 +37,7 @@ export default defineConfig({
     { name: 'desktop-dark', use: { ...desktop, colorScheme: 'dark' } },
     { name: 'phone', use: { ...devices['Pixel 7'], viewport: { width: 390, height: 844 } } },
     { name: 'zh-CN', use: { ...desktop, locale: 'zh-CN' } },
-  ].map((project) => (project.name === 'browser' ? project : { ...project, testIgnore: 'browser.spec.ts', dependencies: ['browser'] })),
+  ].map((project) =>
+    project.name === 'browser' ? project : { ...project, testIgnore: 'browser.spec.ts', dependencies: ['browser'] },
+  ),
 });

@@ -4,10 +4,11 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-    plugins: [svelte()],
-    resolve: {
-        alias: { $lib: fileURLToPath(new URL('src/lib', import.meta.url)) },
-        conditions: ['browser'],
-    },
-    test: { include: ['src/**/*.test.ts'] },
+  plugins: [svelte()],
+  resolve: {
+    alias: { $lib: fileURLToPath(new URL('src/lib', import.meta.url)) },
+    conditions: ['browser'],
+  },
+  // Styles are tested, too: they are not to be left out.
+  test: { include: ['src/**/*.test.ts'], css: true },
 });

@@ -51,8 +51,10 @@ databaseUrl.pathname = `/${name}`;
 
 /** In a group of its own: a Ctrl-C must not take psql away from what tidies up. @param {string} statement */
 async function sql(statement) {
-  const options = { stdio: /** @type {const} */ (['ignore', 'ignore', 'inherit']), detached: true };
-  const psql = spawn('psql', ['--no-psqlrc', '--quiet', '--command', statement, adminUrl], options);
+  const psql = spawn('psql', ['--no-psqlrc', '--quiet', '--command', statement, adminUrl], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    detached: true,
+  });
   if ((await ended(psql)) !== 0) throw new Error(`psql failed: ${statement}`);
 }
 
@@ -72,7 +74,11 @@ async function end(status) {
   await sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`).catch((error) => console.error(String(error)));
   process.exit(status);
 }
-for (const [signal, status] of /** @type {const} */ ([['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]])) {
+for (const [signal, status] of /** @type {const} */ ([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+])) {
   process.on(signal, () => void end(status));
 }
 

@@ -9,21 +9,21 @@ const manifest = JSON.parse(readFileSync(new URL('.vite/manifest.json', dist), '
 
 /** What is sent: the Brotli form, or the file itself where it is too small for one. @param {string} file */
 function kilobytes(file) {
-    const sent = statSync(new URL(`${file}.br`, dist), { throwIfNoEntry: false }) ?? statSync(new URL(file, dist));
-    return sent.size / 1000;
+  const sent = statSync(new URL(`${file}.br`, dist), { throwIfNoEntry: false }) ?? statSync(new URL(file, dist));
+  return sent.size / 1000;
 }
 
 /** A chunk and all that it cannot do without. @param {string} key @param {Set<string>} [found] */
 function closure(key, found = new Set()) {
-    if (found.has(key)) return found;
-    found.add(key);
-    for (const imported of manifest[key]?.imports ?? []) closure(imported, found);
-    return found;
+  if (found.has(key)) return found;
+  found.add(key);
+  for (const imported of manifest[key]?.imports ?? []) closure(imported, found);
+  return found;
 }
 
 /** @param {Iterable<string>} keys */
 function javascript(keys) {
-    return [...keys].flatMap((key) => (manifest[key]?.file.endsWith('.js') ? [manifest[key].file] : []));
+  return [...keys].flatMap((key) => (manifest[key]?.file.endsWith('.js') ? [manifest[key].file] : []));
 }
 
 /** @param {string[]} files */
@@ -34,32 +34,32 @@ if (!entryKey) throw new Error('the manifest has no entry');
 const entry = closure(entryKey);
 const pages = Object.keys(manifest).filter((key) => /^src\/pages\/.*Page\.svelte$/.test(key));
 const rows = pages.map((page) => ({
-    name: `first page: ${page.slice('src/pages/'.length)}`,
-    size: sum(javascript(new Set([...entry, ...closure(page)]))),
-    limit: BUDGET.firstPageJs,
+  name: `first page: ${page.slice('src/pages/'.length)}`,
+  size: sum(javascript(new Set([...entry, ...closure(page)]))),
+  limit: BUDGET.firstPageJs,
 }));
 rows.push({
-    name: 'CSS, all of it',
-    size: sum(
-        Object.values(manifest).flatMap((chunk) => [
-            ...(chunk.css ?? []),
-            ...(chunk.file.endsWith('.css') ? [chunk.file] : []),
-        ]),
-    ),
-    limit: BUDGET.css,
+  name: 'CSS, all of it',
+  size: sum(
+    Object.values(manifest).flatMap((chunk) => [
+      ...(chunk.css ?? []),
+      ...(chunk.file.endsWith('.css') ? [chunk.file] : []),
+    ]),
+  ),
+  limit: BUDGET.css,
 });
 for (const [key, chunk] of Object.entries(manifest)) {
-    if (entry.has(key) || !chunk.file.endsWith('.js')) continue;
-    rows.push({ name: `chunk ${chunk.name ?? key}`, size: kilobytes(chunk.file), limit: BUDGET.lazyChunk });
+  if (entry.has(key) || !chunk.file.endsWith('.js')) continue;
+  rows.push({ name: `chunk ${chunk.name ?? key}`, size: kilobytes(chunk.file), limit: BUDGET.lazyChunk });
 }
 
 let isOver = false;
 for (const { name, size, limit } of rows) {
-    const verdict = size > limit ? 'TOO BIG' : '';
-    isOver ||= size > limit;
-    console.log(`${size.toFixed(1).padStart(7)} of ${String(limit).padStart(3)} kB  ${name} ${verdict}`.trimEnd());
+  const verdict = size > limit ? 'TOO BIG' : '';
+  isOver ||= size > limit;
+  console.log(`${size.toFixed(1).padStart(7)} of ${String(limit).padStart(3)} kB  ${name} ${verdict}`.trimEnd());
 }
 if (isOver) {
-    console.error('server/web: over budget (see README.md, Budgets)');
-    process.exit(1);
+  console.error('server/web: over budget (see README.md, Budgets)');
+  process.exit(1);
 }

@@ -7,19 +7,19 @@ type Role = 'admin' | 'user';
 type Page<P extends string> = keyof PathParams<P> extends never ? Component : Component<{ params: PathParams<P> }>;
 
 interface Route<P extends string> {
-    readonly path: P;
-    /** The page takes the parameters of its path as `params`, or nothing where there are none. */
-    readonly load: () => Promise<{ default: Page<P> }>;
-    /** Who may see it; left out: whoever is logged in. */
-    readonly role?: Role;
-    /** Stands alone, without header and navigation, and needs no login. */
-    readonly isBare?: boolean;
+  readonly path: P;
+  /** The page takes the parameters of its path as `params`, or nothing where there are none. */
+  readonly load: () => Promise<{ default: Page<P> }>;
+  /** Who may see it; left out: whoever is logged in. */
+  readonly role?: Role;
+  /** Stands alone, without header and navigation, and needs no login. */
+  readonly isBare?: boolean;
 }
 
 const route = <const P extends string>(route: Route<P>) => route;
 
 export const routes = {
-    login: route({ path: '/login', load: () => import('./pages/login/LoginPage.svelte'), isBare: true }),
+  login: route({ path: '/login', load: () => import('./pages/login/LoginPage.svelte'), isBare: true }),
 };
 
 export type RouteName = keyof typeof routes;
@@ -27,28 +27,28 @@ type Pattern<N extends RouteName> = (typeof routes)[N]['path'];
 
 /** A route whose parameters are not known before it is found. */
 type AnyRoute = Omit<Route<string>, 'load'> & {
-    load: () => Promise<{ default: Component<{ params: Record<string, string> }> }>;
+  load: () => Promise<{ default: Component<{ params: Record<string, string> }> }>;
 };
 
 export interface Match {
-    readonly name: RouteName;
-    readonly route: AnyRoute;
-    readonly params: Record<string, string>;
+  readonly name: RouteName;
+  readonly route: AnyRoute;
+  readonly params: Record<string, string>;
 }
 
 /** The page at a path. */
 export function findRoute(path: string): Match | null {
-    for (const [name, route] of Object.entries(routes)) {
-        const params = matchPath(route.path, path);
-        if (params) return { name: name as RouteName, route: route as AnyRoute, params };
-    }
-    return null;
+  for (const [name, route] of Object.entries(routes)) {
+    const params = matchPath(route.path, path);
+    if (params) return { name: name as RouteName, route: route as AnyRoute, params };
+  }
+  return null;
 }
 
 /** The address of a page: `href('agent', { id })`. */
 export function href<N extends RouteName>(
-    name: N,
-    ...[params]: keyof PathParams<Pattern<N>> extends never ? [] : [PathParams<Pattern<N>>]
+  name: N,
+  ...[params]: keyof PathParams<Pattern<N>> extends never ? [] : [PathParams<Pattern<N>>]
 ): string {
-    return fillPath(routes[name].path, params ?? {});
+  return fillPath(routes[name].path, params ?? {});
 }

@@ -8,87 +8,87 @@ export type Density = 'compact' | 'comfortable';
 const STORAGE_KEY = 'pika.preferences';
 
 interface Stored {
-    language: Language | null;
-    theme: Theme;
-    /** An IANA name; null: the browser's. */
-    zone: string | null;
-    rateUnit: RateUnit;
-    density: Density;
+  language: Language | null;
+  theme: Theme;
+  /** An IANA name; null: the browser's. */
+  zone: string | null;
+  rateUnit: RateUnit;
+  density: Density;
 }
 
 const DEFAULTS: Stored = { language: null, theme: 'system', zone: null, rateUnit: 'bytes', density: 'compact' };
 
 function oneOf<T>(allowed: readonly T[], value: unknown, otherwise: T): T {
-    return allowed.includes(value as T) ? (value as T) : otherwise;
+  return allowed.includes(value as T) ? (value as T) : otherwise;
 }
 
 function isZone(zone: unknown): zone is string {
-    if (typeof zone !== 'string') return false;
-    try {
-        new Intl.DateTimeFormat('en', { timeZone: zone });
-        return true;
-    } catch {
-        return false;
-    }
+  if (typeof zone !== 'string') return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Takes what can be understood. */
 export function understand(stored: Record<string, unknown>): Stored {
-    return {
-        language: oneOf<Language | null>(['en', 'zh-CN', null], stored['language'], null),
-        theme: oneOf<Theme>(['system', 'light', 'dark'], stored['theme'], DEFAULTS.theme),
-        zone: isZone(stored['zone']) ? stored['zone'] : null,
-        rateUnit: oneOf<RateUnit>(['bytes', 'bits'], stored['rateUnit'], DEFAULTS.rateUnit),
-        density: oneOf<Density>(['compact', 'comfortable'], stored['density'], DEFAULTS.density),
-    };
+  return {
+    language: oneOf<Language | null>(['en', 'zh-CN', null], stored['language'], null),
+    theme: oneOf<Theme>(['system', 'light', 'dark'], stored['theme'], DEFAULTS.theme),
+    zone: isZone(stored['zone']) ? stored['zone'] : null,
+    rateUnit: oneOf<RateUnit>(['bytes', 'bits'], stored['rateUnit'], DEFAULTS.rateUnit),
+    density: oneOf<Density>(['compact', 'comfortable'], stored['density'], DEFAULTS.density),
+  };
 }
 
 function load(): Stored {
-    try {
-        return understand(JSON.parse(localStorage.getItem(STORAGE_KEY) ?? '{}') as Record<string, unknown>);
-    } catch {
-        return DEFAULTS;
-    }
+  try {
+    return understand(JSON.parse(localStorage.getItem(STORAGE_KEY) ?? '{}') as Record<string, unknown>);
+  } catch {
+    return DEFAULTS;
+  }
 }
 
 class Preferences {
-    #stored = $state.raw(load());
+  #stored = $state.raw(load());
 
-    get language(): Language {
-        const wanted = navigator.languages.find((language) => /^(en|zh)\b/i.test(language));
-        return this.#stored.language ?? (wanted?.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en');
-    }
-    get theme(): Theme {
-        return this.#stored.theme;
-    }
-    get zone(): string {
-        return this.#stored.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
-    }
-    get rateUnit(): RateUnit {
-        return this.#stored.rateUnit;
-    }
-    get density(): Density {
-        return this.#stored.density;
-    }
+  get language(): Language {
+    const wanted = navigator.languages.find((language) => /^(en|zh)\b/i.test(language));
+    return this.#stored.language ?? (wanted?.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en');
+  }
+  get theme(): Theme {
+    return this.#stored.theme;
+  }
+  get zone(): string {
+    return this.#stored.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+  }
+  get rateUnit(): RateUnit {
+    return this.#stored.rateUnit;
+  }
+  get density(): Density {
+    return this.#stored.density;
+  }
 
-    /** Changes some of them and keeps them, where the browser keeps anything. */
-    set(changes: Partial<Stored>): void {
-        this.#stored = { ...this.#stored, ...changes };
-        this.apply();
-        try {
-            localStorage.setItem(STORAGE_KEY, JSON.stringify(this.#stored));
-        } catch {
-            // Then they last as long as the page.
-        }
+  /** Changes some of them and keeps them, where the browser keeps anything. */
+  set(changes: Partial<Stored>): void {
+    this.#stored = { ...this.#stored, ...changes };
+    this.apply();
+    try {
+      localStorage.setItem(STORAGE_KEY, JSON.stringify(this.#stored));
+    } catch {
+      // Then they last as long as the page.
     }
+  }
 
-    /** Tells the document what its styles depend on. */
-    apply(): void {
-        const { dataset } = document.documentElement;
-        if (this.theme === 'system') delete dataset['theme'];
-        else dataset['theme'] = this.theme;
-        dataset['density'] = this.density;
-    }
+  /** Tells the document what its styles depend on. */
+  apply(): void {
+    const { dataset } = document.documentElement;
+    if (this.theme === 'system') delete dataset['theme'];
+    else dataset['theme'] = this.theme;
+    dataset['density'] = this.density;
+  }
 }
 
 export const preferences = new Preferences();

@@ -5,16 +5,16 @@ vi.stubGlobal('localStorage', { getItem: () => '{', setItem: () => undefined });
 const { understand } = await import('./preferences.svelte');
 
 it('takes what can be understood', () => {
-    const defaults = understand({});
-    expect(understand({ theme: 'pink', language: 'xx', zone: 'Mars/Base', rateUnit: 1, density: null })).toEqual(
-        defaults,
-    );
-    const chosen = {
-        theme: 'dark',
-        language: 'zh-CN',
-        zone: 'Europe/Berlin',
-        rateUnit: 'bits',
-        density: 'comfortable',
-    };
-    expect(understand(chosen)).toEqual(chosen);
+  const defaults = understand({});
+  expect(understand({ theme: 'pink', language: 'xx', zone: 'Mars/Base', rateUnit: 1, density: null })).toEqual(
+    defaults,
+  );
+  const chosen = {
+    theme: 'dark',
+    language: 'zh-CN',
+    zone: 'Europe/Berlin',
+    rateUnit: 'bits',
+    density: 'comfortable',
+  };
+  expect(understand(chosen)).toEqual(chosen);
 });

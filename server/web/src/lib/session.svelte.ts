@@ -6,53 +6,53 @@ import { accountQuery, logout, type User } from './queries/account';
 type State = { readonly is: 'unknown' | 'out' } | { readonly is: 'in' | 'expired'; readonly user: User };
 
 class Session {
-    #state: State = $state.raw({ is: 'unknown' });
+  #state: State = $state.raw({ is: 'unknown' });
 
-    constructor() {
-        onSessionEnded(() => {
-            this.#state = 'user' in this.#state ? { is: 'expired', user: this.#state.user } : { is: 'out' };
-        });
-    }
+  constructor() {
+    onSessionEnded(() => {
+      this.#state = 'user' in this.#state ? { is: 'expired', user: this.#state.user } : { is: 'out' };
+    });
+  }
 
-    get is(): State['is'] {
-        return this.#state.is;
-    }
+  get is(): State['is'] {
+    return this.#state.is;
+  }
 
-    /** Who is, or was until the session ended. */
-    get user(): User | null {
-        return 'user' in this.#state ? this.#state.user : null;
-    }
+  /** Who is, or was until the session ended. */
+  get user(): User | null {
+    return 'user' in this.#state ? this.#state.user : null;
+  }
 
-    get isAdmin(): boolean {
-        return this.user?.role === 'admin';
-    }
+  get isAdmin(): boolean {
+    return this.user?.role === 'admin';
+  }
 
-    /** Asks the server. Waits for one that is away; throws what waiting does not help against. */
-    async begin(): Promise<void> {
-        if (this.#state.is !== 'unknown') return;
-        try {
-            this.#state = { is: 'in', user: await queryClient.fetchQuery(accountQuery()) };
-        } catch (error) {
-            if (this.is !== 'out') throw error;
-        }
+  /** Asks the server. Waits for one that is away; throws what waiting does not help against. */
+  async begin(): Promise<void> {
+    if (this.#state.is !== 'unknown') return;
+    try {
+      this.#state = { is: 'in', user: await queryClient.fetchQuery(accountQuery()) };
+    } catch (error) {
+      if (this.is !== 'out') throw error;
     }
+  }
 
-    /** Goes on as this user. Everything on the page is asked for again. */
-    resume(user: User): void {
-        const before = this.user;
-        this.#state = { is: 'in', user };
-        // What somebody else has typed and seen is none of this user's business.
-        if (before && before.id !== user.id) location.reload();
-        queryClient.setQueryData(accountQuery().queryKey, user);
-        void queryClient.invalidateQueries();
-    }
+  /** Goes on as this user. Everything on the page is asked for again. */
+  resume(user: User): void {
+    const before = this.user;
+    this.#state = { is: 'in', user };
+    // What somebody else has typed and seen is none of this user's business.
+    if (before && before.id !== user.id) location.reload();
+    queryClient.setQueryData(accountQuery().queryKey, user);
+    void queryClient.invalidateQueries();
+  }
 
-    /** Ends the session. Nothing that it has seen stays. */
-    async end(): Promise<void> {
-        await logout();
-        this.#state = { is: 'out' };
-        queryClient.clear();
-    }
+  /** Ends the session. Nothing that it has seen stays. */
+  async end(): Promise<void> {
+    await logout();
+    this.#state = { is: 'out' };
+    queryClient.clear();
+  }
 }
 
 export const session = new Session();

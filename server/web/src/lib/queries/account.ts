@@ -6,17 +6,17 @@ import type { components } from '$lib/api/schema';
 export type User = components['schemas']['User'];
 
 export const accountQuery = () =>
-    queryOptions({
-        queryKey: ['account'],
-        queryFn: ({ signal }) => dataOf(api.GET('/api/account/info', { signal })),
-        staleTime: 60_000,
-    });
+  queryOptions({
+    queryKey: ['account'],
+    queryFn: ({ signal }) => dataOf(api.GET('/api/account/info', { signal })),
+    staleTime: 60_000,
+  });
 
 /** Opens a session, which the browser keeps as a cookie that no script can read. */
 export async function login(body: components['schemas']['LoginRequest']): Promise<User> {
-    return (await dataOf(api.POST('/api/login', { body }))).user;
+  return (await dataOf(api.POST('/api/login', { body }))).user;
 }
 
 export async function logout(): Promise<void> {
-    await api.POST('/api/logout');
+  await api.POST('/api/logout');
 }

@@ -4,15 +4,15 @@ import type { Messages } from '$lib/i18n/en';
 import type { Match, RouteName } from '../../routes';
 
 export interface NavigationItem {
-    readonly route: RouteName;
-    readonly label: (t: Messages) => string;
-    readonly icon: LucideIcon;
-    /** Has a place in the bar of phones, which has three beside "More". */
-    readonly isOnPhone?: boolean;
-    /** Lit as well on the pages below it. */
-    readonly isActive?: (match: Match | null) => boolean;
-    /** Who sees it; left out: everybody. */
-    readonly role?: 'admin';
+  readonly route: RouteName;
+  readonly label: (t: Messages) => string;
+  readonly icon: LucideIcon;
+  /** Has a place in the bar of phones, which has three beside "More". */
+  readonly isOnPhone?: boolean;
+  /** Lit as well on the pages below it. */
+  readonly isActive?: (match: Match | null) => boolean;
+  /** Who sees it; left out: everybody. */
+  readonly role?: 'admin';
 }
 
 export const navigation: readonly NavigationItem[] = [];

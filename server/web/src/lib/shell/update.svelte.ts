@@ -4,30 +4,30 @@ const RELOADED_KEY = 'pika.reloaded';
 const AGAIN_AFTER_MS = 60_000;
 
 class Update {
-    /** Loading again by itself has not helped: somebody has to decide. */
-    isNeeded = $state(false);
+  /** Loading again by itself has not helped: somebody has to decide. */
+  isNeeded = $state(false);
 
-    /** Begins to look for parts that cannot be loaded. */
-    watch(): void {
-        addEventListener('vite:preloadError', (event) => {
-            event.preventDefault();
-            if (this.#mayReload()) location.reload();
-            else this.isNeeded = true;
-        });
-    }
+  /** Begins to look for parts that cannot be loaded. */
+  watch(): void {
+    addEventListener('vite:preloadError', (event) => {
+      event.preventDefault();
+      if (this.#mayReload()) location.reload();
+      else this.isNeeded = true;
+    });
+  }
 
-    #mayReload(): boolean {
-        try {
-            const last = Number(sessionStorage.getItem(RELOADED_KEY) ?? 0);
-            const now = performance.timeOrigin + performance.now();
-            if (now - last < AGAIN_AFTER_MS) return false;
-            sessionStorage.setItem(RELOADED_KEY, String(now));
-            return true;
-        } catch {
-            // Without a memory it could go on for ever.
-            return false;
-        }
+  #mayReload(): boolean {
+    try {
+      const last = Number(sessionStorage.getItem(RELOADED_KEY) ?? 0);
+      const now = performance.timeOrigin + performance.now();
+      if (now - last < AGAIN_AFTER_MS) return false;
+      sessionStorage.setItem(RELOADED_KEY, String(now));
+      return true;
+    } catch {
+      // Without a memory it could go on for ever.
+      return false;
     }
+  }
 }
 
 export const update = new Update();
