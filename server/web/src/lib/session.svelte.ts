@@ -1,5 +1,6 @@
 // Who is logged in. `unknown` until the server has said; `expired`: the page stays, and a dialog asks to log in again.
 import { onSessionEnded } from './api/client';
+import { ApiError } from './api/errors';
 import { queryClient } from './api/query';
 import { accountQuery, logout, type User } from './queries/account';
 
@@ -37,6 +38,14 @@ class Session {
     }
   }
 
+  /** Asks again, unless that was a moment ago: the role decides what the page shows. */
+  async refresh(): Promise<void> {
+    if (this.#state.is !== 'in') return;
+    // What goes wrong is said by the bar of outages, or ends the session.
+    const user = await queryClient.fetchQuery(accountQuery()).catch(() => null);
+    if (user && this.is === 'in') this.#state = { is: 'in', user };
+  }
+
   /** Goes on as this user. Everything on the page is asked for again. */
   resume(user: User): void {
     const before = this.user;
@@ -49,7 +58,10 @@ class Session {
 
   /** Ends the session. Nothing that it has seen stays. */
   async end(): Promise<void> {
-    await logout();
+    await logout().catch((error: unknown) => {
+      // It has ended already, which is as good.
+      if (!(error instanceof ApiError && error.code === 'unauthorized')) throw error;
+    });
     this.#state = { is: 'out' };
     queryClient.clear();
   }
