@@ -39,7 +39,7 @@ async fn the_console_takes_no_path_of_the_api() {
         server.http.request(method, server.url(path)).send().await.unwrap()
     };
     for path in description()["paths"].as_object().unwrap().keys() {
-        let path = path.replace('{', "").replace('}', "");
+        let path = path.replace(['{', '}'], "");
         for method in [Method::GET, Method::HEAD, Method::POST] {
             let answer = ask(method.clone(), &path).await;
             assert_ne!(kind(&answer), "text/html", "{method} {path}");
