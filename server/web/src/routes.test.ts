@@ -1,7 +1,7 @@
 // The table of pages agrees with what the server serves.
 import { expect, it } from 'vitest';
 import { navigation } from '$lib/shell/navigation';
-import server from '../../src/http/console.rs?raw';
+import server from '../../src/routes/console.rs?raw';
 import { findRoute, href, routes } from './routes';
 
 it('finds every page by its path, and nothing elsewhere', () => {
