@@ -42,7 +42,7 @@ pub use security::{Caller, SESSION_COOKIE};
 use tag::Tag;
 
 /// Who gets in: people, their programs, and the record of what they did.
-type Access = (
+type Accounts = (
     account::AccountApi,
     sessions::SessionsApi,
     second_factor::SecondFactorApi,
@@ -64,10 +64,10 @@ type Fleet = (
 );
 
 /// The server itself.
-type Server = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
+type System = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
 
 /// All resources.
-pub type Resources = (Access, Fleet, Server);
+pub type Resources = (Accounts, Fleet, System);
 
 /// The API with its description. Its handlers expect an [`ApiContext`] among the data of their requests.
 pub fn service() -> OpenApiService<Resources, ()> {

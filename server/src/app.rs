@@ -19,7 +19,7 @@ use self::jobs::prepare_and_maintain;
 use crate::api::{ApiContext, ApiParts, ChartLimit};
 use crate::auth::Auth;
 use crate::config::{self, Config};
-use crate::http::{self, LimitedAcceptor, Limits, Memory, Places, Tls};
+use crate::http::{self, ConnectionLimiter, LimitedAcceptor, Limits, Memory, Tls};
 use crate::ingest::Ingest;
 use crate::readiness::Readiness;
 use crate::routes;
@@ -139,7 +139,7 @@ impl Server {
         let routes = routes::routes(context, &config.server, metrics_token.cloned());
         let subscription = tls.as_ref().map(Tls::subscribe);
         let limits = limits(&config.server, &instruments);
-        let metrics_limits = Limits { places: metrics_places(&instruments), ..limits.clone() };
+        let metrics_limits = Limits { connections: metrics_connections(&instruments), ..limits.clone() };
         let accept =
             |listener, tls, limits| LimitedAcceptor::new(listener, tls, limits, Arc::clone(&instruments));
         let acceptor = accept(listener, subscription, limits).map_err(AppError::Http)?;
@@ -189,9 +189,9 @@ impl Server {
 }
 
 /// What the server's own clients may use.
-fn limits(config: &config::Server, instruments: &Arc<Instruments>) -> Limits {
+fn limits(config: &config::ServerConfig, instruments: &Arc<Instruments>) -> Limits {
     Limits {
-        places: Places::new(
+        connections: ConnectionLimiter::new(
             config.connections_max,
             config.connections_per_address_max,
             config.trusted_proxies.clone(),
@@ -206,9 +206,14 @@ fn limits(config: &config::Server, instruments: &Arc<Instruments>) -> Limits {
     }
 }
 
-/// The places of those who read the metrics.
-fn metrics_places(instruments: &Arc<Instruments>) -> Arc<Places> {
-    Places::new(METRICS_CONNECTIONS_MAX, METRICS_CONNECTIONS_MAX, Vec::new(), Arc::clone(instruments))
+/// The connections of those who read the metrics.
+fn metrics_connections(instruments: &Arc<Instruments>) -> Arc<ConnectionLimiter> {
+    ConnectionLimiter::new(
+        METRICS_CONNECTIONS_MAX,
+        METRICS_CONNECTIONS_MAX,
+        Vec::new(),
+        Arc::clone(instruments),
+    )
 }
 
 /// Looks after certificate and key, where the server speaks TLS.

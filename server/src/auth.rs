@@ -12,5 +12,5 @@ mod totp;
 pub use accounts::{FIRST_ADMIN, NewAccount, NewPassword, TotpSetup};
 pub use authority::Auth;
 pub use error::AuthError;
-pub use login::{Login, LoginRequest};
+pub use login::{Login, LoginAttempt};
 pub use password::{Fit, PasswordError, Passwords};

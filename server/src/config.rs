@@ -35,24 +35,24 @@ const SYSTEM_FILE: &str = "/etc/pika/server.yaml";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// How to reach the database.
-    pub database: Database,
+    pub database: DatabaseConfig,
     /// Where to listen.
-    pub server: Server,
+    pub server: ServerConfig,
     /// What to log.
-    pub log: Log,
+    pub log: LogConfig,
     /// How samples are taken in.
-    pub ingest: Ingest,
+    pub ingest: IngestConfig,
     /// How people get in.
-    pub auth: Auth,
+    pub auth: AuthConfig,
     /// Who may read the server's own metrics.
-    pub metrics: Metrics,
+    pub metrics: MetricsConfig,
 }
 
 /// How to reach the database.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
-pub struct Database {
+pub struct DatabaseConfig {
     #[serde(rename = "type")]
     pub database_type: DatabaseType,
     pub url: SecretString,
@@ -88,7 +88,7 @@ pub struct Postgres {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
-pub struct Server {
+pub struct ServerConfig {
     pub addr: SocketAddr,
     pub public_url: String,
     pub tls: ServerTls,
@@ -146,7 +146,7 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
-pub struct Log {
+pub struct LogConfig {
     pub level: String,
     pub format: LogFormat,
     pub filename: PathBuf,
@@ -166,7 +166,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
-pub struct Ingest {
+pub struct IngestConfig {
     pub flush_rows_max: usize,
     pub flush_interval_ms: u64,
     pub write_timeout_ms: u64,
@@ -207,7 +207,7 @@ pub enum WriteMethod {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
-pub struct Metrics {
+pub struct MetricsConfig {
     #[serde(deserialize_with = "optional_address")]
     pub addr: Option<SocketAddr>,
     pub token: SecretString,
@@ -226,7 +226,7 @@ fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
-pub struct Auth {
+pub struct AuthConfig {
     pub session_lifetime_ms: i64,
     pub failure_window_ms: i64,
     pub failures_per_account_and_address_max: u32,
@@ -267,7 +267,7 @@ impl Config {
     }
 }
 
-impl Auth {
+impl AuthConfig {
     /// How much an enrollment token may be good for.
     pub fn enrollment_limits(&self) -> EnrollmentLimits {
         EnrollmentLimits {
@@ -277,7 +277,7 @@ impl Auth {
     }
 }
 
-impl Server {
+impl ServerConfig {
     /// Certificate and key, where the server speaks TLS itself.
     pub fn tls_files(&self) -> Option<TlsFiles> {
         let ServerTls { certificate_file, key_file, .. } = &self.tls;
@@ -291,7 +291,7 @@ impl Server {
     }
 }
 
-impl Database {
+impl DatabaseConfig {
     /// The database's URL, made of its parts where it is not given.
     pub fn url(&self) -> SecretString {
         if !self.url.expose_secret().is_empty() {

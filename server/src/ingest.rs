@@ -117,7 +117,12 @@ impl Drop for StageGuard {
 
 impl Ingest {
     /// Starts the stages behind the sockets.
-    pub fn start(config: config::Ingest, store: Store, clock: Clock, instruments: Arc<Instruments>) -> Self {
+    pub fn start(
+        config: config::IngestConfig,
+        store: Store,
+        clock: Clock,
+        instruments: Arc<Instruments>,
+    ) -> Self {
         let (queue, submissions) = mpsc::channel(config.queue_frames_max);
         let (flush_sender, flushes) = mpsc::channel(FLUSH_QUEUE_CAPACITY);
         let draining = CancellationToken::new();

@@ -15,7 +15,7 @@ use poem::{Endpoint, EndpointExt, Response, Route};
 use secrecy::SecretString;
 
 use self::authenticate::Authenticate;
-use self::metrics::{Access, Metrics};
+use self::metrics::{Access, MetricsEndpoint};
 use self::origin::CheckOrigin;
 use crate::api::{self, ApiContext, Caller, Parameters};
 use crate::config;
@@ -26,10 +26,10 @@ use crate::http::{BodyLimits, CountMemory, FindClient, SecurityHeaders, request_
 /// origin, the memory that it takes, its credentials and its body are looked at, and a handler is chosen.
 pub fn routes(
     context: ApiContext,
-    config: &config::Server,
+    config: &config::ServerConfig,
     metrics_token: Option<SecretString>,
 ) -> impl Endpoint<Output = Response> + 'static {
-    let metrics = Metrics::new(context.clone(), Access::Token(metrics_token));
+    let metrics = MetricsEndpoint::new(context.clone(), Access::Token(metrics_token));
     let instruments = Arc::clone(&context.instruments);
     let service = api::service();
     let (generated, described) = (service.spec(), description());
@@ -57,7 +57,7 @@ pub fn routes(
         .map_to_response()
 }
 
-fn body_limits(config: &config::Server) -> BodyLimits {
+fn body_limits(config: &config::ServerConfig) -> BodyLimits {
     BodyLimits {
         bytes_max: config.body_bytes_max,
         anonymous_bytes_max: config.anonymous_body_bytes_max,
@@ -78,7 +78,7 @@ fn description() -> String {
 pub fn metrics_routes(context: ApiContext) -> impl Endpoint<Output = Response> + 'static {
     let instruments = Arc::clone(&context.instruments);
     Route::new()
-        .at("/metrics", poem::get(Metrics::new(context, Access::Anybody)))
+        .at("/metrics", poem::get(MetricsEndpoint::new(context, Access::Anybody)))
         .catch_all_error(errors::respond)
         .around(move |endpoint, request| request_id::assign(endpoint, request, Arc::clone(&instruments)))
         .map_to_response()

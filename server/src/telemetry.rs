@@ -15,11 +15,11 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use self::clean_lines::CleanLines;
-use crate::config::{Log, LogFormat};
+use crate::config::{LogConfig, LogFormat};
 
 pub use instruments::{ChartRefusal, Instruments, Snapshot};
 pub use occurrences::Occurrences;
-pub use reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, Registration};
+pub use reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum TelemetryError {
 ///
 /// # Errors
 /// When the filter makes no sense or the file cannot be opened.
-pub fn start_logging(config: &Log) -> Result<(), TelemetryError> {
+pub fn start_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = filter(&config.level)?;
     let to_file = !config.filename.as_os_str().is_empty();
     let writer = if to_file {
@@ -62,7 +62,7 @@ pub fn start_logging(config: &Log) -> Result<(), TelemetryError> {
 ///
 /// # Errors
 /// When it would not.
-pub fn check(config: &Log) -> Result<(), TelemetryError> {
+pub fn check(config: &LogConfig) -> Result<(), TelemetryError> {
     filter(&config.level)?;
     if config.filename.as_os_str().is_empty() {
         return Ok(());

@@ -126,7 +126,7 @@ impl AccountApi {
         let Body(LoginRequest { username, password, code }) = body;
         let login = context
             .auth
-            .login(auth::LoginRequest {
+            .login(auth::LoginAttempt {
                 username,
                 password: password.into(),
                 code: code.map(SecretString::from),

@@ -22,7 +22,7 @@ pub struct Auth {
     pub(super) passwords: Passwords,
     pub(super) limits: LoginLimits,
     pub(super) instruments: Arc<Instruments>,
-    pub(super) config: config::Auth,
+    pub(super) config: config::AuthConfig,
 }
 
 impl Auth {
@@ -33,7 +33,7 @@ impl Auth {
     pub fn new(
         store: Store,
         clock: Clock,
-        config: &config::Auth,
+        config: &config::AuthConfig,
         instruments: Arc<Instruments>,
     ) -> Result<Self, PasswordError> {
         let passwords = Passwords::new(config, Arc::clone(&instruments))?;

@@ -92,8 +92,8 @@ pub(super) struct LoginLimits {
     state: Arc<Mutex<State>>,
     /// An attempt has ended.
     ended: Arc<Notify>,
-    /// Places to wait in.
-    places: Arc<Semaphore>,
+    /// Bounds how many attempts wait.
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -144,7 +144,7 @@ impl State {
 }
 
 impl LoginLimits {
-    pub(super) fn new(config: &config::Auth) -> Self {
+    pub(super) fn new(config: &config::AuthConfig) -> Self {
         let limit = |failures_max| Limit::new(failures_max, config.failure_window_ms);
         Self::with_limits(
             limit(config.failures_per_account_and_address_max),
@@ -161,7 +161,7 @@ impl LoginLimits {
             hasher: RandomState::new(),
             state: Arc::default(),
             ended: Arc::default(),
-            places: Arc::new(Semaphore::new(WAITING_MAX)),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
         }
     }
 
@@ -212,7 +212,7 @@ impl LoginLimits {
         if let Some(attempt) = self.try_take(&buckets, now)? {
             return Ok(attempt);
         }
-        let _place = self.places.try_acquire().map_err(|_| Refusal::Busy)?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let taken = async {
             loop {
                 // From here on an end is noticed, also one that comes before the waiting.

@@ -21,7 +21,7 @@ const USER_AGENT_CHARS_MAX: usize = 256;
 
 /// Somebody who wants in.
 #[derive(Debug)]
-pub struct LoginRequest {
+pub struct LoginAttempt {
     /// Who it is said to be.
     pub username: String,
     /// The password.
@@ -55,7 +55,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::InvalidCredentials`] where name and password do not fit; it takes the same time whether the user
     /// exists. [`AuthError::CodeRequired`] and [`AuthError::InvalidCode`] only where they do.
-    pub async fn login(&self, request: LoginRequest) -> Result<Login, AuthError> {
+    pub async fn login(&self, request: LoginAttempt) -> Result<Login, AuthError> {
         let account = Account::named(&request.username);
         let origin = request.origin.clone();
         let attempt = self.admit(&account, &origin).await?;
@@ -64,8 +64,8 @@ impl Auth {
         Ok(login)
     }
 
-    async fn check_login(&self, request: LoginRequest) -> Result<Checked<Login>, AuthError> {
-        let LoginRequest { username, password, code, origin, user_agent, replaces } = request;
+    async fn check_login(&self, request: LoginAttempt) -> Result<Checked<Login>, AuthError> {
+        let LoginAttempt { username, password, code, origin, user_agent, replaces } = request;
         let found = self.store.user_with_password(&username).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
         let fit = self.passwords.verify(password.clone(), hash).await?;

@@ -25,7 +25,7 @@ pub struct Passwords {
     /// A hash takes tens of megabytes and a tenth of a second: this many at a time.
     permits: Arc<Semaphore>,
     /// Those and the ones that wait for them.
-    places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     /// What the passwords of unknown users are compared with, so that they take as long as those of known ones.
     dummy_hash: Arc<str>,
     instruments: Arc<Instruments>,
@@ -75,7 +75,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError::Parameters`].
-    pub fn new(config: &config::Auth, instruments: Arc<Instruments>) -> Result<Self, PasswordError> {
+    pub fn new(config: &config::AuthConfig, instruments: Arc<Instruments>) -> Result<Self, PasswordError> {
         let params = params(config)?;
         let dummy_hash = hash(params, b"no user has this password")?.into();
         Ok(Self::with_limits(params, dummy_hash, config.password_checks_max, WAITING_MAX, instruments))
@@ -85,7 +85,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError::Parameters`].
-    pub fn check(config: &config::Auth) -> Result<(), PasswordError> {
+    pub fn check(config: &config::AuthConfig) -> Result<(), PasswordError> {
         hash(params(config)?, b"nobody has this password").map(drop)
     }
 
@@ -97,8 +97,8 @@ impl Passwords {
         instruments: Arc<Instruments>,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(checks_max));
-        let places = Arc::new(Semaphore::new(checks_max + waiting_max));
-        Self { params, permits, places, dummy_hash, instruments }
+        let waiting = Arc::new(Semaphore::new(checks_max + waiting_max));
+        Self { params, permits, waiting, dummy_hash, instruments }
     }
 
     /// Whether a hash was made at less cost than is configured now.
@@ -142,7 +142,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let _place = self.places.try_acquire().map_err(|_| PasswordError::Busy)?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
@@ -176,7 +176,7 @@ pub(super) fn random() -> Result<SecretString, getrandom::Error> {
     Ok(SecretString::from(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-fn params(config: &config::Auth) -> Result<Params, PasswordError> {
+fn params(config: &config::AuthConfig) -> Result<Params, PasswordError> {
     Params::new(config.scrypt_log_n, config.scrypt_r, config.scrypt_p).map_err(|_| PasswordError::Parameters)
 }
 

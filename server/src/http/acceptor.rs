@@ -1,4 +1,4 @@
-//! Accepts connections: those that have a place, and calmly when the system has no more to give.
+//! Accepts connections: those that the limits let in, and calmly when the system has no more to give.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Connection;
+use super::connection_limiter::{self, ConnectionLimiter, ConnectionPermit};
 use super::deadlines::Timeouts;
 use super::memory::{Buffers, Memory};
-use super::places::{self, Place, Places};
 use super::stream::Stream;
 use super::tls::TlsInUse;
 use crate::telemetry::Instruments;
@@ -23,7 +23,7 @@ use crate::telemetry::Instruments;
 const BACKOFF: Duration = Duration::from_millis(200);
 
 /// A connection is probed when it was silent for this long, and again at this interval: clients that vanish without a
-/// word must not hold their places.
+/// word must not keep others out.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Bytes of an answer that the system holds for a client that takes none, beside what is on its way.
@@ -37,15 +37,15 @@ const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// What connections share.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The places that connections take.
-    pub places: Arc<Places>,
+    /// How many connections there may be.
+    pub connections: Arc<ConnectionLimiter>,
     /// The memory for what clients send.
     pub memory: Arc<Memory>,
     /// How long clients may take.
     pub timeouts: Timeouts,
 }
 
-/// Accepts TCP connections that have a place. An upgraded WebSocket has its place until it ends.
+/// Accepts the TCP connections that the limits let in. An upgraded WebSocket counts until it ends.
 #[derive(Debug)]
 pub struct LimitedAcceptor {
     listener: TcpListener,
@@ -85,35 +85,35 @@ impl LimitedAcceptor {
         self.local
     }
 
-    /// The next connection that has a place.
+    /// The next connection that the limits let in.
     pub(super) async fn accept(&self) -> Accepted {
         loop {
             match self.listener.accept().await {
-                Ok((tcp, peer)) => match self.limits.places.take(peer.ip()) {
-                    Ok(place) => return self.begin(tcp, peer, place),
+                Ok((tcp, peer)) => match self.limits.connections.take(peer.ip()) {
+                    Ok(permit) => return self.begin(tcp, peer, permit),
                     // No answer can be given before TLS is agreed upon.
                     Err(_) if self.tls.is_some() => {}
-                    Err(refusal) => places::turn_away(&tcp, refusal),
+                    Err(refusal) => connection_limiter::reject(&tcp, refusal),
                 },
                 Err(error) => {
-                    self.limits.places.count_accept_error(&error);
+                    self.limits.connections.count_accept_error(&error);
                     tokio::time::sleep(BACKOFF).await;
                 }
             }
         }
     }
 
-    fn begin(&self, tcp: TcpStream, peer: SocketAddr, place: Place) -> Accepted {
+    fn begin(&self, tcp: TcpStream, peer: SocketAddr, permit: ConnectionPermit) -> Accepted {
         if let Err(error) = set_options(&tcp) {
             tracing::debug!(%error, "options of a connection could not be set");
         }
-        let Limits { places, memory, timeouts } = &self.limits;
-        let buffers = Buffers::new(Arc::clone(memory), peer.ip(), places.is_proxy(peer.ip()));
+        let Limits { connections, memory, timeouts } = &self.limits;
+        let buffers = Buffers::new(Arc::clone(memory), peer.ip(), connections.is_proxy(peer.ip()));
         let instruments = Arc::clone(&self.instruments);
-        let connection = Connection::new(peer.ip(), place.seat(), buffers, *timeouts, instruments);
+        let connection = Connection::new(peer.ip(), permit.slot(), buffers, *timeouts, instruments);
         let tls = self.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow().config)));
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let stream = Stream::new(tcp, connection.clone(), place, tls.as_ref());
+        let stream = Stream::new(tcp, connection.clone(), permit, tls.as_ref());
         Accepted { stream, connection, peer, local: self.local, scheme }
     }
 }

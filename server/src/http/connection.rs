@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::connection_limiter::ConnectionSlot;
 use super::deadlines::{Deadlines, RequestNumber, Timeouts};
 use super::memory::{Buffers, OutOfMemory};
-use super::places::Seat;
 use crate::domain::text::clean;
 use crate::telemetry::{ConnectionEnd, Instruments};
 
@@ -27,7 +27,7 @@ pub struct Connection(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     peer: IpAddr,
-    seat: Seat,
+    slot: ConnectionSlot,
     buffers: Buffers,
     state: Mutex<State>,
     /// The first deadline has come nearer.
@@ -60,7 +60,7 @@ enum Input {
 impl Connection {
     pub(super) fn new(
         peer: IpAddr,
-        seat: Seat,
+        slot: ConnectionSlot,
         buffers: Buffers,
         timeouts: Timeouts,
         instruments: Arc<Instruments>,
@@ -69,7 +69,7 @@ impl Connection {
         let state = State { deadlines, awaited: None, input: Input::Http, received: 0 };
         Self(Arc::new(Shared {
             peer,
-            seat,
+            slot,
             buffers,
             state: Mutex::new(state),
             nearer: Notify::new(),
@@ -98,7 +98,7 @@ impl Connection {
         result
     }
 
-    /// Ends when the connection has to. Returns the deadline that is missed; `None` where its place is needed for another.
+    /// Ends when the connection has to. Returns the deadline that is missed; `None` where it has to give way to another.
     pub(super) async fn overdue(&self) -> Option<ConnectionEnd> {
         loop {
             let first = {
@@ -117,7 +117,7 @@ impl Connection {
                 }
             };
             tokio::select! {
-                () = self.0.seat.displaced().cancelled() => return None,
+                () = self.0.slot.displaced().cancelled() => return None,
                 () = self.0.nearer.notified() => {}
                 () = due => {}
             }
@@ -195,21 +195,21 @@ impl Connection {
     }
 
     /// From now on the connection is a WebSocket, over which so many bytes may come until its agent is registered. Until
-    /// then it has its place only as long as nobody needs it more.
+    /// then it gives way to others when there are too many.
     pub fn begin_probation(&self, bytes_max: usize) {
         self.state().input = Input::Probation(bytes_max);
     }
 
-    /// The agent at the other end is registered: it keeps its place, and sends what agents may.
+    /// The agent at the other end is registered: it need not give way, and sends what agents may.
     pub fn end_probation(&self) {
         self.state().input = Input::Agent;
         self.forget_received();
-        self.0.seat.keep();
+        self.0.slot.keep();
     }
 
-    /// Cancelled when the place of the connection is needed for another.
+    /// Cancelled when the connection has to give way to another.
     pub fn displaced(&self) -> CancellationToken {
-        self.0.seat.displaced().clone()
+        self.0.slot.displaced().clone()
     }
 }
 
@@ -221,9 +221,9 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    /// The answer is a live stream: it keeps its place.
-    pub(super) fn keep_place(&self) {
-        self.connection.0.seat.keep();
+    /// The answer is a live stream: its connection need not give way.
+    pub(super) fn keep_connection(&self) {
+        self.connection.0.slot.keep();
     }
 
     /// A live stream waits for something to tell.

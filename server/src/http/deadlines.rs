@@ -20,8 +20,8 @@ pub struct Timeouts {
     pub write: Duration,
 }
 
-impl From<&config::Server> for Timeouts {
-    fn from(server: &config::Server) -> Self {
+impl From<&config::ServerConfig> for Timeouts {
+    fn from(server: &config::ServerConfig) -> Self {
         Self {
             request_head: Duration::from_millis(server.request_head_timeout_ms),
             idle: Duration::from_millis(server.idle_timeout_ms),

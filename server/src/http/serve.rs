@@ -54,7 +54,7 @@ pub async fn serve<E: Endpoint<Output = Response> + 'static>(
 ) {
     let aborted = CancellationToken::new();
     let tasks = Tasks { tracker: TaskTracker::new(), aborted: aborted.clone() };
-    let server = Arc::new(Server { endpoint, tasks: tasks.clone(), stopped: stopped.clone() });
+    let server = Arc::new(HttpServer { endpoint, tasks: tasks.clone(), stopped: stopped.clone() });
     tracing::info!(address = %acceptor.local(), "listening");
     loop {
         tokio::select! {
@@ -85,13 +85,13 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
 }
 
 /// What connections share.
-struct Server<E> {
+struct HttpServer<E> {
     endpoint: E,
     tasks: Tasks,
     stopped: CancellationToken,
 }
 
-impl<E: Endpoint<Output = Response> + 'static> Server<E> {
+impl<E: Endpoint<Output = Response> + 'static> HttpServer<E> {
     async fn serve_connection(self: Arc<Self>, accepted: Accepted) {
         let Accepted { stream, connection, peer, local, scheme } = accepted;
         let service = service_fn(|request| {
@@ -155,7 +155,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         let response: hyper::Response<_> = self.endpoint.get_response(request).await.into();
         let is_live = response.headers().get(header::CONTENT_TYPE).is_some_and(|of| of == EVENT_STREAM);
         if is_live {
-            answering.keep_place();
+            answering.keep_connection();
         }
         Ok(response.map(|body| AnswerBody::new(body, answering, is_live)))
     }

@@ -12,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
 use super::connection::Connection;
-use super::places::Place;
+use super::connection_limiter::ConnectionPermit;
 use crate::telemetry::ConnectionEnd;
 
 /// What comes from the network and goes to it. Tells the connection how much comes, and when nothing can go.
@@ -20,7 +20,7 @@ struct Metered {
     tcp: TcpStream,
     connection: Connection,
     /// Taken as long as the stream is open.
-    _place: Place,
+    _permit: ConnectionPermit,
 }
 
 impl Metered {
@@ -113,14 +113,14 @@ impl Transport {
 pub(super) struct Stream(Transport);
 
 impl Stream {
-    /// Takes over a connection with its place. Speaks TLS where there is an acceptor for it.
+    /// Takes over a connection with its permit. Speaks TLS where there is an acceptor for it.
     pub(super) fn new(
         tcp: TcpStream,
         connection: Connection,
-        place: Place,
+        permit: ConnectionPermit,
         tls: Option<&TlsAcceptor>,
     ) -> Self {
-        let metered = Metered { tcp, connection: connection.clone(), _place: place };
+        let metered = Metered { tcp, connection: connection.clone(), _permit: permit };
         Self(match tls {
             None => Transport::Plain(metered),
             Some(acceptor) => Transport::Handshake(Box::new(acceptor.accept(metered)), connection),

@@ -102,7 +102,7 @@ impl Gathering {
 
 impl Batcher {
     pub(super) fn new(
-        config: &config::Ingest,
+        config: &config::IngestConfig,
         submissions: mpsc::Receiver<Submission>,
         flushes: mpsc::Sender<Flush>,
         draining: CancellationToken,

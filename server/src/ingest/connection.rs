@@ -20,7 +20,7 @@ use super::pace::{Load, Pause, SharedPace};
 use super::presence::{Ending, Present};
 use super::reading::Reading;
 use super::sequence::{Sequence, Step};
-use super::session::Session;
+use super::session::AgentSession;
 use super::shared::Shared;
 use crate::domain::TimestampMs;
 use crate::domain::gap::SampleGap;
@@ -39,7 +39,7 @@ pub(super) struct Ended {
 pub(super) struct Connection {
     shared: Arc<Shared>,
     frames: Frames,
-    session: Session,
+    session: AgentSession,
     present: Present,
     acks: mpsc::Sender<Option<u64>>,
     acked: mpsc::Receiver<Option<u64>>,
@@ -53,7 +53,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, frames: Frames, session: Session, present: Present) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, frames: Frames, session: AgentSession, present: Present) -> Self {
         let (acks, acked) = mpsc::channel(shared.config.unacknowledged_frames_max);
         let pace = shared.paces.of(session.agent.key, Instant::now());
         let paused_until = pace.lock().pause(Instant::now()).map(|pause| pause.until);

@@ -74,7 +74,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    fn new(config: &config::Ingest, now: Instant) -> Self {
+    fn new(config: &config::IngestConfig, now: Instant) -> Self {
         Self {
             samples: Bucket::full(config.samples_per_second_max, SECOND, "samples a second"),
             rows: Bucket::full(config.rows_per_second_max, SECOND, "rows a second"),
@@ -135,12 +135,12 @@ impl SharedPace {
 /// The paces of all agents that have sent something lately: a new connection is no new allowance.
 #[derive(Debug)]
 pub(super) struct Paces {
-    config: config::Ingest,
+    config: config::IngestConfig,
     agents: Mutex<HashMap<AgentKey, SharedPace>>,
 }
 
 impl Paces {
-    pub(super) fn new(config: config::Ingest) -> Self {
+    pub(super) fn new(config: config::IngestConfig) -> Self {
         Self { config, agents: Mutex::default() }
     }
 
@@ -175,7 +175,7 @@ mod tests {
     const BACKLOG_FRAME_INTERVAL: Duration = Duration::from_millis(200);
     const BACKLOG_SAMPLES_PER_FRAME: usize = 100;
 
-    fn defaults() -> config::Ingest {
+    fn defaults() -> config::IngestConfig {
         Config::load(None, &[]).unwrap().ingest
     }
 
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_second_of_rows_may_come_at_once_and_the_rest_at_its_pace() {
         let start = Instant::now();
-        let config = config::Ingest { rows_per_second_max: 100, ..defaults() };
+        let config = config::IngestConfig { rows_per_second_max: 100, ..defaults() };
         let mut pace = Pace::new(&config, start);
         assert_eq!(pace.take(rows(100), start), None);
         let pause = pace.take(rows(50), start).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_frame_without_rows_is_counted_as_one() {
         let start = Instant::now();
-        let config = config::Ingest { rows_per_second_max: 2, ..defaults() };
+        let config = config::IngestConfig { rows_per_second_max: 2, ..defaults() };
         let mut pace = Pace::new(&config, start);
         let pauses = [(); 3].map(|()| pace.take(Load::default(), start).is_some());
         assert_eq!(pauses, [false, false, true]);
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn an_agent_that_comes_back_has_the_pace_it_had_and_is_forgotten_when_that_says_nothing_any_more() {
         let start = Instant::now();
-        let config = config::Ingest { rows_per_second_max: 100, ..defaults() };
+        let config = config::IngestConfig { rows_per_second_max: 100, ..defaults() };
         let paces = Paces::new(config);
         assert!(paces.of(AgentKey(1), start).lock().take(rows(1_000), start).is_some());
         let other = paces.of(AgentKey(2), start);

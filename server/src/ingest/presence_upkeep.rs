@@ -65,12 +65,12 @@ pub(super) async fn note_takeover(shared: &Shared, present: &Present, by: String
 }
 
 /// How often signs of life are written down: several times before anybody counts as silent.
-fn touch_interval_ms(config: &config::Ingest) -> u64 {
+fn touch_interval_ms(config: &config::IngestConfig) -> u64 {
     (config.idle_timeout_ms / 9).clamp(1, TOUCH_INTERVAL_MS_MAX)
 }
 
 /// Who was not heard for this long is offline.
-fn silence_ms(config: &config::Ingest) -> i64 {
+fn silence_ms(config: &config::IngestConfig) -> i64 {
     let silence_ms = config
         .idle_timeout_ms
         .saturating_add(config.reconnect_grace_ms)

@@ -22,7 +22,7 @@ const DENIED_MS: i64 = 600_000;
 
 /// A registered agent.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct AgentSession {
     pub(super) agent: ConnectedAgent,
     pub(super) clock: ClockOffset,
     keys: SeriesKeys,
@@ -35,7 +35,7 @@ pub(super) struct Session {
     history: SampleHistory,
 }
 
-impl Session {
+impl AgentSession {
     /// `now` is the server's clock.
     pub(super) fn new(agent: ConnectedAgent, clock: ClockOffset, now: TimestampMs) -> Self {
         Self {
@@ -189,9 +189,9 @@ mod tests {
     use super::*;
     use crate::domain::id::AgentId;
 
-    fn session() -> Session {
+    fn session() -> AgentSession {
         let agent = ConnectedAgent { key: AgentKey(1), id: AgentId::random() };
-        Session::new(agent, ClockOffset::measured(0, None), 0)
+        AgentSession::new(agent, ClockOffset::measured(0, None), 0)
     }
 
     fn sample(names: &[&str]) -> Sample {
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    fn asked(session: &mut Session, names: &[&str], now: TimestampMs) -> (UnknownSeries, Vec<Refused>) {
+    fn asked(session: &mut AgentSession, names: &[&str], now: TimestampMs) -> (UnknownSeries, Vec<Refused>) {
         let mut refused = Vec::new();
         let mut samples = [sample(names), sample(names)];
         (session.unknown_series(&mut samples, now, &mut refused), refused)
@@ -261,7 +261,7 @@ mod tests {
         SeriesKeys { disks: keys.clone(), interfaces: keys }
     }
 
-    fn row_keys(session: &mut Session, names: &[&str], now: TimestampMs) -> Vec<i32> {
+    fn row_keys(session: &mut AgentSession, names: &[&str], now: TimestampMs) -> Vec<i32> {
         let window = TimeWindow { now, late_limit_ms: 0, clock_offset_ms: 0, spacing_ms_min: 0 };
         let sample = Sample { timestamp: now, ..sample(names) };
         let rows = session.rows(&[sample], window, &mut Vec::new());

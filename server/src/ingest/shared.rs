@@ -19,7 +19,7 @@ use crate::telemetry::Instruments;
 /// What the sockets share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) config: config::Ingest,
+    pub(super) config: config::IngestConfig,
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) instruments: Arc<Instruments>,

@@ -15,12 +15,12 @@ use super::presence::{Ending, Present};
 use super::presence_upkeep::{leave, note_takeover};
 use super::refusals::Refusals;
 use super::register::{Registered, register};
-use super::session::Session;
+use super::session::AgentSession;
 use super::shared::Shared;
 use crate::domain::TimestampMs;
 use crate::domain::refused::Refused;
 use crate::domain::text::clean;
-use crate::telemetry::Registration;
+use crate::telemetry::RegistrationOutcome;
 
 const STOPPING: End = End::Close(CloseCode::Away, "the server is stopping");
 const DISPLACED: End = End::Close(CloseCode::Again, "others need the connection's place");
@@ -58,7 +58,7 @@ async fn admit(
     frames: &mut Frames,
     peer: &Peer,
     probation: Probation,
-) -> Result<(Session, Present), End> {
+) -> Result<(AgentSession, Present), End> {
     let Probation { displaced, end: end_probation, .. } = probation;
     let first = tokio::select! {
         () = shared.stopping.cancelled() => return Err(STOPPING),
@@ -68,7 +68,7 @@ async fn admit(
     let (message, sent_at) = match first {
         Ok(first) => first,
         Err(refused) => {
-            shared.instruments.add_registration(Registration::Refused);
+            shared.instruments.add_registration(RegistrationOutcome::Refused);
             return Err(refuse(frames, refused).await);
         }
     };
@@ -80,9 +80,9 @@ async fn admit(
         () = displaced.cancelled() => return Err(DISPLACED),
     };
     shared.instruments.add_registration(match &registered {
-        Ok(_) => Registration::Accepted,
-        Err(refused) if refused.code == ErrorCode::Unavailable => Registration::Deferred,
-        Err(_) => Registration::Refused,
+        Ok(_) => RegistrationOutcome::Accepted,
+        Err(refused) if refused.code == ErrorCode::Unavailable => RegistrationOutcome::Deferred,
+        Err(_) => RegistrationOutcome::Refused,
     });
     match registered {
         Ok(registered) => {
@@ -128,7 +128,7 @@ async fn greet(
     peer: &Peer,
     message: &Register,
     registered: Registered,
-) -> Result<(Session, Present), End> {
+) -> Result<(AgentSession, Present), End> {
     let Registered { agent, clock, present, ack } = registered;
     frames.refusals.identify(agent.id);
     if let Some(count) = shared.instruments.agents().note("connected", &agent.id.to_string()) {
@@ -143,7 +143,7 @@ async fn greet(
         );
     }
     match frames.send(&ServerMessage::RegisterAck(ack)).await {
-        Ok(()) => Ok((Session::new(agent, clock, shared.clock.now()), present)),
+        Ok(()) => Ok((AgentSession::new(agent, clock, shared.clock.now()), present)),
         Err(end) => {
             leave(Arc::clone(shared), present).await;
             Err(end)

@@ -43,7 +43,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        config: &config::Ingest,
+        config: &config::IngestConfig,
         samples: SampleWriter,
         flushes: mpsc::Receiver<Flush>,
         audience: Audience,

@@ -19,14 +19,14 @@ pub(super) enum Access {
     Token(Option<SecretString>),
 }
 
-/// The endpoint.
+/// Answers with the server's own metrics.
 #[derive(Clone, Debug)]
-pub(super) struct Metrics {
+pub(super) struct MetricsEndpoint {
     context: ApiContext,
     access: Access,
 }
 
-impl Metrics {
+impl MetricsEndpoint {
     pub(super) fn new(context: ApiContext, access: Access) -> Self {
         Self { context, access }
     }
@@ -53,7 +53,7 @@ impl Metrics {
     }
 }
 
-impl Endpoint for Metrics {
+impl Endpoint for MetricsEndpoint {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {

@@ -91,7 +91,7 @@ impl Store {
     ///
     /// # Panics
     /// As [`Store::new`].
-    pub fn of_config(database: &config::Database) -> Result<Self, DatabaseUrlError> {
+    pub fn of_config(database: &config::DatabaseConfig) -> Result<Self, DatabaseUrlError> {
         Self::new(database.url().expose_secret(), &database.into())
     }
 

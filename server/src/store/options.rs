@@ -38,8 +38,8 @@ pub struct StoreConfig {
     pub root_certificates: Option<std::path::PathBuf>,
 }
 
-impl From<&config::Database> for StoreConfig {
-    fn from(database: &config::Database) -> Self {
+impl From<&config::DatabaseConfig> for StoreConfig {
+    fn from(database: &config::DatabaseConfig) -> Self {
         Self {
             pool_size: database.pool_size,
             connect_timeout: Duration::from_millis(database.connect_timeout_ms),

@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use super::Occurrences;
-use super::reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, Registration};
+use super::reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 
 /// Bounds of the buckets of durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] =
@@ -294,7 +294,7 @@ impl Instruments {
         for code in ErrorCode::ALL {
             self.refused.with_label_values(&[code.as_str()]);
         }
-        for registration in Registration::ALL {
+        for registration in RegistrationOutcome::ALL {
             self.registrations.with_label_values(&[registration.as_str()]);
         }
         for refusal in ConnectionRefusal::ALL {
@@ -373,7 +373,7 @@ impl Instruments {
     }
 
     /// Counts an agent that wanted to register.
-    pub fn add_registration(&self, registration: Registration) {
+    pub fn add_registration(&self, registration: RegistrationOutcome) {
         self.registrations.with_label_values(&[registration.as_str()]).inc();
     }
 

@@ -2,7 +2,7 @@
 
 /// What becomes of agents that want to register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registration {
+pub enum RegistrationOutcome {
     /// Let in.
     Accepted,
     /// Not let in: a wrong token, or nonsense.
@@ -11,16 +11,16 @@ pub enum Registration {
     Deferred,
 }
 
-impl Registration {
+impl RegistrationOutcome {
     /// All of them.
-    pub(super) const ALL: [Registration; 3] =
-        [Registration::Accepted, Registration::Refused, Registration::Deferred];
+    pub(super) const ALL: [RegistrationOutcome; 3] =
+        [RegistrationOutcome::Accepted, RegistrationOutcome::Refused, RegistrationOutcome::Deferred];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Registration::Accepted => "accepted",
-            Registration::Refused => "refused",
-            Registration::Deferred => "deferred",
+            RegistrationOutcome::Accepted => "accepted",
+            RegistrationOutcome::Refused => "refused",
+            RegistrationOutcome::Deferred => "deferred",
         }
     }
 }

@@ -100,9 +100,9 @@ async fn attempts_at_the_same_time_that_succeed_are_all_admitted_in_turn() {
 async fn only_so_many_wait_for_others() {
     let limits = limits();
     let pending = [(); 2].map(|()| admit(&limits, "ana", "192.0.2.1", false, 0).unwrap());
-    let places = limits.places.try_acquire_many(WAITING_MAX.try_into().unwrap()).unwrap();
+    let waiting = limits.waiting.try_acquire_many(WAITING_MAX.try_into().unwrap()).unwrap();
     assert_eq!(admit(&limits, "ana", "192.0.2.1", false, 0).unwrap_err(), Refusal::Busy);
-    drop(places);
+    drop(waiting);
     let account = account("ana");
     let waiting = limits.admit(&account, "192.0.2.1", false, 0);
     tokio::pin!(waiting);
@@ -111,7 +111,7 @@ async fn only_so_many_wait_for_others() {
         attempt.forgive();
     }
     waiting.await.unwrap().forgive();
-    assert_eq!(limits.places.available_permits(), WAITING_MAX);
+    assert_eq!(limits.waiting.available_permits(), WAITING_MAX);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Places for connections: so many in all, and so many for one address, so that nobody can take them all.
+//! A limit on connections: so many in all, and so many of one address, so that nobody can take them all.
 //!
-//! Registered agents and live streams keep theirs. All other connections are strangers': when no place is left, the one
+//! Registered agents and live streams keep theirs. All other connections are strangers': when there are too many, the one
 //! gives way that has waited longest of the address that has the most. So however many addresses hold connections that
 //! do nothing, another client is served.
 
@@ -19,15 +19,15 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::network::network;
 use crate::telemetry::{ConnectionEnd, ConnectionRefusal, Instruments};
 
-/// When a client that found no place should try again.
+/// When a client that was rejected should try again.
 const RETRY_AFTER_SECONDS: u64 = 10;
 /// A stranger need not give way before, unless its address has more connections than that of the newcomer: so long it
 /// takes to be answered, or to register.
 const STRANGER_TIME_MIN: Duration = Duration::from_secs(1);
 
-/// The places of a server.
+/// The connections of a server, and how many there may be.
 #[derive(Debug)]
-pub struct Places {
+pub struct ConnectionLimiter {
     connections_max: usize,
     connections_per_address_max: usize,
     /// Whose connections are those of many.
@@ -49,11 +49,11 @@ struct Taken {
 #[derive(Debug, Default)]
 struct Guests {
     connections: usize,
-    /// By the numbers of their places; the first has been there longest.
+    /// By the numbers of their slots; the first has been there longest.
     strangers: BTreeMap<u64, Stranger>,
 }
 
-/// A connection that has to give way when no place is left.
+/// A connection that has to give way when there are too many.
 #[derive(Debug)]
 struct Stranger {
     since: Instant,
@@ -107,7 +107,7 @@ impl Taken {
         Some(address)
     }
 
-    /// Notes a stranger's place for a connection from this address. One that has been displaced is still counted until it
+    /// Notes a stranger's connection from this address. One that has been displaced is still counted until it
     /// is gone, which is soon.
     fn add(&mut self, address: IpAddr, now: Instant) -> (u64, CancellationToken) {
         self.total += 1;
@@ -123,8 +123,8 @@ impl Taken {
     }
 }
 
-impl Places {
-    /// So many places in all, and so many for one address, `proxies` excepted: behind those are many.
+impl ConnectionLimiter {
+    /// Allows so many connections in all, and so many of one address, `proxies` excepted: behind those are many.
     pub fn new(
         connections_max: usize,
         connections_per_address_max: usize,
@@ -153,12 +153,12 @@ impl Places {
         }
     }
 
-    /// A stranger's place for a connection from this address, or which limit it met. A refusal is counted and logged.
-    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Place, ConnectionRefusal> {
+    /// Lets a connection from this address in, as a stranger's, or says which limit it met. A refusal is counted and logged.
+    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionPermit, ConnectionRefusal> {
         self.take_at(peer, Instant::now())
     }
 
-    fn take_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, ConnectionRefusal> {
+    fn take_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<ConnectionPermit, ConnectionRefusal> {
         let address = network(peer);
         let (result, displaced) = {
             let mut taken = self.taken();
@@ -181,7 +181,7 @@ impl Places {
         match result {
             Ok((number, displaced)) => {
                 self.instruments.begin_connection();
-                Ok(Place(Seat { address, number, displaced, places: Arc::clone(self) }))
+                Ok(ConnectionPermit(ConnectionSlot { address, number, displaced, limiter: Arc::clone(self) }))
             }
             Err(refusal) => {
                 self.note_refusal(address, refusal);
@@ -212,56 +212,56 @@ impl Places {
     }
 }
 
-/// A place, free again when it is dropped.
+/// Leave to be connected, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Seat);
+pub(super) struct ConnectionPermit(ConnectionSlot);
 
-impl Place {
-    pub(super) fn seat(&self) -> Seat {
+impl ConnectionPermit {
+    pub(super) fn slot(&self) -> ConnectionSlot {
         self.0.clone()
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let Seat { address, number, places, .. } = &self.0;
-        let mut taken = places.taken();
+        let ConnectionSlot { address, number, limiter, .. } = &self.0;
+        let mut taken = limiter.taken();
         taken.total = taken.total.saturating_sub(1);
         taken.change(*address, |guests| {
             guests.connections = guests.connections.saturating_sub(1);
             guests.strangers.remove(number);
         });
         drop(taken);
-        places.instruments.end_connection();
+        limiter.instruments.end_connection();
     }
 }
 
-/// Which place a connection has.
+/// A connection as the limiter knows it.
 #[derive(Clone, Debug)]
-pub(super) struct Seat {
+pub(super) struct ConnectionSlot {
     address: IpAddr,
     number: u64,
     displaced: CancellationToken,
-    places: Arc<Places>,
+    limiter: Arc<ConnectionLimiter>,
 }
 
-impl Seat {
-    /// The connection is a stranger's no more: it keeps its place.
+impl ConnectionSlot {
+    /// The connection is a stranger's no more: it need not give way.
     pub(super) fn keep(&self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.limiter.taken();
         if taken.by_address.contains_key(&self.address) {
             taken.change(self.address, |guests| drop(guests.strangers.remove(&self.number)));
         }
     }
 
-    /// Cancelled when the place is needed for another connection.
+    /// Cancelled when the connection has to give way to another.
     pub(super) fn displaced(&self) -> &CancellationToken {
         &self.displaced
     }
 }
 
 /// Says why, as far as that can be done without waiting, before the connection is dropped.
-pub(super) fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
+pub(super) fn reject(stream: &TcpStream, refusal: ConnectionRefusal) {
     let (status, code) = match refusal {
         ConnectionRefusal::FullForAddress => ("429 Too Many Requests", "too_many_requests"),
         ConnectionRefusal::Full | ConnectionRefusal::AcceptError => {
@@ -278,7 +278,7 @@ pub(super) fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
         body.len()
     );
     if let Err(error) = stream.try_write(answer.as_bytes()) {
-        tracing::trace!(%error, "a connection that was turned away could not be told why");
+        tracing::trace!(%error, "a connection that was rejected could not be told why");
     }
 }
 
@@ -286,9 +286,9 @@ pub(super) fn turn_away(stream: &TcpStream, refusal: ConnectionRefusal) {
 mod tests {
     use super::*;
 
-    fn places(connections_max: usize, connections_per_address_max: usize) -> Arc<Places> {
+    fn limiter(connections_max: usize, connections_per_address_max: usize) -> Arc<ConnectionLimiter> {
         let proxies = vec!["198.51.100.0/24".parse().unwrap()];
-        Places::new(
+        ConnectionLimiter::new(
             connections_max,
             connections_per_address_max,
             proxies,
@@ -300,78 +300,78 @@ mod tests {
         IpAddr::from([192, 0, 2, n])
     }
 
-    fn is_displaced(place: &Place) -> bool {
-        place.0.displaced.is_cancelled()
+    fn is_displaced(permit: &ConnectionPermit) -> bool {
+        permit.0.displaced.is_cancelled()
     }
 
     #[test]
-    fn one_address_cannot_take_all_places() {
-        let places = places(10, 2);
+    fn one_address_cannot_take_all_connections() {
+        let limiter = limiter(10, 2);
         let mapped = "::ffff:192.0.2.1".parse().unwrap();
-        let held: Vec<_> = (0..2).map(|_| places.take(address(1)).unwrap()).collect();
-        assert_eq!(places.take(address(1)).unwrap_err(), ConnectionRefusal::FullForAddress);
-        assert_eq!(places.take(mapped).unwrap_err(), ConnectionRefusal::FullForAddress, "the same address");
-        assert!(places.take(address(2)).is_ok());
+        let held: Vec<_> = (0..2).map(|_| limiter.take(address(1)).unwrap()).collect();
+        assert_eq!(limiter.take(address(1)).unwrap_err(), ConnectionRefusal::FullForAddress);
+        assert_eq!(limiter.take(mapped).unwrap_err(), ConnectionRefusal::FullForAddress, "the same address");
+        assert!(limiter.take(address(2)).is_ok());
         drop(held);
-        assert!(places.take(address(1)).is_ok());
-        let taken = places.taken();
+        assert!(limiter.take(address(1)).is_ok());
+        let taken = limiter.taken();
         assert!(taken.by_address.is_empty() && taken.crowds.is_empty(), "nothing is left behind: {taken:?}");
     }
 
     #[test]
     fn behind_a_proxy_are_many() {
-        let places = places(3, 1);
+        let limiter = limiter(3, 1);
         let proxy = "198.51.100.7".parse().unwrap();
-        let _held: Vec<_> = (0..3).map(|_| places.take(proxy).unwrap()).collect();
-        assert_eq!(places.take(proxy).unwrap_err(), ConnectionRefusal::Full);
+        let _held: Vec<_> = (0..3).map(|_| limiter.take(proxy).unwrap()).collect();
+        assert_eq!(limiter.take(proxy).unwrap_err(), ConnectionRefusal::Full);
     }
 
     #[test]
     fn an_ipv6_network_counts_as_one_address() {
-        let places = places(10, 1);
+        let limiter = limiter(10, 1);
         let [first, neighbour, other]: [IpAddr; 3] =
             ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"].map(|address| address.parse().unwrap());
-        let _held = places.take(first).unwrap();
-        assert!(places.take(neighbour).is_err());
-        assert!(places.take(other).is_ok());
+        let _held = limiter.take(first).unwrap();
+        assert!(limiter.take(neighbour).is_err());
+        assert!(limiter.take(other).is_ok());
     }
 
     #[test]
-    fn all_places_together_are_bounded() {
-        let places = places(1, 5);
-        let held = places.take(address(1)).unwrap();
-        held.seat().keep();
-        assert_eq!(places.take(address(2)).unwrap_err(), ConnectionRefusal::Full);
+    fn all_connections_together_are_bounded() {
+        let limiter = limiter(1, 5);
+        let held = limiter.take(address(1)).unwrap();
+        held.slot().keep();
+        assert_eq!(limiter.take(address(2)).unwrap_err(), ConnectionRefusal::Full);
         drop(held);
-        assert!(places.take(address(2)).is_ok());
+        assert!(limiter.take(address(2)).is_ok());
     }
 
     #[test]
     fn the_address_with_the_most_strangers_gives_way_and_the_oldest_of_them_first() {
-        let places = places(5, 5);
-        let few: Vec<_> = (0..2).map(|_| places.take(address(1)).unwrap()).collect();
-        let many: Vec<_> = (0..3).map(|_| places.take(address(2)).unwrap()).collect();
-        let newcomer = places.take(address(3)).unwrap();
+        let limiter = limiter(5, 5);
+        let few: Vec<_> = (0..2).map(|_| limiter.take(address(1)).unwrap()).collect();
+        let many: Vec<_> = (0..3).map(|_| limiter.take(address(2)).unwrap()).collect();
+        let newcomer = limiter.take(address(3)).unwrap();
         assert!(is_displaced(&many[0]) && !is_displaced(&many[1]));
         assert!(!few.iter().any(is_displaced) && !is_displaced(&newcomer));
     }
 
     #[test]
-    fn who_has_a_place_for_good_does_not_give_way() {
-        let places = places(3, 5);
-        let many: Vec<_> = (0..3).map(|_| places.take(address(2)).unwrap()).collect();
-        many[0].seat().keep();
-        let newcomer = places.take(address(3)).unwrap();
+    fn who_is_no_stranger_does_not_give_way() {
+        let limiter = limiter(3, 5);
+        let many: Vec<_> = (0..3).map(|_| limiter.take(address(2)).unwrap()).collect();
+        many[0].slot().keep();
+        let newcomer = limiter.take(address(3)).unwrap();
         assert!(!is_displaced(&many[0]) && is_displaced(&many[1]) && !is_displaced(&newcomer));
     }
 
     #[test]
     fn among_equals_a_stranger_gives_way_when_it_has_had_its_time() {
-        let places = places(2, 5);
+        let limiter = limiter(2, 5);
         let now = Instant::now();
-        let held: Vec<_> = (1..=2).map(|n| places.take_at(address(n), now).unwrap()).collect();
-        assert_eq!(places.take_at(address(3), now).unwrap_err(), ConnectionRefusal::Full);
-        let newcomer = places.take_at(address(3), now + STRANGER_TIME_MIN).unwrap();
+        let held: Vec<_> = (1..=2).map(|n| limiter.take_at(address(n), now).unwrap()).collect();
+        assert_eq!(limiter.take_at(address(3), now).unwrap_err(), ConnectionRefusal::Full);
+        let newcomer = limiter.take_at(address(3), now + STRANGER_TIME_MIN).unwrap();
         assert!(is_displaced(&held[0]) && !is_displaced(&held[1]) && !is_displaced(&newcomer));
     }
 }
