@@ -13,13 +13,15 @@ use std::time::Duration;
 use pika_shared::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::jobs::prepare_and_maintain;
 use crate::api::{ApiContext, ApiParts, ChartLimit};
 use crate::auth::Auth;
 use crate::config::{self, Config};
-use crate::http::{self, ConnectionLimiter, LimitedAcceptor, Limits, Memory, Tls};
+use crate::http::{self, ConnectionLimiter, LimitedAcceptor, Limits, Memory, Tls, TlsInUse};
 use crate::ingest::Ingest;
 use crate::readiness::Readiness;
 use crate::routes;
@@ -134,30 +136,10 @@ impl Server {
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
         });
-        let metrics_token = Some(&config.metrics.token).filter(|token| !token.expose_secret().is_empty());
-        let metrics_routes = routes::metrics_routes(context.clone());
-        let routes = routes::routes(context, &config.server, metrics_token.cloned());
-        let subscription = tls.as_ref().map(Tls::subscribe);
-        let limits = limits(&config.server, &instruments);
-        let metrics_limits = Limits { connections: metrics_connections(&instruments), ..limits.clone() };
-        let accept =
-            |listener, tls, limits| LimitedAcceptor::new(listener, tls, limits, Arc::clone(&instruments));
-        let acceptor = accept(listener, subscription, limits).map_err(AppError::Http)?;
-        let metrics_acceptor = metrics_listener.map(|listener| accept(listener, None, metrics_limits));
-        let metrics_acceptor = metrics_acceptor.transpose().map_err(AppError::Http)?;
         let stop_http = CancellationToken::new();
-        let api_server = http::serve(acceptor, routes, stop_http.clone(), deadline);
-        let metrics_server = {
-            let stopped = stop_http.clone();
-            async move {
-                match metrics_acceptor {
-                    Some(acceptor) => http::serve(acceptor, metrics_routes, stopped, deadline).await,
-                    None => stopped.cancelled().await,
-                }
-            }
-        };
-        let mut http_server = tokio::spawn(async move { tokio::join!(api_server, metrics_server) });
-
+        let listeners = (listener, metrics_listener);
+        let subscription = tls.as_ref().map(Tls::subscribe);
+        let mut http_server = start_http(&config, listeners, subscription, context, stop_http.clone())?;
         let mut http_ended = None;
         let result = tokio::select! {
             () = ingest.failed() => Err(AppError::Ingest),
@@ -176,9 +158,9 @@ impl Server {
         stop_http.cancel();
         ingest.stop(deadline).await;
         let http_ended = match http_ended {
-            Some(Ok(_)) => Err(io::Error::other("it ended by itself")),
+            Some(Ok(())) => Err(io::Error::other("it ended by itself")),
             Some(Err(error)) => Err(error.into()),
-            None => http_server.await.map(|_| ()).map_err(io::Error::from),
+            None => http_server.await.map_err(io::Error::from),
         };
         if let Err(error) = http_ended {
             return result.and(Err(AppError::Http(error)));
@@ -186,6 +168,39 @@ impl Server {
         tracing::info!("stopped");
         result
     }
+}
+
+/// Begins to answer: on the first of the listeners everything, on the second, where there is one, the metrics.
+fn start_http(
+    config: &Config,
+    listeners: (TcpListener, Option<TcpListener>),
+    tls: Option<watch::Receiver<TlsInUse>>,
+    context: ApiContext,
+    stopped: CancellationToken,
+) -> Result<JoinHandle<()>, AppError> {
+    let (listener, metrics_listener) = listeners;
+    let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
+    let instruments = Arc::clone(&context.instruments);
+    let metrics_token = Some(&config.metrics.token).filter(|token| !token.expose_secret().is_empty());
+    let metrics_routes = routes::metrics_routes(context.clone());
+    let routes = routes::routes(context, &config.server, metrics_token.cloned());
+    let limits = limits(&config.server, &instruments);
+    let metrics_limits = Limits { connections: metrics_connections(&instruments), ..limits.clone() };
+    let accept =
+        |listener, tls, limits| LimitedAcceptor::new(listener, tls, limits, Arc::clone(&instruments));
+    let acceptor = accept(listener, tls, limits).map_err(AppError::Http)?;
+    let metrics_acceptor = metrics_listener.map(|listener| accept(listener, None, metrics_limits));
+    let metrics_acceptor = metrics_acceptor.transpose().map_err(AppError::Http)?;
+    let api_server = http::serve(acceptor, routes, stopped.clone(), deadline);
+    let metrics_server = async move {
+        match metrics_acceptor {
+            Some(acceptor) => http::serve(acceptor, metrics_routes, stopped, deadline).await,
+            None => stopped.cancelled().await,
+        }
+    };
+    Ok(tokio::spawn(async move {
+        tokio::join!(api_server, metrics_server);
+    }))
 }
 
 /// What the server's own clients may use.

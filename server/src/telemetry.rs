@@ -17,9 +17,9 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use self::clean_lines::CleanLines;
 use crate::config::{LogConfig, LogFormat};
 
-pub use instruments::{ChartRefusal, Instruments, Snapshot};
+pub use instruments::{Instruments, Snapshot};
 pub use occurrences::Occurrences;
-pub use reasons::{ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
+pub use reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]

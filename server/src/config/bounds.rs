@@ -1,9 +1,10 @@
 //! The bounds of every value, and what values must be to each other.
 
+mod ingest;
+
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use pika_protocol::limits;
 use secrecy::ExposeSecret;
 
 use super::{Config, ConfigError, WebOrigin};
@@ -35,7 +36,8 @@ impl Config {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let checks = [
             self.database_checks(),
-            self.server_checks(),
+            self.client_checks(),
+            self.address_checks(),
             self.ingest_checks(),
             self.auth_checks(),
             self.password_checks(),
@@ -63,7 +65,8 @@ impl Config {
         ]
     }
 
-    fn server_checks(&self) -> Vec<Check> {
+    /// How much clients may take of the server.
+    fn client_checks(&self) -> Vec<Check> {
         vec![
             ("server.connections_max", (1..=1_000_000).contains(&self.server.connections_max), "1–1000000"),
             (
@@ -109,6 +112,12 @@ impl Config {
             ),
             ("server.charts_per_user_max", (1..=1_000).contains(&self.server.charts_per_user_max), "1–1000"),
             ("server.shutdown_timeout_ms", self.server.shutdown_timeout_ms <= HOUR_MS, "0–3600000"),
+        ]
+    }
+
+    /// What the server is called, and by whom it may be used.
+    fn address_checks(&self) -> Vec<Check> {
+        vec![
             (
                 "server.public_url",
                 ["", "http://", "https://"].iter().any(|scheme| match *scheme {
@@ -138,100 +147,6 @@ impl Config {
                 self.server.cors_origins.iter().all(|origin| WebOrigin::parse(origin).is_some()),
                 "a list of origins, such as https://tool.example.org, without a path",
             ),
-        ]
-    }
-
-    fn ingest_checks(&self) -> Vec<Check> {
-        vec![
-            ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
-            ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
-            (
-                "ingest.write_timeout_ms",
-                (100..=HOUR_MS).contains(&self.ingest.write_timeout_ms),
-                "100–3600000",
-            ),
-            (
-                "ingest.late_limit_ms",
-                // Rollups are refreshed as far back as a day, and no further.
-                (60_000..=DAY_MS).contains(&self.ingest.late_limit_ms),
-                "60000–86400000",
-            ),
-            (
-                "ingest.late_after_ms",
-                (1_000..=DECADE_MS).contains(&self.ingest.late_after_ms),
-                "1000–315576000000",
-            ),
-            ("ingest.queue_frames_max", (1..=1_000_000).contains(&self.ingest.queue_frames_max), "1–1000000"),
-            (
-                "ingest.pending_rows_max",
-                (1..=100_000_000).contains(&self.ingest.pending_rows_max),
-                "1–100000000",
-            ),
-            (
-                "ingest.unacknowledged_frames_max",
-                (1..=10_000).contains(&self.ingest.unacknowledged_frames_max),
-                "1–10000",
-            ),
-            // Less than the protocol promises to agents would make them send again and again what is never taken.
-            (
-                "ingest.frame_bytes_max",
-                (limits::FRAME_BYTES_MAX..=16 << 20).contains(&self.ingest.frame_bytes_max),
-                "524288–16777216",
-            ),
-            (
-                "ingest.samples_per_frame_max",
-                (limits::SAMPLES_PER_FRAME_MAX..=10_000).contains(&self.ingest.samples_per_frame_max),
-                "200–10000",
-            ),
-            (
-                "ingest.samples_per_second_max",
-                (1..=1_000_000).contains(&self.ingest.samples_per_second_max),
-                "1–1000000",
-            ),
-            (
-                "ingest.rows_per_second_max",
-                (1..=100_000_000).contains(&self.ingest.rows_per_second_max),
-                "1–100000000",
-            ),
-            (
-                "ingest.bytes_per_second_max",
-                (1_024..=1 << 30).contains(&self.ingest.bytes_per_second_max),
-                "1024–1073741824",
-            ),
-            ("ingest.rows_per_day_max", 1 <= self.ingest.rows_per_day_max, "1–4294967295"),
-            (
-                "ingest.sample_spacing_ms_min",
-                // More than the protocol promises would cost agents what they rightly send.
-                (0..=limits::SAMPLE_SPACING_MS_MIN).contains(&self.ingest.sample_spacing_ms_min),
-                "0–500",
-            ),
-            (
-                "ingest.outbound_bytes_max",
-                (16 << 10..=16 << 20).contains(&self.ingest.outbound_bytes_max),
-                "16384–16777216",
-            ),
-            ("ingest.registrations_max", (1..=1_000).contains(&self.ingest.registrations_max), "1–1000"),
-            (
-                "ingest.registration_wait_ms",
-                (1..=HOUR_MS).contains(&self.ingest.registration_wait_ms),
-                "1–3600000",
-            ),
-            (
-                "ingest.idle_timeout_ms",
-                (1_000..=HOUR_MS).contains(&self.ingest.idle_timeout_ms),
-                "1000–3600000",
-            ),
-            (
-                "ingest.register_timeout_ms",
-                (1..=HOUR_MS).contains(&self.ingest.register_timeout_ms),
-                "1–3600000",
-            ),
-            (
-                "ingest.register_bytes_max",
-                (4_096..=limits::FRAME_BYTES_MAX).contains(&self.ingest.register_bytes_max),
-                "4096–524288",
-            ),
-            ("ingest.reconnect_grace_ms", self.ingest.reconnect_grace_ms <= HOUR_MS, "0–3600000"),
         ]
     }
 

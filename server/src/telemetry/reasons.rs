@@ -113,3 +113,25 @@ impl MemoryRefusal {
         }
     }
 }
+
+/// Which limit a chart was refused by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChartRefusal {
+    /// `server.charts_per_user_max` is reached.
+    User,
+    /// The half of `database.pool_size` that charts may use is in use.
+    Pool,
+}
+
+impl ChartRefusal {
+    /// All of them.
+    pub(super) const ALL: [ChartRefusal; 2] = [ChartRefusal::User, ChartRefusal::Pool];
+
+    /// The limit's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChartRefusal::User => "charts_per_user_max",
+            ChartRefusal::Pool => "pool_size",
+        }
+    }
+}
