@@ -47,7 +47,7 @@ uuid_id!(
 );
 uuid_id!(
     /// One connection of an agent. A connection may speak about its agent's state only while the database names
-    /// it as that agent's current one, so a late goodbye of an old connection cannot touch a newer one.
+    /// it as that agent's current one, so the late end of an old connection cannot touch a newer one.
     ConnectionId
 );
 

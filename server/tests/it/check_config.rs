@@ -21,9 +21,9 @@ fn text(bytes: &[u8]) -> String {
 
 /// Checks that both refuse it and name these words. A start that does not, never ends.
 async fn is_refused(file: &str, environment: &[(&str, &str)], words: &[&str]) {
-    let patience = std::time::Duration::from_secs(60);
+    let limit = std::time::Duration::from_secs(60);
     for command in ["check-config", "serve"] {
-        let run = tokio::time::timeout(patience, run(command, file, environment)).await;
+        let run = tokio::time::timeout(limit, run(command, file, environment)).await;
         let refused = run.unwrap_or_else(|_| panic!("{command} goes on with {file:?} {environment:?}"));
         let message = text(&refused.stderr);
         assert_eq!(refused.status.code(), Some(1), "{command} {file:?} {environment:?}: {message}");
