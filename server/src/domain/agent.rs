@@ -4,7 +4,7 @@ use pika_protocol::{Register, limits};
 
 use super::TimestampMs;
 use super::id::{AgentId, AgentKey};
-use super::name::{NameError, parse_name, parse_optional};
+use super::name::{NameError, parse_name, parse_optional, visible};
 use super::refused::{Refused, check_text};
 
 /// An agent and what is known about its machine.
@@ -175,6 +175,23 @@ impl AgentDescription {
             os: checked("os", &register.os, 0)?,
             arch: checked("arch", &register.arch, 0)?,
             version: checked("version", &register.version, 0)?,
+        })
+    }
+
+    /// As [`Self::reported`], of an agent that was let in before: characters that no name may have are left out instead of
+    /// refused, so that a rule for names that came later does not end its reports.
+    ///
+    /// # Errors
+    /// Names the field that is too long or empty.
+    pub fn reported_again(register: &Register) -> Result<Self, Refused> {
+        Self::reported(&Register {
+            name: visible(&register.name),
+            hostname: visible(&register.hostname),
+            ip: visible(&register.ip),
+            os: visible(&register.os),
+            arch: visible(&register.arch),
+            version: visible(&register.version),
+            ..Register::default()
         })
     }
 }

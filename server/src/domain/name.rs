@@ -51,6 +51,11 @@ pub fn parse_optional(text: &str, chars_max: usize) -> Result<String, NameError>
     }
 }
 
+/// A text without the characters that no name may have.
+pub fn visible(text: &str) -> String {
+    text.chars().filter(|c| !is_hidden(*c)).collect()
+}
+
 /// The text in NFC, so that what looks the same is the same however it was typed.
 pub fn normalize(text: &str) -> String {
     text.nfc().collect()

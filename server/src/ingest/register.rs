@@ -39,16 +39,20 @@ pub(super) async fn register(
 ) -> Result<Registered, Refused> {
     let now = shared.clock.now();
     let clock = ClockOffset::measured(now, sent_at);
+    let header = peer.bearer_token.as_ref().map(ExposeSecret::expose_secret);
+    let Some(token) = register.token.as_deref().or(header) else {
+        return Err(unauthorized("data.token or the header Authorization: Bearer is missing"));
+    };
+    let description = match TokenKind::of(token) {
+        Some(TokenKind::AgentSecret) => AgentDescription::reported_again(register)?,
+        _ => AgentDescription::reported(register)?,
+    };
     let registration = Registration {
-        description: AgentDescription::reported(register)?,
+        description,
         remote_address: peer.address.clone(),
         connection_id: ConnectionId::random(),
         clock_offset_ms: clock.ms(),
         now,
-    };
-    let header = peer.bearer_token.as_ref().map(ExposeSecret::expose_secret);
-    let Some(token) = register.token.as_deref().or(header) else {
-        return Err(unauthorized("data.token or the header Authorization: Bearer is missing"));
     };
     // A fleet that comes back all at once is let in a few at a time.
     let wait_max = Duration::from_millis(shared.config.registration_wait_ms);

@@ -80,6 +80,24 @@ async fn no_name_hides_anything() {
     server.stop().await.unwrap();
 }
 
+/// As one that was named before there was a rule.
+#[tokio::test]
+async fn an_agent_that_is_known_is_let_in_without_what_its_name_hides() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (agent, id, secret) = server.enroll("web-1").await;
+    drop(agent);
+    let mut agent = AgentClient::connect(&server.address, None).await;
+    let mut message = register_message("web-1", Some(&secret));
+    message["data"]["name"] = json!("web \u{2764}\u{fe0f}");
+    agent.send(&message).await;
+    let answer = agent.receive().await.unwrap();
+    assert_eq!(answer["type"], "register_ack", "{answer}");
+    let shown = server.get(&format!("/api/agents/{id}")).await.body;
+    assert_eq!(shown["name"], "web \u{2764}", "{shown}");
+    server.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn nobody_can_be_taken_for_somebody_else() {
     let database = TestDatabase::on_server().await;
