@@ -5,6 +5,7 @@ mod chart;
 mod database;
 mod descriptors;
 mod error;
+mod fleet;
 mod history;
 mod ingest;
 mod interrupt;
@@ -43,6 +44,8 @@ enum Command {
     /// Runs the agent against a server that stores nothing, beside Prometheus' `node_exporter`, and prints what each takes of
     /// the machine.
     Agent(agent::Options),
+    /// Machines of all kinds report to a running server until they are told to stop: something to look at.
+    Fleet(fleet::Options),
     /// Many agents report to a server of the bench's own; prints what was stored, how soon and at which cost, beside what
     /// the database can take at best. Fails where not exactly what was sent is stored.
     Ingest(Box<ingest::Options>),
@@ -97,6 +100,7 @@ fn run(command: Command) -> Result<Output, BenchError> {
         let interrupt = Interrupt::listen()?;
         match command {
             Command::Agent(options) => interrupt.or(Box::pin(agent::run(&options))).await.map(Output::from),
+            Command::Fleet(options) => fleet::run(&options, &interrupt).await.map(Output::from),
             Command::Ingest(options) => {
                 let report = ingest::run(&options, &interrupt).await?;
                 Ok(Output::of_ingest(&report, options.is_json()))

@@ -13,15 +13,23 @@ pub(crate) fn database_url() -> String {
 
 /// Runs a statement as the role of the tests, and returns how many rows it answers.
 pub(crate) fn execute(sql: &str) -> usize {
+    query(&database_url(), sql).len()
+}
+
+/// The number that a statement answers in a database.
+pub(crate) fn count(url: &str, sql: &str) -> i64 {
+    query(url, sql)[0].get(0)
+}
+
+fn query(url: &str, sql: &str) -> Vec<tokio_postgres::Row> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (client, connection) =
-            tokio_postgres::connect(&database_url(), tokio_postgres::NoTls).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
         let connection = tokio::spawn(connection);
         let rows = client.query(sql, &[]).await.unwrap();
         drop(client);
         connection.await.unwrap().unwrap();
-        rows.len()
+        rows
     })
 }
 

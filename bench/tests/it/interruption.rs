@@ -76,10 +76,10 @@ fn is_running(pid: &str) -> bool {
     stat.is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.starts_with(" Z"))
 }
 
-fn eventually(what: &str, is_met: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, is_met: impl Fn() -> bool) {
     let started_at = Instant::now();
     while !is_met() {
-        assert!(started_at.elapsed() < Duration::from_secs(20), "waited too long for {what}");
+        assert!(started_at.elapsed() < Duration::from_secs(60), "waited too long for {what}");
         sleep(Duration::from_millis(20));
     }
 }

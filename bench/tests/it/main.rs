@@ -3,6 +3,7 @@
 
 mod agent;
 mod database;
+mod fleet;
 mod ingest;
 mod interruption;
 mod late;
