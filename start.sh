@@ -3,7 +3,7 @@
 # an agent for this machine, and looks after them until Ctrl-C.
 #
 #   ./start.sh [--listen ADDRESS] [--port N] [--config FILE] [--database KIND]
-#              [--no-console] [--yes]
+#              [--demo N] [--no-console] [--yes]
 #   ./start.sh --database-only     starts just the database, prints its URL and returns
 #   ./start.sh --stop              stops whatever an earlier start.sh left running
 #   ./start.sh --help
@@ -13,6 +13,7 @@
 #   --port N           the server's port (default 18888)
 #   --config FILE      the server's configuration file
 #   --database KIND    changes the database; without it a state directory keeps its own
+#   --demo N           reports N machines more that do not exist; their names begin with demo-
 #   --no-console       does not build the web console, which takes Node.js
 #   --yes              installs what is missing without asking
 #
@@ -36,6 +37,8 @@ source "$repo/docker/start/processes.sh"
 source "$repo/docker/start/database.sh"
 # shellcheck source=docker/start/agent.sh
 source "$repo/docker/start/agent.sh"
+# shellcheck source=docker/start/demo.sh
+source "$repo/docker/start/demo.sh"
 # shellcheck source=docker/start/console.sh
 source "$repo/docker/start/console.sh"
 
@@ -46,7 +49,7 @@ for name in DATABASE_URL PIKA_DATABASE_URL PIKA_ADMIN_PASSWORD PIKA_AUTH_ADMIN_P
   unset "$name"
 done
 database_port=${PIKA_DATABASE_PORT:-15432}
-listen='' port='' database_option='' assume_yes='' no_console=''
+listen='' port='' database_option='' assume_yes='' no_console='' demo=''
 action=run config=${PIKA_CONFIG:-} bin='' state='' url=''
 
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
@@ -66,7 +69,7 @@ main() {
       --stop) action=stop ;;
       --no-console) no_console=1 ;;
       --yes) assume_yes=1 ;;
-      --listen | --port | --config | --database)
+      --listen | --port | --config | --database | --demo)
         (($# > 1)) || usage_error "$1 needs a value"
         case $1 in
           --database) database_option=$2 ;;
@@ -85,6 +88,7 @@ main() {
   [[ -z $port ]] || valid_port "$port" || usage_error "--port needs a number from 1 to 65535, not $port"
   [[ -z $listen || $listen =~ ^[0-9.]+$ || $listen == *:* ]] ||
     usage_error "--listen needs an IP address, such as 127.0.0.1 or 0.0.0.0, not $listen"
+  [[ $demo =~ ^([1-9][0-9]{0,3})?$ ]] || usage_error "--demo needs a number of machines from 1 to 9999, not $demo"
   [[ $database_option =~ ^(|cluster|compose|external)$ ]] ||
     usage_error "--database is cluster, compose or external, not $database_option"
   valid_port "$database_port" || usage_error "PIKA_DATABASE_PORT needs a number from 1 to 65535, not $database_port"
@@ -142,6 +146,7 @@ run() {
   remember_database
   start_agent
   wait_for_samples
+  start_demo
   summary
   supervise
 }
@@ -244,7 +249,7 @@ stopped_by() {
   exit 0
 }
 
-server_pid='' agent_pid=''
+server_pid='' agent_pid='' bench_pid=''
 clean_up() {
   local status=$?
   set +e
@@ -253,6 +258,7 @@ clean_up() {
   trap '' INT TERM HUP PIPE
   [[ -z $current ]] || end_group "$current"
   rm -f "$state/database.url"
+  stop_process bench "$bench_pid" 10
   stop_process agent "$agent_pid" 10
   stop_process server "$server_pid" 30
   [[ -z $database_mine ]] || stop_database
@@ -296,11 +302,12 @@ build() {
     need_c_compiler
     build_console
     say "building Pika (some minutes the first time)"
-    run_step cargo build --release --manifest-path "$repo/Cargo.toml" -p pika-server -p pika-agent ||
+    run_step cargo build --release --manifest-path "$repo/Cargo.toml" -p pika-server -p pika-agent ${demo:+-p pika-bench} ||
       die "the build failed (its messages are above)"
     bin=${CARGO_TARGET_DIR:-$repo/target}/release
   fi
   [[ -x $bin/pika-server && -x $bin/pika-agent ]] || die "$bin has no pika-server and pika-agent"
+  [[ -z $demo || -x $bin/pika-bench ]] || die "$bin has no pika-bench, which --demo takes"
 }
 
 # --- the server --------------------------------------------------------------

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The processes that start.sh starts, looks after and ends, and their logs. Sourced by it.
-# shellcheck disable=SC2154 # state, bin and the process ids are start.sh's
+# shellcheck disable=SC2154 # state, bin and the process ids and demo are start.sh's
 
 # --- waiting -----------------------------------------------------------------
 
@@ -95,7 +95,7 @@ stop_process() { # NAME PID SECONDS
 # A start.sh that was killed leaves its children behind: they have sessions of their own.
 stop_leftovers() {
   local name pid
-  for name in agent server; do
+  for name in bench agent server; do
     pid=$(cat "$state/$name.pid" 2>/dev/null) || continue
     # The number may be another program's by now.
     if [[ -n $pid ]] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "/pika-$name "; then
@@ -112,12 +112,13 @@ readonly quick_death=30 deaths_allowed=5
 declare -A born deaths next_try
 
 supervise() {
-  local name
-  for name in database server agent; do
+  local name names=(database server agent)
+  [[ -z $demo ]] || names+=(bench)
+  for name in "${names[@]}"; do
     born[$name]=$SECONDS deaths[$name]=0 next_try[$name]=''
   done
   while :; do
-    for name in database server agent; do look_after "$name"; done
+    for name in "${names[@]}"; do look_after "$name"; done
     pause 1
   done
 }
@@ -127,6 +128,7 @@ alive() { # NAME
     database) database_alive ;;
     server) kill -0 "$server_pid" 2>/dev/null ;;
     agent) kill -0 "$agent_pid" 2>/dev/null ;;
+    bench) kill -0 "$bench_pid" 2>/dev/null ;;
   esac
 }
 
