@@ -47,6 +47,7 @@ mod plans;
 mod policies;
 mod presence;
 mod readiness;
+mod release;
 mod rollups;
 mod schema;
 mod second_factor;

@@ -54,9 +54,18 @@ impl TestDatabase {
     /// A migrated database of the Community edition.
     pub(crate) async fn on_community() -> Self {
         let template = COMMUNITY_TEMPLATE.get_or_init(make_community_template).await;
+        Self::on_community_like(Some(template)).await
+    }
+
+    /// An empty database of the Community edition.
+    pub(crate) async fn on_community_unmigrated() -> Self {
+        Self::on_community_like(None).await
+    }
+
+    async fn on_community_like(template: Option<&Path>) -> Self {
         let permit = BRIDGES.acquire().await.unwrap();
         let data = TempDir::new_in(&COMMUNITY_FOLDER.path).unwrap();
-        let bridge = Bridge::start(data.path(), Some(template)).await;
+        let bridge = Bridge::start(data.path(), template).await;
         Self { url: bridge.url.clone(), _place: Place::Community(Box::new(bridge), data, permit) }
     }
 
