@@ -135,6 +135,8 @@ impl Server {
             instruments: Arc::clone(&instruments),
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
+            public_url: Some(config.server.public_url.as_str()).filter(|url| !url.is_empty()).map(Arc::from),
+            started_at: clock.now(),
         });
         let stop_http = CancellationToken::new();
         let listeners = (listener, metrics_listener);

@@ -3,6 +3,7 @@
 mod acceptor;
 mod answer_body;
 mod client_address;
+mod compression;
 mod connection;
 mod connection_limiter;
 mod deadlines;
@@ -17,6 +18,7 @@ mod tls;
 
 pub use acceptor::{LimitedAcceptor, Limits};
 pub use client_address::{FindClient, is_secure, peer_address};
+pub use compression::Compress;
 pub use connection::Connection;
 pub use connection_limiter::ConnectionLimiter;
 pub use deadlines::Timeouts;

@@ -19,11 +19,12 @@ use self::metrics::{Access, MetricsEndpoint};
 use self::origin::CheckOrigin;
 use crate::api::{self, ApiContext, Caller, Parameters};
 use crate::config;
-use crate::http::{BodyLimits, CountMemory, FindClient, SecurityHeaders, request_id};
+use crate::http::{BodyLimits, Compress, CountMemory, FindClient, SecurityHeaders, request_id};
 
 /// Everything that the server answers. A request passes from the last line to the first: its client is found, its answer
 /// will have the security headers, it gets an id and a log line; panics and all errors get the API's shape; then its
-/// origin, the memory that it takes, its credentials and its body are looked at, and a handler is chosen.
+/// origin, the memory that it takes, its credentials and its body are looked at, and a handler is chosen, whose answer may be
+/// compressed.
 pub fn routes(
     context: ApiContext,
     config: &config::ServerConfig,
@@ -40,6 +41,7 @@ pub fn routes(
         .at("/docs", documentation)
         .at("/metrics", poem::get(metrics))
         .nest("/", console::beside(service))
+        .with(Compress)
         .with(body_limits(config))
         .around(move |endpoint, request| {
             let parameters = Arc::clone(&parameters);

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::chart_limit::ChartLimit;
 use crate::auth::Auth;
+use crate::domain::TimestampMs;
 use crate::domain::enrollment::EnrollmentLimits;
 use crate::http::TlsInUse;
 use crate::ingest::Sockets;
@@ -57,6 +58,10 @@ pub struct ApiParts {
     pub pinned_tls: Option<watch::Receiver<TlsInUse>>,
     /// People reach the server over TLS, even where it does not speak it itself.
     pub is_public_over_tls: bool,
+    /// Where people and agents reach the server, if the configuration says.
+    pub public_url: Option<Arc<str>>,
+    /// When the server was started.
+    pub started_at: TimestampMs,
 }
 
 impl ApiContext {

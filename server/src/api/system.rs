@@ -50,6 +50,12 @@ struct SystemInfo {
     version: String,
     /// Its database.
     database: DatabaseBody,
+    /// Where people and agents reach the server (`server.public_url`); absent where that is not configured.
+    public_url: Option<String>,
+    /// The server's clock, in milliseconds since the Unix epoch.
+    server_time: i64,
+    /// When the server was started, in milliseconds since the Unix epoch.
+    started_at: i64,
 }
 
 #[OpenApi(tag = "Tag::System")]
@@ -83,7 +89,13 @@ impl SystemApi {
     async fn info(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<SystemInfo>, ApiError> {
         auth.require(Permission::Read)?;
         let database = context.store.database_info().await?;
-        Ok(Json(SystemInfo { version: env!("CARGO_PKG_VERSION").to_owned(), database: database.into() }))
+        Ok(Json(SystemInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            database: database.into(),
+            public_url: context.public_url.as_deref().map(str::to_owned),
+            server_time: context.clock.now(),
+            started_at: context.started_at,
+        }))
     }
 }
 

@@ -1,0 +1,145 @@
+//! Compresses what is worth it: JSON that is read with GET. What a POST answers is left alone, because it may carry a new
+//! secret, whose length a compressed answer could tell; so are live streams, which must not be held back.
+
+use async_compression::Level;
+use async_compression::tokio::bufread::GzipEncoder;
+use hyper::body::Body as _;
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::{Body, Endpoint, IntoResponse as _, Middleware, Request, Response, Result};
+use tokio::io::BufReader;
+
+/// Shorter answers fit into one packet either way.
+const BYTES_MIN: u64 = 1_024;
+
+/// Compresses answers for clients that take gzip, piece by piece as they are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Compress;
+
+impl<E: Endpoint> Middleware<E> for Compress {
+    type Output = Compressed<E>;
+
+    fn transform(&self, endpoint: E) -> Self::Output {
+        Compressed { endpoint }
+    }
+}
+
+/// An endpoint whose answers are compressed.
+pub struct Compressed<E> {
+    endpoint: E,
+}
+
+impl<E: Endpoint> Endpoint for Compressed<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let is_read = request.method() == Method::GET;
+        let takes_gzip = takes_gzip(request.headers());
+        let response = self.endpoint.call(request).await?.into_response();
+        Ok(if is_read { compress(response, takes_gzip) } else { response })
+    }
+}
+
+fn compress(response: Response, takes_gzip: bool) -> Response {
+    let response: hyper::Response<_> = response.into();
+    let is_long = response.body().size_hint().exact().is_none_or(|bytes| BYTES_MIN <= bytes);
+    let mut response = Response::from(response);
+    let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
+    if response.status() != StatusCode::OK || !is_long || !is_json(&response) || is_encoded {
+        return response;
+    }
+    let body = response.take_body();
+    let headers = response.headers_mut();
+    // Whether or not this client takes it: caches on the way must not give one kind to clients of the other.
+    headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if !takes_gzip {
+        response.set_body(body);
+        return response;
+    }
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.remove(header::CONTENT_LENGTH);
+    weaken_etag(headers);
+    let reader = BufReader::new(body.into_async_read());
+    response.set_body(Body::from_async_read(GzipEncoder::with_quality(reader, Level::Fastest)));
+    response
+}
+
+fn is_json(response: &Response) -> bool {
+    let content_type = response.content_type().and_then(|content_type| content_type.split(';').next());
+    content_type.is_some_and(|essence| essence.trim() == "application/json")
+}
+
+/// A strong `ETag` stands for the very bytes, which are others now.
+fn weaken_etag(headers: &mut HeaderMap) {
+    let Some(etag) = headers.get(header::ETAG).filter(|etag| etag.as_bytes().starts_with(b"\"")) else {
+        return;
+    };
+    if let Ok(weak) = HeaderValue::from_bytes(&[b"W/", etag.as_bytes()].concat()) {
+        headers.insert(header::ETAG, weak);
+    }
+}
+
+/// Whether `Accept-Encoding` names gzip and does not rule it out.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|field| field.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+        is_gzip && weight.is_none_or(|weight| 0.0 < weight)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(content_type: &str, length: usize) -> Response {
+        let response = Response::builder().content_type(content_type).header(header::ETAG, "\"1\"");
+        response.body(vec![b' '; length])
+    }
+
+    fn encoding(response: &Response) -> Option<&str> {
+        response.header(header::CONTENT_ENCODING)
+    }
+
+    #[test]
+    fn long_json_is_compressed_for_those_who_take_it() {
+        let compressed = compress(answer("application/json; charset=utf-8", 1_024), true);
+        assert_eq!(encoding(&compressed), Some("gzip"));
+        assert_eq!(compressed.header(header::ETAG), Some("W/\"1\""));
+        assert_eq!(compressed.header(header::VARY), Some("Accept-Encoding"));
+        let plain = compress(answer("application/json", 1_024), false);
+        assert_eq!((encoding(&plain), plain.header(header::ETAG)), (None, Some("\"1\"")));
+        assert_eq!(plain.header(header::VARY), Some("Accept-Encoding"));
+    }
+
+    #[test]
+    fn everything_else_stays_as_it_is() {
+        let mut encoded = answer("application/json", 1_024);
+        encoded.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+        let mut failed = answer("application/json", 1_024);
+        failed.set_status(StatusCode::INTERNAL_SERVER_ERROR);
+        let others = [
+            (answer("application/json", 1_023), None),
+            (answer("text/event-stream", 9_999), None),
+            (answer("image/png", 9_999), None),
+            (failed, None),
+            (encoded, Some("br")),
+        ];
+        for (number, (response, expected)) in others.into_iter().enumerate() {
+            let response = compress(response, true);
+            assert_eq!((encoding(&response), response.header(header::VARY)), (expected, None), "{number}");
+        }
+    }
+
+    #[test]
+    fn clients_say_what_they_take() {
+        let takes = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+            takes_gzip(&headers)
+        };
+        assert!(takes("gzip") && takes("br, GZIP;q=0.1") && takes("deflate, gzip; q=1.0"));
+        assert!(!takes("br") && !takes("gzip;q=0") && !takes("x-gzip") && !takes_gzip(&HeaderMap::new()));
+    }
+}

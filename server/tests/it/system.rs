@@ -1,0 +1,28 @@
+//! What the server says about itself.
+
+use serde_json::Value;
+
+use crate::support::client::now;
+use crate::support::server::config;
+use crate::support::{TestDatabase, TestServer};
+
+#[tokio::test]
+async fn the_server_says_where_it_is_reached_and_what_time_it_is() {
+    let database = TestDatabase::on_server().await;
+    let before = now();
+    let server = TestServer::start(&database.url).await;
+    let asked_at = now();
+    let info = server.get("/api/system/info").await.body;
+    assert_eq!(info["publicUrl"], Value::Null);
+    let (started_at, server_time) =
+        (info["startedAt"].as_i64().unwrap(), info["serverTime"].as_i64().unwrap());
+    assert!(before <= started_at && started_at <= asked_at, "{info}");
+    assert!(asked_at <= server_time && server_time <= now(), "{info}");
+    server.stop().await.unwrap();
+
+    let mut config = config(&database.url);
+    config.server.public_url = "https://pika.example.org".to_owned();
+    let server = TestServer::start_with(config).await;
+    assert_eq!(server.get("/api/system/info").await.body["publicUrl"], "https://pika.example.org");
+    server.stop().await.unwrap();
+}
