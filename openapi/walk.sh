@@ -131,6 +131,7 @@ walk() {
   agent=$(answer '.items[0].id')
   call 200 listOnlineAgents GET /api/agents/online
   call 200 getLatestFleetMetrics GET /api/agents/metrics/latest
+  call 200 getSparklines GET "/api/agents/metrics/sparklines?metric=cpuUsagePercent&points=30"
   limit=3
   call 200 followEvents GET /api/events
   limit=30

@@ -26,6 +26,7 @@ mod serialized;
 mod sessions;
 mod settings;
 mod socket;
+mod sparklines;
 mod storage;
 mod system;
 mod tag;
@@ -38,6 +39,7 @@ pub use context::{ApiContext, ApiParts};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use parameters::Parameters;
 pub use security::{Caller, SESSION_COOKIE};
+pub use sparklines::SparklineCache;
 
 use tag::Tag;
 
@@ -57,6 +59,7 @@ type Fleet = (
     agent_identity::AgentIdentityApi,
     metrics::MetricsApi,
     latest::LatestApi,
+    sparklines::SparklinesApi,
     gaps::GapsApi,
     events::EventsApi,
     enrollments::EnrollmentsApi,
@@ -84,6 +87,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         agent_identity::AgentIdentityApi,
         metrics::MetricsApi,
         latest::LatestApi,
+        sparklines::SparklinesApi,
         gaps::GapsApi,
         events::EventsApi,
         enrollments::EnrollmentsApi,

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::jobs::prepare_and_maintain;
-use crate::api::{ApiContext, ApiParts, ChartLimit};
+use crate::api::{ApiContext, ApiParts, ChartLimit, SparklineCache};
 use crate::auth::Auth;
 use crate::config::{self, Config};
 use crate::http::{self, ConnectionLimiter, LimitedAcceptor, Limits, Memory, Tls, TlsInUse};
@@ -132,6 +132,7 @@ impl Server {
             sockets: ingest.sockets(),
             readiness: readiness.clone(),
             charts: ChartLimit::new(config.server.charts_per_user_max, Arc::clone(&instruments)),
+            sparklines: SparklineCache::default(),
             instruments: Arc::clone(&instruments),
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),

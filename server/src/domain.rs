@@ -4,6 +4,7 @@ pub mod agent;
 pub mod audit;
 pub mod enrollment;
 pub mod family;
+pub mod fleet;
 pub mod gap;
 pub mod history;
 pub mod id;

@@ -1,6 +1,7 @@
 //! Holds every user to a number of charts at the same time. What all of them together may use of the database is bounded
 //! by the store.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,14 +36,14 @@ impl ChartLimit {
     ///
     /// # Errors
     /// 429 when too many of this user are in progress, or too many of everybody; the error of `reading`.
-    pub(super) async fn read<T>(
+    pub(super) async fn read<T, E: Borrow<store::Error> + Into<ApiError>>(
         &self,
         user: UserId,
-        reading: impl Future<Output = Result<T, store::Error>>,
+        reading: impl Future<Output = Result<T, E>>,
     ) -> Result<T, ApiError> {
         let _chart = self.begin(user)?;
         reading.await.map_err(|error| {
-            if matches!(error, store::Error::TooManyCharts) {
+            if matches!(error.borrow(), store::Error::TooManyCharts) {
                 self.refuse(user, ChartRefusal::Pool);
             }
             error.into()

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use super::chart_limit::ChartLimit;
+use super::sparklines::SparklineCache;
 use crate::auth::Auth;
 use crate::domain::TimestampMs;
 use crate::domain::enrollment::EnrollmentLimits;
@@ -52,6 +53,8 @@ pub struct ApiParts {
     pub readiness: Readiness,
     /// How many charts one user may ask for at the same time.
     pub charts: ChartLimit,
+    /// Sparklines that were asked for lately.
+    pub sparklines: SparklineCache,
     /// What is counted and measured.
     pub instruments: Arc<Instruments>,
     /// The key that agents are told to trust; `None` where they are told of none.

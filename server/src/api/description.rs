@@ -11,8 +11,14 @@
 use serde_json::{Map, Value, json};
 
 /// Lists in which null stands for "nothing there": (schema, field).
-const LISTS_WITH_NULLS: [(&str, &str); 4] =
-    [("Series", "avg"), ("Series", "min"), ("Series", "max"), ("Series", "p95")];
+const LISTS_WITH_NULLS: [(&str, &str); 6] = [
+    ("Series", "avg"),
+    ("Series", "min"),
+    ("Series", "max"),
+    ("Series", "p95"),
+    ("Sparkline", "avg"),
+    ("Sparkline", "max"),
+];
 
 /// Operations that can contradict what is there: 409.
 const CONFLICTING: [&str; 7] =

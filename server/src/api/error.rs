@@ -1,5 +1,7 @@
 //! Errors as the API answers them: one shape, statuses used as they are meant, no details of the inside.
 
+use std::sync::Arc;
+
 use pika_shared::chain;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
@@ -170,13 +172,26 @@ fn log_database_error(error: &store::Error, what: &'static str) {
 
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
-        match &error {
+        Self::from(&error)
+    }
+}
+
+/// Several wait for the same answer.
+impl From<Arc<store::Error>> for ApiError {
+    fn from(error: Arc<store::Error>) -> Self {
+        Self::from(&*error)
+    }
+}
+
+impl From<&store::Error> for ApiError {
+    fn from(error: &store::Error) -> Self {
+        match error {
             store::Error::Unavailable(_) | store::Error::Rejected(_) => {
-                log_database_error(&error, "no database for a request");
+                log_database_error(error, "no database for a request");
                 ApiError::unavailable("the database is not available; try again later")
             }
             store::Error::TimedOut(_) => {
-                log_database_error(&error, "the database took too long");
+                log_database_error(error, "the database took too long");
                 ApiError::unavailable("the database took too long to answer; ask for a narrower range")
             }
             store::Error::TooManyBuckets => ApiError::unprocessable(
@@ -188,7 +203,7 @@ impl From<store::Error> for ApiError {
             }
             // Expected conflicts are handled where they can happen; others are mistakes.
             store::Error::Conflict { .. } | store::Error::Unsupported(_) | store::Error::Database(_) => {
-                ApiError::internal(&error)
+                ApiError::internal(error)
             }
         }
     }

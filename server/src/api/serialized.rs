@@ -2,12 +2,29 @@
 //!
 //! poem-openapi's own `Json` first builds a tree of values, which for ten thousand agents costs more than the query.
 
+use std::marker::PhantomData;
+
+use bytes::Bytes;
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::payload::{Json, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use serde::Serialize;
+
+/// What OpenAPI is told of an answer that is a `T`.
+fn answered<T: Type>() -> MetaResponses {
+    let content = MetaMediaType { content_type: Json::<T>::CONTENT_TYPE, schema: T::schema_ref() };
+    MetaResponses {
+        responses: vec![MetaResponse {
+            description: "",
+            status: Some(200),
+            status_range: None,
+            content: vec![content],
+            headers: vec![],
+        }],
+    }
+}
 
 /// A JSON answer. The same to OpenAPI as [`Json`]; the type's serde names have to be those of its description.
 #[derive(Debug)]
@@ -33,20 +50,44 @@ impl<T: Serialize + Send> IntoResponse for Serialized<T> {
 
 impl<T: ToJSON + Serialize> ApiResponse for Serialized<T> {
     fn meta() -> MetaResponses {
-        let content = MetaMediaType { content_type: Self::CONTENT_TYPE, schema: Self::schema_ref() };
-        MetaResponses {
-            responses: vec![MetaResponse {
-                description: "",
-                status: Some(200),
-                status_range: None,
-                content: vec![content],
-                headers: vec![],
-            }],
-        }
+        answered::<T>()
     }
 
     fn register(registry: &mut Registry) {
         <Self as Payload>::register(registry);
+    }
+}
+
+/// A [`Serialized`] answer that was written before, and may be sent several times.
+#[derive(Debug)]
+pub(super) struct Written<T>(Bytes, PhantomData<fn() -> T>);
+
+impl<T> Written<T> {
+    pub(super) fn new(written: Bytes) -> Self {
+        Self(written, PhantomData)
+    }
+}
+
+impl<T: Serialize> Written<T> {
+    /// The text of an answer. Of types like these, without maps, it always can be written.
+    pub(super) fn text(answer: &T) -> Bytes {
+        serde_json::to_vec(answer).unwrap_or_default().into()
+    }
+}
+
+impl<T: Type + Send> IntoResponse for Written<T> {
+    fn into_response(self) -> Response {
+        Response::builder().content_type(Json::<T>::CONTENT_TYPE).body(self.0)
+    }
+}
+
+impl<T: ToJSON> ApiResponse for Written<T> {
+    fn meta() -> MetaResponses {
+        answered::<T>()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
     }
 }
 

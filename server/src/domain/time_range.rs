@@ -25,11 +25,13 @@ const TIMESTAMP_MS_MAX: i64 = 253_402_300_800_000;
 /// Most rows of one series that a query reads: a day of samples, two months of minutes, ten years of hours. Read from
 /// wider buckets of a coarser tier, the same span looks no different on a screen.
 const SERIES_ROWS_MAX: i64 = 100_000;
+/// Most rows that a query of one metric of the whole fleet reads, as far as one series an agent goes.
+const FLEET_ROWS_MAX: i64 = 2_000_000;
 /// No agent takes samples closer together.
 const SAMPLE_INTERVAL_MS_MIN: i64 = limits::INTERVAL_MS_MIN.cast_signed();
 
 /// A half-open span `start..end` of whole buckets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     /// First millisecond covered: that of the bucket in which the request's span begins.
     pub start: TimestampMs,
@@ -116,6 +118,32 @@ impl TimeRange {
     /// or a coarser one with wider buckets where that tier no longer holds the range's start, or has too many rows of it.
     /// A tier that is kept for ever holds everything.
     pub fn tier(self, now: TimestampMs, keep_ms: impl Fn(Tier) -> Option<i64>) -> (Tier, Self) {
+        self.tier_within(now, keep_ms, SERIES_ROWS_MAX)
+    }
+
+    /// As [`TimeRange::tier`], where a series of each of so many agents is read. Buckets are a minute wide or more, so that
+    /// raw samples are read only where there are no minutes yet.
+    pub fn tier_of_fleet(
+        self,
+        now: TimestampMs,
+        keep_ms: impl Fn(Tier) -> Option<i64>,
+        n_agents: usize,
+    ) -> (Tier, Self) {
+        let n_agents = i64::try_from(n_agents).unwrap_or(i64::MAX).max(1);
+        self.widened(MINUTE_MS).tier_within(now, keep_ms, (FLEET_ROWS_MAX / n_agents).min(SERIES_ROWS_MAX))
+    }
+
+    /// How many buckets there are.
+    pub fn n_buckets(self) -> usize {
+        usize::try_from((self.end - self.start) / self.interval_ms).unwrap_or_default()
+    }
+
+    fn tier_within(
+        self,
+        now: TimestampMs,
+        keep_ms: impl Fn(Tier) -> Option<i64>,
+        rows_max: i64,
+    ) -> (Tier, Self) {
         let holds =
             |tier: Tier| keep_ms(tier).is_none_or(|keep_ms| now.saturating_sub(keep_ms) <= self.start);
         let mut range = self;
@@ -124,7 +152,7 @@ impl TimeRange {
         }
         let mut tier = Tier::coarsest_for(range.interval_ms);
         while let Some(coarser) = tier.coarser()
-            && !(holds(tier) && range.rows_of(tier) <= SERIES_ROWS_MAX)
+            && !(holds(tier) && range.rows_of(tier) <= rows_max)
         {
             tier = coarser;
             range = self.widened(tier.bucket_ms());
@@ -304,6 +332,29 @@ mod tests {
                 assert!(range.start <= NOW - span_ms && NOW <= range.end);
             }
         }
+    }
+
+    #[test]
+    fn large_fleets_are_read_from_coarser_tiers() {
+        let day = TimeRangeRequest {
+            start: Some(NOW - DAY_MS),
+            end: Some(NOW),
+            points: Some(30),
+            interval_ms: None,
+        };
+        let range = TimeRange::resolve(day, NOW).unwrap();
+        let of = |n_agents| range.tier_of_fleet(NOW, |_| None, n_agents);
+        assert_eq!((of(0).0, of(100).0, of(20_000).0), (Tier::OneMinute, Tier::OneMinute, Tier::OneHour));
+        assert_eq!(of(20_000).1.interval_ms % Tier::OneHour.bucket_ms(), 0);
+        let minute = TimeRangeRequest {
+            start: Some(NOW - 600_000),
+            end: Some(NOW),
+            points: Some(100),
+            interval_ms: None,
+        };
+        let (tier, range) = TimeRange::resolve(minute, NOW).unwrap().tier_of_fleet(NOW, |_| None, 1);
+        assert_eq!((tier, range.interval_ms), (Tier::OneMinute, MINUTE_MS));
+        assert!((10..=11).contains(&range.n_buckets()));
     }
 
     #[test]

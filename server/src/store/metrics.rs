@@ -124,7 +124,7 @@ pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<Stri
 }
 
 /// A tier and all finer ones.
-fn tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
+pub(super) fn tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
     Tier::ALL.into_iter().rev().filter(move |tier| *tier <= coarsest)
 }
 
@@ -198,7 +198,7 @@ impl ChartConnection<'_> {
 }
 
 /// Where each tier's part of a range begins, and where the last one's ends: a rollup answers up to where it is complete.
-async fn bounds(
+pub(super) async fn bounds(
     connection: &mut Connection,
     family: Family,
     content: Content,

@@ -3,10 +3,12 @@
 
 use super::rollup;
 use super::{
-    agents, api_tokens, audit, brin, copy, enrollments, gaps, identities, latest, maintenance, metrics,
-    newest, passwords, sample_pages, series, sessions, storage, totp, user_rows, usernames, users, watchdog,
+    agents, api_tokens, audit, brin, copy, enrollments, fleet, gaps, identities, latest, maintenance,
+    metrics, newest, passwords, sample_pages, series, sessions, storage, totp, user_rows, usernames, users,
+    watchdog,
 };
 use crate::domain::family::{Family, Table};
+use crate::domain::fleet::FleetMetric;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::domain::tier::Tier;
 
@@ -44,6 +46,7 @@ pub fn all() -> Vec<String> {
         audit::STATEMENTS,
         brin::STATEMENTS,
         enrollments::STATEMENTS,
+        fleet::STATEMENTS,
         gaps::STATEMENTS,
         identities::STATEMENTS,
         passwords::STATEMENTS,
@@ -75,6 +78,11 @@ pub fn all() -> Vec<String> {
         let percentiles =
             [Tier::OneHour, Tier::OneDay].map(|tier| metrics::histogram_statement(family, tier));
         statements.extend(percentiles.into_iter().flatten());
+    }
+    for metric in FleetMetric::ALL {
+        for has_keys in [false, true] {
+            statements.extend(Tier::ALL.map(|tier| fleet::statement(metric, tier, has_keys)));
+        }
     }
     statements.push(copy::insert_statement::<CpuRow>());
     statements.push(copy::insert_statement::<MemoryRow>());

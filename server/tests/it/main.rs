@@ -53,6 +53,7 @@ mod rollups;
 mod schema;
 mod second_factor;
 mod settings;
+mod sparklines;
 mod start_script;
 mod store;
 mod system;

@@ -1,0 +1,184 @@
+//! One metric of the whole fleet in one answer: small charts for a list of agents.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use moka::future::Cache;
+use poem::web::Data;
+use poem_openapi::param::Query;
+use poem_openapi::{Enum, Object, OpenApi};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::metrics::TierName;
+use super::rounding::rounded;
+use super::security::UserAuth;
+use super::serialized::Written;
+use super::{ApiContext, ApiError, Tag};
+use crate::domain::fleet::FleetMetric;
+use crate::domain::permission::Permission;
+use crate::domain::time_range::{TimeRange, TimeRangeRequest};
+use crate::store::{self, AgentSeries, FleetSeries};
+
+/// How long an answer is good for: everybody who looks at the same list in that time gets the same one.
+const KEPT_FOR: Duration = Duration::from_secs(30);
+/// Bytes of answers that are kept.
+const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Small charts of the whole fleet.
+#[derive(Debug)]
+pub struct SparklinesApi;
+
+/// A metric with one value an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "FleetMetric", rename_all = "camelCase")]
+pub(super) enum FleetMetricName {
+    /// Percent of the processors not idle.
+    CpuUsagePercent,
+    /// Percent of memory used.
+    MemoryUsagePercent,
+    /// Memory used, in bytes.
+    MemoryUsedBytes,
+    /// Percent used of the fullest disk.
+    DiskUsagePercent,
+    /// Received by all interfaces together, in bytes a second.
+    ReceivedBytesPerSecond,
+    /// Sent by all interfaces together, in bytes a second.
+    SentBytesPerSecond,
+    /// Load over one minute.
+    Load1,
+}
+
+impl From<FleetMetricName> for FleetMetric {
+    fn from(name: FleetMetricName) -> Self {
+        match name {
+            FleetMetricName::CpuUsagePercent => FleetMetric::CpuUsagePercent,
+            FleetMetricName::MemoryUsagePercent => FleetMetric::MemoryUsagePercent,
+            FleetMetricName::MemoryUsedBytes => FleetMetric::MemoryUsedBytes,
+            FleetMetricName::DiskUsagePercent => FleetMetric::DiskUsagePercent,
+            FleetMetricName::ReceivedBytesPerSecond => FleetMetric::ReceivedBytesPerSecond,
+            FleetMetricName::SentBytesPerSecond => FleetMetric::SentBytesPerSecond,
+            FleetMetricName::Load1 => FleetMetric::Load1,
+        }
+    }
+}
+
+/// One metric of several agents, all on one grid of buckets.
+#[derive(Debug, Object, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[oai(rename_all = "camelCase")]
+struct Sparklines {
+    /// Which metric.
+    metric: String,
+    /// Where the first bucket starts, in milliseconds since the Unix epoch.
+    start: i64,
+    /// Width of a bucket in milliseconds: the n-th starts `n * intervalMs` after `start`, beginning with 0.
+    interval_ms: i64,
+    /// The stored resolution that the answer comes from; its newest part, which is not rolled up yet, from finer ones.
+    tier: TierName,
+    /// One entry an agent that has a sample in the range, in no order.
+    items: Vec<Sparkline>,
+}
+
+/// One agent's line. Both lists have an entry for every bucket of the grid; null where there was no sample.
+#[derive(Debug, Object, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[oai(rename_all = "camelCase")]
+struct Sparkline {
+    /// Whose.
+    agent_id: Uuid,
+    /// The average of each bucket. Of several disks the fullest counts, several interfaces are added up.
+    avg: Vec<Option<f64>>,
+    /// The largest value of each bucket. Of several interfaces the sum of what each had at most.
+    max: Vec<Option<f64>>,
+}
+
+impl Sparklines {
+    fn new(metric: FleetMetric, series: FleetSeries) -> Self {
+        let FleetSeries { tier, range, agents } = series;
+        Self {
+            metric: metric.name().to_owned(),
+            start: range.start,
+            interval_ms: range.interval_ms,
+            tier: tier.into(),
+            items: agents.into_iter().map(Sparkline::from).collect(),
+        }
+    }
+}
+
+impl From<AgentSeries> for Sparkline {
+    fn from(AgentSeries { agent, avg, max }: AgentSeries) -> Self {
+        let round = |values: Vec<Option<f64>>| values.into_iter().map(|value| value.map(rounded)).collect();
+        Self { agent_id: agent.0, avg: round(avg), max: round(max) }
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Question {
+    metric: FleetMetric,
+    range: TimeRange,
+    /// In order, each once.
+    agents: Vec<Uuid>,
+}
+
+/// Answers that were given lately. Who asks for one that is being read waits for it.
+#[derive(Clone, Debug)]
+pub struct SparklineCache(Cache<Question, Bytes>);
+
+impl Default for SparklineCache {
+    fn default() -> Self {
+        let bytes = |question: &Question, answer: &Bytes| {
+            let bytes = size_of::<Question>() + size_of_val(question.agents.as_slice()) + answer.len();
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(KEPT_BYTES_MAX).weigher(bytes).time_to_live(KEPT_FOR).build())
+    }
+}
+
+#[OpenApi(prefix_path = "/api/agents", tag = "Tag::Agents")]
+impl SparklinesApi {
+    /// Get one metric of many agents
+    ///
+    /// For small charts in a list of the fleet: every agent's samples between `start` and `end`, cut into the same buckets,
+    /// which are at least a minute wide and of a large fleet wider. An answer is up to half a minute old.
+    #[oai(path = "/metrics/sparklines", method = "get", operation_id = "getSparklines")]
+    #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
+    async fn sparklines(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// Which metric.
+        metric: Query<FleetMetricName>,
+        /// First millisecond wanted, since the Unix epoch; an hour before `end` where it is left out.
+        start: Query<Option<i64>>,
+        /// First millisecond not wanted, since the Unix epoch; now where it is left out.
+        end: Query<Option<i64>>,
+        /// How many buckets at most.
+        #[oai(default = "default_points", validator(minimum(value = "1"), maximum(value = "200")))]
+        points: Query<u32>,
+        /// Only these agents; may be repeated. All where it is left out. Unknown ones are left out of the answer.
+        #[oai(name = "agentId", validator(max_items = "200"))]
+        agent_ids: Query<Option<Vec<Uuid>>>,
+    ) -> Result<Written<Sparklines>, ApiError> {
+        let caller = auth.require(Permission::Read)?;
+        let now = context.clock.now();
+        let request =
+            TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: None };
+        let range = TimeRange::resolve(request, now)?;
+        let mut agents = agent_ids.0.unwrap_or_default();
+        agents.sort_unstable();
+        agents.dedup();
+        let question = Question { metric: metric.0.into(), range, agents };
+        let reading = context.sparklines.0.try_get_with_by_ref(&question, async {
+            let mut connection = context.store.chart_connection().await?;
+            let series = connection.fleet_series(question.metric, &question.agents, range, now).await?;
+            Ok::<_, store::Error>(Written::text(&Sparklines::new(question.metric, series)))
+        });
+        Ok(Written::new(context.charts.read(caller.user.id, reading).await?))
+    }
+}
+
+fn default_points() -> u32 {
+    30
+}

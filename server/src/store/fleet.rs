@@ -1,0 +1,146 @@
+//! One metric of the whole fleet, or of some agents: cut into buckets, one series an agent.
+
+use std::collections::HashMap;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::connection::{Connection, Parameter};
+use super::metrics::{bounds, tiers_from};
+use super::rollup::{self, Content};
+use super::{ChartConnection, Error};
+use crate::domain::TimestampMs;
+use crate::domain::fleet::{Combination, FleetMetric};
+use crate::domain::id::AgentId;
+use crate::domain::tier::Tier;
+use crate::domain::time_range::TimeRange;
+
+const KEYS_OF_ALL: &str = "SELECT key, id FROM agents";
+const KEYS_OF: &str = "SELECT key, id FROM agents WHERE id = ANY ($1)";
+
+pub(super) const STATEMENTS: &[&str] = &[KEYS_OF_ALL, KEYS_OF];
+
+/// Most values of all agents together that one query answers.
+const VALUES_MAX: usize = 1_000_000;
+
+/// A metric of several agents, on one grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetSeries {
+    /// The tier that answered.
+    pub tier: Tier,
+    /// The grid: every agent has one value for each of its buckets.
+    pub range: TimeRange,
+    /// One entry an agent that has a sample in the range, in no order.
+    pub agents: Vec<AgentSeries>,
+}
+
+/// One agent's part; `None` where there was no sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentSeries {
+    /// Whose.
+    pub agent: AgentId,
+    /// The average of each bucket.
+    pub avg: Vec<Option<f64>>,
+    /// The largest value of each bucket.
+    pub max: Vec<Option<f64>>,
+}
+
+/// The statement that cuts one metric of many agents into buckets: width, then one bound more than there are tiers, then
+/// the agents' keys unless all are wanted → agent, and as lists its buckets, averages and maxima. As for the chart of one
+/// agent, each tier answers for the span that it holds complete.
+pub(super) fn statement(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
+    let (avg, max) = match metric.combination() {
+        Combination::One | Combination::Largest => ("max(avg)", "max(high)"),
+        Combination::Sum => ("sum(avg)", "sum(high)"),
+    };
+    format!(
+        "SELECT agent_key, array_agg(bucket), array_agg(avg), array_agg(high) FROM ( \
+             SELECT agent_key, bucket, {avg} AS avg, {max} AS high FROM ({series}) AS of_series GROUP BY 1, 2 \
+         ) AS of_agents WHERE avg IS NOT NULL GROUP BY 1",
+        series = series(metric, coarsest, has_keys)
+    )
+}
+
+fn series(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
+    let tiers: Vec<Tier> = tiers_from(coarsest).collect();
+    let keys = has_keys.then(|| format!("agent_key = ANY (${}::int4[]) AND", tiers.len() + 3));
+    let keys = keys.as_deref().unwrap_or_default();
+    let family = metric.family();
+    let series = family.series_column().unwrap_or("0");
+    let pieces = tiers.into_iter().zip(2..).filter_map(|(tier, bound)| {
+        let relation = rollup::relation(family.declaration(), tier, Content::Metrics);
+        let time = if tier == Tier::Raw { "ts" } else { "bucket" };
+        let (from_raw, from_rollup) = rollup::chart_expressions(metric.metric()?);
+        let [weight, total, _, high] = if tier == Tier::Raw { from_raw } else { from_rollup };
+        Some(format!(
+            "SELECT agent_key, {series}::int4 AS series, time_bucket($1::int8, {time}) AS bucket, {weight} AS weight, \
+                 {total} AS total, {high} AS high \
+             FROM {relation} WHERE {keys} ${bound}::int8 <= {time} AND {time} < ${next}::int8 GROUP BY 1, 2, 3",
+            next = bound + 1
+        ))
+    });
+    format!(
+        "SELECT agent_key, series, bucket, (sum(total) / nullif(sum(weight), 0))::float8 AS avg, max(high)::float8 AS high \
+         FROM ({}) AS pieces GROUP BY 1, 2, 3",
+        pieces.collect::<Vec<_>>().join(" UNION ALL ")
+    )
+}
+
+impl ChartConnection<'_> {
+    /// A metric of these agents, or of all where none is named, from the finest tier whose rows are not too many.
+    ///
+    /// # Errors
+    /// When the database is away, and when there would be too many values.
+    pub async fn fleet_series(
+        &mut self,
+        metric: FleetMetric,
+        agents: &[Uuid],
+        range: TimeRange,
+        now: TimestampMs,
+    ) -> Result<FleetSeries, Error> {
+        let retention = self.retention().await?;
+        let connection = &mut *self.connection;
+        let ids = ids(connection, agents).await?;
+        let (tier, range) = range.tier_of_fleet(now, |tier| retention.keep_ms(tier), ids.len());
+        if VALUES_MAX < ids.len().saturating_mul(range.n_buckets()) {
+            return Err(Error::TooManyBuckets);
+        }
+        let bounds = bounds(connection, metric.family(), Content::Metrics, tiers_from(tier), range).await?;
+        let keys: Vec<i32> = ids.keys().copied().collect();
+        let mut parameters: Vec<Parameter<'_>> = vec![&range.interval_ms];
+        parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));
+        if !agents.is_empty() {
+            parameters.push(&keys);
+        }
+        let rows = connection.query(&statement(metric, tier, !agents.is_empty()), &parameters).await?;
+        // The rows of an agent that was deleted are there for a while.
+        let of_agent = |row: &Row| Some(dense(*ids.get(&row.get(0))?, row, range));
+        Ok(FleetSeries { tier, range, agents: rows.iter().filter_map(of_agent).collect() })
+    }
+}
+
+async fn ids(connection: &mut Connection, agents: &[Uuid]) -> Result<HashMap<i32, AgentId>, Error> {
+    let rows = if agents.is_empty() {
+        connection.query(KEYS_OF_ALL, &[]).await?
+    } else {
+        connection.query(KEYS_OF, &[&agents]).await?
+    };
+    Ok(rows.iter().map(|row| (row.get(0), AgentId(row.get(1)))).collect())
+}
+
+/// Puts an agent's buckets into their places on the grid.
+fn dense(agent: AgentId, row: &Row, range: TimeRange) -> AgentSeries {
+    let n_buckets = range.n_buckets();
+    let mut series = AgentSeries { agent, avg: vec![None; n_buckets], max: vec![None; n_buckets] };
+    let (buckets, avg, max): (Vec<i64>, Vec<Option<f64>>, Vec<Option<f64>>) =
+        (row.get(1), row.get(2), row.get(3));
+    for ((bucket, avg), max) in buckets.into_iter().zip(avg).zip(max) {
+        let position = usize::try_from((bucket - range.start) / range.interval_ms).unwrap_or(usize::MAX);
+        if let (Some(avg_place), Some(max_place)) =
+            (series.avg.get_mut(position), series.max.get_mut(position))
+        {
+            (*avg_place, *max_place) = (avg, max);
+        }
+    }
+    series
+}
