@@ -12,7 +12,9 @@ mod context;
 mod description;
 mod enrollments;
 mod error;
+mod event_parameters;
 mod events;
+mod fleet_event;
 mod gaps;
 mod interval;
 mod latest;
@@ -31,6 +33,7 @@ mod storage;
 mod system;
 mod tag;
 mod users;
+mod watcher;
 
 use poem_openapi::OpenApiService;
 

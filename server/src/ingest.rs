@@ -54,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config;
-use crate::domain::id::AgentKey;
+use crate::domain::id::{AgentId, AgentKey};
 use crate::store::{SampleWriter, Store};
 use crate::telemetry::Instruments;
 
@@ -67,7 +67,7 @@ use presence::{Ending, Presence};
 use shared::Shared;
 use writer::{Audience, Writer};
 
-pub use live::LiveEvent;
+pub use live::{AgentChange, LiveEvent};
 
 pub use decode::{DecodeError, Decoded, Message, decode};
 pub use peer::{Peer, Probation};
@@ -208,6 +208,11 @@ impl Sockets {
     /// What changes in the fleet from now on.
     pub fn watch(&self) -> broadcast::Receiver<LiveEvent> {
         self.shared.live.watch()
+    }
+
+    /// Tells those who watch that an agent was changed or deleted.
+    pub fn tell_agent(&self, agent: AgentId, change: AgentChange) {
+        self.shared.live.tell_agent(agent, change);
     }
 
     /// Ends when the server begins to stop.

@@ -18,6 +18,7 @@ use crate::domain::id::AgentId;
 use crate::domain::permission::Permission;
 use crate::domain::text::clean;
 use crate::domain::token::NewToken;
+use crate::ingest::AgentChange;
 
 /// How long a token lasts whose end is not given.
 const LIFETIME_MS: i64 = 3_600_000;
@@ -121,6 +122,7 @@ impl AgentIdentityApi {
         let event = caller.event(Action::AgentSecretRevoked);
         let key = context.store.revoke_secret(AgentId(id.0), event).await?;
         context.sockets.end_revoked(key.ok_or_else(|| no_agent(id.0))?);
+        context.sockets.tell_agent(AgentId(id.0), AgentChange::Updated);
         tracing::info!(agent = %id.0, user = clean(&caller.user.username), "revoked an agent's secret");
         Ok(RevokeResponse::NoContent)
     }

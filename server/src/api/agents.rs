@@ -19,6 +19,7 @@ use crate::domain::id::AgentId;
 use crate::domain::name::parse_optional;
 use crate::domain::permission::Permission;
 use crate::domain::text::clean;
+use crate::ingest::AgentChange;
 use crate::store::Store;
 
 /// The fleet.
@@ -237,6 +238,7 @@ impl AgentsApi {
         if !context.store.label_agent(AgentId(id.0), &labels, caller.event(Action::AgentUpdated)).await? {
             return Err(no_agent(id.0));
         }
+        context.sockets.tell_agent(AgentId(id.0), AgentChange::Updated);
         tracing::info!(agent = %id.0, user = clean(&caller.user.username), "changed an agent's labels");
         let agent = find(&context.store, id.0).await?;
         Ok(Json(AgentBody::new(agent, now)))
@@ -258,6 +260,7 @@ impl AgentsApi {
         let deleted = context.store.delete_agent(AgentId(id.0), caller.event(Action::AgentDeleted)).await?;
         let key = deleted.ok_or_else(|| no_agent(id.0))?;
         context.sockets.end_deleted(key);
+        context.sockets.tell_agent(AgentId(id.0), AgentChange::Deleted);
         tracing::info!(agent = %id.0, user = clean(&caller.user.username), "deleted an agent");
         Ok(DeleteResponse::NoContent)
     }

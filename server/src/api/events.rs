@@ -9,78 +9,44 @@ use poem::web::sse::Event;
 use poem_openapi::param::Query;
 use poem_openapi::payload::EventStream;
 use poem_openapi::types::ToJSON as _;
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
-use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::time::Instant;
-use uuid::Uuid;
+use poem_openapi::{ApiResponse, Enum, OpenApi};
+use secrecy::SecretString;
 
-use super::latest::AgentLatestBody;
+use super::event_parameters::{AGENT_IDS_MAX, AgentIds, EventKinds};
+use super::fleet_event::{EventType, FleetEvent};
 use super::security::{SESSION_COOKIE, UserAuth};
-use super::{ApiContext, ApiError, Tag};
-use crate::auth::Auth;
+use super::watcher::{Wanted, Watcher};
+use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::permission::Permission;
 use crate::http;
-use crate::ingest::LiveEvent;
 
 /// How often a comment is sent where nothing happens, so that nobody on the way takes the connection for dead.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// How often it is asked whether the watcher is still let in.
-const AUTHENTICATION_INTERVAL: Duration = Duration::from_secs(5);
+/// All newest values of an agent are read from the database at most this often.
+const DETAIL_INTERVAL_MS_MIN: u64 = 1_000;
 
 /// What changes in the fleet.
 #[derive(Debug)]
 pub struct EventsApi;
 
-/// What kind of change it is.
+/// How much is told of an agent's newest values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename = "EventType", rename_all = "lowercase")]
-enum EventType {
-    /// New samples are stored; `metrics` has the newest values of their agents.
-    Metrics,
-    /// An agent has come or gone; `agentId` and `status` say which.
-    Status,
-    /// Events were missed, because they were read too slowly: read the lists again.
-    Resync,
+#[oai(rename_all = "lowercase")]
+enum EventDetail {
+    /// What lists of the fleet show.
+    Summary,
+    /// Everything, every disk and interface.
+    Full,
 }
 
-/// A change in the fleet.
-#[derive(Debug, Object)]
-#[oai(rename = "FleetEvent", rename_all = "camelCase")]
-pub(super) struct FleetEvent {
-    /// What kind of change it is; also the name of the event.
-    #[oai(rename = "type")]
-    event_type: EventType,
-    /// With `metrics`: the newest values of the agents that have reported; otherwise empty.
-    metrics: Vec<AgentLatestBody>,
-    /// With `status`: the agent.
-    agent_id: Option<Uuid>,
-    /// With `status`: 1 online, 0 offline.
-    status: Option<i32>,
-}
-
-impl FleetEvent {
-    fn of_type(event_type: EventType) -> Self {
-        Self { event_type, metrics: Vec::new(), agent_id: None, status: None }
-    }
-
-    /// The part of an event that is about this agent, or all of it.
-    fn about(event: LiveEvent, wanted: Option<Uuid>) -> Option<Self> {
-        let is_wanted = |id: Uuid| wanted.is_none_or(|wanted| wanted == id);
-        match event {
-            LiveEvent::Metrics(latest) => {
-                let latest = latest.iter().filter(|(agent, _)| is_wanted(agent.0));
-                let metrics: Vec<_> = latest.copied().map(AgentLatestBody::from).collect();
-                (!metrics.is_empty()).then_some(Self { metrics, ..Self::of_type(EventType::Metrics) })
-            }
-            LiveEvent::Status { agent, online } => is_wanted(agent.0).then(|| Self {
-                agent_id: Some(agent.0),
-                status: Some(i32::from(online)),
-                ..Self::of_type(EventType::Status)
-            }),
-        }
-    }
+/// How newest values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+enum EventFormat {
+    /// Each agent's as an object.
+    Objects,
+    /// Each agent's as a list of values.
+    Rows,
 }
 
 #[derive(ApiResponse)]
@@ -95,49 +61,6 @@ enum EventsResponse {
     ),
 }
 
-/// One who watches.
-struct Watcher {
-    events: broadcast::Receiver<LiveEvent>,
-    agent_id: Option<Uuid>,
-    auth: Auth,
-    token: SecretString,
-    authenticate_at: Instant,
-}
-
-impl Watcher {
-    /// The next event; `None` when the watcher is let in no more.
-    async fn next(&mut self) -> Option<FleetEvent> {
-        loop {
-            tokio::select! {
-                event = self.events.recv() => match event {
-                    Ok(event) => {
-                        if let Some(event) = FleetEvent::about(event, self.agent_id) {
-                            return Some(event);
-                        }
-                    }
-                    Err(RecvError::Lagged(_)) => return Some(FleetEvent::of_type(EventType::Resync)),
-                    Err(RecvError::Closed) => return None,
-                },
-                () = tokio::time::sleep_until(self.authenticate_at) => {
-                    self.authenticate_at = Instant::now() + AUTHENTICATION_INTERVAL;
-                    if !self.is_let_in().await {
-                        return None;
-                    }
-                }
-            }
-        }
-    }
-
-    /// A database that is away does not throw anybody out.
-    async fn is_let_in(&self) -> bool {
-        match self.auth.authenticate(self.token.expose_secret()).await {
-            Ok(Some((user, credential))) => Permission::Read.check(user.role, &credential).is_ok(),
-            Ok(None) => false,
-            Err(_) => true,
-        }
-    }
-}
-
 #[OpenApi(prefix_path = "/api", tag = "Tag::Agents")]
 impl EventsApi {
     /// Follow the fleet
@@ -145,28 +68,58 @@ impl EventsApi {
     /// Server-sent events (`text/event-stream`): each has a name and one object of JSON as its data. `metrics` comes
     /// whenever samples were stored, about once a second, with the newest values of the agents that have reported since;
     /// `status` when an agent comes or goes; `resync` when events were missed, and the lists should be read again. Only
-    /// agents that are connected to this server are told of. Read the lists after the first byte has come, and no change
-    /// is missed. The stream ends when the login does.
+    /// agents that are connected to this server are told of, and of `agents` what is done through it. Read the lists after
+    /// the first byte has come, and no change is missed. The stream ends when the login does.
     #[oai(path = "/events", method = "get", operation_id = "followEvents")]
-    #[expect(clippy::unused_async, reason = "the macro awaits it")]
+    #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn follow(
         &self,
         context: Data<&ApiContext>,
         request: &Request,
         auth: UserAuth,
-        /// Only events about this agent.
+        /// Which kinds of events, separated by commas or repeated; `metrics` and `status` where it is left out. `resync` comes
+        /// in any case.
+        kinds: Query<Option<EventKinds>>,
+        /// Only events about these agents (at most 200); may be repeated.
         #[oai(name = "agentId")]
-        agent_id: Query<Option<Uuid>>,
+        agent_ids: Query<Option<AgentIds>>,
+        /// Newest values at most this often, in milliseconds: of every agent the newest then.
+        #[oai(name = "intervalMs", validator(minimum(value = "1000"), maximum(value = "60000")))]
+        interval_ms: Query<Option<u64>>,
+        /// `full`: with the newest values, those of every disk and interface. Only with a single `agentId`, and at most once
+        /// a second.
+        detail: Query<Option<EventDetail>>,
+        /// `rows`: newest values as lists whose columns `hello`, which then comes first, names once; a third of the size.
+        format: Query<Option<EventFormat>>,
     ) -> Result<EventsResponse, ApiError> {
         auth.require(Permission::Read)?;
-        let token = http::bearer_token(request).or_else(|| http::cookie(request, SESSION_COOKIE));
-        let watcher = Watcher {
-            events: context.sockets.watch(),
-            agent_id: agent_id.0,
-            auth: context.auth.clone(),
-            token: SecretString::from(token.unwrap_or_default().to_owned()),
-            authenticate_at: Instant::now() + AUTHENTICATION_INTERVAL,
+        let agents = agent_ids.0.map(|AgentIds(ids)| ids).unwrap_or_default();
+        if AGENT_IDS_MAX < agents.len() {
+            return Err(ApiError::unprocessable("agentId", &format!("may be there {AGENT_IDS_MAX} times")));
+        }
+        let mut interval_ms = interval_ms.0;
+        // Whoever follows an agent's details misses nothing between reading of it and the first event.
+        let events = context.sockets.watch();
+        let mut detail_of = None;
+        if detail.0 == Some(EventDetail::Full) {
+            let mut ids = agents.iter();
+            let (Some(id), None) = (ids.next(), ids.next()) else {
+                return Err(ApiError::unprocessable("detail", "full needs a single agentId"));
+            };
+            detail_of = Some(agents::find(&context.store, *id).await?);
+            interval_ms = interval_ms.or(Some(DETAIL_INTERVAL_MS_MIN));
+        }
+        let wanted = Wanted {
+            kinds: kinds.0.map_or(vec![EventType::Metrics, EventType::Status], EventKinds::types),
+            agents,
+            interval: interval_ms.map(Duration::from_millis),
+            in_rows: format.0 == Some(EventFormat::Rows),
+            detail_of,
         };
+        let token = http::bearer_token(request).or_else(|| http::cookie(request, SESSION_COOKIE));
+        let token = SecretString::from(token.unwrap_or_default().to_owned());
+        let credential = (context.auth.clone(), token);
+        let watcher = Watcher::new(wanted, events, context.store.clone(), credential, context.clock.now());
         let events = stream::unfold(watcher, |mut watcher| async {
             let event = watcher.next().await?;
             Some((event, watcher))
@@ -176,15 +129,5 @@ impl EventsApi {
             .keep_alive(KEEP_ALIVE_INTERVAL)
             .to_event(|event| Event::message(event.to_json_string()).event_type(event.event_type.name()));
         Ok(EventsResponse::Ok(events, "no".to_owned()))
-    }
-}
-
-impl EventType {
-    fn name(self) -> &'static str {
-        match self {
-            EventType::Metrics => "metrics",
-            EventType::Status => "status",
-            EventType::Resync => "resync",
-        }
     }
 }

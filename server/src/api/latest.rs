@@ -24,7 +24,7 @@ pub struct LatestApi;
 /// The newest values of an agent, however old they are; each says when it was taken.
 #[derive(Debug, Object)]
 #[oai(rename = "LatestMetrics", rename_all = "camelCase")]
-struct LatestBody {
+pub(super) struct LatestBody {
     /// Whose.
     agent_id: Uuid,
     /// Processor.
@@ -225,7 +225,7 @@ impl LatestApi {
     }
 }
 
-fn latest_body(agent_id: Uuid, latest: LatestMetrics) -> LatestBody {
+pub(super) fn latest_body(agent_id: Uuid, latest: LatestMetrics) -> LatestBody {
     LatestBody {
         agent_id,
         cpu: latest.cpu.as_ref().map(latest_cpu),

@@ -25,6 +25,35 @@ pub enum LiveEvent {
         /// Whether it is online.
         online: bool,
     },
+    /// There is an agent more or less, or something else is known about one.
+    Agent {
+        /// Which.
+        agent: AgentId,
+        /// What has become of it.
+        change: AgentChange,
+    },
+}
+
+/// What has become of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentChange {
+    /// It was enrolled.
+    Created,
+    /// An administrator has changed it.
+    Updated,
+    /// It was deleted.
+    Deleted,
+}
+
+impl AgentChange {
+    /// The change's name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AgentChange::Created => "created",
+            AgentChange::Updated => "updated",
+            AgentChange::Deleted => "deleted",
+        }
+    }
 }
 
 /// Tells watchers what changes among the agents that are connected to this server.
@@ -58,6 +87,11 @@ impl Live {
     /// An agent has come or gone.
     pub(super) fn tell_status(&self, agent: AgentId, online: bool) {
         self.tell(LiveEvent::Status { agent, online });
+    }
+
+    /// An agent was enrolled, changed or deleted through this server.
+    pub(super) fn tell_agent(&self, agent: AgentId, change: AgentChange) {
+        self.tell(LiveEvent::Agent { agent, change });
     }
 
     fn tell(&self, event: LiveEvent) {

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 use super::clock_offset::ClockOffset;
+use super::live::AgentChange;
 use super::peer::Peer;
 use super::presence::Present;
 use super::shared::Shared;
@@ -150,7 +151,10 @@ async fn redeem(
     let enrolled = enrolled.map_err(|error| unavailable(shared, registration, &error))?;
     let name = clean(&registration.description.name);
     match enrolled {
-        Some(Enrolled::New(agent)) => tracing::info!(agent = %agent.id, name, "enrolled a new agent"),
+        Some(Enrolled::New(agent)) => {
+            tracing::info!(agent = %agent.id, name, "enrolled a new agent");
+            shared.live.tell_agent(agent.id, AgentChange::Created);
+        }
         Some(Enrolled::Again(agent)) => {
             shared.presence.forget_takeovers(agent.key);
             tracing::info!(agent = %agent.id, name, "enrolled an agent again; its old secret has ended");

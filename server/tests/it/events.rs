@@ -8,7 +8,11 @@ use crate::support::client::{now, sample};
 use crate::support::server::config;
 use crate::support::{TestDatabase, TestServer, on_both_editions};
 
-on_both_editions!(watchers_see_agents_come_report_and_go);
+on_both_editions!(
+    watchers_see_agents_come_report_and_go,
+    only_what_is_asked_for_is_told,
+    newest_values_come_as_rows_and_in_full,
+);
 
 /// Reads events.
 struct Watcher {
@@ -100,5 +104,135 @@ async fn events_end_with_the_login() {
     let answer =
         server.http.get(server.url("/api/events")).bearer_auth(&server.admin_token).send().await.unwrap();
     assert_eq!(answer.status(), 401);
+    server.stop().await.unwrap();
+}
+
+/// The next event of a watcher, which has to have this name.
+async fn expect(watcher: &mut Watcher, name: &str) -> Value {
+    let (found, data) = watcher.next().await.unwrap_or_else(|| panic!("ended before {name}"));
+    assert_eq!((found.as_str(), &data["type"]), (name, &json!(name)), "{data}");
+    data
+}
+
+async fn only_what_is_asked_for_is_told(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let mut all = Watcher::start(&server, "?kinds=hello,agents&kinds=status").await;
+    let mut by_default = Watcher::start(&server, "").await;
+    let before = now();
+    let hello = expect(&mut all, "hello").await;
+    assert!(before - 60_000 < hello["serverTime"].as_i64().unwrap(), "{hello}");
+    assert_eq!(hello["version"], env!("CARGO_PKG_VERSION"));
+    assert!(hello["streamId"].is_string() && hello.get("columns").is_none(), "{hello}");
+
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let agents_event = |event: &Value| (event["agentId"].clone(), event["change"].clone());
+    let created = expect(&mut all, "agents").await;
+    assert_eq!(agents_event(&created), (json!(id), json!("created")));
+    assert_eq!(expect(&mut all, "status").await["status"], 1);
+    agent.store(1, json!([sample(now())])).await;
+    let labels = json!({"name": "db", "tags": [], "note": ""});
+    assert_eq!(server.put(&format!("/api/agents/{id}"), labels).await.status, 200);
+    // Newest values were not asked for.
+    assert_eq!(agents_event(&expect(&mut all, "agents").await), (json!(id), json!("updated")));
+    assert_eq!(server.delete(&format!("/api/agents/{id}")).await.status, 204);
+    assert_eq!(agents_event(&expect(&mut all, "agents").await), (json!(id), json!("deleted")));
+
+    // Clients of older releases know two kinds, and of those no more than there was.
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let (name, data) = by_default.next().await.unwrap();
+        let fields: Vec<_> = data.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(fields, ["type", "metrics", "agentId", "status"]);
+        names.push(name);
+    }
+    assert_eq!(names, ["status", "metrics"]);
+    drop((all, by_default));
+    server.stop().await.unwrap();
+}
+
+async fn newest_values_come_as_rows_and_in_full(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let (mut other, other_id, _) = server.enroll("web-2").await;
+    let (mut third, ..) = server.enroll("web-3").await;
+    let query = format!("?kinds=metrics&format=rows&agentId={id}&agentId={other_id}");
+    let mut rows = Watcher::start(&server, &query).await;
+    let columns = expect(&mut rows, "hello").await["columns"].clone();
+    let mut full = Watcher::start(&server, &format!("?kinds=metrics&detail=full&agentId={id}")).await;
+    let ts = now();
+    third.store(1, json!([sample(ts)])).await;
+    other.store(1, json!([sample(ts)])).await;
+    agent.store(1, json!([sample(ts)])).await;
+
+    for expected in [&other_id, &id] {
+        let event = expect(&mut rows, "metrics").await;
+        assert_eq!(event["metrics"], json!([]));
+        let row = &event["rows"][0];
+        let latest = server.get("/api/agents/metrics/latest").await.body;
+        let names: Vec<_> = columns.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let value = |name: &str| &row[names.iter().position(|known| *known == name).unwrap()];
+        assert_eq!((value("agentId"), value("timestamp")), (&json!(expected), &json!(ts)), "{event}");
+        assert_eq!((value("cpuUsagePercent"), value("load1")), (&json!(45.5), &json!(0.5)));
+        if let Some(object) = latest["items"].as_array().unwrap().first() {
+            assert_eq!(object.as_object().unwrap().keys().collect::<Vec<_>>(), names);
+        }
+    }
+    let event = expect(&mut full, "metrics").await;
+    assert_eq!(event["metrics"][0]["agentId"], json!(id));
+    assert_eq!(event["detail"], server.get(&format!("/api/agents/{id}/metrics/latest")).await.body);
+    assert_eq!(event["detail"]["disks"].as_array().unwrap().len(), 2);
+    drop((rows, full));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn newest_values_come_no_more_often_than_asked_for() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let (mut other, other_id, _) = server.enroll("web-2").await;
+    let mut often = Watcher::start(&server, "?kinds=metrics").await;
+    let mut seldom = Watcher::start(&server, "?kinds=metrics&intervalMs=2000").await;
+    let ts = now() - 10_000;
+    other.store(1, json!([sample(ts)])).await;
+    for seq in 1..=5_i64 {
+        agent.store(seq.cast_unsigned(), json!([sample(ts + 1_000 * seq)])).await;
+        let (_, event) = often.next().await.unwrap();
+        assert_eq!(event["metrics"].as_array().unwrap().len(), 1, "{event}");
+    }
+    // All of that in one, and of each agent the newest.
+    let event = expect(&mut seldom, "metrics").await;
+    let mut found: Vec<_> = event["metrics"].as_array().unwrap().iter().collect();
+    found.sort_by_key(|latest| latest["timestamp"].as_i64());
+    let of = |latest: &Value| (latest["agentId"].clone(), latest["timestamp"].clone());
+    assert_eq!(
+        found.into_iter().map(of).collect::<Vec<_>>(),
+        [(json!(other_id), json!(ts)), (json!(id), json!(ts + 5_000))]
+    );
+    drop((often, seldom));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_that_make_no_sense_are_refused() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let id = "00000000-0000-4000-8000-000000000000";
+    let many: String = (0..201).map(|n| format!("&agentId=00000000-0000-4000-8000-{n:012}")).collect();
+    for (query, status) in [
+        ("kinds=everything".to_owned(), 400),
+        ("kinds=".to_owned(), 400),
+        ("agentId=x".to_owned(), 400),
+        ("intervalMs=999".to_owned(), 400),
+        ("intervalMs=60001".to_owned(), 400),
+        (many, 422),
+        ("detail=full".to_owned(), 422),
+        (format!("detail=full&agentId={id}&agentId={}", id.replace('4', "5")), 422),
+        (format!("detail=full&agentId={id}"), 404),
+        (format!("detail=summary&agentId={id}"), 200),
+    ] {
+        let answer = server.get(&format!("/api/events?{query}")).await;
+        assert_eq!(answer.status, status, "{query}: {answer:?}");
+    }
     server.stop().await.unwrap();
 }

@@ -1,0 +1,150 @@
+//! An event of the fleet, as those who follow it are told.
+
+use poem_openapi::types::Any;
+use poem_openapi::{Enum, Object};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::latest::{AgentLatestBody, LatestBody};
+use crate::domain::id::AgentId;
+use crate::domain::latest::AgentLatest;
+use crate::ingest::AgentChange;
+
+/// What kind of change it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "EventType", rename_all = "lowercase")]
+pub(super) enum EventType {
+    /// New samples are stored; `metrics` or `rows` has the newest values of their agents.
+    Metrics,
+    /// An agent has come or gone; `agentId` and `status` say which.
+    Status,
+    /// Events were missed, because they were read too slowly: read the lists again.
+    Resync,
+    /// The stream has begun. Only for those who ask for it.
+    Hello,
+    /// An agent was enrolled, changed or deleted; `agentId` and `change` say which. Only for those who ask for it.
+    Agents,
+}
+
+impl EventType {
+    /// The name of its events.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            EventType::Metrics => "metrics",
+            EventType::Status => "status",
+            EventType::Resync => "resync",
+            EventType::Hello => "hello",
+            EventType::Agents => "agents",
+        }
+    }
+}
+
+/// A change in the fleet.
+#[derive(Debug, Object)]
+#[oai(rename = "FleetEvent", rename_all = "camelCase")]
+pub(super) struct FleetEvent {
+    /// What kind of change it is; also the name of the event.
+    #[oai(rename = "type")]
+    pub(super) event_type: EventType,
+    /// With `metrics`: the newest values of the agents that have reported; otherwise empty.
+    metrics: Vec<AgentLatestBody>,
+    /// With `status` and `agents`: the agent.
+    agent_id: Option<Uuid>,
+    /// With `status`: 1 online, 0 offline.
+    status: Option<i32>,
+    /// With `metrics` and `format=rows`: the same values in place of `metrics`, each agent's in the order of the `columns`
+    /// that `hello` has named.
+    #[oai(skip_serializing_if_is_none)]
+    rows: Option<Vec<Vec<Any<Value>>>>,
+    /// With `metrics` and `detail=full`: all newest values of the agent; absent where the database could not be asked.
+    #[oai(skip_serializing_if_is_none)]
+    detail: Option<LatestBody>,
+    /// With `agents`: `created`, `updated` or `deleted`; others may follow.
+    #[oai(skip_serializing_if_is_none)]
+    change: Option<String>,
+    /// With `hello` and `format=rows`: the fields of `AgentLatest` in the order in which rows have them.
+    #[oai(skip_serializing_if_is_none)]
+    columns: Option<Vec<String>>,
+    /// With `hello`: the server's clock, in milliseconds since the Unix epoch.
+    #[oai(skip_serializing_if_is_none)]
+    server_time: Option<i64>,
+    /// With `hello`: the server's version.
+    #[oai(skip_serializing_if_is_none)]
+    version: Option<String>,
+    /// With `hello`: another for every stream.
+    #[oai(skip_serializing_if_is_none)]
+    stream_id: Option<Uuid>,
+}
+
+impl FleetEvent {
+    fn of_type(event_type: EventType) -> Self {
+        Self {
+            event_type,
+            metrics: Vec::new(),
+            agent_id: None,
+            status: None,
+            rows: None,
+            detail: None,
+            change: None,
+            columns: None,
+            server_time: None,
+            version: None,
+            stream_id: None,
+        }
+    }
+
+    pub(super) fn resync() -> Self {
+        Self::of_type(EventType::Resync)
+    }
+
+    pub(super) fn hello(server_time: i64, in_rows: bool) -> Self {
+        Self {
+            server_time: Some(server_time),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            stream_id: Some(Uuid::new_v4()),
+            columns: in_rows.then(|| columns(AgentId(Uuid::nil()), AgentLatest::default())),
+            ..Self::of_type(EventType::Hello)
+        }
+    }
+
+    pub(super) fn status(agent: AgentId, online: bool) -> Self {
+        Self { agent_id: Some(agent.0), status: Some(i32::from(online)), ..Self::of_type(EventType::Status) }
+    }
+
+    pub(super) fn agent(agent: AgentId, change: AgentChange) -> Self {
+        Self {
+            agent_id: Some(agent.0),
+            change: Some(change.as_str().to_owned()),
+            ..Self::of_type(EventType::Agents)
+        }
+    }
+
+    pub(super) fn metrics(latest: impl Iterator<Item = (AgentId, AgentLatest)>, in_rows: bool) -> Self {
+        let event = Self::of_type(EventType::Metrics);
+        if in_rows {
+            return Self { rows: Some(latest.map(row).collect()), ..event };
+        }
+        Self { metrics: latest.map(AgentLatestBody::from).collect(), ..event }
+    }
+
+    pub(super) fn with_detail(self, detail: Option<LatestBody>) -> Self {
+        Self { detail, ..self }
+    }
+}
+
+/// The fields of an agent's newest values, in their order.
+fn fields(agent: AgentId, latest: AgentLatest) -> impl Iterator<Item = (String, Value)> {
+    match serde_json::to_value(AgentLatestBody::from((agent, latest))) {
+        Ok(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    }
+    .into_iter()
+}
+
+fn columns(agent: AgentId, latest: AgentLatest) -> Vec<String> {
+    fields(agent, latest).map(|(name, _)| name).collect()
+}
+
+fn row((agent, latest): (AgentId, AgentLatest)) -> Vec<Any<Value>> {
+    fields(agent, latest).map(|(_, value)| Any(value)).collect()
+}
