@@ -146,6 +146,7 @@ walk() {
     call 200 getAgentMetrics GET "/api/agents/$agent/metrics?type=cpu&start=$((now - 86400000))&end=$now"
     call 200 getAgentMetrics GET "/api/agents/$agent/metrics?type=cpu&interval=raw&points=3"
     call 400 getAgentMetrics GET "/api/agents/$agent/metrics?type=nothing"
+    call 200 getAgentPresence GET "/api/agents/$agent/presence"
     call 200 listAgentGaps GET "/api/agents/$agent/gaps"
   else
     printf '    there is no agent: its calls are not walked through\n'
@@ -155,6 +156,8 @@ walk() {
   call 201 createEnrollment POST /api/enrollments "{\"name\":\"$name\",\"maxUses\":1,\"expiresAt\":$((now + 3600000))}"
   enrollment_id=$(answer .id)
   call 200 listEnrollments GET /api/enrollments
+  call 200 getEnrollment GET "/api/enrollments/$enrollment_id"
+  call 200 listAgents GET "/api/agents?enrollmentId=$enrollment_id"
   call 204 deleteEnrollment DELETE "/api/enrollments/$enrollment_id"
   enrollment_id=''
 

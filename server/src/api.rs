@@ -21,6 +21,7 @@ mod latest;
 mod metrics;
 mod paging;
 mod parameters;
+mod presence;
 mod rounding;
 mod second_factor;
 mod security;
@@ -64,6 +65,7 @@ type Fleet = (
     latest::LatestApi,
     sparklines::SparklinesApi,
     gaps::GapsApi,
+    presence::PresenceApi,
     events::EventsApi,
     enrollments::EnrollmentsApi,
     socket::SocketApi,
@@ -92,6 +94,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         latest::LatestApi,
         sparklines::SparklinesApi,
         gaps::GapsApi,
+        presence::PresenceApi,
         events::EventsApi,
         enrollments::EnrollmentsApi,
         socket::SocketApi,

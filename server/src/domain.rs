@@ -12,6 +12,7 @@ pub mod latest;
 pub mod name;
 pub mod network;
 pub mod permission;
+pub mod presence;
 pub mod refused;
 pub mod retention;
 pub mod row;

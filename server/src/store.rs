@@ -26,6 +26,7 @@ mod migrate;
 mod newest;
 mod options;
 mod passwords;
+mod presence;
 mod retry;
 mod rollup;
 mod sample_pages;

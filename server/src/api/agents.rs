@@ -15,7 +15,7 @@ use super::{ApiContext, ApiError, Tag};
 use crate::domain::TimestampMs;
 use crate::domain::agent::{Agent, AgentFilter, AgentLabels, IdentityConflict, NAME_CHARS_MAX};
 use crate::domain::audit::Action;
-use crate::domain::id::AgentId;
+use crate::domain::id::{AgentId, EnrollmentId};
 use crate::domain::name::parse_optional;
 use crate::domain::permission::Permission;
 use crate::domain::text::clean;
@@ -53,6 +53,8 @@ pub(super) struct AgentBody {
     arch: String,
     /// The agent's version.
     version: String,
+    /// The enrollment token that let it in; absent where that is forgotten, which it is some time after it has ended.
+    enrollment_id: Option<Uuid>,
     /// 1 online, 0 offline.
     status: i32,
     /// Its secret was revoked: nobody gets in as this agent until it is enrolled again.
@@ -114,6 +116,7 @@ impl AgentBody {
             os: agent.os,
             arch: agent.arch,
             version: agent.version,
+            enrollment_id: agent.enrollment_id.map(|id| id.0),
             status: i32::from(agent.online),
             revoked: agent.is_revoked,
             identity_conflict: agent.identity_conflict.filter(|conflict| !conflict.is_over(now)).map(
@@ -177,6 +180,9 @@ impl AgentsApi {
         tag: Query<Option<String>>,
         /// 0 or 1: only those offline, or only those online.
         status: Query<Option<i32>>,
+        /// Only those that this enrollment token has let in.
+        #[oai(name = "enrollmentId")]
+        enrollment_id: Query<Option<Uuid>>,
     ) -> Result<Serialized<AgentList>, ApiError> {
         auth.require(Permission::Read)?;
         let online = match status.0 {
@@ -185,8 +191,12 @@ impl AgentsApi {
             Some(1) => Some(true),
             Some(_) => return Err(ApiError::unprocessable("status", "must be 0 or 1")),
         };
-        let filter =
-            AgentFilter { online, search: filter_text("search", search.0)?, tag: filter_text("tag", tag.0)? };
+        let filter = AgentFilter {
+            online,
+            search: filter_text("search", search.0)?,
+            tag: filter_text("tag", tag.0)?,
+            enrollment_id: enrollment_id.0.map(EnrollmentId),
+        };
         let agents = context.store.agents(&filter).await?;
         Ok(Serialized(AgentList::new(agents, context.clock.now())))
     }

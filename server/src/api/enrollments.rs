@@ -115,6 +115,11 @@ impl From<Enrollment> for EnrollmentBody {
     }
 }
 
+/// 404.
+fn no_enrollment(id: Uuid) -> ApiError {
+    ApiError::not_found(format!("there is no enrollment token {id}"))
+}
+
 #[OpenApi(prefix_path = "/api", tag = "Tag::Enrollments")]
 impl EnrollmentsApi {
     /// Make an enrollment token
@@ -167,6 +172,22 @@ impl EnrollmentsApi {
         Ok(Json(EnrollmentList { total: items.len() as u64, items }))
     }
 
+    /// Get an enrollment token
+    ///
+    /// For administrators. Which agents it has let in, `GET /api/agents?enrollmentId=` tells.
+    #[oai(path = "/enrollments/:id", method = "get", operation_id = "getEnrollment")]
+    async fn get(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The token's id.
+        id: Path<Uuid>,
+    ) -> Result<Json<EnrollmentBody>, ApiError> {
+        auth.require(Permission::ReadAdministration)?;
+        let enrollment = context.store.enrollment(EnrollmentId(id.0)).await?;
+        Ok(Json(enrollment.ok_or_else(|| no_enrollment(id.0))?.into()))
+    }
+
     /// End an enrollment token
     ///
     /// For administrators. Agents that it let in stay.
@@ -181,7 +202,7 @@ impl EnrollmentsApi {
         let caller = auth.require(Permission::WriteAgents)?;
         let event = caller.event(Action::EnrollmentDeleted);
         if !context.store.delete_enrollment(EnrollmentId(id.0), event).await? {
-            return Err(ApiError::not_found(format!("there is no enrollment token {}", id.0)));
+            return Err(no_enrollment(id.0));
         }
         tracing::info!(enrollment = %id.0, user = clean(&caller.user.username), "ended an enrollment token");
         Ok(DeleteResponse::NoContent)

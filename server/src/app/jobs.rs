@@ -53,6 +53,7 @@ async fn sweep(config: &Config, clock: &Clock, store: &Store) {
         ("API tokens", store.delete_expired_api_tokens(now).await),
         ("enrollment tokens", store.delete_ended_enrollments(now).await),
         ("audit log", store.delete_audit_log_before(now - config.auth.audit_retention_ms).await),
+        ("presence", store.delete_old_presence(now).await),
         ("disks and interfaces", store.delete_expired_series(now).await),
     ];
     for (what, result) in swept {

@@ -3,7 +3,7 @@
 use pika_protocol::{Register, limits};
 
 use super::TimestampMs;
-use super::id::{AgentId, AgentKey};
+use super::id::{AgentId, AgentKey, EnrollmentId};
 use super::name::{NameError, parse_name, parse_optional, visible};
 use super::refused::{Refused, check_text};
 
@@ -34,6 +34,8 @@ pub struct Agent {
     pub arch: String,
     /// The agent's version.
     pub version: String,
+    /// The token that it was first enrolled with; `None` where that is forgotten.
+    pub enrollment_id: Option<EnrollmentId>,
     /// Whether it is connected, or was so recently that a reconnect is still awaited.
     pub online: bool,
     /// Its secret was revoked: nobody gets in as this agent until it is enrolled again.
@@ -78,6 +80,8 @@ pub struct AgentFilter {
     pub search: String,
     /// Only those with this tag; all where it is empty.
     pub tag: String,
+    /// Only those that this token has let in.
+    pub enrollment_id: Option<EnrollmentId>,
 }
 
 /// What administrators say about an agent, checked.

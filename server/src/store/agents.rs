@@ -11,14 +11,14 @@ use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::agent::{Agent, AgentFilter, AgentLabels, IdentityConflict};
 use crate::domain::audit::{AuditEvent, Object, ObjectKind};
-use crate::domain::id::{AgentId, AgentKey, ConnectionId};
+use crate::domain::id::{AgentId, AgentKey, ConnectionId, EnrollmentId};
 
 macro_rules! select_agents {
     ($rest:literal) => {
         concat!(
             "SELECT key, id, coalesce(custom_name, name), hostname, ip, remote_address, os, arch, version, status, \
              clock_offset_ms, last_seen_at, created_at, updated_at, name, tags, note, secret_hash IS NULL, \
-             identity_conflict_at, identity_conflict_addresses FROM agents ",
+             identity_conflict_at, identity_conflict_addresses, enrollment_id FROM agents ",
             $rest
         )
     };
@@ -27,6 +27,7 @@ macro_rules! select_agents {
 // Line breaks are in none of these texts, so that nothing is found across two of them.
 const LIST: &str = select_agents!(
     "WHERE ($1::int2 IS NULL OR status = $1) AND ($3 = '' OR $3 = ANY (tags)) \
+         AND ($4::uuid IS NULL OR enrollment_id = $4) \
          AND position(lower($2) IN lower(concat_ws(E'\\n', custom_name, name, hostname, ip, remote_address))) > 0 \
      ORDER BY coalesce(custom_name, name), key"
 );
@@ -149,7 +150,9 @@ impl Store {
     /// When the database is away.
     pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<Agent>, Error> {
         let status = filter.online.map(i16::from);
-        let rows = self.connection().await?.query(LIST, &[&status, &filter.search, &filter.tag]).await?;
+        let enrollment = filter.enrollment_id.map(|id| id.0);
+        let parameters: [&(dyn ToSql + Sync); 4] = [&status, &filter.search, &filter.tag, &enrollment];
+        let rows = self.connection().await?.query(LIST, &parameters).await?;
         Ok(rows.iter().map(agent).collect())
     }
 
@@ -249,6 +252,7 @@ fn agent(row: &Row) -> Agent {
         tags: row.get(15),
         note: row.get(16),
         is_revoked: row.get(17),
+        enrollment_id: row.get::<_, Option<Uuid>>(20).map(EnrollmentId),
         identity_conflict: row
             .get::<_, Option<TimestampMs>>(18)
             .map(|detected_at| IdentityConflict { detected_at, addresses: row.get(19) }),

@@ -37,13 +37,23 @@ const INSERT_FOR_AGENT: &str = concat!(
      INSERT INTO enrollments (id, name, token_hash, max_uses, expires_at, created_at, agent_key, api_token_id) \
      SELECT $1, agent.name, $3, 1, $4, $5, agent.key, $6 FROM agent RETURNING name"
 );
-const LIST: &str = "SELECT enrollments.id, enrollments.name, max_uses, uses, expires_at, enrollments.created_at, agents.id, \
-         api_token_id \
-     FROM enrollments LEFT JOIN agents ON agents.key = agent_key ORDER BY enrollments.created_at DESC, enrollments.id";
+macro_rules! select_enrollments {
+    ($rest:literal) => {
+        concat!(
+            "SELECT enrollments.id, enrollments.name, max_uses, uses, expires_at, enrollments.created_at, agents.id, \
+                 api_token_id \
+             FROM enrollments LEFT JOIN agents ON agents.key = agent_key ",
+            $rest
+        )
+    };
+}
+
+const LIST: &str = select_enrollments!("ORDER BY enrollments.created_at DESC, enrollments.id");
+const FIND: &str = select_enrollments!("WHERE enrollments.id = $1");
 const DELETE: &str = "DELETE FROM enrollments WHERE id = $1 RETURNING name";
 const DELETE_ENDED: &str = "DELETE FROM enrollments WHERE expires_at <= $1 OR max_uses <= uses";
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, INSERT_FOR_AGENT, LIST, DELETE, DELETE_ENDED];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, INSERT_FOR_AGENT, LIST, FIND, DELETE, DELETE_ENDED];
 
 /// An enrollment token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +173,14 @@ impl Store {
     /// When the database is away.
     pub async fn enrollments(&self) -> Result<Vec<Enrollment>, Error> {
         Ok(self.connection().await?.query(LIST, &[]).await?.iter().map(enrollment).collect())
+    }
+
+    /// One enrollment token.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollment>, Error> {
+        Ok(self.connection().await?.query_opt(FIND, &[&id.0]).await?.as_ref().map(enrollment))
     }
 
     /// Ends an enrollment token. Agents that it let in stay. Answers whether there was one. The event's object is filled in.

@@ -30,6 +30,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V12__accounts", include_str!("../../../sql/migrations/0012_accounts.sql")),
     ("V14__brin", include_str!("../../../sql/migrations/0014_brin.sql")),
     ("V15__rollup_builds", include_str!("../../../sql/migrations/0015_rollup_builds.sql")),
+    ("V20__presence", include_str!("../../../sql/migrations/0020_presence.sql")),
 ];
 
 /// What migrating found and did.

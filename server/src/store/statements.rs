@@ -4,8 +4,8 @@
 use super::rollup;
 use super::{
     agents, api_tokens, audit, brin, copy, enrollments, fleet, gaps, identities, latest, maintenance,
-    metrics, newest, passwords, sample_pages, series, sessions, storage, totp, user_rows, usernames, users,
-    watchdog,
+    metrics, newest, passwords, presence, sample_pages, series, sessions, storage, totp, user_rows,
+    usernames, users, watchdog,
 };
 use crate::domain::family::{Family, Table};
 use crate::domain::fleet::FleetMetric;
@@ -50,6 +50,7 @@ pub fn all() -> Vec<String> {
         gaps::STATEMENTS,
         identities::STATEMENTS,
         passwords::STATEMENTS,
+        presence::STATEMENTS,
         series::STATEMENTS,
         sessions::STATEMENTS,
         storage::STATEMENTS,

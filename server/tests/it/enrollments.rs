@@ -16,6 +16,7 @@ const PASSWORD: &str = "a password of eight or more";
 const DAY_MS: i64 = 86_400_000;
 
 on_both_editions!(
+    an_enrollment_knows_its_agents,
     an_enrollment_ends_with_the_api_token_that_made_it,
     an_enrollment_ends_when_its_api_token_expires,
     ended_enrollments_are_forgotten,
@@ -217,5 +218,31 @@ async fn enrollments_from_before_end_with_their_api_tokens(database: TestDatabas
     assert!(!is_let_in(&server, token(&made[1])).await);
     database.connect().await.batch_execute("DELETE FROM api_tokens").await.unwrap();
     assert!(!is_let_in(&server, token(&made[0])).await && is_let_in(&server, &own).await);
+    server.stop().await.unwrap();
+}
+
+async fn an_enrollment_knows_its_agents(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    let body = json!({"name": "rack 7", "expiresAt": now() + 60_000, "maxUses": 2});
+    let made = server.post("/api/enrollments", body).await.body;
+    let (id, token) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    let (_other, other_id, _) = server.enroll("web-2").await;
+    assert_eq!(register(&server, token, None).await.0, "register_ack");
+    let enrollment = server.get(&format!("/api/enrollments/{id}")).await;
+    assert_eq!(
+        (enrollment.status, &enrollment.body["name"], &enrollment.body["uses"]),
+        (200, &json!("rack 7"), &json!(1))
+    );
+    let listed = server.get("/api/enrollments").await.body["items"].as_array().unwrap().clone();
+    assert!(listed.contains(&enrollment.body), "{listed:?}");
+    let agents = server.get(&format!("/api/agents?enrollmentId={id}")).await.body;
+    assert_eq!((&agents["total"], &agents["items"][0]["enrollmentId"]), (&json!(1), &json!(id)));
+    assert_ne!(server.get(&format!("/api/agents/{other_id}")).await.body["enrollmentId"], json!(id));
+
+    // What is ended is gone, and the agent stays.
+    assert_eq!(server.delete(&format!("/api/enrollments/{id}")).await.status, 204);
+    assert_eq!(server.get(&format!("/api/enrollments/{id}")).await.status, 404);
+    let agent = agents["items"][0]["id"].as_str().unwrap();
+    assert_eq!(server.get(&format!("/api/agents/{agent}")).await.body["enrollmentId"], Value::Null);
     server.stop().await.unwrap();
 }

@@ -35,6 +35,12 @@ impl Watcher {
 
     /// The name and the data of the next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<(String, Value)> {
+        // Comments, which keep the connection, are none.
+        let reading = tokio::time::timeout(std::time::Duration::from_secs(60), self.read());
+        reading.await.expect("no event in time")
+    }
+
+    async fn read(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.read.split_once("\n\n") {
                 let field = |name: &str| {
@@ -48,8 +54,7 @@ impl Watcher {
                 }
                 continue;
             }
-            let next = tokio::time::timeout(std::time::Duration::from_secs(60), self.stream.next());
-            let bytes = next.await.expect("no event in time")?.ok()?;
+            let bytes = self.stream.next().await?.ok()?;
             self.read.push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }

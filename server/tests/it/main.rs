@@ -16,6 +16,7 @@ mod agents;
 mod api;
 mod api_tokens;
 mod audit;
+mod availability;
 mod charts;
 mod check_config;
 mod command_line;

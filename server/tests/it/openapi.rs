@@ -10,7 +10,7 @@ use poem_openapi::OpenApi as _;
 use serde_json::Value;
 
 /// Strings whose values are not listed although their names suggest it: (schema or operation, field or parameter).
-const OPEN_STRINGS: [(&str, &str); 11] = [
+const OPEN_STRINGS: [(&str, &str); 12] = [
     // New actions and kinds come with new features; a client has to bear them.
     ("AuditEntry", "action"),
     ("AuditEntry", "actorKind"),
@@ -26,6 +26,8 @@ const OPEN_STRINGS: [(&str, &str); 11] = [
     ("UnhealthyJob", "lastStatus"),
     // Always `ok`.
     ("Health", "status"),
+    // An agent may come to be something else, too.
+    ("PresenceSpan", "status"),
     // A field's name, possibly with `-` before it.
     ("listUsers", "sort"),
 ];
