@@ -1,6 +1,8 @@
 //! When agents were online: every change is written down at the right time, whoever makes it.
 
 use pika_server::config::Config;
+use pika_server::domain::id::AgentKey;
+use pika_server::domain::presence::spans as spans_of;
 use serde_json::{Value, json};
 
 use crate::support::client::now;
@@ -128,10 +130,16 @@ async fn time_in_which_nobody_listened_is_unknown(database: TestDatabase) {
 async fn what_was_so_at_the_start_outlives_what_is_forgotten(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (_agent, id, _) = server.enroll("web-1").await;
-    let client = database.connect().await;
-    let now = now();
-    let kept_from = now - 400 * DAY_MS;
-    // A change a day for 450 days; then more than are kept, one a second.
+    for (query, status) in [("start=5&end=5", 422), ("start=-1", 422), ("start=x", 400)] {
+        assert_eq!(server.get(&format!("/api/agents/{id}/presence?{query}")).await.status, status, "{query}");
+    }
+    // It forgets by itself, too.
+    server.stop().await.unwrap();
+    let (store, client, now) = (database.store(), database.connect().await, now());
+    let agent = AgentKey(i32::try_from(database.count("SELECT key::int8 FROM agents").await).unwrap());
+    let found = async |start, end| spans_of(&store.presence(agent, start, end).await.unwrap(), start, end);
+
+    // A change a day for 450 days.
     client
         .batch_execute(&format!(
             "INSERT INTO agent_presence SELECT key, {now} + 1 - day * BIGINT '{DAY_MS}', day % 2 = 0, 1 \
@@ -139,17 +147,13 @@ async fn what_was_so_at_the_start_outlives_what_is_forgotten(database: TestDatab
         ))
         .await
         .unwrap();
-    assert_eq!(database.store().delete_old_presence(now).await.unwrap(), 49);
-    assert_eq!(database.count("SELECT min(at) FROM agent_presence").await, kept_from + 1 - DAY_MS);
-    let path = format!("/api/agents/{id}/presence?start={kept_from}&end={now}");
-    let items = server.get(&path).await.body["items"].clone();
-    assert_eq!((&items[0]["status"], &items[1]["status"]), (&json!("offline"), &json!("online")));
-    assert_eq!(items.as_array().unwrap().len(), 402);
-    let whole_day =
-        format!("/api/agents/{id}/presence?start={}&end={}", now - 3 * DAY_MS + 1, now - 2 * DAY_MS);
-    let answer = server.get(&whole_day).await.body;
-    assert_eq!((&answer["items"][0]["status"], &answer["uptimePercent"]), (&json!("offline"), &json!(0.0)));
+    assert_eq!(store.delete_old_presence(now).await.unwrap(), 49);
+    let kept = found(now - 400 * DAY_MS, now).await;
+    assert_eq!((kept.len(), kept[0].status(), kept[1].status()), (402, "offline", "online"));
+    let whole_day = found(now - 3 * DAY_MS + 1, now - 2 * DAY_MS).await;
+    assert_eq!((whole_day.len(), whole_day[0].status()), (1, "offline"));
 
+    // More than are kept, one a second.
     client
         .batch_execute(&format!(
             "INSERT INTO agent_presence SELECT key, {now} - BIGINT '1000' * second, second % 2 = 0, 1 \
@@ -157,10 +161,6 @@ async fn what_was_so_at_the_start_outlives_what_is_forgotten(database: TestDatab
         ))
         .await
         .unwrap();
-    assert_eq!(database.store().delete_old_presence(now).await.unwrap(), 402);
+    assert_eq!(store.delete_old_presence(now).await.unwrap(), 402);
     assert_eq!(database.count("SELECT count(*) FROM agent_presence").await, 20_000);
-    for (query, status) in [("start=5&end=5", 422), ("start=-1", 422), ("start=x", 400)] {
-        assert_eq!(server.get(&format!("/api/agents/{id}/presence?{query}")).await.status, status, "{query}");
-    }
-    server.stop().await.unwrap();
 }
