@@ -144,6 +144,7 @@ walk() {
       call 200 getAgentMetrics GET "/api/agents/$agent/metrics?type=$family&points=3"
     done
     call 200 getAgentMetrics GET "/api/agents/$agent/metrics?type=cpu&start=$((now - 86400000))&end=$now"
+    call 200 getMetrics GET "/api/metrics?agentId=$agent&agentId=$nobody&type=cpu&type=load&points=3"
     call 200 getAgentMetrics GET "/api/agents/$agent/metrics?type=cpu&interval=raw&points=3"
     call 400 getAgentMetrics GET "/api/agents/$agent/metrics?type=nothing"
     call 200 getAgentPresence GET "/api/agents/$agent/presence"

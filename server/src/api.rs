@@ -28,6 +28,7 @@ mod security;
 mod serialized;
 mod sessions;
 mod settings;
+mod several_metrics;
 mod socket;
 mod sparklines;
 mod storage;
@@ -62,6 +63,7 @@ type Fleet = (
     agents::AgentsApi,
     agent_identity::AgentIdentityApi,
     metrics::MetricsApi,
+    several_metrics::SeveralMetricsApi,
     latest::LatestApi,
     sparklines::SparklinesApi,
     gaps::GapsApi,
@@ -91,6 +93,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         agents::AgentsApi,
         agent_identity::AgentIdentityApi,
         metrics::MetricsApi,
+        several_metrics::SeveralMetricsApi,
         latest::LatestApi,
         sparklines::SparklinesApi,
         gaps::GapsApi,

@@ -8,6 +8,7 @@ mod agents;
 mod api_tokens;
 mod audit;
 mod brin;
+mod cadence;
 mod chart;
 mod connection;
 mod copy;

@@ -295,6 +295,7 @@ mod tests {
             os: "linux".to_owned(),
             arch: "amd64".to_owned(),
             version: "1".to_owned(),
+            enrollment_id: None,
             status: 1,
             revoked: false,
             identity_conflict: None,
@@ -304,7 +305,12 @@ mod tests {
             updated_at: 2,
         };
         let conflict = IdentityConflictBody { detected_at: 3, addresses: vec!["192.0.2.3".to_owned()] };
-        let other = AgentBody { identity_conflict: Some(conflict), last_seen_at: Some(4), ..agent.clone() };
+        let other = AgentBody {
+            enrollment_id: Some(Uuid::from_u128(2)),
+            identity_conflict: Some(conflict),
+            last_seen_at: Some(4),
+            ..agent.clone()
+        };
         assert_described(&AgentList { items: vec![agent, other], total: 2 });
     }
 }

@@ -133,7 +133,7 @@ impl From<Unit> for UnitName {
 #[derive(Debug, Object, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-struct Metrics {
+pub(super) struct Metrics {
     /// Whose.
     agent_id: Uuid,
     /// Which family.
@@ -147,6 +147,10 @@ struct Metrics {
     /// Width of a bucket in milliseconds. Buckets start at multiples of it, so the first may start before `start`. 1 where
     /// the samples themselves were asked for.
     interval_ms: i64,
+    /// How far apart the samples usually are at the end of the range, in milliseconds: a longer pause is a hole. Absent where
+    /// that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_interval_ms: Option<i64>,
     /// The stored resolution that the answer comes from; its newest part, which is not rolled up yet, from finer ones.
     tier: TierName,
     /// Where each bucket starts, in milliseconds since the Unix epoch.
@@ -238,8 +242,20 @@ impl MetricsApi {
     }
 }
 
+impl Metrics {
+    /// Leaves only series of this metric.
+    pub(super) fn keep_only(&mut self, metric: &str) {
+        self.series.retain(|series| series.metric == metric);
+    }
+
+    /// How many buckets all series together have.
+    pub(super) fn n_values(&self) -> usize {
+        self.timestamps.len() * self.series.len()
+    }
+}
+
 /// A chart in buckets; `None` where there is no such agent.
-async fn read_buckets(
+pub(super) async fn read_buckets(
     store: &Store,
     agent: AgentId,
     family: Family,
@@ -254,12 +270,14 @@ async fn read_buckets(
     let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier));
     let buckets = connection.metric_buckets(agent.key, family, tier, range).await?;
     let percentiles = connection.percentiles(agent.key, family, tier, range).await?;
+    let sample_interval_ms = connection.sample_interval_ms(agent.key, family, range).await?;
     Ok(Some(Metrics {
         agent_id: agent.id.0,
         metric_type: family.into(),
         start: range.start,
         end: range.end,
         interval_ms: range.interval_ms,
+        sample_interval_ms,
         tier: tier.into(),
         series: series(family, &buckets, &percentiles),
         timestamps: buckets.timestamps,
@@ -279,12 +297,15 @@ async fn read_samples(
         return Ok(None);
     };
     let page = connection.samples(agent.key, family, range).await?;
+    let whole = TimeRange { start: range.start, end: range.end, interval_ms: 1 };
+    let sample_interval_ms = connection.sample_interval_ms(agent.key, family, whole).await?;
     Ok(Some(Metrics {
         agent_id: agent.id.0,
         metric_type: family.into(),
         start: range.start,
         end: range.end,
         interval_ms: 1,
+        sample_interval_ms,
         tier: TierName::Raw,
         series: series(family, &page.samples, &BTreeMap::new()),
         timestamps: page.samples.timestamps,
@@ -292,7 +313,7 @@ async fn read_samples(
     }))
 }
 
-fn default_points() -> u32 {
+pub(super) fn default_points() -> u32 {
     crate::domain::time_range::POINTS_DEFAULT
 }
 
@@ -357,6 +378,7 @@ mod tests {
             start: i64::MIN,
             end: i64::MAX,
             interval_ms: 1,
+            sample_interval_ms: next,
             tier,
             timestamps: vec![0],
             series: vec![series(true), series(false)],

@@ -3,9 +3,9 @@
 
 use super::rollup;
 use super::{
-    agents, api_tokens, audit, brin, copy, enrollments, fleet, gaps, identities, latest, maintenance,
-    metrics, newest, passwords, presence, sample_pages, series, sessions, storage, totp, user_rows,
-    usernames, users, watchdog,
+    agents, api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, identities, latest,
+    maintenance, metrics, newest, passwords, presence, sample_pages, series, sessions, storage, totp,
+    user_rows, usernames, users, watchdog,
 };
 use crate::domain::family::{Family, Table};
 use crate::domain::fleet::FleetMetric;
@@ -74,6 +74,7 @@ pub fn all() -> Vec<String> {
         statements.extend([false, true].map(|is_descending| users::list_statement(sort, is_descending)));
     }
     for family in Family::ALL {
+        statements.push(cadence::statement(family));
         statements.push(sample_pages::statement(family));
         statements.extend(Tier::ALL.map(|tier| metrics::buckets_statement(family.declaration(), tier)));
         let percentiles =

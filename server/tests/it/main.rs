@@ -39,6 +39,7 @@ mod log;
 mod login;
 mod login_limits;
 mod memory;
+mod metrics;
 mod names;
 mod openapi;
 mod own_account;

@@ -69,7 +69,7 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
         "createAgentEnrollment" => (Write("agents:write"), NOBODY, json!({})),
         "listAgentGaps" | "getAgentPresence" | "followEvents" => (Read, NOBODY, none),
         "listAgents" | "listOnlineAgents" | "getAgent" => (Read, NOBODY, none),
-        "getAgentMetrics" | "getSparklines" | "getLatestAgentMetrics" | "getLatestFleetMetrics" => (Read, NOBODY, none),
+        "getAgentMetrics" | "getMetrics" | "getSparklines" | "getLatestAgentMetrics" | "getLatestFleetMetrics" => (Read, NOBODY, none),
         "createEnrollment" => (Write("agents:write"), NOBODY, json!({"name": "x", "expiresAt": far, "maxUses": 1})),
         "listEnrollments" | "getEnrollment" => (ReadAdministration, NOBODY, none),
         "deleteEnrollment" => (Write("agents:write"), NOBODY, none),
@@ -84,6 +84,7 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
 fn query(operation_id: &str) -> &'static str {
     match operation_id {
         "getAgentMetrics" => "?type=cpu",
+        "getMetrics" => "?type=cpu&agentId=00000000-0000-4000-8000-000000000000",
         "getSparklines" => "?metric=load1",
         _ => "",
     }
