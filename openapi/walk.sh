@@ -124,6 +124,8 @@ walk() {
   call 200 loginWithToken POST /api/auth "$(object token "$token")"
   call 200 getAccountInfo GET /api/account/info
   call 200 listSessions GET /api/account/sessions
+  call 200 getPreferences GET /api/account/preferences
+  call 200 setPreferences PUT /api/account/preferences "$(jq -c '{preferences}' "$scratch/answer")"
   call 200 getSystemInfo GET /api/system/info
 
   section "Agents"
@@ -139,6 +141,7 @@ walk() {
   if [[ -n $agent ]]; then
     call 200 getAgent GET "/api/agents/$agent"
     call 200 updateAgent PUT "/api/agents/$agent" "$(jq -c --arg id "$agent" '{name: (if .name == .reportedName then "" else .name end), tags, note}' "$scratch/answer")"
+    call 200 updateAgents POST /api/agents/bulk "{\"ids\":[\"$nobody\"],\"addTags\":[\"walk\"]}"
     call 200 getLatestAgentMetrics GET "/api/agents/$agent/metrics/latest"
     for family in cpu memory disk network load; do
       call 200 getAgentMetrics GET "/api/agents/$agent/metrics?type=$family&points=3"

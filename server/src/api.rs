@@ -2,6 +2,7 @@
 
 mod account;
 mod agent_identity;
+mod agent_tags;
 mod agents;
 mod api_tokens;
 mod audit;
@@ -21,6 +22,7 @@ mod latest;
 mod metrics;
 mod paging;
 mod parameters;
+mod preferences;
 mod presence;
 mod rounding;
 mod second_factor;
@@ -51,6 +53,7 @@ use tag::Tag;
 /// Who gets in: people, their programs, and the record of what they did.
 type Accounts = (
     account::AccountApi,
+    preferences::PreferencesApi,
     sessions::SessionsApi,
     second_factor::SecondFactorApi,
     api_tokens::ApiTokensApi,
@@ -62,6 +65,7 @@ type Accounts = (
 type Fleet = (
     agents::AgentsApi,
     agent_identity::AgentIdentityApi,
+    agent_tags::AgentTagsApi,
     metrics::MetricsApi,
     several_metrics::SeveralMetricsApi,
     latest::LatestApi,
@@ -83,6 +87,7 @@ pub type Resources = (Accounts, Fleet, System);
 pub fn service() -> OpenApiService<Resources, ()> {
     let access = (
         account::AccountApi,
+        preferences::PreferencesApi,
         sessions::SessionsApi,
         second_factor::SecondFactorApi,
         api_tokens::ApiTokensApi,
@@ -92,6 +97,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
     let fleet = (
         agents::AgentsApi,
         agent_identity::AgentIdentityApi,
+        agent_tags::AgentTagsApi,
         metrics::MetricsApi,
         several_metrics::SeveralMetricsApi,
         latest::LatestApi,

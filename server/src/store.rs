@@ -4,6 +4,7 @@
 //! HTTP or of the wire protocol.
 
 mod advisory_lock;
+mod agent_tags;
 mod agents;
 mod api_tokens;
 mod audit;
@@ -27,6 +28,7 @@ mod migrate;
 mod newest;
 mod options;
 mod passwords;
+mod preferences;
 mod presence;
 mod retry;
 mod rollup;
@@ -46,7 +48,8 @@ mod usernames;
 mod users;
 mod watchdog;
 
-pub use agents::{ConnectedAgent, Lapse, Speaker, Touch};
+pub use agent_tags::TagsError;
+pub use agents::{ConnectedAgent, Labelled, Lapse, Speaker, Touch};
 pub use api_tokens::{API_TOKENS_PER_USER_MAX, ApiTokenError, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter};
 pub use chart::ChartConnection;

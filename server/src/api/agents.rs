@@ -20,7 +20,7 @@ use crate::domain::name::parse_optional;
 use crate::domain::permission::Permission;
 use crate::domain::text::clean;
 use crate::ingest::AgentChange;
-use crate::store::Store;
+use crate::store::{Labelled, Store};
 
 /// The fleet.
 #[derive(Debug)]
@@ -93,6 +93,9 @@ struct AgentUpdate {
     tags: Vec<String>,
     /// Free text (10000 characters).
     note: String,
+    /// The agent's `updatedAt` as it was read, in milliseconds since the Unix epoch: where that has changed, the answer is 409
+    /// and nothing is kept.
+    updated_at: Option<i64>,
 }
 
 #[derive(ApiResponse)]
@@ -230,7 +233,7 @@ impl AgentsApi {
 
     /// Name, tag or describe an agent
     ///
-    /// For administrators. Replaces all three. An agent that registers under another name keeps what is set here.
+    /// For administrators. Replaces all three; with `updatedAt` only what nobody else has changed meanwhile. An agent that registers under another name keeps what is set here.
     #[oai(path = "/agents/:id", method = "put", operation_id = "updateAgent")]
     async fn update(
         &self,
@@ -241,12 +244,17 @@ impl AgentsApi {
         body: Body<AgentUpdate>,
     ) -> Result<Json<AgentBody>, ApiError> {
         let caller = auth.require(Permission::WriteAgents)?;
-        let Body(AgentUpdate { name, tags, note }) = body;
+        let Body(AgentUpdate { name, tags, note, updated_at }) = body;
         let labels = AgentLabels::new(&name, &tags, note)
             .map_err(|error| ApiError::unprocessable(error.field, &error.message))?;
         let now = context.clock.now();
-        if !context.store.label_agent(AgentId(id.0), &labels, caller.event(Action::AgentUpdated)).await? {
-            return Err(no_agent(id.0));
+        let event = caller.event(Action::AgentUpdated);
+        match context.store.label_agent(AgentId(id.0), &labels, updated_at, event).await? {
+            Labelled::Kept => {}
+            Labelled::NoAgent => return Err(no_agent(id.0)),
+            Labelled::ChangedMeanwhile => {
+                return Err(ApiError::conflict("the agent was changed meanwhile; read it again"));
+            }
         }
         context.sockets.tell_agent(AgentId(id.0), AgentChange::Updated);
         tracing::info!(agent = %id.0, user = clean(&caller.user.username), "changed an agent's labels");

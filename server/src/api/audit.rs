@@ -118,12 +118,22 @@ impl AuditApi {
         /// Only what was done to this object: name or id.
         #[oai(validator(max_length = 255))]
         object: Query<Option<String>>,
+        /// Only from this time on, in milliseconds since the Unix epoch.
+        from: Query<Option<i64>>,
+        /// Only before this time, in milliseconds since the Unix epoch.
+        to: Query<Option<i64>>,
+        /// Only what was done from this address.
+        #[oai(validator(max_length = 64))]
+        address: Query<Option<String>>,
     ) -> Result<Json<AuditLog>, ApiError> {
         auth.require(Permission::ReadAdministration)?;
         let filter = AuditFilter {
             actor: search_text("actor", actor.0)?,
             action: search_text("action", action.0)?,
             object: search_text("object", object.0)?,
+            from: from.0,
+            to: to.0,
+            address: search_text("address", address.0)?,
         };
         let (entries, total) =
             context.store.audit_log(&filter, (page.0 - 1) * page_size.0, page_size.0).await?;

@@ -21,8 +21,16 @@ const LISTS_WITH_NULLS: [(&str, &str); 6] = [
 ];
 
 /// Operations that can contradict what is there: 409.
-const CONFLICTING: [&str; 7] =
-    ["createApiToken", "createUser", "updateUser", "deleteUser", "setUserStatus", "beginTotp", "confirmTotp"];
+const CONFLICTING: [&str; 8] = [
+    "createApiToken",
+    "createUser",
+    "updateUser",
+    "deleteUser",
+    "setUserStatus",
+    "beginTotp",
+    "confirmTotp",
+    "updateAgent",
+];
 /// Operations without a parameter in their path that can miss what they are about all the same: 404.
 const MISSING: [&str; 2] = ["confirmTotp", "removeTotp"];
 

@@ -32,7 +32,8 @@ const LIST: &str = select_agents!(
      ORDER BY coalesce(custom_name, name), key"
 );
 const FIND: &str = select_agents!("WHERE id = $1");
-const LABEL: &str = "UPDATE agents SET custom_name = nullif($2, ''), tags = $3, note = $4, updated_at = $5 WHERE id = $1 \
+const LABEL: &str = "UPDATE agents SET custom_name = nullif($2, ''), tags = $3, note = $4, updated_at = $5 \
+     WHERE id = $1 AND ($6::int8 IS NULL OR updated_at = $6) \
      RETURNING coalesce(custom_name, name)";
 const DELETE: &str = "DELETE FROM agents WHERE id = $1 RETURNING key, coalesce(custom_name, name)";
 // An agent that nobody speaks for any more, although it is connected, is taken up again. One that was not heard for so
@@ -81,6 +82,17 @@ pub enum Lapse {
     Revoked,
     /// The agent was deleted.
     Deleted,
+}
+
+/// What has become of an administrator's words about an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labelled {
+    /// They are kept.
+    Kept,
+    /// There is no such agent.
+    NoAgent,
+    /// The agent is not any more what it was to whoever sent them.
+    ChangedMeanwhile,
 }
 
 /// A sign of life.
@@ -164,7 +176,8 @@ impl Store {
         find(&mut *self.connection().await?, id).await
     }
 
-    /// Keeps what an administrator says about an agent. Answers whether there is one. The event's object is filled in.
+    /// Keeps what an administrator says about an agent, as long as nothing else has changed it since `unchanged_since`, where
+    /// that is given. The event's object is filled in.
     ///
     /// # Errors
     /// When the database is away.
@@ -172,19 +185,22 @@ impl Store {
         &self,
         id: AgentId,
         labels: &AgentLabels,
+        unchanged_since: Option<TimestampMs>,
         event: AuditEvent,
-    ) -> Result<bool, Error> {
+    ) -> Result<Labelled, Error> {
         let AgentLabels { name, tags, note } = labels;
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
-        let parameters: [&(dyn ToSql + Sync); 5] = [&id.0, name, tags, note, &event.origin.at];
+        let parameters: [&(dyn ToSql + Sync); 6] =
+            [&id.0, name, tags, note, &event.origin.at, &unchanged_since];
         let Some(row) = transaction.query_opt(LABEL, &parameters).await? else {
-            return Ok(false);
+            let is_there = transaction.query_opt(FIND, &[&id.0]).await?.is_some();
+            return Ok(if is_there { Labelled::ChangedMeanwhile } else { Labelled::NoAgent });
         };
         let object = Object::new(ObjectKind::Agent, &id, row.get::<_, String>(0));
         audit::insert(&transaction, &event.about(object)).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(Labelled::Kept)
     }
 
     /// Forgets an agent with its secret, its disks, its interfaces and its newest values. Its samples cannot be asked

@@ -4,6 +4,7 @@
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
+use super::connection::Parameter;
 use super::{Error, Store};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
@@ -15,14 +16,16 @@ macro_rules! filter {
     () => {
         " FROM audit_log WHERE ($1::text IS NULL OR lower(actor_name) = lower($1) OR actor_id::text = $1) \
              AND ($2::text IS NULL OR action = $2) \
-             AND ($3::text IS NULL OR lower(object_name) = lower($3) OR object_id = $3)"
+             AND ($3::text IS NULL OR lower(object_name) = lower($3) OR object_id = $3) \
+             AND ($4::int8 IS NULL OR $4 <= at) AND ($5::int8 IS NULL OR at < $5) \
+             AND ($6::text IS NULL OR address = $6)"
     };
 }
 const LIST: &str = concat!(
     "SELECT id, at, actor_kind, actor_id, actor_name, api_token_id, action, object_kind, object_id, object_name, \
      address, request_id, details::text",
     filter!(),
-    " ORDER BY id DESC LIMIT $4 OFFSET $5"
+    " ORDER BY id DESC LIMIT $7 OFFSET $8"
 );
 const COUNT: &str = concat!("SELECT count(*)", filter!());
 const DELETE_OLD: &str = "DELETE FROM audit_log WHERE at < $1";
@@ -38,6 +41,12 @@ pub struct AuditFilter {
     pub action: Option<String>,
     /// Name or id of what it was done to.
     pub object: Option<String>,
+    /// First millisecond wanted.
+    pub from: Option<TimestampMs>,
+    /// First millisecond not wanted.
+    pub to: Option<TimestampMs>,
+    /// Where it was done from.
+    pub address: Option<String>,
 }
 
 /// An event as it was kept.
@@ -79,10 +88,12 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<(Vec<AuditEntry>, i64), Error> {
-        let AuditFilter { actor, action, object } = filter;
+        let AuditFilter { actor, action, object, from, to, address } = filter;
+        let mut parameters: Vec<Parameter<'_>> = vec![actor, action, object, from, to, address];
         let mut connection = self.connection().await?;
-        let rows = connection.query(LIST, &[actor, action, object, &limit, &offset]).await?;
-        let total = connection.query_opt(COUNT, &[actor, action, object]).await?;
+        let total = connection.query_opt(COUNT, &parameters).await?;
+        parameters.extend([&limit as Parameter<'_>, &offset]);
+        let rows = connection.query(LIST, &parameters).await?;
         Ok((rows.iter().map(entry).collect(), total.map_or(0, |row| row.get(0))))
     }
 

@@ -31,6 +31,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V14__brin", include_str!("../../../sql/migrations/0014_brin.sql")),
     ("V15__rollup_builds", include_str!("../../../sql/migrations/0015_rollup_builds.sql")),
     ("V20__presence", include_str!("../../../sql/migrations/0020_presence.sql")),
+    ("V21__preferences", include_str!("../../../sql/migrations/0021_preferences.sql")),
 ];
 
 /// What migrating found and did.

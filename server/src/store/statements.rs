@@ -3,9 +3,9 @@
 
 use super::rollup;
 use super::{
-    agents, api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, identities, latest,
-    maintenance, metrics, newest, passwords, presence, sample_pages, series, sessions, storage, totp,
-    user_rows, usernames, users, watchdog,
+    agent_tags, agents, api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, identities, latest,
+    maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series, sessions, storage,
+    totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::family::{Family, Table};
 use crate::domain::fleet::FleetMetric;
@@ -41,6 +41,7 @@ pub fn latest() -> &'static [&'static str] {
 /// The texts of all statements but the COPYs, which not every test database can prepare.
 pub fn all() -> Vec<String> {
     let mut statements: Vec<String> = [
+        agent_tags::STATEMENTS,
         agents::STATEMENTS,
         api_tokens::STATEMENTS,
         audit::STATEMENTS,
@@ -50,6 +51,7 @@ pub fn all() -> Vec<String> {
         gaps::STATEMENTS,
         identities::STATEMENTS,
         passwords::STATEMENTS,
+        preferences::STATEMENTS,
         presence::STATEMENTS,
         series::STATEMENTS,
         sessions::STATEMENTS,

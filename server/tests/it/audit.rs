@@ -10,7 +10,7 @@ use pika_server::domain::audit::Action;
 
 const PASSWORD: &str = "a password of eight or more";
 
-on_both_editions!(who_did_what_is_written_down);
+on_both_editions!(who_did_what_is_written_down, entries_are_found_by_time_and_address);
 
 async fn entries(server: &TestServer, query: &str) -> Vec<Value> {
     let answer = server.get(&format!("/api/audit?pageSize=100&{query}")).await;
@@ -153,5 +153,26 @@ async fn old_entries_are_forgotten() {
     })
     .await;
     assert!(1 < database.count("SELECT count(*) FROM audit_log").await);
+    server.stop().await.unwrap();
+}
+
+async fn entries_are_found_by_time_and_address(database: TestDatabase) {
+    let server = TestServer::start(&database.url).await;
+    // Before anything that the server has written down itself.
+    let hour = now() - 3_600_000;
+    for (after, address) in [(1, "192.0.2.1"), (2, "192.0.2.2"), (3, "192.0.2.1")] {
+        let mut event = by_test(Action::Login);
+        event.origin.at = hour + after;
+        address.clone_into(&mut event.origin.address);
+        database.store().record(&event).await.unwrap();
+    }
+    let times = async |query: &str| -> Vec<i64> {
+        entries(&server, query).await.iter().map(|entry| entry["at"].as_i64().unwrap() - hour).collect()
+    };
+    assert_eq!(times(&format!("from={}&to={}", hour + 1, hour + 3)).await, [2, 1]);
+    assert_eq!(times(&format!("from={}&to={}", hour + 2, hour + 4)).await, [3, 2]);
+    assert_eq!(times(&format!("to={}&address=192.0.2.1", hour + 4)).await, [3, 1]);
+    let page = server.get(&format!("/api/audit?to={}&pageSize=1&page=2", hour + 4)).await.body;
+    assert_eq!((&page["total"], &page["items"][0]["at"]), (&json!(3), &json!(hour + 2)));
     server.stop().await.unwrap();
 }

@@ -12,6 +12,7 @@ mod support;
 
 mod accounts;
 mod agent;
+mod agent_labels;
 mod agents;
 mod api;
 mod api_tokens;
@@ -48,6 +49,7 @@ mod parameters;
 mod permissions;
 mod plans;
 mod policies;
+mod preferences;
 mod presence;
 mod readiness;
 mod release;

@@ -1,0 +1,32 @@
+//! What users have chosen for themselves.
+
+use super::{Error, Store};
+use crate::domain::TimestampMs;
+use crate::domain::id::UserId;
+
+const FIND: &str = "SELECT preferences, updated_at FROM user_preferences WHERE user_id = $1";
+const SET: &str = "INSERT INTO user_preferences (user_id, preferences, updated_at) \
+         SELECT id, $2, $3 FROM users WHERE id = $1 \
+     ON CONFLICT (user_id) DO UPDATE SET preferences = excluded.preferences, updated_at = excluded.updated_at";
+
+pub(super) const STATEMENTS: &[&str] = &[FIND, SET];
+
+impl Store {
+    /// A user's preferences as JSON, and since when; `None` where there are none.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn preferences(&self, user: UserId) -> Result<Option<(String, TimestampMs)>, Error> {
+        let row = self.connection().await?.query_opt(FIND, &[&user.0]).await?;
+        Ok(row.map(|row| (row.get(0), row.get(1))))
+    }
+
+    /// Keeps a user's preferences in place of those from before. They are JSON of 16384 bytes at most.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn set_preferences(&self, user: UserId, json: &str, now: TimestampMs) -> Result<(), Error> {
+        self.connection().await?.execute(SET, &[&user.0, &json, &now]).await?;
+        Ok(())
+    }
+}
