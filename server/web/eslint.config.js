@@ -21,7 +21,8 @@ export default ts.config(
       // TypeScript knows what is defined.
       'no-undef': 'off',
       'no-console': 'error',
-      eqeqeq: 'error',
+      // What the API leaves out and what it answers with null mean the same.
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-restricted-properties': [
         'error',
         { property: 'innerHTML', message: 'Trusted Types refuse it: use text nodes.' },

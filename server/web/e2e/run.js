@@ -4,7 +4,8 @@
 //   node e2e/run.js --serve         only keeps the server running, for developing; Ctrl-C ends it
 //
 // Environment: PIKA_TEST_DATABASE_URL, a superuser's URL of a database with TimescaleDB; PIKA_BIN_DIR, where pika-server
-// is (default: cargo's debug build); PIKA_CHROMIUM (default: /usr/bin/chromium).
+// is (default: cargo's debug build); PIKA_CHROMIUM (default: /usr/bin/chromium); PIKA_E2E_PORT, the server's port, 0: a free
+// one (default: 18888 with --serve, else a free one).
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -96,7 +97,7 @@ async function ready(url, server) {
 async function main() {
   const options = process.argv.slice(2);
   const isServing = options[0] === '--serve';
-  const port = isServing ? DEV_PORT : await freePort();
+  const port = Number(process.env.PIKA_E2E_PORT ?? (isServing ? DEV_PORT : 0)) || (await freePort());
   const url = `http://127.0.0.1:${port}`;
   await sql(`CREATE DATABASE ${name}`);
   const server = spawn(`${binaries}/pika-server`, ['serve'], {

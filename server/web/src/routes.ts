@@ -20,6 +20,21 @@ const route = <const P extends string>(route: Route<P>) => route;
 
 export const routes = {
   login: route({ path: '/login', load: () => import('./pages/login/LoginPage.svelte'), isBare: true }),
+  add: route({ path: '/add', load: () => import('./pages/add/AddPage.svelte'), role: 'admin' }),
+  settings: route({ path: '/settings', load: () => import('./pages/settings/StatusPage.svelte') }),
+  status: route({ path: '/settings/status', load: () => import('./pages/settings/StatusPage.svelte') }),
+  enrollments: route({
+    path: '/settings/enrollments',
+    load: () => import('./pages/settings/EnrollmentsPage.svelte'),
+    role: 'admin',
+  }),
+  users: route({ path: '/settings/users', load: () => import('./pages/settings/UsersPage.svelte'), role: 'admin' }),
+  user: route({ path: '/settings/users/:id', load: () => import('./pages/settings/UserPage.svelte'), role: 'admin' }),
+  retention: route({ path: '/settings/retention', load: () => import('./pages/settings/RetentionPage.svelte') }),
+  audit: route({ path: '/settings/audit', load: () => import('./pages/settings/AuditPage.svelte'), role: 'admin' }),
+  account: route({ path: '/account', load: () => import('./pages/account/ProfilePage.svelte') }),
+  security: route({ path: '/account/security', load: () => import('./pages/account/SecurityPage.svelte') }),
+  tokens: route({ path: '/account/tokens', load: () => import('./pages/account/TokensPage.svelte') }),
 };
 
 export type RouteName = keyof typeof routes;

@@ -1,4 +1,5 @@
-// What a person prefers, kept by this browser: language, theme, time zone, unit of rates, density.
+// What a person prefers, kept by this browser: language, theme, time zone, unit of rates, density,
+// keyboard shortcuts.
 export type Language = 'en' | 'zh-CN';
 export type Theme = 'system' | 'light' | 'dark';
 export type RateUnit = 'bytes' | 'bits';
@@ -14,9 +15,18 @@ interface Stored {
   zone: string | null;
   rateUnit: RateUnit;
   density: Density;
+  /** Whether single keys are shortcuts. */
+  singleKeys: boolean;
 }
 
-const DEFAULTS: Stored = { language: null, theme: 'system', zone: null, rateUnit: 'bytes', density: 'compact' };
+const DEFAULTS: Stored = {
+  language: null,
+  theme: 'system',
+  zone: null,
+  rateUnit: 'bytes',
+  density: 'compact',
+  singleKeys: true,
+};
 
 function oneOf<T>(allowed: readonly T[], value: unknown, otherwise: T): T {
   return allowed.includes(value as T) ? (value as T) : otherwise;
@@ -40,6 +50,7 @@ export function understand(stored: Record<string, unknown>): Stored {
     zone: isZone(stored['zone']) ? stored['zone'] : null,
     rateUnit: oneOf<RateUnit>(['bytes', 'bits'], stored['rateUnit'], DEFAULTS.rateUnit),
     density: oneOf<Density>(['compact', 'comfortable'], stored['density'], DEFAULTS.density),
+    singleKeys: stored['singleKeys'] !== false,
   };
 }
 
@@ -54,12 +65,20 @@ function load(): Stored {
 class Preferences {
   #stored = $state.raw(load());
 
+  /** The language that was chosen; null: the browser's. */
+  get chosenLanguage(): Language | null {
+    return this.#stored.language;
+  }
   get language(): Language {
     const wanted = navigator.languages.find((language) => /^(en|zh)\b/i.test(language));
     return this.#stored.language ?? (wanted?.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en');
   }
   get theme(): Theme {
     return this.#stored.theme;
+  }
+  /** The zone that was chosen; null: the browser's. */
+  get chosenZone(): string | null {
+    return this.#stored.zone;
   }
   get zone(): string {
     return this.#stored.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -69,6 +88,9 @@ class Preferences {
   }
   get density(): Density {
     return this.#stored.density;
+  }
+  get singleKeys(): boolean {
+    return this.#stored.singleKeys;
   }
 
   /** Changes some of them and keeps them, where the browser keeps anything. */

@@ -15,6 +15,7 @@ it('takes what can be understood', () => {
     zone: 'Europe/Berlin',
     rateUnit: 'bits',
     density: 'comfortable',
+    singleKeys: false,
   };
   expect(understand(chosen)).toEqual(chosen);
 });

@@ -46,6 +46,12 @@ class Session {
     if (user && this.is === 'in') this.#state = { is: 'in', user };
   }
 
+  /** Asks again now: the user has been changed. */
+  async reload(): Promise<void> {
+    await queryClient.invalidateQueries({ queryKey: accountQuery().queryKey, refetchType: 'none' });
+    await this.refresh();
+  }
+
   /** Goes on as this user. Everything on the page is asked for again. */
   resume(user: User): void {
     const before = this.user;

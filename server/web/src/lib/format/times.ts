@@ -6,6 +6,8 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+/** A day of 24 hours; those of a zone may have 23 or 25. */
+export const DAY_MS = DAY;
 
 type Moment = number | null | undefined;
 

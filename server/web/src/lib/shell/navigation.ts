@@ -1,5 +1,5 @@
 // What the navigation shows, in its order: Fleet, Compare, Alerts, Add, Settings. Only what is in src/routes.ts can be here.
-import type { LucideIcon } from '@lucide/svelte';
+import { CirclePlus, Settings, type LucideIcon } from '@lucide/svelte';
 import type { Messages } from '$lib/i18n/en';
 import type { Match, RouteName } from '../../routes';
 
@@ -15,4 +15,13 @@ export interface NavigationItem {
   readonly role?: 'admin';
 }
 
-export const navigation: readonly NavigationItem[] = [];
+export const navigation: readonly NavigationItem[] = [
+  { route: 'add', label: (t) => t.shell.add, icon: CirclePlus, isOnPhone: true, role: 'admin' },
+  {
+    route: 'status',
+    label: (t) => t.shell.settings,
+    icon: Settings,
+    isOnPhone: true,
+    isActive: (match) => match?.route.path.startsWith('/settings') === true,
+  },
+];

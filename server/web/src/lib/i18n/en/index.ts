@@ -1,8 +1,12 @@
 // All English texts. Their type is the form that every other language has to have.
+import { account } from './account';
+import { add } from './add';
+import { audit } from './audit';
 import { common } from './common';
 import { login } from './login';
+import { settings } from './settings';
 import { shell } from './shell';
 
-export const en = { common, login, shell };
+export const en = { account, add, audit, common, login, settings, shell };
 
 export type Messages = typeof en;

@@ -3,6 +3,8 @@ export const shell = {
   skip: 'Skip to the content',
   navigation: 'Navigation',
   more: 'More',
+  add: 'Add',
+  settings: 'Settings',
   account: 'Account',
   logout: 'Log out',
   theme: 'Theme',

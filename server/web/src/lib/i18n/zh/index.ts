@@ -1,7 +1,11 @@
 // All Chinese texts. A text that is missing is a type error.
 import type { Messages } from '../en';
+import { account } from './account';
+import { add } from './add';
+import { audit } from './audit';
 import { common } from './common';
 import { login } from './login';
+import { settings } from './settings';
 import { shell } from './shell';
 
-export const zh: Messages = { common, login, shell };
+export const zh: Messages = { account, add, audit, common, login, settings, shell };

@@ -5,6 +5,8 @@ export const shell: Messages['shell'] = {
   skip: '跳到内容',
   navigation: '导航',
   more: '更多',
+  add: '添加',
+  settings: '设置',
   account: '账户',
   logout: '退出登录',
   theme: '主题',

@@ -1,0 +1,28 @@
+// Questions to the audit log.
+import { keepPreviousData, queryOptions } from '@tanstack/svelte-query';
+import { api, dataOf } from '$lib/api/client';
+import type { components } from '$lib/api/schema';
+
+type Schemas = components['schemas'];
+export type AuditEntry = Schemas['AuditEntry'];
+
+export const ENTRIES_PER_PAGE = 50;
+
+export interface AuditAsked {
+  page: number;
+  actor: string;
+  action: string;
+  object: string;
+}
+
+export const auditQuery = (asked: AuditAsked) =>
+  queryOptions({
+    queryKey: ['audit', asked],
+    queryFn: ({ signal }) => {
+      const { page, actor, action, object } = asked;
+      const filters = { ...(actor && { actor }), ...(action && { action }), ...(object && { object }) };
+      const query = { page, pageSize: ENTRIES_PER_PAGE, ...filters };
+      return dataOf(api.GET('/api/audit', { params: { query }, signal }));
+    },
+    placeholderData: keepPreviousData,
+  });

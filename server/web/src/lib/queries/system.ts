@@ -1,0 +1,38 @@
+// Questions about Pika itself: what the server is, what is stored, how long it is kept.
+import { queryOptions } from '@tanstack/svelte-query';
+import { api, dataOf } from '$lib/api/client';
+import type { components } from '$lib/api/schema';
+
+type Schemas = components['schemas'];
+export type Tier = Schemas['Tier'];
+export type Retention = Schemas['Retention'];
+export type Storage = Schemas['Storage'];
+
+export const systemQuery = () =>
+  queryOptions({
+    queryKey: ['system', 'info'],
+    queryFn: ({ signal }) => dataOf(api.GET('/api/system/info', { signal })),
+    staleTime: 5 * 60_000,
+  });
+
+export const storageQuery = () =>
+  queryOptions({
+    queryKey: ['system', 'storage'],
+    queryFn: ({ signal }) => dataOf(api.GET('/api/system/storage', { signal })),
+    refetchInterval: 60_000,
+  });
+
+export const retentionQuery = () =>
+  queryOptions({
+    queryKey: ['settings', 'retention'],
+    queryFn: ({ signal }) => dataOf(api.GET('/api/settings/retention', { signal })),
+  });
+
+export const setRetention = (body: Retention): Promise<Retention> =>
+  dataOf(api.PUT('/api/settings/retention', { body }));
+
+/** The address that machines reach: what the server has been told, else the one that the browser uses. */
+export function publicAddress(info: Schemas['SystemInfo'] | undefined): string {
+  const told = (info as { publicUrl?: string | null } | undefined)?.publicUrl;
+  return (told || location.origin).replace(/\/+$/, '');
+}
