@@ -14,7 +14,10 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const AXE_TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
 interface Options {
-  /** Answers that the scenario provokes, as `{ '/api/login': 401 }`: the browser calls each of them an error. */
+  /**
+   * Answers that the scenario provokes, as `{ '/api/login': 401 }`: the browser calls each of them an error. A `*` stands
+   * for any segment.
+   */
   expected: Record<string, number>;
 }
 
@@ -29,6 +32,25 @@ interface Fixtures {
   checkAccessible: () => Promise<void>;
   /** Logs the page's browser in without the form. */
   logIn: (who?: { username: string; password: string }) => Promise<void>;
+}
+
+export const PASSWORD = 'a password of eight or more';
+
+/** A user of this scenario alone. */
+export async function makeUser(api: Api, name: string) {
+  const username = `${name}-${base.info().project.name}-${base.info().retry}`;
+  const { user } = await api.send<{ user: { id: string } }>('POST', '/api/users', { username, password: PASSWORD });
+  return { id: user.id, username, password: PASSWORD };
+}
+
+/** The button that shows who is logged in. */
+export const accountButton = (page: Page, t: Messages) => page.getByRole('button', { name: t.shell.account });
+
+/** Fills the login in and sends it. */
+export async function fillIn(page: Page, t: Messages, who: { username: string; password: string }) {
+  await page.getByLabel(t.login.username).fill(who.username);
+  await page.getByLabel(t.login.password).fill(who.password);
+  await page.getByRole('button', { name: t.login.submit }).click();
 }
 
 /** The API with a session's token. */
@@ -52,7 +74,8 @@ export class Api {
 }
 
 async function tokenOf(request: APIRequestContext, who: { username: string; password: string }): Promise<string> {
-  const answer = await request.post('/api/login', { data: who });
+  const { username, password } = who;
+  const answer = await request.post('/api/login', { data: { username, password } });
   if (!answer.ok()) throw new Error(`login as ${who.username}: ${answer.status()} ${await answer.text()}`);
   return ((await answer.json()) as { token: string }).token;
 }
@@ -60,12 +83,16 @@ async function tokenOf(request: APIRequestContext, who: { username: string; pass
 /** Everything that a page must not do. Empty is good. */
 function watch(page: Page, origin: string, expected: Record<string, number>): string[] {
   const problems: string[] = [];
+  const isExpected = (path: string, status: number) =>
+    Object.entries(expected).some(
+      ([pattern, code]) => code === status && new RegExp(`^${pattern.replaceAll('*', '[^/]+')}$`).test(path),
+    );
   page.on('pageerror', (error) => problems.push(`not caught: ${error.stack ?? error.message}`));
   page.on('console', (message) => {
     if (message.type() !== 'error') return;
     const status = /the server responded with a status of (\d+)/.exec(message.text())?.[1];
     const path = status && new URL(message.location().url).pathname;
-    if (path && expected[path] === Number(status)) return;
+    if (path && isExpected(path, Number(status))) return;
     problems.push(`console: ${message.text()} (${message.location().url})`);
   });
   page.on('request', (request) => {

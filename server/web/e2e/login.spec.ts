@@ -1,25 +1,6 @@
 // Logging in and out: passwords, second factors, sessions that end, servers that do not answer.
-import type { Page } from '@playwright/test';
-import type { Messages } from '../src/lib/i18n/en';
-import { ADMIN, expect, test, type Api } from './fixtures';
+import { accountButton, ADMIN, expect, fillIn, makeUser, PASSWORD, test } from './fixtures';
 import { totp } from './totp';
-
-const PASSWORD = 'a password of eight or more';
-
-async function fillIn(page: Page, t: Messages, { username, password }: { username: string; password: string }) {
-  await page.getByLabel(t.login.username).fill(username);
-  await page.getByLabel(t.login.password).fill(password);
-  await page.getByRole('button', { name: t.login.submit }).click();
-}
-
-const accountButton = (page: Page, t: Messages) => page.getByRole('button', { name: t.shell.account });
-
-/** A user of this scenario alone. */
-async function makeUser(api: Api, name: string) {
-  const username = `${name}-${test.info().project.name}-${test.info().retry}`;
-  await api.send('POST', '/api/users', { username, password: PASSWORD });
-  return { username, password: PASSWORD };
-}
 
 test('whoever has not logged in does so, and comes back', async ({ page, t, checkAccessible }) => {
   await page.goto('/agents/7?range=6h');

@@ -31,18 +31,23 @@ export const enrollmentQuery = (id: string) =>
     refetchInterval: WAITING_INTERVAL_MS,
   });
 
-/** The agents that came while this token was open, as it has let in so many; the newest first. */
+/** The agents that have come by this token, the newest first. Asked again when its uses change. */
 export const joinedAgentsQuery = (id: string, since: number, uses: number) =>
   queryOptions({
     queryKey: [...enrollmentsKey, id, 'agents', uses],
     queryFn: async ({ signal }) => {
       const { items } = await dataOf(api.GET('/api/agents', { signal }));
-      const joined = items.filter((agent) => agent.createdAt >= since).sort((a, b) => b.createdAt - a.createdAt);
-      return joined.slice(0, uses);
+      return items.filter((agent) => cameBy(agent, id, since)).sort((a, b) => b.createdAt - a.createdAt);
     },
     enabled: uses > 0,
     placeholderData: keepPreviousData,
   });
+
+/** A server that does not say by which token an agent came leaves the time: whoever has come since it was made. */
+function cameBy(agent: Agent, id: string, since: number): boolean {
+  const { enrollmentId } = agent as { enrollmentId?: string | null };
+  return enrollmentId == null ? agent.createdAt >= since : enrollmentId === id;
+}
 
 /** One agent, and its newest values once there are any. */
 export const joinedAgentQuery = (agent: Agent) =>

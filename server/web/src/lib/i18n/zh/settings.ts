@@ -12,6 +12,7 @@ export const settings: Messages['settings'] = {
     forAgent: '用于一台机器重新注册',
     byToken: '由 API 令牌创建',
     end: '终止',
+    remove: '移除',
     endTitle: (name) => `终止“${name}”？`,
     empty: '没有注册令牌',
     emptyText: '添加机器时会生成令牌。',
