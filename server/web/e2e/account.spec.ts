@@ -6,11 +6,11 @@ import { totp } from './totp';
 test('language, theme, zone and density are in effect at once, and stay', async ({ page, t, api, logIn }) => {
   await logIn(await makeUser(api, 'display'));
   await page.goto('/account');
-  await page.getByText(t.shell.themes.dark, { exact: true }).last().click();
+  await page.getByRole('radio', { name: t.shell.themes.dark }).check();
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
-  await page.getByText(t.account.densities.comfortable, { exact: true }).click();
+  await page.getByRole('radio', { name: t.account.densities.comfortable }).check();
   await page.getByLabel(t.account.zone).selectOption('Asia/Tokyo');
-  await page.getByText('简体中文', { exact: true }).last().click();
+  await page.getByRole('radio', { name: '简体中文' }).check();
   await expect(page.getByRole('heading', { name: '资料' })).toBeVisible();
   await page.reload();
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN');
@@ -19,7 +19,7 @@ test('language, theme, zone and density are in effect at once, and stay', async 
 });
 
 test.describe('a password', () => {
-  test.use({ expected: { '/api/users/*/password': 401 } });
+  test.use({ expected: { '/api/users/*/password': 403 } });
 
   test('is changed with the old one, which ends the other sessions', async ({
     page,
@@ -67,7 +67,7 @@ test('a session is ended from another one', async ({ page, t, api, logIn }) => {
 });
 
 test.describe('a second factor', () => {
-  test.use({ expected: { '/api/login': 401, '/api/account/totp/confirm': 401, '/api/account/totp': 401 } });
+  test.use({ expected: { '/api/login': 401, '/api/account/totp/confirm': 403, '/api/account/totp': 403 } });
 
   test('is set up, logged in with, and removed', async ({ page, t, api, logIn, checkAccessible }) => {
     const user = await makeUser(api, 'setup');

@@ -88,7 +88,7 @@ test('a machine follows the commands and comes online without a reload', async (
   expect(await page.evaluate(() => 'isSamePage' in window)).toBe(true);
 
   await joined.getByRole('button', { name: t.add.describe }).click();
-  await page.getByLabel(t.add.tags).fill('lab, edge');
+  await page.getByRole('textbox', { name: t.add.tags }).fill('lab, edge');
   await page.getByRole('button', { name: t.common.save }).click();
   await expect(joined.getByText('lab')).toBeVisible();
   await expect(joined.getByRole('link', { name: t.add.open })).toHaveAttribute('href', /^\/agents\/[\w-]+$/);
@@ -103,13 +103,13 @@ test('the commands fit the way that the agent runs, and the token survives the c
   await logIn();
   await makeToken(page, t, 'ways');
   const token = /pika_enroll_[\w.-]+/.exec((await commandsOf(page, t).textContent()) ?? '')?.[0] ?? '';
-  await page.getByText(t.add.kinds.docker, { exact: true }).click();
+  await page.getByRole('radio', { name: t.add.kinds.docker }).check();
   await expect(page).toHaveURL('/add?kind=docker');
   await expect(commandsOf(page, t)).toContainText(token);
   await expect(commandsOf(page, t)).toContainText('docker run');
-  await page.getByText(t.add.kinds.systemd, { exact: true }).click();
+  await page.getByRole('radio', { name: t.add.kinds.systemd }).check();
   await expect(commandsOf(page, t)).toContainText('/etc/pika/agent.env');
-  await page.getByText(t.add.kinds.manual, { exact: true }).click();
+  await page.getByRole('radio', { name: t.add.kinds.manual }).check();
   await expect(page.getByText(token)).toBeVisible();
   await page.getByRole('button', { name: t.add.end }).click();
   await page.getByRole('dialog').getByRole('button', { name: t.add.end }).click();

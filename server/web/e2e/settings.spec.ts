@@ -81,7 +81,7 @@ test.describe('the last administrator', () => {
     await expect(page.getByRole('dialog').getByText(t.settings.users.lastAdmin)).toBeVisible();
     await checkAccessible();
     await page.getByRole('button', { name: t.common.cancel }).click();
-    await page.getByText(t.shell.roles.user, { exact: true }).click();
+    await page.getByRole('radio', { name: t.shell.roles.user }).click();
     await expect(page.getByText(t.settings.users.lastAdmin)).toBeVisible();
     await expect(page.getByRole('radio', { name: t.shell.roles.admin })).toBeChecked();
   });
@@ -151,9 +151,8 @@ test('the audit log speaks in sentences, and its filters and pages are in the ad
   await expect(page.getByText(t.common.rangeOf('1', '50', '51'))).toBeVisible();
   await page.getByLabel(t.audit.action).selectOption('user.login');
   await expect(page.getByText(t.common.rangeOf('1', '1', '1'))).toBeVisible();
-  await page.getByText(t.common.rangeOf('1', '1', '1')).waitFor();
-  await page.locator('summary').click({ position: { x: 2, y: 4 } });
-  await expect(page.getByText('user.login', { exact: true }).last()).toBeVisible();
+  await page.getByRole('button', { name: t.audit.details }).click();
+  await expect(page.getByRole('definition').filter({ hasText: 'user.login' })).toBeVisible();
   await page.getByRole('link', { name: user.username }).first().click();
   await expect(page).toHaveURL(`/settings/users/${user.id}`);
 });
