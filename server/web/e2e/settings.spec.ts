@@ -91,7 +91,8 @@ test.describe('a retention that would lose data', () => {
   test.use({ expected: { '/api/settings/retention': 422 } });
 
   test('is refused with its reason, and nothing changes', async ({ page, t, api, logIn, checkAccessible }) => {
-    const before = await api.send('GET', '/api/settings/retention');
+    const kept = async () => (await api.send<{ rawMs: number }>('GET', '/api/settings/retention')).rawMs;
+    const before = await kept();
     await logIn();
     await page.goto('/settings/retention');
     const days = page.getByLabel(t.settings.retention.keep(t.settings.retention.tiers.raw));
@@ -106,7 +107,7 @@ test.describe('a retention that would lose data', () => {
     const reason = page.getByRole('alert');
     await expect(reason).toContainText(t.settings.retention.refused);
     await expect(reason).toContainText(`2.25 ${t.settings.retention.days}`);
-    expect(await api.send('GET', '/api/settings/retention')).toEqual(before);
+    expect(await kept()).toBe(before);
   });
 });
 
@@ -138,7 +139,7 @@ test('the audit log speaks in sentences, and its filters and pages are in the ad
   for (let i = 0; i < 50; i += 1) await own.send('POST', '/api/tokens', { name: `token ${i}`, scopes: ['read'] });
   await logIn();
   await page.goto('/settings/audit');
-  await page.getByLabel(t.audit.actor).fill(user.username);
+  await page.getByLabel(t.audit.actor, { exact: true }).fill(user.username);
   await page.getByRole('button', { name: t.audit.apply }).click();
   await expect(page).toHaveURL(`/settings/audit?actor=${user.username}`);
   await expect(page.getByText(t.common.rangeOf('1', '50', '51'))).toBeVisible();
@@ -149,7 +150,7 @@ test('the audit log speaks in sentences, and its filters and pages are in the ad
   await expect(page.getByText(t.common.rangeOf('51', '51', '51'))).toBeVisible();
   await page.goBack();
   await expect(page.getByText(t.common.rangeOf('1', '50', '51'))).toBeVisible();
-  await page.getByLabel(t.audit.action).selectOption('user.login');
+  await page.getByLabel(t.audit.action, { exact: true }).selectOption('user.login');
   await expect(page.getByText(t.common.rangeOf('1', '1', '1'))).toBeVisible();
   await page.getByRole('button', { name: t.audit.details }).click();
   await expect(page.getByRole('definition').filter({ hasText: 'user.login' })).toBeVisible();

@@ -17,10 +17,12 @@ export interface UsersAsked {
 }
 
 export const usersKey = ['users'] as const;
+/** Of the lists alone. */
+export const userPagesKey = [...usersKey, 'page'] as const;
 
 export const usersQuery = ({ page, search }: UsersAsked) =>
   queryOptions({
-    queryKey: [...usersKey, 'page', { page, search }],
+    queryKey: [...userPagesKey, { page, search }],
     queryFn: ({ signal }) => {
       const query = { page, pageSize: USERS_PER_PAGE, ...(search && { search }) };
       return dataOf(api.GET('/api/users', { params: { query }, signal }));
