@@ -163,7 +163,7 @@ test('the status names versions, edition and what is stored', async ({ page, t, 
   await page.goto('/settings');
   await expect(page.getByText(/^(Apache|Community)$/)).toBeVisible();
   await expect(page.getByText(t.settings.status.clockRight)).toBeVisible();
-  await page.getByText(t.settings.status.tables).click();
+  await page.getByText(`${t.settings.status.tables} (`).click();
   await expect(page.getByText('cpu_metrics', { exact: true })).toBeVisible();
   await checkAccessible();
 });
