@@ -1,6 +1,7 @@
 // The settings: users, retention, audit log, status; and what they look like to somebody who is no administrator.
 import type { User } from '../src/lib/queries/account';
-import { accountButton, ADMIN, expect, fillIn, makeUser, test } from './fixtures';
+import { accountButton, ADMIN, expect, fillIn, makeUser, PASSWORD, test } from './fixtures';
+import { totp } from './totp';
 
 test('a user is made, logs in with the password shown once, and is asked to log in when disabled', async ({
   page,
@@ -49,6 +50,9 @@ test('a user is made, logs in with the password shown once, and is asked to log 
 
 test('a password is reset and shown once; a second factor is removed', async ({ page, t, api, logIn }) => {
   const user = await makeUser(api, 'reset');
+  const own = await api.as(user);
+  const { secret } = await own.send<{ secret: string }>('POST', '/api/account/totp', { password: PASSWORD });
+  await own.send('POST', '/api/account/totp/confirm', { code: totp(secret) });
   await logIn();
   await page.goto(`/settings/users/${user.id}`);
   await page.getByLabel(t.settings.users.nickname).fill('Somebody <b>bold</b>');
@@ -58,6 +62,9 @@ test('a password is reset and shown once; a second factor is removed', async ({ 
   await page.getByRole('dialog').getByRole('button', { name: t.settings.users.reset }).click();
   await expect(page.getByText(t.settings.users.made(user.username))).toBeVisible();
   const password = (await page.locator('.secret code').textContent()) ?? '';
+  await page.getByRole('button', { name: t.settings.users.removeFactor }).click();
+  await page.getByRole('dialog').getByRole('button', { name: t.settings.users.removeFactor }).click();
+  await expect(page.getByRole('button', { name: t.settings.users.removeFactor })).toBeHidden();
   await api.as({ username: user.username, password });
   await page.reload();
   await expect(page.getByLabel(t.settings.users.nickname)).toHaveValue('Somebody <b>bold</b>');
