@@ -19,6 +19,7 @@ interface Route<P extends string> {
 const route = <const P extends string>(route: Route<P>) => route;
 
 export const routes = {
+  fleet: route({ path: '/', load: () => import('./pages/fleet/FleetPage.svelte') }),
   login: route({ path: '/login', load: () => import('./pages/login/LoginPage.svelte'), isBare: true }),
   add: route({ path: '/add', load: () => import('./pages/add/AddPage.svelte'), role: 'admin' }),
   settings: route({ path: '/settings', load: () => import('./pages/settings/StatusPage.svelte') }),

@@ -1,5 +1,5 @@
 // What the navigation shows, in its order: Fleet, Compare, Alerts, Add, Settings. Only what is in src/routes.ts can be here.
-import { CirclePlus, Settings, type LucideIcon } from '@lucide/svelte';
+import { CirclePlus, Server, Settings, type LucideIcon } from '@lucide/svelte';
 import type { Messages } from '$lib/i18n/en';
 import type { Match, RouteName } from '../../routes';
 
@@ -16,6 +16,14 @@ export interface NavigationItem {
 }
 
 export const navigation: readonly NavigationItem[] = [
+  {
+    route: 'fleet',
+    label: (t) => t.fleet.title,
+    icon: Server,
+    isOnPhone: true,
+    // A machine is part of the fleet; its page is `agent`.
+    isActive: (match) => match?.name === 'fleet' || match?.route.path.startsWith('/agents/') === true,
+  },
   { route: 'add', label: (t) => t.shell.add, icon: CirclePlus, isOnPhone: true, role: 'admin' },
   {
     route: 'status',

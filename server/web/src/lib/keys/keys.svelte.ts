@@ -1,0 +1,55 @@
+// Single keys and short sequences as shortcuts: `j`, `g f`. They rest while somebody types, and can be switched off.
+import { preferences } from '../preferences.svelte';
+import type { Messages } from '../i18n/en';
+
+export interface Shortcut {
+  /** One key, or two with a space between them. */
+  readonly keys: string;
+  readonly label: (t: Messages) => string;
+  readonly run: () => void;
+}
+
+/** How long the second key of a sequence is waited for. */
+const SEQUENCE_MS = 1500;
+
+/** Whether keys belong to what has the focus. */
+function isTaken(target: EventTarget | null): boolean {
+  if (!(target instanceof Element)) return false;
+  return target.closest('input, textarea, select, [contenteditable], dialog, [role="menu"]') !== null;
+}
+
+export class Keys {
+  /** Those that there are now, for the help; what was bound later comes first where two have the same keys. */
+  shortcuts: readonly Shortcut[] = $state.raw([]);
+  #first = '';
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Adds shortcuts; returns how to take them away. */
+  bind(shortcuts: readonly Shortcut[]): () => void {
+    this.shortcuts = [...shortcuts, ...this.shortcuts];
+    return () => (this.shortcuts = this.shortcuts.filter((shortcut) => !shortcuts.includes(shortcut)));
+  }
+
+  /** Takes a key that was pressed. */
+  press(event: KeyboardEvent): void {
+    if (!preferences.singleKeys || event.defaultPrevented || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || isTaken(event.target)) return;
+    const pressed = this.#first ? `${this.#first} ${event.key}` : event.key;
+    this.#forget();
+    const found = this.shortcuts.find(({ keys }) => keys === pressed);
+    if (found) {
+      event.preventDefault();
+      found.run();
+    } else if (this.shortcuts.some(({ keys }) => keys.startsWith(`${event.key} `))) {
+      this.#first = event.key;
+      this.#timer = setTimeout(() => this.#forget(), SEQUENCE_MS);
+    }
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    this.#first = '';
+  }
+}
+
+export const keys = new Keys();
