@@ -1,7 +1,8 @@
 // Runs the scenarios against a real server with a database of its own, which is removed whatever happens.
 //
 //   node e2e/run.js [ARGUMENT...]   runs Playwright with the arguments
-//   node e2e/run.js --serve         only keeps the server running, for developing; Ctrl-C ends it
+//   node e2e/run.js --serve [--agents N]   only keeps the server running, for developing, and N made-up machines that
+//                                   report to it; Ctrl-C ends it
 //
 // Environment: PIKA_TEST_DATABASE_URL, a superuser's URL of a database with TimescaleDB; PIKA_BIN_DIR, where pika-server
 // is (default: cargo's debug build); PIKA_CHROMIUM (default: /usr/bin/chromium); PIKA_E2E_PORT, the server's port, 0: a free
@@ -9,37 +10,20 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { ended, freePort, ready, spawnServer } from './server.js';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
 const repo = fileURLToPath(new URL('../../..', import.meta.url));
 const ADMIN_PASSWORD = process.env.PIKA_ADMIN_PASSWORD ?? 'correct horse battery staple';
-const READY_WITHIN_MS = 120_000;
 const DEV_PORT = 18888;
+/** Machines that report while the scenarios run. */
+const AGENTS = 200;
 
 /** @param {string} reason @returns {never} */
 function die(reason) {
   console.error(`e2e: ${reason}`);
   process.exit(1);
-}
-
-/** Ends with the program. @param {import('node:child_process').ChildProcess} child @returns {Promise<number>} */
-const ended = (child) =>
-  new Promise((resolve) => {
-    if (child.exitCode !== null) resolve(child.exitCode);
-    child.once('exit', (code) => resolve(code ?? 1));
-    child.once('error', () => resolve(1));
-  });
-
-/** @returns {Promise<number>} */
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const listener = createServer().listen(0, '127.0.0.1', () => {
-      const address = listener.address();
-      listener.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(address)));
-    });
-  });
 }
 
 const adminUrl = process.env.PIKA_TEST_DATABASE_URL ?? die('PIKA_TEST_DATABASE_URL is not set; ./test.sh provides it');
@@ -83,39 +67,32 @@ for (const [signal, status] of /** @type {const} */ ([
   process.on(signal, () => void end(status));
 }
 
-/** @param {string} url @param {import('node:child_process').ChildProcess} server */
-async function ready(url, server) {
-  const deadline = Date.now() + READY_WITHIN_MS;
-  while (Date.now() < deadline && server.exitCode === null) {
-    const answer = await fetch(`${url}/readyz`).catch(() => null);
-    if (answer?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error('the server did not become ready');
+/** Starts the made-up fleet, and waits until all of it has reported. @param {string} url @param {number} count */
+async function startFleet(url, count) {
+  const script = ['--experimental-websocket', '--no-warnings', 'e2e/agents.js', url, ADMIN_PASSWORD, String(count)];
+  const fleet = spawn(process.execPath, script, { cwd: web, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(fleet);
+  const isReady = new Promise((resolve) => fleet.stdout?.once('data', () => resolve(true)));
+  if ((await Promise.race([isReady, ended(fleet)])) !== true) throw new Error('the made-up fleet did not come up');
 }
 
 async function main() {
   const options = process.argv.slice(2);
   const isServing = options[0] === '--serve';
+  const agents = isServing ? Number(options[1] === '--agents' ? options[2] : 0) : AGENTS;
   const port = Number(process.env.PIKA_E2E_PORT ?? (isServing ? DEV_PORT : 0)) || (await freePort());
   const url = `http://127.0.0.1:${port}`;
   await sql(`CREATE DATABASE ${name}`);
-  const server = spawn(`${binaries}/pika-server`, ['serve'], {
-    cwd: web,
-    detached: true,
-    stdio: ['ignore', isServing ? 'inherit' : 'ignore', 'inherit'],
-    env: {
-      PATH: process.env.PATH,
-      DATABASE_URL: databaseUrl.href,
-      PIKA_SERVER_ADDR: `127.0.0.1:${port}`,
-      PIKA_ADMIN_PASSWORD: ADMIN_PASSWORD,
-      PIKA_LOG_LEVEL: isServing ? 'info' : 'error',
-      // Scenarios of all projects fail to log in from one address.
-      PIKA_AUTH_FAILURES_PER_ADDRESS_MAX: '1000',
-    },
+  const server = spawnServer({
+    binaries,
+    port,
+    databaseUrl: databaseUrl.href,
+    password: ADMIN_PASSWORD,
+    isLogged: isServing,
   });
   children.push(server);
   await ready(url, server);
+  if (agents > 0) await startFleet(url, agents);
   if (isServing) {
     console.log(`\n  ${url}   user admin, password ${ADMIN_PASSWORD}   (npm run dev: http://127.0.0.1:5173)\n`);
     return end(await ended(server));
@@ -124,7 +101,15 @@ async function main() {
     cwd: web,
     detached: true,
     stdio: 'inherit',
-    env: { ...process.env, PIKA_E2E_URL: url, PIKA_E2E_PASSWORD: ADMIN_PASSWORD, PIKA_E2E_BIN_DIR: binaries },
+    env: {
+      ...process.env,
+      // Scenarios have machines of their own; Node.js 22 has WebSocket without being asked.
+      NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --experimental-websocket --no-warnings`,
+      PIKA_E2E_URL: url,
+      PIKA_E2E_PASSWORD: ADMIN_PASSWORD,
+      PIKA_E2E_BIN_DIR: binaries,
+      PIKA_E2E_DATABASE_URL: databaseUrl.href,
+    },
   });
   children.push(playwright);
   return end(await ended(playwright));

@@ -6,9 +6,9 @@ const { understand } = await import('./preferences.svelte');
 
 it('takes what can be understood', () => {
   const defaults = understand({});
-  expect(understand({ theme: 'pink', language: 'xx', zone: 'Mars/Base', rateUnit: 1, density: null })).toEqual(
-    defaults,
-  );
+  expect(
+    understand({ theme: 'pink', language: 'xx', zone: 'Mars/Base', rateUnit: 1, density: null, singleKeys: 'no' }),
+  ).toEqual(defaults);
   const chosen = {
     theme: 'dark',
     language: 'zh-CN',

@@ -50,8 +50,7 @@ export function sortRows(rows: AgentRow[], sort: Sort, { isTroubleFirst = false 
   const isDescending = sort.startsWith('-');
   const name = (isDescending ? sort.slice(1) : sort) as SortName;
   const direction = isDescending ? -1 : 1;
-  const value =
-    name === 'name' ? (row: AgentRow) => row.rank : name === 'status' ? severityOf : columns[name].value;
+  const value = name === 'name' ? (row: AgentRow) => row.rank : name === 'status' ? severityOf : columns[name].value;
   // Values are read once a row, and not once a comparison.
   const keyed = rows.map((row) => ({ row, severity: isTroubleFirst ? severityOf(row) : 0, value: value(row) }));
   keyed.sort(

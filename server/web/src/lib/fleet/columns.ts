@@ -32,26 +32,70 @@ const text = (label: Column['label'], value: Column['value'], width: number): Co
 });
 
 export const columns = {
-  cpu: number((t) => t.fleet.columns.cpu, (row) => row.latest?.cpuUsagePercent ?? null, { width: 10.5, room: 'always' }),
-  memory: number((t) => t.fleet.columns.memory, (row) => row.latest?.memoryUsagePercent ?? null, {
-    width: 9,
-    room: 'always',
-  }),
-  disk: number((t) => t.fleet.columns.disk, (row) => row.latest?.diskUsagePercent ?? null, {
-    width: 6,
-    room: 'always',
-  }),
-  received: number((t) => t.fleet.columns.received, (row) => row.latest?.receivedBytesPerSecond ?? null, {
-    room: 'desktop',
-  }),
-  sent: number((t) => t.fleet.columns.sent, (row) => row.latest?.sentBytesPerSecond ?? null, { room: 'desktop' }),
-  load: number((t) => t.fleet.columns.load, (row) => row.latest?.load1 ?? null, { width: 5 }),
+  cpu: number(
+    (t) => t.fleet.columns.cpu,
+    (row) => row.latest?.cpuUsagePercent ?? null,
+    { width: 10.5, room: 'always' },
+  ),
+  memory: number(
+    (t) => t.fleet.columns.memory,
+    (row) => row.latest?.memoryUsagePercent ?? null,
+    {
+      width: 9,
+      room: 'always',
+    },
+  ),
+  disk: number(
+    (t) => t.fleet.columns.disk,
+    (row) => row.latest?.diskUsagePercent ?? null,
+    {
+      width: 6,
+      room: 'always',
+    },
+  ),
+  received: number(
+    (t) => t.fleet.columns.received,
+    (row) => row.latest?.receivedBytesPerSecond ?? null,
+    {
+      room: 'desktop',
+    },
+  ),
+  sent: number(
+    (t) => t.fleet.columns.sent,
+    (row) => row.latest?.sentBytesPerSecond ?? null,
+    { room: 'desktop' },
+  ),
+  load: number(
+    (t) => t.fleet.columns.load,
+    (row) => row.latest?.load1 ?? null,
+    { width: 5 },
+  ),
   // The longest ago is the largest age.
-  seen: number((t) => t.fleet.columns.seen, (row) => (row.seenAt === null ? null : -row.seenAt), { width: 6 }),
-  address: text((t) => t.fleet.columns.address, (row) => row.agent.ip || row.agent.remoteAddress || null, 9),
-  host: text((t) => t.fleet.columns.host, (row) => row.agent.hostname || null, 11),
-  system: text((t) => t.fleet.columns.system, (row) => `${row.agent.os} ${row.agent.arch}`, 8),
-  version: text((t) => t.fleet.columns.version, (row) => row.agent.version || null, 6),
+  seen: number(
+    (t) => t.fleet.columns.seen,
+    (row) => (row.seenAt === null ? null : -row.seenAt),
+    { width: 6 },
+  ),
+  address: text(
+    (t) => t.fleet.columns.address,
+    (row) => row.agent.ip || row.agent.remoteAddress || null,
+    9,
+  ),
+  host: text(
+    (t) => t.fleet.columns.host,
+    (row) => row.agent.hostname || null,
+    11,
+  ),
+  system: text(
+    (t) => t.fleet.columns.system,
+    (row) => `${row.agent.os} ${row.agent.arch}`,
+    8,
+  ),
+  version: text(
+    (t) => t.fleet.columns.version,
+    (row) => row.agent.version || null,
+    6,
+  ),
 } satisfies Record<string, Column>;
 
 export type ColumnName = keyof typeof columns;

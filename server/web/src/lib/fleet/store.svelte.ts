@@ -1,4 +1,5 @@
 // The fleet in memory: lists give what there is, events what changes. Nothing here asks the server or knows the page.
+/* eslint-disable svelte/prefer-svelte-reactivity -- following thousands of rows one by one is what `arrangement` is for */
 import type { Agent, AgentLatest } from '$lib/queries/fleet';
 import type { FleetEvent } from '$lib/queries/live';
 import { AgentRow } from './row.svelte';

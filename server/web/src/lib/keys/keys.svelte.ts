@@ -1,4 +1,5 @@
 // Single keys and short sequences as shortcuts: `j`, `g f`. They rest while somebody types, and can be switched off.
+import { untrack } from 'svelte';
 import { preferences } from '../preferences.svelte';
 import type { Messages } from '../i18n/en';
 
@@ -26,8 +27,11 @@ export class Keys {
 
   /** Adds shortcuts; returns how to take them away. */
   bind(shortcuts: readonly Shortcut[]): () => void {
-    this.shortcuts = [...shortcuts, ...this.shortcuts];
-    return () => (this.shortcuts = this.shortcuts.filter((shortcut) => !shortcuts.includes(shortcut)));
+    // Effects that bind do not depend on what others have bound.
+    const change = (to: (all: readonly Shortcut[]) => readonly Shortcut[]) =>
+      untrack(() => (this.shortcuts = to(this.shortcuts)));
+    change((all) => [...shortcuts, ...all]);
+    return () => change((all) => all.filter((shortcut) => !shortcuts.includes(shortcut)));
   }
 
   /** Takes a key that was pressed. */

@@ -1,0 +1,57 @@
+// Starts pika-server for scenarios, and waits for it.
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+const web = fileURLToPath(new URL('..', import.meta.url));
+const READY_WITHIN_MS = 120_000;
+
+/** Resolves with the status when the program ends. @param {import('node:child_process').ChildProcess} child @returns {Promise<number>} */
+export const ended = (child) =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode ?? 1);
+    child.once('exit', (code) => resolve(code ?? 1));
+    child.once('error', () => resolve(1));
+  });
+
+/** @returns {Promise<number>} */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const listener = createServer().listen(0, '127.0.0.1', () => {
+      const address = listener.address();
+      listener.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(address)));
+    });
+  });
+}
+
+/**
+ * @param {{ binaries: string, port: number, databaseUrl: string, password: string, isLogged?: boolean }} options
+ * @returns {import('node:child_process').ChildProcess}
+ */
+export function spawnServer({ binaries, port, databaseUrl, password, isLogged = false }) {
+  return spawn(`${binaries}/pika-server`, ['serve'], {
+    cwd: web,
+    detached: true,
+    stdio: ['ignore', isLogged ? 'inherit' : 'ignore', 'inherit'],
+    env: {
+      PATH: process.env.PATH,
+      DATABASE_URL: databaseUrl,
+      PIKA_SERVER_ADDR: `127.0.0.1:${port}`,
+      PIKA_ADMIN_PASSWORD: password,
+      PIKA_LOG_LEVEL: isLogged ? 'info' : 'error',
+      // Scenarios of all projects fail to log in from one address.
+      PIKA_AUTH_FAILURES_PER_ADDRESS_MAX: '1000',
+    },
+  });
+}
+
+/** @param {string} url @param {import('node:child_process').ChildProcess} server */
+export async function ready(url, server) {
+  const deadline = Date.now() + READY_WITHIN_MS;
+  while (Date.now() < deadline && server.exitCode === null) {
+    const answer = await fetch(`${url}/readyz`).catch(() => null);
+    if (answer?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error('the server did not become ready');
+}
