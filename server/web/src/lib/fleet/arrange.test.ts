@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Agent, AgentLatest } from '$lib/queries/fleet';
 import { countTags, filterRows, flatten, groupByTag, sortRows, type Filter } from './arrange';
-import { nextSort, type Sort } from './columns';
+import { COLUMN_NAMES, DEFAULT_COLUMNS, fitColumns, nextSort, type Sort } from './columns';
 import { AgentRow } from './row.svelte';
 import { agent } from './samples';
 
@@ -65,6 +65,15 @@ describe('an order', () => {
   it('begins with what is looked for, and turns round', () => {
     expect([nextSort('cpu', 'name'), nextSort('cpu', '-cpu'), nextSort('cpu', 'cpu')]).toEqual(['-cpu', 'cpu', '-cpu']);
     expect([nextSort('name', '-cpu'), nextSort('name', 'name')]).toEqual(['name', '-name']);
+  });
+});
+
+describe('columns', () => {
+  it('are given up, the least important first, where there is no room', () => {
+    expect(fitColumns(COLUMN_NAMES, 200)).toEqual(COLUMN_NAMES);
+    expect(fitColumns(DEFAULT_COLUMNS, 48)).toEqual(['cpu', 'memory', 'disk', 'seen']);
+    expect(fitColumns(['disk', 'version'], 20)).toEqual(['disk']);
+    expect(fitColumns(DEFAULT_COLUMNS, 10)).toEqual([]);
   });
 });
 

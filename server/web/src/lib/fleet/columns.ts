@@ -2,9 +2,6 @@
 import type { Messages } from '$lib/i18n/en';
 import type { AgentRow } from './row.svelte';
 
-/** From which width of the table on there is room for a column: `always`, or from a tablet's or a desktop's on. */
-type Room = 'always' | 'tablet' | 'desktop';
-
 interface Column {
   readonly label: (t: Messages) => string;
   /** What sorts rows; null comes last in both directions. */
@@ -12,89 +9,81 @@ interface Column {
   readonly isNumber: boolean;
   /** Shown where nobody has chosen. */
   readonly isDefault: boolean;
-  readonly room: Room;
-  /** Of the grid's track, in rem. */
+  /** In rem. */
   readonly width: number;
 }
 
-const number = (
-  label: Column['label'],
-  value: Column['value'],
-  { width = 6, room = 'tablet' as Room, isDefault = true } = {},
-): Column => ({ label, value, isNumber: true, isDefault, room, width });
-const text = (label: Column['label'], value: Column['value'], width: number): Column => ({
+const number = (label: Column['label'], width: number, value: Column['value']): Column => ({
+  label,
+  value,
+  isNumber: true,
+  isDefault: true,
+  width,
+});
+const text = (label: Column['label'], width: number, value: Column['value']): Column => ({
   label,
   value,
   isNumber: false,
   isDefault: false,
-  room: 'desktop',
   width,
 });
 
 export const columns = {
   cpu: number(
     (t) => t.fleet.columns.cpu,
+    9.5,
     (row) => row.latest?.cpuUsagePercent ?? null,
-    { width: 10.5, room: 'always' },
   ),
   memory: number(
     (t) => t.fleet.columns.memory,
+    8,
     (row) => row.latest?.memoryUsagePercent ?? null,
-    {
-      width: 9,
-      room: 'always',
-    },
   ),
   disk: number(
     (t) => t.fleet.columns.disk,
+    5,
     (row) => row.latest?.diskUsagePercent ?? null,
-    {
-      width: 6,
-      room: 'always',
-    },
   ),
   received: number(
     (t) => t.fleet.columns.received,
+    6,
     (row) => row.latest?.receivedBytesPerSecond ?? null,
-    {
-      room: 'desktop',
-    },
   ),
   sent: number(
     (t) => t.fleet.columns.sent,
+    6,
     (row) => row.latest?.sentBytesPerSecond ?? null,
-    { room: 'desktop' },
   ),
   load: number(
     (t) => t.fleet.columns.load,
+    4,
     (row) => row.latest?.load1 ?? null,
-    { width: 5 },
   ),
   // The longest ago is the largest age.
   seen: number(
     (t) => t.fleet.columns.seen,
+    5,
     (row) => (row.seenAt === null ? null : -row.seenAt),
-    { width: 6 },
   ),
   address: text(
     (t) => t.fleet.columns.address,
+    8,
     (row) => row.agent.ip || row.agent.remoteAddress || null,
-    9,
   ),
   host: text(
     (t) => t.fleet.columns.host,
-    (row) => row.agent.hostname || null,
     11,
+    (row) => row.agent.hostname || null,
   ),
   system: text(
     (t) => t.fleet.columns.system,
+    7,
     (row) => `${row.agent.os} ${row.agent.arch}`,
-    8,
   ),
   version: text(
     (t) => t.fleet.columns.version,
+    5,
     (row) => row.agent.version || null,
-    6,
   ),
 } satisfies Record<string, Column>;
 
@@ -113,4 +102,24 @@ export function nextSort(name: SortName, sort: Sort): Sort {
   const first: Sort = isLargestFirst ? `-${name}` : name;
   const second: Sort = isLargestFirst ? name : `-${name}`;
   return sort === first ? second : first;
+}
+
+/** What a row needs beside its columns, in rem: the name at its narrowest, and the space around and between. */
+const NAME_WIDTH = 12;
+const PADDING = 1.5;
+const GAP = 1;
+/** Columns that are given up last where there is no room for all. */
+const PRIORITY: readonly ColumnName[] = ['cpu', 'memory', 'disk', 'seen', 'load', 'received', 'sent'];
+
+/** Those of the columns that a table of this width has room for, so that it never scrolls sideways. */
+export function fitColumns(shown: readonly ColumnName[], widthRem: number): ColumnName[] {
+  const order = [...PRIORITY, ...COLUMN_NAMES.filter((name) => !PRIORITY.includes(name))];
+  const fitting = new Set<ColumnName>();
+  let room = widthRem - PADDING - NAME_WIDTH;
+  for (const name of order.filter((name) => shown.includes(name))) {
+    room -= GAP + columns[name].width;
+    if (room < 0) break;
+    fitting.add(name);
+  }
+  return shown.filter((name) => fitting.has(name));
 }

@@ -45,7 +45,6 @@ export const fleet = {
     system: 'System',
     version: 'Agent',
   },
-  fullestDisk: 'The fullest disk',
   shown: (shown: string, total: string) => `${shown} of ${total}`,
   noMatch: (total: string) => `0 of ${total} match`,
   noMatchText: 'Remove what is too narrow.',
@@ -56,9 +55,7 @@ export const fleet = {
   untagged: 'Without a tag',
   groupSummary: (machines: string, offline: string) => `${machines} machines, ${offline} offline`,
   groupSummaryOnline: (machines: string) => `${machines} machines`,
-  last: 'last',
   never: 'never',
-  staleValues: 'not current',
   empty: {
     title: 'Nothing is watched yet',
     admin: 'Run one command on a machine, and it shows up here by itself.',

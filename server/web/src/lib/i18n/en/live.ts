@@ -8,5 +8,4 @@ export const live = {
   tryingAgainIn: (seconds: number) => `trying again in ${seconds} s`,
   dataFrom: (time: string) => `data from ${time}`,
   refused: 'Live values are not available to this account.',
-  trouble: (n: number) => `${n === 1 ? '1 machine needs' : `${n} machines need`} attention`,
 };

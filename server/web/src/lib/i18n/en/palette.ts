@@ -11,7 +11,6 @@ export const palette = {
   more: (n: string) => `${n} more; type on`,
   themes: { system: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
   densities: { compact: 'Density: compact', comfortable: 'Density: comfortable' },
-  showAdd: 'Add a machine',
   showKeys: 'Keyboard shortcuts',
   keys: {
     title: 'Keyboard shortcuts',
@@ -24,7 +23,6 @@ export const palette = {
     goSettings: 'Go to the settings',
     next: 'Next row',
     previous: 'Previous row',
-    openRow: 'Open the row',
     or: 'or',
   },
 };

@@ -47,7 +47,6 @@ export const fleet: Messages['fleet'] = {
     system: '系统',
     version: '代理版本',
   },
-  fullestDisk: '占用最高的磁盘',
   shown: (shown, total) => `${shown} / ${total}`,
   noMatch: (total) => `${total} 台主机中没有匹配项`,
   noMatchText: '请移除过窄的筛选条件。',
@@ -58,9 +57,7 @@ export const fleet: Messages['fleet'] = {
   untagged: '无标签',
   groupSummary: (machines, offline) => `${machines} 台主机，${offline} 台离线`,
   groupSummaryOnline: (machines) => `${machines} 台主机`,
-  last: '最后',
   never: '从未',
-  staleValues: '非最新数据',
   empty: {
     title: '尚未监控任何主机',
     admin: '在主机上运行一条命令，它就会自动出现在这里。',

@@ -10,5 +10,4 @@ export const live: Messages['live'] = {
   tryingAgainIn: (seconds) => `${seconds} 秒后重试`,
   dataFrom: (time) => `数据截至 ${time}`,
   refused: '此账户无法获取实时数据。',
-  trouble: (n) => `${n} 台主机需要关注`,
 };

@@ -13,7 +13,6 @@ export const palette: Messages['palette'] = {
   more: (n) => `还有 ${n} 项，请继续输入`,
   themes: { system: '主题：跟随系统', light: '主题：浅色', dark: '主题：深色' },
   densities: { compact: '密度：紧凑', comfortable: '密度：宽松' },
-  showAdd: '添加主机',
   showKeys: '键盘快捷键',
   keys: {
     title: '键盘快捷键',
@@ -26,7 +25,6 @@ export const palette: Messages['palette'] = {
     goSettings: '前往设置',
     next: '下一行',
     previous: '上一行',
-    openRow: '打开该行',
     or: '或',
   },
 };
