@@ -16,7 +16,7 @@ const AXE_TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 interface Options {
   /**
    * Answers that the scenario provokes, as `{ '/api/login': 401 }`: the browser calls each of them an error. A `*` stands
-   * for any segment.
+   * for any segment. 0: none at all, or half of one.
    */
   expected: Record<string, number>;
 }
@@ -90,7 +90,8 @@ function watch(page: Page, origin: string, expected: Record<string, number>): st
   page.on('pageerror', (error) => problems.push(`not caught: ${error.stack ?? error.message}`));
   page.on('console', (message) => {
     if (message.type() !== 'error') return;
-    const status = /the server responded with a status of (\d+)/.exec(message.text())?.[1];
+    const answered = /the server responded with a status of (\d+)/.exec(message.text())?.[1];
+    const status = answered ?? (message.text().includes('net::ERR_') ? '0' : undefined);
     const path = status && new URL(message.location().url).pathname;
     if (path && isExpected(path, Number(status))) return;
     problems.push(`console: ${message.text()} (${message.location().url})`);

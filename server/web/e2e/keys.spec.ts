@@ -1,0 +1,89 @@
+// Finding machines and moving about without a pointer.
+import { expect, test } from './fixtures';
+
+test.beforeEach(async ({ logIn }) => logIn());
+
+const AGENT = /\/agents\/[0-9a-f-]{36}$/;
+
+test('the palette finds a machine by a few letters and goes there', async ({ page, t, checkAccessible }) => {
+  await page.goto('/');
+  await expect(
+    page
+      .getByRole('link', { name: /db-001/ })
+      .or(page.getByText('web-001'))
+      .first(),
+  ).toBeAttached();
+  await page.keyboard.press('Control+k');
+  const field = page.getByRole('combobox', { name: t.palette.title });
+  await expect(field).toBeFocused();
+  await checkAccessible();
+  await field.fill('db-01');
+  const options = page.getByRole('option');
+  await expect(options.first()).toContainText('db-010');
+  await page.keyboard.press('ArrowDown');
+  await expect(options.nth(1)).toHaveAttribute('aria-selected', 'true');
+  await expect(field).toHaveAttribute('aria-activedescendant', /.+/);
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(AGENT);
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+});
+
+test('the palette finds by address, and does what can be done', async ({ page, t }) => {
+  await page.goto('/');
+  await page.getByRole('button', { name: t.palette.open }).click();
+  const field = page.getByRole('combobox', { name: t.palette.title });
+  await field.fill('10.0.0.7 ');
+  await expect(page.getByRole('option').first()).toContainText('10.0.0.7');
+  await field.fill(t.palette.themes.dark);
+  await page.keyboard.press('Enter');
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  await page.keyboard.press('Control+k');
+  await field.fill('nothing is called that');
+  await expect(page.getByText(t.palette.nothing)).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(field).toHaveCount(0);
+});
+
+test('keys search, move in the list and open a machine', async ({ page, t }) => {
+  test.skip(test.info().project.name === 'phone', 'there is no keyboard');
+  await page.goto('/?q=web-');
+  await expect(page.getByRole('link', { name: 'web-001' })).toBeVisible();
+  await page.keyboard.press('j');
+  await expect(page.getByRole('link', { name: 'web-001' })).toBeFocused();
+  await page.keyboard.press('j');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('k');
+  await expect(page.getByRole('link', { name: 'web-002' })).toBeFocused();
+  await page.keyboard.press('End');
+  await expect(page.getByRole('link', { name: 'web-040' })).toBeFocused();
+  await expect(page.getByRole('link', { name: 'web-040' })).toBeInViewport();
+  await page.keyboard.press('/');
+  await expect(page.getByRole('searchbox')).toBeFocused();
+  await page.keyboard.type('gf');
+  await expect(page, 'keys are letters where somebody types').toHaveURL('/?q=gf');
+  await page.goto('/?q=web-003');
+  await expect(page.getByRole('link', { name: 'web-003' })).toBeVisible();
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(AGENT);
+  await page.keyboard.press('g');
+  await page.keyboard.press('f');
+  await expect(page).toHaveURL('/');
+  await expect(page.getByRole('grid', { name: t.fleet.machines })).toBeVisible();
+});
+
+test('single keys are listed, and can be switched off', async ({ page, t, checkAccessible }) => {
+  test.skip(test.info().project.name === 'phone', 'there is no keyboard');
+  await page.goto('/');
+  await expect(page.getByRole('grid')).toBeVisible();
+  await page.keyboard.press('?');
+  const help = page.getByRole('dialog', { name: t.palette.keys.title });
+  await expect(help).toContainText(t.palette.keys.next);
+  await checkAccessible();
+  await help.getByRole('checkbox', { name: t.palette.keys.enabled }).uncheck();
+  await page.keyboard.press('Escape');
+  await expect(help).toHaveCount(0);
+  await page.keyboard.press('?');
+  await page.keyboard.press('Control+k');
+  await expect(page.getByRole('dialog')).toHaveAccessibleName(t.palette.title);
+});
