@@ -3,6 +3,7 @@
 //   node e2e/run.js [ARGUMENT...]   runs Playwright with the arguments
 //   node e2e/run.js --serve [--agents N]   only keeps the server running, for developing, and N made-up machines that
 //                                   report to it; Ctrl-C ends it
+//   node e2e/run.js --measure [N]   measures the fleet's page with N machines (default: 2000), see measure.js
 //
 // Environment: PIKA_TEST_DATABASE_URL, a superuser's URL of a database with TimescaleDB; PIKA_BIN_DIR, where pika-server
 // is (default: cargo's debug build); PIKA_CHROMIUM (default: /usr/bin/chromium); PIKA_E2E_PORT, the server's port, 0: a free
@@ -17,8 +18,9 @@ const web = fileURLToPath(new URL('..', import.meta.url));
 const repo = fileURLToPath(new URL('../../..', import.meta.url));
 const ADMIN_PASSWORD = process.env.PIKA_ADMIN_PASSWORD ?? 'correct horse battery staple';
 const DEV_PORT = 18888;
-/** Machines that report while the scenarios run. */
+/** Machines that report while the scenarios run, and while it is measured. */
 const AGENTS = 200;
+const MEASURED_AGENTS = 2000;
 
 /** @param {string} reason @returns {never} */
 function die(reason) {
@@ -79,7 +81,12 @@ async function startFleet(url, count) {
 async function main() {
   const options = process.argv.slice(2);
   const isServing = options[0] === '--serve';
-  const agents = isServing ? Number(options[1] === '--agents' ? options[2] : 0) : AGENTS;
+  const isMeasuring = options[0] === '--measure';
+  const agents = isMeasuring
+    ? Number(options[1] ?? MEASURED_AGENTS)
+    : isServing
+      ? Number(options[1] === '--agents' ? options[2] : 0)
+      : AGENTS;
   const port = Number(process.env.PIKA_E2E_PORT ?? (isServing ? DEV_PORT : 0)) || (await freePort());
   const url = `http://127.0.0.1:${port}`;
   await sql(`CREATE DATABASE ${name}`);
@@ -97,7 +104,8 @@ async function main() {
     console.log(`\n  ${url}   user admin, password ${ADMIN_PASSWORD}   (npm run dev: http://127.0.0.1:5173)\n`);
     return end(await ended(server));
   }
-  const playwright = spawn(process.execPath, ['node_modules/@playwright/test/cli.js', 'test', ...options], {
+  const script = isMeasuring ? ['e2e/measure.js'] : ['node_modules/@playwright/test/cli.js', 'test', ...options];
+  const playwright = spawn(process.execPath, script, {
     cwd: web,
     detached: true,
     stdio: 'inherit',
