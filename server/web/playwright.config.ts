@@ -12,6 +12,9 @@ export default defineConfig({
   reporter: 'list',
   fullyParallel: true,
   workers: 2,
+  // A machine that builds at the same time is slow.
+  expect: { timeout: 15_000 },
+  timeout: 60_000,
   forbidOnly: Boolean(process.env['CI']),
   use: {
     baseURL,

@@ -68,6 +68,9 @@ export class FleetStore {
     this.#isReading = false;
     this.isKnown = true;
     this.#apply();
+    // Who is still unknown is gone.
+    this.#latest.clear();
+    this.#online.clear();
     this.#arrange();
     this.#summarize();
   }
@@ -105,23 +108,21 @@ export class FleetStore {
     this.#applyTimer = undefined;
     if (this.#isReading) return;
     let isChanged = false;
-    let hasStranger = false;
+    // What is said of strangers is kept until the lists have been asked for them.
     for (const [id, latest] of this.#latest) {
       const row = this.rows.get(id);
-      if (row) isChanged = row.report(latest) || isChanged;
-      else hasStranger = true;
+      if (!row) continue;
+      isChanged = row.report(latest) || isChanged;
+      this.#latest.delete(id);
     }
     for (const [id, isOnline] of this.#online) {
       const row = this.rows.get(id);
-      if (row && row.isOnline !== isOnline) {
-        row.isOnline = isOnline;
-        isChanged = true;
-      }
-      hasStranger ||= !row;
+      if (!row) continue;
+      isChanged ||= row.isOnline !== isOnline;
+      row.isOnline = isOnline;
+      this.#online.delete(id);
     }
-    this.#latest.clear();
-    this.#online.clear();
-    if (hasStranger && this.isKnown) this.onstranger();
+    if (this.isKnown && this.#latest.size + this.#online.size > 0) this.onstranger();
     if (!isChanged) return;
     this.#isDisarranged = true;
     this.#arrangeLater();

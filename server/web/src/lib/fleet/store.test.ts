@@ -88,6 +88,10 @@ describe('the fleet', () => {
     store.receive(status('x', 1));
     vi.advanceTimersByTime(APPLY_INTERVAL_MS);
     expect(strangers).toBe(1);
+    store.receive(metrics(latest('x', 1, 7)));
+    vi.advanceTimersByTime(APPLY_INTERVAL_MS);
+    store.replace([agent({ id: 'x', status: 0 })], []);
+    expect([store.rows.get('x')?.isOnline, cpu(store, 'x')], 'and keeps what was said of it').toEqual([true, 7]);
   });
 
   it('arranges its rows every 5 s at most, and not under the pointer', () => {
