@@ -32,6 +32,7 @@ mod sessions;
 mod settings;
 mod several_metrics;
 mod socket;
+mod sparkline_cache;
 mod sparklines;
 mod storage;
 mod system;
@@ -46,7 +47,7 @@ pub use context::{ApiContext, ApiParts};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use parameters::Parameters;
 pub use security::{Caller, SESSION_COOKIE};
-pub use sparklines::SparklineCache;
+pub use sparkline_cache::SparklineCache;
 
 use tag::Tag;
 

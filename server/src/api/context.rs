@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use super::chart_limit::ChartLimit;
-use super::sparklines::SparklineCache;
+use super::sparkline_cache::SparklineCache;
 use crate::auth::Auth;
 use crate::domain::TimestampMs;
 use crate::domain::enrollment::EnrollmentLimits;

@@ -84,6 +84,7 @@ fn allowed(description: &Value, schema: &Value) -> String {
             (Some(minimum), Some(maximum)) => format!("a whole number, {minimum}–{maximum}"),
             _ => "a whole number".to_owned(),
         },
+        ("array", _) => schema.get("items").map_or_else(String::new, |item| allowed(description, item)),
         ("boolean", _) => "true or false".to_owned(),
         (_, "uuid") => "a UUID".to_owned(),
         _ => match bound("maxLength") {
@@ -106,6 +107,8 @@ mod tests {
         assert_eq!(words(json!({"$ref": "#/schemas/Order"})), "one of asc, desc");
         assert_eq!(words(json!({"type": "integer", "minimum": 1.0, "maximum": 9.0})), "a whole number, 1–9");
         assert_eq!(words(json!({"type": "string", "maxLength": 255})), "a text of at most 255 characters");
+        let several = json!({"type": "array", "items": {"type": "string", "format": "uuid"}});
+        assert_eq!(words(several), "a UUID");
         let either = json!({"oneOf": [{"type": "integer"}, {"type": "string", "enum": ["raw"]}]});
         assert_eq!(words(either), "a whole number, or raw");
     }

@@ -1,9 +1,5 @@
 //! One metric of the whole fleet in one answer: small charts for a list of agents.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use moka::future::Cache;
 use poem::web::Data;
 use poem_openapi::param::Query;
 use poem_openapi::{Enum, Object, OpenApi};
@@ -14,16 +10,12 @@ use super::metrics::TierName;
 use super::rounding::rounded;
 use super::security::UserAuth;
 use super::serialized::Written;
+use super::sparkline_cache::SparklinesQuestion;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::fleet::FleetMetric;
 use crate::domain::permission::Permission;
 use crate::domain::time_range::{TimeRange, TimeRangeRequest};
-use crate::store::{self, AgentSeries, FleetSeries};
-
-/// How long an answer is good for: everybody who looks at the same list in that time gets the same one.
-const KEPT_FOR: Duration = Duration::from_secs(30);
-/// Bytes of answers that are kept.
-const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+use crate::store::{AgentSeries, FleetSeries};
 
 /// Small charts of the whole fleet.
 #[derive(Debug)]
@@ -113,29 +105,6 @@ impl From<AgentSeries> for Sparkline {
     }
 }
 
-/// What was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Question {
-    metric: FleetMetric,
-    range: TimeRange,
-    /// In order, each once.
-    agents: Vec<Uuid>,
-}
-
-/// Answers that were given lately. Who asks for one that is being read waits for it.
-#[derive(Clone, Debug)]
-pub struct SparklineCache(Cache<Question, Bytes>);
-
-impl Default for SparklineCache {
-    fn default() -> Self {
-        let bytes = |question: &Question, answer: &Bytes| {
-            let bytes = size_of::<Question>() + size_of_val(question.agents.as_slice()) + answer.len();
-            u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
-        Self(Cache::builder().max_capacity(KEPT_BYTES_MAX).weigher(bytes).time_to_live(KEPT_FOR).build())
-    }
-}
-
 #[OpenApi(prefix_path = "/api/agents", tag = "Tag::Agents")]
 impl SparklinesApi {
     /// Get one metric of many agents
@@ -169,11 +138,11 @@ impl SparklinesApi {
         let mut agents = agent_ids.0.unwrap_or_default();
         agents.sort_unstable();
         agents.dedup();
-        let question = Question { metric: metric.0.into(), range, agents };
-        let reading = context.sparklines.0.try_get_with_by_ref(&question, async {
+        let question = SparklinesQuestion { metric: metric.0.into(), range, agents };
+        let reading = context.sparklines.answer(&question, async {
             let mut connection = context.store.chart_connection().await?;
             let series = connection.fleet_series(question.metric, &question.agents, range, now).await?;
-            Ok::<_, store::Error>(Written::text(&Sparklines::new(question.metric, series)))
+            Ok(Written::text(&Sparklines::new(question.metric, series)))
         });
         Ok(Written::new(context.charts.read(caller.user.id, reading).await?))
     }

@@ -336,13 +336,13 @@ mod tests {
 
     #[test]
     fn large_fleets_are_read_from_coarser_tiers() {
-        let day = TimeRangeRequest {
-            start: Some(NOW - DAY_MS),
+        let hours = TimeRangeRequest {
+            start: Some(NOW - 6 * 60 * MINUTE_MS),
             end: Some(NOW),
             points: Some(30),
             interval_ms: None,
         };
-        let range = TimeRange::resolve(day, NOW).unwrap();
+        let range = TimeRange::resolve(hours, NOW).unwrap();
         let of = |n_agents| range.tier_of_fleet(NOW, |_| None, n_agents);
         assert_eq!((of(0).0, of(100).0, of(20_000).0), (Tier::OneMinute, Tier::OneMinute, Tier::OneHour));
         assert_eq!(of(20_000).1.interval_ms % Tier::OneHour.bucket_ms(), 0);

@@ -18,10 +18,16 @@ on_both_editions!(
 
 const DAY_MS: i64 = 86_400_000;
 
-/// A configuration in which agents that have gone, or are silent, are soon offline.
-fn attentive(database: &TestDatabase) -> Config {
+/// A configuration in which agents that have gone are soon offline.
+fn impatient(database: &TestDatabase) -> Config {
     let mut config = config(&database.url);
     config.ingest.reconnect_grace_ms = 100;
+    config
+}
+
+/// A configuration in which agents that are silent are, too.
+fn attentive(database: &TestDatabase) -> Config {
+    let mut config = impatient(database);
     config.ingest.idle_timeout_ms = 1_000;
     config
 }
@@ -52,8 +58,8 @@ fn statuses(spans: &[(i64, i64, String)]) -> Vec<&str> {
 }
 
 async fn coming_and_going_is_written_down(database: TestDatabase) {
-    let first = TestServer::start_with(attentive(&database)).await;
-    let second = TestServer::start_with(attentive(&database)).await;
+    let first = TestServer::start_with(impatient(&database)).await;
+    let second = TestServer::start_with(impatient(&database)).await;
     let before = now();
     let (agent, id, secret) = first.enroll("web-1").await;
     let (online, uptime) = spans(&first, &id).await;

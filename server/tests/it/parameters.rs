@@ -23,6 +23,9 @@ fn expected(schema: &Value) -> Vec<String> {
     if let Some(schemas) = schema["oneOf"].as_array() {
         return schemas.iter().flat_map(expected).collect();
     }
+    if schema["type"] == "array" {
+        return expected(&schema["items"]);
+    }
     match (schema["type"].as_str(), schema["format"].as_str()) {
         (Some("integer"), _) => {
             let bounds = ["minimum", "maximum"].into_iter().filter_map(|bound| schema[bound].as_f64());
@@ -31,6 +34,17 @@ fn expected(schema: &Value) -> Vec<String> {
         (_, Some("uuid")) => vec!["UUID".to_owned()],
         _ => Vec::new(),
     }
+}
+
+/// Something that a required parameter may be.
+fn required(name: &str) -> String {
+    let value = match name {
+        "type" => "cpu",
+        "metric" => "load1",
+        "agentId" => SOME_ID,
+        _ => panic!("the parameter {name} is new: say here what it may be"),
+    };
+    format!("{name}={value}&")
 }
 
 #[tokio::test]
@@ -51,7 +65,11 @@ async fn a_parameter_that_cannot_be_read_is_answered_with_what_is_allowed() {
                 }
                 expected.push(name.to_owned());
                 let in_path = path.replace("{id}", if name == "id" { "bogus" } else { SOME_ID });
-                let required = if name != "type" && path.ends_with("/metrics") { "type=cpu&" } else { "" };
+                let others = parameters.iter().filter(|other| {
+                    *other != parameter && other["in"] == "query" && other["required"] == true
+                });
+                let required: String =
+                    others.map(|other| required(other["name"].as_str().unwrap())).collect();
                 let query = if name == "id" { String::new() } else { format!("{name}=bogus") };
                 let method: Method = method.to_uppercase().parse().unwrap();
                 let path = format!("{in_path}?{required}{query}");
