@@ -1,14 +1,16 @@
 // The fleet of this tab: reads the lists, and follows the live connection from there on.
-import { queryClient } from '$lib/api/query';
+import { isTemporary, retryDelay } from '$lib/api/errors';
 import { format } from '$lib/format/format.svelte';
 import { live } from '$lib/live/live.svelte';
-import { fleetQuery } from '$lib/queries/fleet';
+import { readFleet } from '$lib/queries/fleet';
 import { FleetStore } from './store.svelte';
 
 /** Events tell only of agents that are connected to this server, and not of names, tags and machines that are new. */
 const READ_INTERVAL_MS = 60_000;
 /** Machines that nobody knows yet come in crowds: they are asked for together. */
 const STRANGERS_DELAY_MS = 1000;
+/** Who waits longer for the stream sees the lists without it. */
+const STREAM_DELAY_MS = 1500;
 
 class Fleet {
   readonly store = new FleetStore((a, b) => format.compare(a, b));
@@ -18,7 +20,9 @@ class Fleet {
   #isReading = false;
   #isReadAgain = false;
   #isFollowed = false;
+  #failures = 0;
   #strangersTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     this.store.onstranger = () => {
@@ -32,19 +36,22 @@ class Fleet {
   /** Follows the fleet for whoever is logged in. Returns how to stop. */
   follow(): () => void {
     this.#isFollowed = true;
+    const readFirst = () => this.store.isKnown || this.#isReading || void this.read();
     const silence = live.listen({
       opened: () => void this.read(),
+      lost: readFirst,
       event: (event) => (event.type === 'resync' ? void this.read() : this.store.receive(event)),
     });
     const hangUp = live.start();
-    // What is known is shown, also where the stream does not come about.
-    void this.read();
+    const streamTimer = setTimeout(readFirst, STREAM_DELAY_MS);
     const timer = setInterval(() => document.hidden || void this.read(), READ_INTERVAL_MS);
     return () => {
       this.#isFollowed = false;
       silence();
       hangUp();
       clearInterval(timer);
+      clearTimeout(streamTimer);
+      clearTimeout(this.#retryTimer);
       clearTimeout(this.#strangersTimer);
       this.#strangersTimer = undefined;
     };
@@ -66,15 +73,23 @@ class Fleet {
   }
 
   async #readOnce(): Promise<void> {
+    clearTimeout(this.#retryTimer);
     this.store.beginReading();
     try {
-      const { agents, latest } = await queryClient.fetchQuery(fleetQuery());
+      const { agents, latest } = await readFleet();
       if (!this.#isFollowed) return this.store.giveUpReading();
       this.store.replace(agents, latest);
       this.failure = null;
+      this.#failures = 0;
     } catch (error) {
       this.store.giveUpReading();
-      if (this.#isFollowed) this.failure = error;
+      if (!this.#isFollowed) return;
+      if (!isTemporary(error)) {
+        this.failure = error;
+        return;
+      }
+      // A stream that comes back reads them at once, and does not wait for this.
+      this.#retryTimer = setTimeout(() => void this.read(), retryDelay(this.#failures++, error));
     }
   }
 }

@@ -6,6 +6,8 @@ import { EventConnection, type ConnectionState } from './connection';
 export interface Listener {
   /** The stream is there: read now what it will tell the changes of. */
   opened?(): void;
+  /** It could not be opened, or has ended. */
+  lost?(): void;
   event(event: FleetEvent): void;
 }
 
@@ -74,6 +76,8 @@ class Live {
     if (state.is === 'open' || state.is === 'idle') this.lostSince = null;
     else this.lostSince ??= performance.now();
     this.state = state;
+    if (state.is !== 'waiting' && state.is !== 'refused') return;
+    for (const listener of this.#listeners) listener.lost?.();
   }
 }
 
