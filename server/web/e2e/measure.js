@@ -39,27 +39,21 @@ async function open(path) {
         })
       ),
   );
-  const { busy } = await (await meter(page))();
-  return { context, page, painted, busyMs: busy * 1000 };
+  return { context, page, painted };
 }
 
 /**
- * Time that the page's thread has had on a processor, and not that it has waited for one: others use the machine, too.
- * @param {import('@playwright/test').Page} page
+ * What the page takes in percent of a core: time that its thread has had on a processor, and not that it has waited for
+ * one, because others use the machine, too. @param {import('@playwright/test').Page} page
  */
-async function meter(page) {
+async function load(page) {
   const session = await page.context().newCDPSession(page);
   await session.send('Performance.enable');
-  return async () => {
+  const read = async () => {
     const { metrics } = await session.send('Performance.getMetrics');
     const find = (/** @type {string} */ wanted) => metrics.find((metric) => metric.name === wanted)?.value ?? NaN;
     return { busy: find('ThreadTime'), at: find('Timestamp'), heap: find('JSHeapUsedSize') };
   };
-}
-
-/** What the page takes in percent of a core. @param {import('@playwright/test').Page} page */
-async function load(page) {
-  const read = await meter(page);
   const before = await read();
   await page.waitForTimeout(LIVE_S * 1000);
   const after = await read();
@@ -74,12 +68,11 @@ for (const [what, path] of [
 ]) {
   const times = [];
   for (let i = 0; i < 5; i += 1) {
-    const { context, painted, busyMs } = await open(path ?? '');
-    times.push({ painted, busyMs });
+    const { context, painted } = await open(path ?? '');
+    times.push(painted);
     await context.close();
   }
-  times.sort((a, b) => a.painted - b.painted);
-  const { painted, busyMs } = times[2] ?? { painted: NaN, busyMs: NaN };
+  const painted = times.sort((a, b) => a - b)[2] ?? NaN;
   const { context, page } = await open(path ?? '');
   const machines = await page.evaluate(() => document.title);
   await page.waitForTimeout(3000);
@@ -87,7 +80,7 @@ for (const [what, path] of [
   const nodes = await page.evaluate(() => document.querySelectorAll('*').length);
   rows.push({ what, painted, percent, nodes, heapMb });
   console.log(
-    `${what}: painted ${painted.toFixed(0)} ms (${BUDGET.paintedMs}), ${busyMs.toFixed(0)} of them busy; live ${percent.toFixed(1)} % of a core ` +
+    `${what}: painted ${painted.toFixed(0)} ms (${BUDGET.paintedMs}), live ${percent.toFixed(1)} % of a core ` +
       `(${BUDGET.livePercent}), ${nodes} nodes (${BUDGET.nodes}), heap ${heapMb.toFixed(0)} MB; ${machines}`,
   );
   await context.close();
