@@ -99,22 +99,30 @@ test('a machine follows the commands and comes online without a reload', async (
   await expect(page.locator('body')).not.toContainText(token);
 });
 
-test('the commands fit the way that the agent runs, and the token survives the choice', async ({ page, t, logIn }) => {
-  await logIn();
-  await makeToken(page, t, 'ways');
-  const token = /pika_enroll_[\w.-]+/.exec((await commandsOf(page, t).textContent()) ?? '')?.[0] ?? '';
-  await page.getByRole('radio', { name: t.add.kinds.docker }).check();
-  await expect(page).toHaveURL('/add?kind=docker');
-  await expect(commandsOf(page, t)).toContainText(token);
-  await expect(commandsOf(page, t)).toContainText('docker run');
-  await page.getByRole('radio', { name: t.add.kinds.systemd }).check();
-  await expect(commandsOf(page, t)).toContainText('/etc/pika/agent.env');
-  await page.getByRole('radio', { name: t.add.kinds.manual }).check();
-  await expect(page.getByText(token)).toBeVisible();
-  await page.getByRole('button', { name: t.add.end }).click();
-  await page.getByRole('dialog').getByRole('button', { name: t.add.end }).click();
-  await expect(page.getByText(t.add.ended)).toBeVisible();
-  await expect(page.getByText(token), 'what is of no use is shown no longer').toBeHidden();
+test.describe('a token that is ended', () => {
+  test.use({ expected: { '/api/enrollments/*': 404 } });
+
+  test('the commands fit the way that the agent runs, and the token survives the choice', async ({
+    page,
+    t,
+    logIn,
+  }) => {
+    await logIn();
+    await makeToken(page, t, 'ways');
+    const token = /pika_enroll_[\w.-]+/.exec((await commandsOf(page, t).textContent()) ?? '')?.[0] ?? '';
+    await page.getByRole('radio', { name: t.add.kinds.docker }).check();
+    await expect(page).toHaveURL('/add?kind=docker');
+    await expect(commandsOf(page, t)).toContainText(token);
+    await expect(commandsOf(page, t)).toContainText('docker run');
+    await page.getByRole('radio', { name: t.add.kinds.systemd }).check();
+    await expect(commandsOf(page, t)).toContainText('/etc/pika/agent.env');
+    await page.getByRole('radio', { name: t.add.kinds.manual }).check();
+    await expect(page.getByText(token)).toBeVisible();
+    await page.getByRole('button', { name: t.add.end }).click();
+    await page.getByRole('dialog').getByRole('button', { name: t.add.end }).click();
+    await expect(page.getByText(t.add.ended)).toBeVisible();
+    await expect(page.getByText(token), 'what is of no use is shown no longer').toBeHidden();
+  });
 });
 
 test('a token that expires says so, and lets nobody in', async ({ page, t, logIn, machine }) => {

@@ -13,15 +13,16 @@ export interface AuditAsked {
   actor: string;
   action: string;
   object: string;
+  address: string;
 }
 
 export const auditQuery = (asked: AuditAsked) =>
   queryOptions({
     queryKey: ['audit', asked],
     queryFn: ({ signal }) => {
-      const { page, actor, action, object } = asked;
-      const filters = { ...(actor && { actor }), ...(action && { action }), ...(object && { object }) };
-      const query = { page, pageSize: ENTRIES_PER_PAGE, ...filters };
+      const { page, ...filters } = asked;
+      const given = Object.fromEntries(Object.entries(filters).filter(([, value]) => value));
+      const query = { page, pageSize: ENTRIES_PER_PAGE, ...given };
       return dataOf(api.GET('/api/audit', { params: { query }, signal }));
     },
     placeholderData: keepPreviousData,

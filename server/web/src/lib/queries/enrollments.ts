@@ -1,6 +1,7 @@
 // Questions about enrollment tokens and the agents that come by them. A token itself is only handed back.
 import { keepPreviousData, queryOptions } from '@tanstack/svelte-query';
 import { api, dataOf } from '$lib/api/client';
+import { ApiError } from '$lib/api/errors';
 import type { components } from '$lib/api/schema';
 
 type Schemas = components['schemas'];
@@ -20,34 +21,30 @@ export const enrollmentsQuery = () =>
 /** How often those who wait for a machine ask. */
 export const WAITING_INTERVAL_MS = 2000;
 
-/** How many uses a token has, asked again and again; null once the server no longer knows it. */
+/** What a token has let in, asked again and again; null once the server no longer knows it. */
 export const enrollmentQuery = (id: string) =>
   queryOptions({
     queryKey: [...enrollmentsKey, id],
-    queryFn: async ({ signal }) => {
-      const { items } = await dataOf(api.GET('/api/enrollments', { signal }));
-      return items.find((enrollment) => enrollment.id === id) ?? null;
-    },
-    refetchInterval: WAITING_INTERVAL_MS,
+    queryFn: ({ signal }): Promise<Enrollment | null> =>
+      dataOf(api.GET('/api/enrollments/{id}', { params: { path: { id } }, signal })).catch((error: unknown) => {
+        if (error instanceof ApiError && error.code === 'not_found') return null;
+        throw error;
+      }),
+    refetchInterval: ({ state }) => (state.data === null ? false : WAITING_INTERVAL_MS),
   });
 
-/** The agents that have come by this token, the newest first. Asked again when its uses change. */
-export const joinedAgentsQuery = (id: string, since: number, uses: number) =>
+/** The agents that a token has let in, the newest first. Asked again when its uses change. */
+export const joinedAgentsQuery = (id: string, uses: number) =>
   queryOptions({
     queryKey: [...enrollmentsKey, id, 'agents', uses],
     queryFn: async ({ signal }) => {
-      const { items } = await dataOf(api.GET('/api/agents', { signal }));
-      return items.filter((agent) => cameBy(agent, id, since)).sort((a, b) => b.createdAt - a.createdAt);
+      const query = { enrollmentId: id };
+      const { items } = await dataOf(api.GET('/api/agents', { params: { query }, signal }));
+      return items.sort((a, b) => b.createdAt - a.createdAt);
     },
     enabled: uses > 0,
     placeholderData: keepPreviousData,
   });
-
-/** A server that does not say by which token an agent came leaves the time: whoever has come since it was made. */
-function cameBy(agent: Agent, id: string, since: number): boolean {
-  const { enrollmentId } = agent as { enrollmentId?: string | null };
-  return enrollmentId == null ? agent.createdAt >= since : enrollmentId === id;
-}
 
 /** One agent, and its newest values once there are any. */
 export const joinedAgentQuery = (agent: Agent) =>
@@ -71,6 +68,6 @@ export async function endEnrollment(id: string): Promise<void> {
   await api.DELETE('/api/enrollments/{id}', { params: { path: { id } } });
 }
 
-/** Name, tags and note together: all three are replaced. */
+/** Name, tags and note together: all three are replaced, unless somebody has changed them since `updatedAt`. */
 export const describeAgent = (id: string, body: Schemas['AgentUpdate']): Promise<Agent> =>
   dataOf(api.PUT('/api/agents/{id}', { params: { path: { id } }, body }));

@@ -33,6 +33,5 @@ export const setRetention = (body: Retention): Promise<Retention> =>
 
 /** The address that machines reach: what the server has been told, else the one that the browser uses. */
 export function publicAddress(info: Schemas['SystemInfo'] | undefined): string {
-  const told = (info as { publicUrl?: string | null } | undefined)?.publicUrl;
-  return (told || location.origin).replace(/\/+$/, '');
+  return (info?.publicUrl || location.origin).replace(/\/+$/, '');
 }

@@ -92,6 +92,8 @@ export const settings = {
   status: {
     server: 'Server',
     version: 'Version of the server',
+    started: 'Running',
+    runningFor: (span: string) => `for ${span}`,
     address: 'Address',
     postgres: 'PostgreSQL',
     timescale: 'TimescaleDB',

@@ -88,6 +88,8 @@ export const settings: Messages['settings'] = {
   status: {
     server: '服务器',
     version: '服务器版本',
+    started: '运行时间',
+    runningFor: (span) => span,
     address: '地址',
     postgres: 'PostgreSQL',
     timescale: 'TimescaleDB',
