@@ -64,6 +64,7 @@ test('a password is reset and shown once; a second factor is removed', async ({ 
   const password = (await page.locator('.secret code').textContent()) ?? '';
   await page.getByRole('button', { name: t.settings.users.removeFactor }).click();
   await page.getByRole('dialog').getByRole('button', { name: t.settings.users.removeFactor }).click();
+  await expect(page.getByRole('dialog')).toHaveCount(0);
   await expect(page.getByRole('button', { name: t.settings.users.removeFactor })).toBeHidden();
   await api.as({ username: user.username, password });
   await page.reload();
