@@ -134,7 +134,7 @@ test('a token that expires says so, and lets nobody in', async ({ page, t, logIn
   });
   await logIn();
   await makeToken(page, t, 'expires');
-  const [enroll] = ((await commandsOf(page, t).textContent()) ?? '').split('\n');
+  const [enroll] = ((await commandsOf(page, t).textContent()) ?? '').split('pika-agent run');
   await expect(page.getByText(t.add.ended)).toBeVisible();
   const agent = machine.run(enroll ?? '');
   let said = '';

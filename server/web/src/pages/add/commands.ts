@@ -14,7 +14,8 @@ export function commands(kind: Kind, address: string, token: string): string | n
   switch (kind) {
     case 'linux':
       return [
-        `PIKA_ENROLLMENT_TOKEN=${quoted(token)} pika-agent enroll --server ${quoted(address)}`,
+        `PIKA_ENROLLMENT_TOKEN=${quoted(token)} \\`,
+        `  pika-agent enroll --server ${quoted(address)}`,
         `pika-agent run --server ${quoted(address)}`,
       ].join('\n');
     case 'systemd':
