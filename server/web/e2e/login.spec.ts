@@ -171,7 +171,7 @@ test.describe('a session that ends', () => {
     const user = await makeUser(api, 'ends');
     await logIn(user);
     await page.clock.install();
-    await page.goto('/compare?later=1');
+    await page.goto('/alerts?later=1');
     await expect(accountButton(page, t)).toBeVisible();
     await page.context().clearCookies();
     // The page is looked at again after a while.
@@ -186,6 +186,6 @@ test.describe('a session that ends', () => {
     await dialog.getByLabel(t.login.password).fill(PASSWORD);
     await dialog.getByRole('button', { name: t.login.submit }).click();
     await expect(dialog).toBeHidden();
-    await expect(page).toHaveURL('/compare?later=1');
+    await expect(page).toHaveURL('/alerts?later=1');
   });
 });

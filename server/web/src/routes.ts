@@ -20,6 +20,8 @@ const route = <const P extends string>(route: Route<P>) => route;
 
 export const routes = {
   fleet: route({ path: '/', load: () => import('./pages/fleet/FleetPage.svelte') }),
+  agent: route({ path: '/agents/:id', load: () => import('./pages/agents/AgentPage.svelte') }),
+  compare: route({ path: '/compare', load: () => import('./pages/compare/ComparePage.svelte') }),
   login: route({ path: '/login', load: () => import('./pages/login/LoginPage.svelte'), isBare: true }),
   add: route({ path: '/add', load: () => import('./pages/add/AddPage.svelte'), role: 'admin' }),
   settings: route({ path: '/settings', load: () => import('./pages/settings/StatusPage.svelte') }),

@@ -1,5 +1,5 @@
 // What the navigation shows, in its order: Fleet, Compare, Alerts, Add, Settings. Only what is in src/routes.ts can be here.
-import { CirclePlus, Server, Settings, type LucideIcon } from '@lucide/svelte';
+import { CirclePlus, Columns2, Server, Settings, type LucideIcon } from '@lucide/svelte';
 import type { Messages } from '$lib/i18n/en';
 import type { Match, RouteName } from '../../routes';
 
@@ -24,6 +24,7 @@ export const navigation: readonly NavigationItem[] = [
     // A machine is part of the fleet; its page is `agent`.
     isActive: (match) => match?.name === 'fleet' || match?.route.path.startsWith('/agents/') === true,
   },
+  { route: 'compare', label: (t) => t.machine.compare.title, icon: Columns2 },
   { route: 'add', label: (t) => t.shell.add, icon: CirclePlus, isOnPhone: true, role: 'admin' },
   {
     route: 'status',

@@ -3,11 +3,14 @@ import type { Messages } from '../en';
 import { account } from './account';
 import { add } from './add';
 import { audit } from './audit';
+import { chart } from './chart';
 import { common } from './common';
 import { fleet } from './fleet';
 import { live } from './live';
 import { login } from './login';
+import { machine } from './machine';
 import { palette } from './palette';
+import { range } from './range';
 import { settings } from './settings';
 import { shell } from './shell';
 
@@ -15,11 +18,14 @@ export const zh: Messages = {
   account,
   add,
   audit,
+  chart,
   common,
   fleet,
   live,
   login,
+  machine,
   palette,
+  range,
   settings,
   shell,
 };

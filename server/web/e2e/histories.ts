@@ -1,0 +1,175 @@
+// Machines with a history, made for a scenario: they speak the agents' protocol from a page of the browser, which has
+// WebSockets on every Node.
+import type { Browser } from '@playwright/test';
+import type { Api } from './fixtures';
+
+const MINUTE = 60_000;
+const SAMPLES_PER_FRAME = 200;
+const GIB = 1024 ** 3;
+
+interface Sample {
+  timestamp: number;
+  [family: string]: unknown;
+}
+
+export interface Plan {
+  name: string;
+  /** How long ago the first and the last sample were taken. */
+  fromMs?: number;
+  untilMs?: number;
+  everyMs?: number;
+  /** A stretch without samples, and what the agent says about it. */
+  hole?: { fromMs: number; untilMs: number; reason?: 'spool_full' | 'expired' | 'unreadable' };
+  interfaces?: readonly string[];
+  mountPoints?: readonly string[];
+}
+
+export interface Machine {
+  readonly id: string;
+  readonly name: string;
+  /** When its history ends, and the usual distance of its samples. */
+  readonly now: number;
+}
+
+/** One sample: daily curves with a little noise that is the same every time. */
+export function sampleAt(timestamp: number, plan: Plan): Sample {
+  const wave = (periodMs: number, phase = 0) => Math.sin((timestamp / periodMs) * 2 * Math.PI + phase);
+  const noise = (seed: number) => ((Math.sin(timestamp / 977 + seed * 12.9898) * 43758.5453) % 1) ** 2;
+  const usagePercent = Math.min(100, Math.max(0, 38 + 22 * wave(40 * MINUTE) + 26 * noise(1)));
+  const used = Math.round((9 + 2 * wave(90 * MINUTE) + 0.4 * noise(2)) * GIB);
+  const every = plan.everyMs ?? 5000;
+  return {
+    timestamp,
+    cpu: {
+      usagePercent,
+      coreCount: 8,
+      userPercent: usagePercent * 0.7,
+      systemPercent: usagePercent * 0.2,
+      iowaitPercent: 3 * noise(3),
+      stealPercent: 0,
+    },
+    memory: {
+      total: 16 * GIB,
+      used,
+      free: GIB,
+      usagePercent: (used / (16 * GIB)) * 100,
+      swapTotal: 2 * GIB,
+      swapUsed: Math.round(0.3 * GIB),
+    },
+    disks: (plan.mountPoints ?? ['/', '/boot', '/var/lib/postgresql']).map((mountPoint, i) => {
+      const percent = [41, 23, 78, 60, 12][i % 5] ?? 50;
+      const share = percent + (i === 2 ? 4 * wave(200 * MINUTE) : 0);
+      const total = 100 * GIB;
+      const inUse = Math.round((total * share) / 100);
+      return {
+        mountPoint,
+        device: `/dev/sda${i}`,
+        fstype: 'ext4',
+        total,
+        used: inUse,
+        free: total - inUse,
+        usagePercent: share,
+      };
+    }),
+    networks: (plan.interfaces ?? ['eth0', 'lo', 'docker0']).map((name, i) => ({
+      interface: name,
+      bytesRecvTotal: Math.round(timestamp / 10),
+      bytesSentTotal: Math.round(timestamp / 20),
+      bytesRecvDelta: Math.round(every * (900 / (i + 1)) * (1.4 + wave(25 * MINUTE, i) + noise(4 + i))),
+      bytesSentDelta: Math.round(every * (300 / (i + 1)) * (1.3 + wave(35 * MINUTE, i) + noise(7 + i))),
+      intervalMs: every,
+    })),
+    load: { load1: usagePercent / 14, load5: usagePercent / 16, load15: 2.6 + wave(60 * MINUTE) },
+  };
+}
+
+function samplesOf(plan: Plan, now: number): Sample[] {
+  const { fromMs = 30 * MINUTE, untilMs = 0, everyMs = 5000, hole } = plan;
+  const samples: Sample[] = [];
+  for (let at = now - fromMs; at <= now - untilMs; at += everyMs) {
+    if (hole && at > now - hole.fromMs && at < now - hole.untilMs) continue;
+    samples.push(sampleAt(at, plan));
+  }
+  return samples;
+}
+
+/** Enrolls a machine and gives it its history. Returns when all of it is committed. */
+export async function makeMachine(browser: Browser, baseURL: string, api: Api, plan: Plan): Promise<Machine> {
+  const expiresAt = new Date().getTime() + 60 * MINUTE;
+  const { token } = await api.send<{ token: string }>('POST', '/api/enrollments', {
+    name: plan.name,
+    maxUses: 1,
+    expiresAt,
+  });
+  const now = Math.floor(new Date().getTime() / 1000) * 1000;
+  const register = {
+    name: plan.name,
+    hostname: `${plan.name}.example.org`,
+    ip: '192.0.2.7',
+    os: 'linux',
+    arch: 'amd64',
+    version: '0.1.0',
+  };
+  const frames: { type: string; data: unknown }[] = [];
+  const samples = samplesOf(plan, now);
+  for (let i = 0; i < samples.length; i += SAMPLES_PER_FRAME) {
+    frames.push({ type: 'batch', data: { samples: samples.slice(i, i + SAMPLES_PER_FRAME) } });
+  }
+  if (plan.hole?.reason) {
+    const { fromMs, untilMs, reason } = plan.hole;
+    frames.push({ type: 'gap', data: { start: now - fromMs, end: now - untilMs, samples: 42, reason } });
+  }
+  const id = await speak(browser, baseURL, { ...register, token, intervalMs: plan.everyMs ?? 5000 }, frames);
+  return { id, name: plan.name, now };
+}
+
+/** Registers, sends the frames and waits until all are acknowledged. Returns the agent's id. */
+async function speak(
+  browser: Browser,
+  baseURL: string,
+  register: object,
+  frames: readonly { type: string; data: unknown }[],
+): Promise<string> {
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    // Pages of other origins are not let in.
+    await page.goto(`${baseURL}/login`);
+    const url = `${baseURL.replace(/^http/, 'ws')}/ws/agent`;
+    return await page.evaluate(
+      ({ url, register, frames }) =>
+        new Promise<string>((resolve, reject) => {
+          const socket = new WebSocket(url);
+          let id = '';
+          let acknowledged = 0;
+          const base = new Date().getTime() * 1000;
+          const send = (frame: object, seq?: number) =>
+            socket.send(JSON.stringify({ ...frame, timestamp: new Date().getTime(), ...(seq ? { seq } : {}) }));
+          socket.onopen = () => send({ type: 'register', data: register });
+          socket.onmessage = (event) => {
+            const { type, data } = JSON.parse(String(event.data)) as {
+              type: string;
+              data: { agentId?: string; code?: string };
+            };
+            if (type === 'register_ack') {
+              id = data.agentId ?? '';
+              for (const [i, frame] of frames.entries()) send(frame, base + i);
+            }
+            if (type === 'ack') acknowledged += 1;
+            if (id && acknowledged === frames.length) {
+              resolve(id);
+              socket.close();
+            }
+            // A history comes faster than a machine's samples do; it is read more slowly then.
+            const isSlowed = data.code === 'too_fast';
+            if ((type === 'register_error' || type === 'error') && !isSlowed) reject(new Error(String(event.data)));
+          };
+          socket.onerror = () => reject(new Error(`no connection to ${url}`));
+          socket.onclose = () => reject(new Error('the server hung up'));
+        }),
+      { url, register, frames },
+    );
+  } finally {
+    await context.close();
+  }
+}

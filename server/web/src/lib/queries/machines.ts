@@ -1,0 +1,100 @@
+// Questions about machines and their history. Whatever answers them better one day (several families at once, a stream) is
+// put here; pages do not notice.
+import { keepPreviousData, queryOptions } from '@tanstack/svelte-query';
+import { api, dataOf } from '$lib/api/client';
+import { queryClient } from '$lib/api/query';
+import type { components } from '$lib/api/schema';
+import type { Family } from '$lib/metrics/families';
+
+export type Agent = components['schemas']['Agent'];
+export type SampleGap = components['schemas']['SampleGap'];
+
+/** How often the newest values are read; the fleet's stream may replace it. */
+export const LATEST_EVERY_MS = 5000;
+const STATUS_EVERY_MS = 15_000;
+/** The past does not change, but for late samples. */
+const HISTORY_STALE_MS = 60_000;
+
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Whether it can be the id of a machine at all: the server is not asked about anything else. */
+export const isMachineId = (id: string) => ID.test(id);
+
+export const machineQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['agents', 'one', id],
+    queryFn: ({ signal }) => dataOf(api.GET('/api/agents/{id}', { params: { path: { id } }, signal })),
+    enabled: isMachineId(id),
+    refetchInterval: STATUS_EVERY_MS,
+  });
+
+export const machinesQuery = () =>
+  queryOptions({
+    queryKey: ['agents', 'all'],
+    queryFn: async ({ signal }) => (await dataOf(api.GET('/api/agents', { signal }))).items,
+    staleTime: 60_000,
+  });
+
+/** What a chart asks for. */
+export interface Asked {
+  readonly start: number;
+  readonly end: number;
+  readonly points: number;
+}
+
+export const metricsQuery = (id: string, type: Family, { start, end, points }: Asked) =>
+  queryOptions({
+    queryKey: ['metrics', id, type, start, end, points],
+    queryFn: ({ signal }) => {
+      const params = { path: { id }, query: { type, start, end, points } };
+      return dataOf(api.GET('/api/agents/{id}/metrics', { params, signal }));
+    },
+    staleTime: HISTORY_STALE_MS,
+    // Comparing thousands of numbers takes longer than drawing them.
+    structuralSharing: false,
+    placeholderData: (previous, query) => (query?.queryKey[1] === id ? keepPreviousData(previous) : undefined),
+  });
+
+export const latestQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['latest', id],
+    queryFn: ({ signal }) => dataOf(api.GET('/api/agents/{id}/metrics/latest', { params: { path: { id } }, signal })),
+    staleTime: LATEST_EVERY_MS / 2,
+  });
+
+export const gapsQuery = (id: string, start: number, end: number) =>
+  queryOptions({
+    queryKey: ['gaps', id, start, end],
+    queryFn: async ({ signal }) => {
+      const params = { path: { id }, query: { start, end } };
+      return (await dataOf(api.GET('/api/agents/{id}/gaps', { params, signal }))).items;
+    },
+    staleTime: HISTORY_STALE_MS,
+    placeholderData: keepPreviousData,
+  });
+
+async function changed(id: string): Promise<void> {
+  await queryClient.invalidateQueries({ queryKey: ['agents'] });
+  await queryClient.invalidateQueries({ queryKey: ['latest', id] });
+}
+
+export async function updateMachine(id: string, body: components['schemas']['AgentUpdate']): Promise<void> {
+  await dataOf(api.PUT('/api/agents/{id}', { params: { path: { id } }, body }));
+  await changed(id);
+}
+
+/** The token is the caller's alone: it is in no cache. */
+export function enrollAgain(id: string): Promise<{ token: string; expiresAt: number }> {
+  return dataOf(api.POST('/api/agents/{id}/enrollment', { params: { path: { id } }, body: {} }));
+}
+
+export async function revokeSecret(id: string): Promise<void> {
+  await api.DELETE('/api/agents/{id}/secret', { params: { path: { id } } });
+  await changed(id);
+}
+
+export async function deleteMachine(id: string): Promise<void> {
+  await api.DELETE('/api/agents/{id}', { params: { path: { id } } });
+  queryClient.removeQueries({ queryKey: ['agents', 'one', id] });
+  await queryClient.invalidateQueries({ queryKey: ['agents', 'all'] });
+}
