@@ -192,8 +192,8 @@ test.describe('with a mouse', () => {
     await page.getByLabel(t.range.compareWith).selectOption('week');
     await expect(page).toHaveURL((url) => url.searchParams.get('vs') === 'week');
     await asked;
-    const area = await areaOf(plotOf(page));
     await expect(async () => {
+      const area = await areaOf(plotOf(page));
       await page.mouse.move(area.x(0.4), area.middle);
       await page.mouse.move(area.x(0.5), area.middle);
       await expect(page.locator('.tooltip')).toContainText('Δ −2 %', { timeout: 500 });

@@ -95,6 +95,6 @@ export async function revokeSecret(id: string): Promise<void> {
 
 export async function deleteMachine(id: string): Promise<void> {
   await api.DELETE('/api/agents/{id}', { params: { path: { id } } });
-  queryClient.removeQueries({ queryKey: ['agents', 'one', id] });
-  await queryClient.invalidateQueries({ queryKey: ['agents', 'all'] });
+  // The page is left at once: it must not ask about what is gone.
+  void queryClient.invalidateQueries({ queryKey: ['agents', 'all'] });
 }
