@@ -167,7 +167,7 @@ main() {
   # The checks of the API and the end-to-end tests run the programs.
   step "cargo build" cargo build --workspace
   step "openapi/check.sh" openapi/check.sh
-  step "console: scenarios" npm run --silent --prefix server/web e2e
+  step "console: scenarios" npm run --silent --prefix server/web e2e -- --project=desktop-light --project=phone
   step "cargo test" cargo test --workspace "$@"
   check_leftovers
 

@@ -1,4 +1,4 @@
-// The scenarios, each in four looks. Started by e2e/run.js, which brings the server.
+// The scenarios, each in four looks; test.sh tries `desktop-light` and `phone`, which is dark and Chinese besides. Started by e2e/run.js, which brings the server.
 import { defineConfig, devices } from '@playwright/test';
 
 const baseURL = process.env['PIKA_E2E_URL'];
@@ -36,9 +36,17 @@ export default defineConfig({
   projects: [
     // Says whether it is the browser and Playwright that do not go together.
     { name: 'browser', testMatch: 'browser.spec.ts' },
-    { name: 'desktop-light', use: { ...desktop, colorScheme: 'light' } },
-    { name: 'desktop-dark', use: { ...desktop, colorScheme: 'dark' } },
-    { name: 'phone', use: { ...devices['Pixel 7'], viewport: { width: 390, height: 844 } } },
+    { name: 'desktop-light', use: { ...desktop, colorScheme: 'light' as const } },
+    { name: 'desktop-dark', use: { ...desktop, colorScheme: 'dark' as const } },
+    {
+      name: 'phone',
+      use: {
+        ...devices['Pixel 7'],
+        viewport: { width: 390, height: 844 },
+        colorScheme: 'dark' as const,
+        locale: 'zh-CN',
+      },
+    },
     { name: 'zh-CN', use: { ...desktop, locale: 'zh-CN' } },
   ].map((project) =>
     project.name === 'browser' ? project : { ...project, testIgnore: 'browser.spec.ts', dependencies: ['browser'] },

@@ -2,6 +2,9 @@
 import { expect, test } from './fixtures';
 import { makeMachine } from './histories';
 
+// As in machine.spec.ts.
+test.use({ expected: { '/api/agents/*/metrics': 429 } });
+
 test('machines are found, drawn over each other, set side by side and removed', async ({
   page,
   t,

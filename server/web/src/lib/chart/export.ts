@@ -48,13 +48,3 @@ export function fileName(...parts: string[]): string {
     .join('_')
     .slice(0, 120);
 }
-
-/** Gives the browser a file to save. */
-export function download(content: Blob, name: string): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(content);
-  link.download = name;
-  link.click();
-  // The browser has begun to read it by then.
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}

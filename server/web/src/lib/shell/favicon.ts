@@ -3,6 +3,8 @@ const SIGN =
   '<rect width="32" height="32" rx="8" fill="#1c62b6"/>' +
   '<path d="M5 18h5l3-9 6 15 3-6h5" fill="none" stroke="#fff" stroke-width="2.75" stroke-linecap="round" stroke-linejoin="round"/>';
 
+/** How long an icon is kept that another has replaced. */
+const KEPT_MS = 60_000;
 let shown = 0;
 let address = '';
 
@@ -11,7 +13,9 @@ export function showTrouble(count: number): void {
   const link = document.querySelector<HTMLLinkElement>('link[rel="icon"]');
   if (!link || count === shown) return;
   shown = count;
-  if (address) URL.revokeObjectURL(address);
+  // The browser may be about to read the one before.
+  const former = address;
+  if (former) setTimeout(() => URL.revokeObjectURL(former), KEPT_MS);
   address = count > 0 ? URL.createObjectURL(new Blob([iconWith(count)], { type: 'image/svg+xml' })) : '';
   link.href = address || '/favicon.svg';
 }
