@@ -16,10 +16,12 @@ const CONFIG: &str = "PIKA_CONFIG";
 const FILE_SUFFIX: &str = "_FILE";
 
 /// Variables that other parts of Pika read: the scripts, the compose file, the agent, the tests and the benches.
-const OF_OTHERS: [&str; 11] = [
+const OF_OTHERS: [&str; 13] = [
     "PIKA_BIN_DIR",
+    "PIKA_CHROMIUM",
     "PIKA_DATABASE_PASSWORD",
     "PIKA_DATABASE_PORT",
+    "PIKA_DEV_SERVER",
     "PIKA_ENROLLMENT_TOKEN",
     "PIKA_PASSWORD",
     "PIKA_PORT",
@@ -29,7 +31,7 @@ const OF_OTHERS: [&str; 11] = [
     "PIKA_USERNAME",
     "PIKA_USER_ID",
 ];
-const PREFIXES_OF_OTHERS: [&str; 3] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_TEST_"];
+const PREFIXES_OF_OTHERS: [&str; 4] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_E2E_", "PIKA_TEST_"];
 
 /// A name that is so few letters away from a key's was meant to be that one.
 const SLIPS_MAX: usize = 2;
