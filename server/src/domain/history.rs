@@ -26,20 +26,21 @@ pub(super) struct Spacing {
 }
 
 impl Spacing {
-    /// Whether a series may have a sample at this time, where three samples that follow one another span at least
+    /// Returns whether a series may have a sample at this time, where three samples that follow one another span at least
     /// `spacing_ms_min`. One that comes again may.
-    pub(super) fn admits(&mut self, series: (Family, i32), ts: TimestampMs, spacing_ms_min: i64) -> bool {
-        let last = self.last.entry(series).or_insert(LONG_AGO);
-        if last.contains(&ts) {
-            return true;
-        }
+    pub(super) fn admits(&self, series: (Family, i32), ts: TimestampMs, spacing_ms_min: i64) -> bool {
+        let last = self.last.get(&series).unwrap_or(&LONG_AGO);
         let [older, newer] = *last;
         let span_ms = older.max(newer).max(ts).saturating_sub(older.min(newer).min(ts));
-        if span_ms < spacing_ms_min {
-            return false;
+        last.contains(&ts) || spacing_ms_min <= span_ms
+    }
+
+    /// A series has a sample at this time. What is refused for its values is none, and keeps no other away.
+    pub(super) fn note(&mut self, series: (Family, i32), ts: TimestampMs) {
+        let last = self.last.entry(series).or_insert(LONG_AGO);
+        if !last.contains(&ts) {
+            *last = [last[1], ts];
         }
-        *last = [newer, ts];
-        true
     }
 }
 
@@ -82,7 +83,14 @@ mod tests {
 
     fn admitted(times: &[TimestampMs]) -> Vec<TimestampMs> {
         let mut spacing = Spacing::default();
-        times.iter().copied().filter(|ts| spacing.admits((Family::Disk, 1), *ts, 500)).collect()
+        let mut takes = |ts: TimestampMs| {
+            let is_admitted = spacing.admits((Family::Disk, 1), ts, 500);
+            if is_admitted {
+                spacing.note((Family::Disk, 1), ts);
+            }
+            is_admitted
+        };
+        times.iter().copied().filter(|ts| takes(*ts)).collect()
     }
 
     #[test]
@@ -114,8 +122,11 @@ mod tests {
     fn each_series_has_its_own_times() {
         let mut spacing = Spacing::default();
         for series in 0..100 {
-            assert!(spacing.admits((Family::Disk, series), 1_000 + i64::from(series), 500));
-            assert!(spacing.admits((Family::Network, series), 1_000 + i64::from(series), 500));
+            for series in [(Family::Disk, series), (Family::Network, series)] {
+                let ts = 1_000 + i64::from(series.1);
+                assert!(spacing.admits(series, ts, 500));
+                spacing.note(series, ts);
+            }
         }
     }
 

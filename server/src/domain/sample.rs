@@ -7,7 +7,7 @@ use pika_protocol::{CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MemoryMetri
 
 use super::TimestampMs;
 use super::family::Family;
-use super::history::{Counter, InterfaceCounters, SampleHistory};
+use super::history::{Counter, InterfaceCounters, SampleHistory, Spacing};
 use super::id::AgentKey;
 use super::refused::{Refused, check_text};
 use super::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
@@ -99,33 +99,29 @@ pub fn append_rows(
         Err(refusal) => return refused.push(refusal),
     };
     let SampleHistory { spacing, counters } = history;
-    let mut n_too_close = 0;
-    let mut is_spaced = |family: Family, series: i32| {
-        let is_spaced = spacing.admits((family, series), ts, window.spacing_ms_min);
-        n_too_close += usize::from(!is_spaced);
-        is_spaced
-    };
-    if let Some(cpu) = sample.cpu.as_ref().filter(|_| is_spaced(Family::Cpu, 0)) {
-        collect(&mut rows.cpu, refused, cpu_row(ts, agent, cpu));
+    let mut admission =
+        Admission { spacing, refused, ts, spacing_ms_min: window.spacing_ms_min, n_too_close: 0 };
+    if let Some(cpu) = &sample.cpu {
+        rows.cpu.extend(admission.row((Family::Cpu, 0), || cpu_row(ts, agent, cpu)));
     }
-    if let Some(memory) = sample.memory.as_ref().filter(|_| is_spaced(Family::Memory, 0)) {
-        collect(&mut rows.memory, refused, memory_row(ts, agent, memory));
+    if let Some(memory) = &sample.memory {
+        rows.memory.extend(admission.row((Family::Memory, 0), || memory_row(ts, agent, memory)));
     }
     for disk in &sample.disks {
-        if let Some(key) = keys.disks.get(&disk.mount_point).filter(|key| is_spaced(Family::Disk, **key)) {
-            collect(&mut rows.disk, refused, disk_row(ts, agent, *key, disk));
+        if let Some(key) = keys.disks.get(&disk.mount_point) {
+            rows.disk.extend(admission.row((Family::Disk, *key), || disk_row(ts, agent, *key, disk)));
         }
     }
     for network in &sample.networks {
-        if let Some(key) =
-            keys.interfaces.get(&network.interface).filter(|key| is_spaced(Family::Network, **key))
-        {
-            collect(&mut rows.network, refused, network_row(ts, agent, *key, network, counters));
+        if let Some(key) = keys.interfaces.get(&network.interface) {
+            let row = || network_row(ts, agent, *key, network, counters);
+            rows.network.extend(admission.row((Family::Network, *key), row));
         }
     }
-    if let Some(load) = sample.load.as_ref().filter(|_| is_spaced(Family::Load, 0)) {
-        collect(&mut rows.load, refused, load_row(ts, agent, load));
+    if let Some(load) = &sample.load {
+        rows.load.extend(admission.row((Family::Load, 0), || load_row(ts, agent, load)));
     }
+    let n_too_close = admission.n_too_close;
     if 0 < n_too_close {
         refused.push(Refused::new(
             ErrorCode::TooClose,
@@ -143,10 +139,32 @@ pub fn count_rows(sample: &Sample) -> usize {
     has.into_iter().filter(|has| *has).count() + sample.disks.len() + sample.networks.len()
 }
 
-fn collect<T>(rows: &mut Vec<T>, refused: &mut Vec<Refused>, row: Result<T, Refused>) {
-    match row {
-        Ok(row) => rows.push(row),
-        Err(refusal) => refused.push(refusal),
+/// What of one sample is stored.
+struct Admission<'a> {
+    spacing: &'a mut Spacing,
+    refused: &'a mut Vec<Refused>,
+    ts: TimestampMs,
+    spacing_ms_min: i64,
+    n_too_close: usize,
+}
+
+impl Admission<'_> {
+    /// The row of a series, unless it is too close to others or its values are refused.
+    fn row<T>(&mut self, series: (Family, i32), make: impl FnOnce() -> Result<T, Refused>) -> Option<T> {
+        if !self.spacing.admits(series, self.ts, self.spacing_ms_min) {
+            self.n_too_close += 1;
+            return None;
+        }
+        match make() {
+            Ok(row) => {
+                self.spacing.note(series, self.ts);
+                Some(row)
+            }
+            Err(refusal) => {
+                self.refused.push(refusal);
+                None
+            }
+        }
     }
 }
 
@@ -332,6 +350,20 @@ mod tests {
         let keys = SeriesKeys::default();
         append_rows(&mut rows, &mut refused, &sample, WINDOW, AGENT, &keys, &mut SampleHistory::default());
         assert_eq!((rows.cpu.len(), rows.load.len(), refused.len()), (0, 1, 1));
+    }
+
+    #[test]
+    fn what_is_refused_for_its_values_keeps_nothing_away() {
+        let (keys, mut history) = (SeriesKeys::default(), SampleHistory::default());
+        let (mut rows, mut refused) = (Rows::default(), Vec::new());
+        for (index, usage_percent) in [120.0, -1.0, 50.0, 50.0, 50.0].into_iter().enumerate() {
+            let timestamp = WINDOW.now + i64::try_from(index).unwrap();
+            let sample = Sample { timestamp, cpu: Some(cpu(usage_percent)), ..Sample::default() };
+            append_rows(&mut rows, &mut refused, &sample, WINDOW, AGENT, &keys, &mut history);
+        }
+        let codes: Vec<_> = refused.iter().map(|refused| refused.code).collect();
+        assert_eq!(codes, [ErrorCode::OutOfRange, ErrorCode::OutOfRange, ErrorCode::TooClose]);
+        assert_eq!(rows.cpu.len(), 2);
     }
 
     #[test]
