@@ -10,3 +10,6 @@ pub(super) const MAINTENANCE: i64 = 0x7069_6b61_0002;
 /// Held by whoever changes users, so that two cannot take an administrator's power from the last two at once, nor give
 /// two users names that look alike.
 pub(super) const USERS: i64 = 0x7069_6b61_0003;
+
+/// Held while the Community edition's policies are compared and changed.
+pub(super) const POLICIES: i64 = 0x7069_6b61_0004;

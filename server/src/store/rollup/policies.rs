@@ -9,14 +9,12 @@ use tokio_postgres::Transaction;
 
 use super::{Definition, Rollup};
 use crate::domain::tier::{DAY_MS, HOUR_MS, Tier};
+use crate::store::advisory_lock;
 
 /// What TimescaleDB calls the jobs of policies.
 pub(in crate::store) const REFRESH: &str = "policy_refresh_continuous_aggregate";
 pub(in crate::store) const COLUMNSTORE: &str = "policy_compression";
 pub(in crate::store) const RETENTION: &str = "policy_retention";
-
-/// Held while policies are compared and changed. The number is arbitrary.
-const ADVISORY_LOCK: i64 = 0x7069_6b61_0003;
 
 /// Chunks become columns when no late sample can reach them any more: inserting into columns is slow.
 pub(super) fn columnstore_after_ms(tier: Tier) -> i64 {
@@ -52,7 +50,7 @@ pub(in crate::store) async fn apply(
     transaction: &Transaction<'_>,
     definition: &Definition,
 ) -> Result<usize, tokio_postgres::Error> {
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&ADVISORY_LOCK]).await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&advisory_lock::POLICIES]).await?;
     let jobs = jobs(transaction).await?;
     let mut n_changed = 0;
     for (position, policy) in policies(definition).iter().enumerate() {
