@@ -23,7 +23,7 @@ pub use connection::Connection;
 pub use connection_limiter::ConnectionLimiter;
 pub use deadlines::Timeouts;
 pub use memory::{Memory, OutOfMemory};
-pub use request::{bearer_token, cookie, origin};
+pub use request::{accepts, bearer_token, cookie, list, origin};
 pub use request_limits::{BodyLimits, CountMemory, RequestRefused};
 pub use security_headers::SecurityHeaders;
 pub use serve::serve;

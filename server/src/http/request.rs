@@ -1,8 +1,8 @@
-//! What requests have in common: where they come from, and their credentials.
+//! What requests have in common: where they come from, their credentials, and the encodings that they take.
 
 use pika_shared::Clock;
 use poem::Request;
-use poem::http::header;
+use poem::http::header::{self, HeaderMap, HeaderName};
 
 use super::client_address::peer_address;
 use super::request_id;
@@ -25,4 +25,39 @@ pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let fields = request.headers().get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
     let mut cookies = fields.flat_map(|field| field.split(';'));
     cookies.find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The elements of a header that is a list, which may be spread over several fields.
+pub fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|field| field.split(',')).map(str::trim)
+}
+
+/// Whether `Accept-Encoding` names an encoding and does not rule it out.
+pub fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
+    list(headers, header::ACCEPT_ENCODING).any(|accepted| {
+        let (name, weight) = accepted.split_once(';').unwrap_or((accepted, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case(encoding) && weight.is_ok_and(|weight| weight > 0.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn clients_say_what_they_take() {
+        let takes = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+            accepts(&headers, "gzip")
+        };
+        assert!(takes("gzip") && takes("br, GZIP;q=0.1") && takes("deflate, gzip; q=1.0"));
+        assert!(
+            !takes("br") && !takes("gzip;q=0") && !takes("x-gzip") && !accepts(&HeaderMap::new(), "gzip")
+        );
+    }
 }

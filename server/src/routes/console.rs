@@ -12,6 +12,8 @@ use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoEndpoint, IntoResponse as _, Request, Response, Result};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use crate::http::{accepts, list};
+
 /// First segments of the page's addresses, beside `/` itself. Below them every path is the page's own.
 const SEGMENTS: [&str; 7] = ["account", "add", "agents", "alerts", "compare", "login", "settings"];
 
@@ -147,21 +149,6 @@ impl Variant {
         };
         builder.content_type(self.content_type).body(body)
     }
-}
-
-/// The elements of a header that is a list.
-fn list(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
-    let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(',')).map(str::trim)
-}
-
-/// Whether the client takes this encoding.
-fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
-    list(headers, header::ACCEPT_ENCODING).any(|accepted| {
-        let (name, weight) = accepted.split_once(';').unwrap_or((accepted, ""));
-        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
-        name.trim().eq_ignore_ascii_case(encoding) && weight.is_ok_and(|weight| weight > 0.0)
-    })
 }
 
 /// Whether the client has this very form already.
