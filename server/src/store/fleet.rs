@@ -69,9 +69,8 @@ fn series(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
     let series = family.series_column().unwrap_or("0");
     let pieces = tiers.into_iter().zip(2..).filter_map(|(tier, bound)| {
         let relation = rollup::relation(family.declaration(), tier, Content::Metrics);
-        let time = if tier == Tier::Raw { "ts" } else { "bucket" };
-        let (from_raw, from_rollup) = rollup::chart_expressions(metric.metric()?);
-        let [weight, total, _, high] = if tier == Tier::Raw { from_raw } else { from_rollup };
+        let time = rollup::time_column(tier);
+        let [weight, total, _, high] = rollup::chart_expressions(metric.metric()?, tier);
         Some(format!(
             "SELECT agent_key, {series}::int4 AS series, time_bucket($1::int8, {time}) AS bucket, {weight} AS weight, \
                  {total} AS total, {high} AS high \

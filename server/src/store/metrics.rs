@@ -84,13 +84,12 @@ pub(super) fn buckets_statement(table: &Table, coarsest: Tier) -> String {
 
 fn buckets_of_tier(table: &Table, tier: Tier, bound: usize) -> String {
     let relation = rollup::relation(table, tier, Content::Metrics);
-    let time = if tier == Tier::Raw { "ts" } else { "bucket" };
+    let time = rollup::time_column(tier);
     let series = table.series_column.unwrap_or("0");
     let columns: String = (0..)
         .zip(table.metrics)
         .map(|(i, metric)| {
-            let (from_raw, from_rollup) = rollup::chart_expressions(metric);
-            let [weight, total, low, high] = if tier == Tier::Raw { from_raw } else { from_rollup };
+            let [weight, total, low, high] = rollup::chart_expressions(metric, tier);
             format!(", {weight} AS weight{i}, {total} AS total{i}, {low} AS low{i}, {high} AS high{i}")
         })
         .collect();
@@ -109,9 +108,10 @@ pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<Stri
         .zip(3..)
         .map(|(tier, bound)| {
             let relation = rollup::relation(family.declaration(), tier, Content::Histogram);
-            let (time, histogram, group_by) = match tier {
-                Tier::Raw => ("ts", from_raw.as_str(), "GROUP BY 1"),
-                _ => ("bucket", "histogram", ""),
+            let time = rollup::time_column(tier);
+            let (histogram, group_by) = match tier {
+                Tier::Raw => (from_raw.as_str(), "GROUP BY 1"),
+                _ => ("histogram", ""),
             };
             format!(
                 "SELECT time_bucket($2::int8, {time}) AS bucket, {histogram} AS histogram FROM {relation} \

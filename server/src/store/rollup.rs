@@ -171,8 +171,13 @@ pub(super) struct Source {
 impl Source {
     /// The column that holds the time.
     pub(super) fn time(&self) -> &'static str {
-        if self.tier == Tier::Raw { "ts" } else { "bucket" }
+        time_column(self.tier)
     }
+}
+
+/// The column that holds the time in the table or view of a tier.
+pub(super) fn time_column(tier: Tier) -> &'static str {
+    if tier == Tier::Raw { "ts" } else { "bucket" }
 }
 
 /// The table or view of a table's tier.

@@ -6,6 +6,7 @@
 use super::RollupColumn;
 use crate::domain::family::{Metric, MetricKind, Table};
 use crate::domain::row::ColumnType;
+use crate::domain::tier::Tier;
 
 const INT8_MAX: i64 = i64::MAX;
 
@@ -81,7 +82,7 @@ fn gauge_columns(
 
 fn rate_columns(metric: &Metric, interval: &str) -> [RollupColumn; 4] {
     let column = metric.column;
-    let rate = format!("{column}::float8 * 1000 / nullif({interval}, 0)");
+    let rate = sample_expression(metric);
     // Not `least`, which takes NULL for the largest of all.
     let capped = |sum: String| format!("CASE WHEN {INT8_MAX} < {sum} THEN {INT8_MAX} ELSE ({sum})::int8 END");
     let extreme = |function: &str| RollupColumn {
@@ -130,49 +131,42 @@ pub(super) fn possible_columns(column: &str) -> impl Iterator<Item = String> {
     SUFFIXES.iter().map(move |suffix| format!("{column}_{suffix}"))
 }
 
-/// A metric's part of a chart, in SQL: weight, total, smallest and largest value. The average is total / weight,
-/// whatever the tier; the first four are for raw samples, the others for rollups.
-pub(in crate::store) fn chart_expressions(metric: &Metric) -> ([String; 4], [String; 4]) {
+/// A metric's part of a chart from a tier, in SQL: weight, total, smallest and largest value. The average is total / weight,
+/// whatever the tier.
+pub(in crate::store) fn chart_expressions(metric: &Metric, tier: Tier) -> [String; 4] {
     let column = metric.column;
-    match metric.kind {
-        MetricKind::Gauge { is_optional, .. } => {
-            // Buckets from before there was the metric have no sum, and must not count.
-            let weight = if is_optional {
+    match (metric.kind, tier) {
+        (MetricKind::Gauge { .. }, Tier::Raw) => [
+            format!("count({column})::float8"),
+            format!("sum({column}::float8)"),
+            format!("min({column})::float8"),
+            format!("max({column})::float8"),
+        ],
+        (MetricKind::Gauge { is_optional, .. }, _) => [
+            if is_optional {
                 format!("sum({column}_n)::float8")
             } else {
+                // Buckets from before there was the metric have no sum, and must not count.
                 format!("(sum(n) FILTER (WHERE {column}_sum IS NOT NULL))::float8")
-            };
-            (
-                [
-                    format!("count({column})::float8"),
-                    format!("sum({column}::float8)"),
-                    format!("min({column})::float8"),
-                    format!("max({column})::float8"),
-                ],
-                [
-                    weight,
-                    format!("sum({column}_sum)"),
-                    format!("min({column}_min)::float8"),
-                    format!("max({column}_max)::float8"),
-                ],
-            )
-        }
-        MetricKind::Rate { interval_column } => {
+            },
+            format!("sum({column}_sum)"),
+            format!("min({column}_min)::float8"),
+            format!("max({column}_max)::float8"),
+        ],
+        (MetricKind::Rate { interval_column }, Tier::Raw) => {
             let rate = sample_expression(metric);
-            (
-                [
-                    format!("sum({interval_column}::float8) FILTER (WHERE {column} IS NOT NULL)"),
-                    format!("sum({column}::float8) * 1000"),
-                    format!("min({rate})"),
-                    format!("max({rate})"),
-                ],
-                [
-                    format!("sum({column}_interval_ms::float8)"),
-                    format!("sum({column}_sum::float8) * 1000"),
-                    format!("min({column}_rate_min)"),
-                    format!("max({column}_rate_max)"),
-                ],
-            )
+            [
+                format!("sum({interval_column}::float8) FILTER (WHERE {column} IS NOT NULL)"),
+                format!("sum({column}::float8) * 1000"),
+                format!("min({rate})"),
+                format!("max({rate})"),
+            ]
         }
+        (MetricKind::Rate { .. }, _) => [
+            format!("sum({column}_interval_ms::float8)"),
+            format!("sum({column}_sum::float8) * 1000"),
+            format!("min({column}_rate_min)"),
+            format!("max({column}_rate_max)"),
+        ],
     }
 }
