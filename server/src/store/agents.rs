@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use postgres_types::ToSql;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::connection::Connection;
+use super::connection::{Connection, Parameter};
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::agent::{Agent, AgentFilter, AgentLabels, IdentityConflict};
@@ -163,7 +162,7 @@ impl Store {
     pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<Agent>, Error> {
         let status = filter.online.map(i16::from);
         let enrollment = filter.enrollment_id.map(|id| id.0);
-        let parameters: [&(dyn ToSql + Sync); 4] = [&status, &filter.search, &filter.tag, &enrollment];
+        let parameters: [Parameter<'_>; 4] = [&status, &filter.search, &filter.tag, &enrollment];
         let rows = self.connection().await?.query(LIST, &parameters).await?;
         Ok(rows.iter().map(agent).collect())
     }
@@ -191,8 +190,7 @@ impl Store {
         let AgentLabels { name, tags, note } = labels;
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
-        let parameters: [&(dyn ToSql + Sync); 6] =
-            [&id.0, name, tags, note, &event.origin.at, &unchanged_since];
+        let parameters: [Parameter<'_>; 6] = [&id.0, name, tags, note, &event.origin.at, &unchanged_since];
         let Some(row) = transaction.query_opt(LABEL, &parameters).await? else {
             let is_there = transaction.query_opt(FIND, &[&id.0]).await?.is_some();
             return Ok(if is_there { Labelled::ChangedMeanwhile } else { Labelled::NoAgent });

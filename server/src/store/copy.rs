@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt as _;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Statement, Transaction};
 
+use super::connection::Parameter;
 use crate::domain::row::{ColumnType, MetricRow, Value};
 
 /// Data is handed to the connection in pieces of about this many bytes.
@@ -71,7 +71,7 @@ pub(super) async fn insert<R: MetricRow>(
             }
         });
     }
-    let parameters: Vec<&(dyn ToSql + Sync)> = columns.iter().map(Array::as_parameter).collect();
+    let parameters: Vec<Parameter<'_>> = columns.iter().map(Array::as_parameter).collect();
     transaction.execute(statement, &parameters).await
 }
 
@@ -132,7 +132,7 @@ impl Array {
         }
     }
 
-    fn as_parameter(&self) -> &(dyn ToSql + Sync) {
+    fn as_parameter(&self) -> Parameter<'_> {
         match self {
             Array::Int4(values) => values,
             Array::Int8(values) => values,

@@ -1,9 +1,9 @@
 //! Enrollment tokens: what lets a new agent in.
 
-use postgres_types::ToSql;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::connection::Parameter;
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{AuditEvent, Object, ObjectKind};
@@ -102,7 +102,7 @@ impl Store {
     ) -> Result<Option<Enrollment>, Error> {
         let id = EnrollmentId::random();
         let (now, maker) = (event.origin.at, event.actor.api_token_id());
-        let parameters: [&(dyn ToSql + Sync); 7] = [
+        let parameters: [Parameter<'_>; 7] = [
             &id.0,
             &new.name,
             &new.token_hash.0.as_slice(),
@@ -145,7 +145,7 @@ impl Store {
     ) -> Result<Option<Enrollment>, Error> {
         let id = EnrollmentId::random();
         let (now, maker) = (event.origin.at, event.actor.api_token_id());
-        let parameters: [&(dyn ToSql + Sync); 6] =
+        let parameters: [Parameter<'_>; 6] =
             [&id.0, &agent.0, &token_hash.0.as_slice(), &expires_at, &now, &maker.map(|id| id.0)];
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;

@@ -1,9 +1,9 @@
 //! The newest values of every agent: one row each.
 
-use postgres_types::ToSql;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
+use super::connection::Parameter;
 use super::{Error, Store};
 use crate::domain::id::AgentId;
 use crate::domain::latest::AgentLatest;
@@ -41,7 +41,7 @@ impl Store {
             latest.iter().map(|(_, latest)| value(latest)).collect()
         }
         let agent_keys: Vec<i32> = latest.iter().map(|(agent_key, _)| *agent_key).collect();
-        let parameters: [&(dyn ToSql + Sync); 10] = [
+        let parameters: [Parameter<'_>; 10] = [
             &agent_keys,
             &column(latest, |latest| latest.ts),
             &column(latest, |latest| latest.cpu_usage_percent),

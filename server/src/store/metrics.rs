@@ -4,9 +4,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
-use super::connection::Connection;
+use super::connection::{Connection, Parameter};
 use super::rollup::{self, Content};
 use super::{ChartConnection, Error};
 use crate::domain::TimestampMs;
@@ -148,8 +147,8 @@ impl ChartConnection<'_> {
     ) -> Result<MetricBuckets, Error> {
         let connection = &mut *self.connection;
         let bounds = bounds(connection, family, Content::Metrics, tiers_from(tier), range).await?;
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
-        parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
+        let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &range.interval_ms];
+        parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));
         let rows = connection.query(&buckets_statement(family.declaration(), tier), &parameters).await?;
         let labels = labels(connection, agent, family).await?;
         arrange(family, &rows, &labels, 3).ok_or(Error::TooManyBuckets)
@@ -177,8 +176,8 @@ impl ChartConnection<'_> {
         let connection = &mut *self.connection;
         let tiers = histogram_tiers_from(tier);
         let bounds = bounds(connection, family, Content::Histogram, tiers, range).await?;
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&agent.0, &range.interval_ms];
-        parameters.extend(bounds.iter().map(|bound| bound as &(dyn ToSql + Sync)));
+        let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &range.interval_ms];
+        parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));
         let mut counts: BTreeMap<TimestampMs, Vec<i64>> = BTreeMap::new();
         for row in connection.query(&statement, &parameters).await? {
             let addend = row.get::<_, Vec<i32>>(1).into_iter().map(i64::from);
