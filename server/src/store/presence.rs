@@ -7,7 +7,7 @@ use crate::domain::presence::PresenceChange;
 use crate::domain::tier::DAY_MS;
 
 /// Changes of one agent that are kept, the newest ones.
-const CHANGES_PER_AGENT_MAX: i64 = 20_000;
+const CHANGES_PER_AGENT_MAX: i32 = 20_000;
 /// The longest time that changes are kept for, however long metrics are.
 const KEEP_MS_MAX: i64 = 1_830 * DAY_MS;
 
@@ -38,7 +38,8 @@ impl Store {
         end: TimestampMs,
     ) -> Result<Vec<PresenceChange>, Error> {
         let mut connection = self.connection().await?;
-        let rows = connection.query(LIST, &[&agent.0, &start, &end, &CHANGES_PER_AGENT_MAX]).await?;
+        let limit = i64::from(CHANGES_PER_AGENT_MAX);
+        let rows = connection.query(LIST, &[&agent.0, &start, &end, &limit]).await?;
         Ok(rows.iter().rev().map(|row| PresenceChange { at: row.get(0), online: row.get(1) }).collect())
     }
 
@@ -52,7 +53,6 @@ impl Store {
             self.retention().await?.one_hour_ms.map_or(KEEP_MS_MAX, |keep_ms| keep_ms.min(KEEP_MS_MAX));
         let mut connection = self.connection().await?;
         let n_old = connection.execute(DELETE_OLD, &[&now.saturating_sub(keep_ms)]).await?;
-        let surplus = i32::try_from(CHANGES_PER_AGENT_MAX).unwrap_or(i32::MAX);
-        Ok(n_old + connection.execute(DELETE_SURPLUS, &[&surplus]).await?)
+        Ok(n_old + connection.execute(DELETE_SURPLUS, &[&CHANGES_PER_AGENT_MAX]).await?)
     }
 }
