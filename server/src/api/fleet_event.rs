@@ -102,7 +102,7 @@ impl FleetEvent {
             server_time: Some(server_time),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             stream_id: Some(Uuid::new_v4()),
-            columns: in_rows.then(|| columns(AgentId(Uuid::nil()), AgentLatest::default())),
+            columns: in_rows.then(columns),
             ..Self::of_type(EventType::Hello)
         }
     }
@@ -127,8 +127,8 @@ impl FleetEvent {
         Self { metrics: latest.map(AgentLatestBody::from).collect(), ..event }
     }
 
-    pub(super) fn with_detail(self, detail: Option<LatestBody>) -> Self {
-        Self { detail, ..self }
+    pub(super) fn with_detail(self, detail: LatestBody) -> Self {
+        Self { detail: Some(detail), ..self }
     }
 }
 
@@ -141,8 +141,9 @@ fn fields(agent: AgentId, latest: AgentLatest) -> impl Iterator<Item = (String, 
     .into_iter()
 }
 
-fn columns(agent: AgentId, latest: AgentLatest) -> Vec<String> {
-    fields(agent, latest).map(|(name, _)| name).collect()
+/// The names of the fields, which are the same of every agent.
+fn columns() -> Vec<String> {
+    fields(AgentId(Uuid::nil()), AgentLatest::default()).map(|(name, _)| name).collect()
 }
 
 fn row((agent, latest): (AgentId, AgentLatest)) -> Vec<Any<Value>> {

@@ -160,7 +160,7 @@ impl Watcher {
             return event;
         };
         match self.store.latest_metrics(agent.key).await {
-            Ok(latest) => event.with_detail(Some(latest_body(agent.id.0, latest))),
+            Ok(latest) => event.with_detail(latest_body(agent.id.0, latest)),
             Err(error) => {
                 tracing::debug!(error = %chain(&error), "a watcher is told no details");
                 event
