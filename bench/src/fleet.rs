@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
+use pika_server::domain::tier::HOUR_MS;
 use pika_server::domain::token::TokenHash;
 use pika_shared::Clock;
 use tokio::sync::Semaphore;
@@ -23,7 +24,6 @@ use crate::interrupt::Interrupt;
 
 /// So many machines send their past at the same time.
 const PAST_TURNS: usize = 16;
-const HOUR_MS: i64 = 60 * 60 * 1_000;
 
 /// Simulated machines report to a running server until they are told to stop: with days and nights, peaks, a disk that
 /// fills up, restarts, some of them offline, samples that were dropped, and an identity that was copied.

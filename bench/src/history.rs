@@ -5,12 +5,12 @@
 //! down for hours and comes back with its counters at zero.
 
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
+use pika_server::domain::tier::{DAY_MS, HOUR_MS};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Each agent is down once in so many days…
 const OUTAGE_EVERY_MS: i64 = 10 * DAY_MS;
 /// …for as long as this at most.
-const OUTAGE_MS_MAX: i64 = 6 * 60 * 60 * 1000;
+const OUTAGE_MS_MAX: i64 = 6 * HOUR_MS;
 /// One sample in so many is missing.
 const MISSING_EVERY: u64 = 500;
 /// Samples come late by up to this part of their interval.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use pika_server::domain::family::Family;
+use pika_server::domain::tier::HOUR_MS;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -20,7 +21,6 @@ use crate::subject::Subject;
 use crate::timing::Timing;
 use outcome::{Line, QueryReport};
 
-const HOUR_MS: i64 = 60 * 60 * 1000;
 /// So many agents are asked for in turn: not always the same pages, and all of them warm.
 const AGENTS_IN_TURN: usize = 10;
 /// A chart from raw samples takes a while: it is run one time for so many of the others.

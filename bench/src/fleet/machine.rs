@@ -4,11 +4,9 @@
 use std::f64::consts::TAU;
 
 use pika_protocol::{CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics, Sample};
+use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS};
 
 const SECOND_MS: i64 = 1_000;
-const MINUTE_MS: i64 = 60 * SECOND_MS;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
-const DAY_MS: i64 = 24 * HOUR_MS;
 const GIB: i64 = 1 << 30;
 /// Machines that have been up for long were started then, in milliseconds since the Unix epoch.
 const STARTED_AT_MS: i64 = 1_760_000_000_000;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_protocol::message::{Gap, GapReason};
 use pika_protocol::{AgentFrame, AgentMessage, Batch, Register, Sample, ServerMessage};
+use pika_server::domain::tier::MINUTE_MS;
 use pika_shared::Clock;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -17,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::machine::{Machine, Trouble};
 use crate::error::BenchError;
 
-const MINUTE_MS: i64 = 60_000;
 /// Samples of the past in one frame.
 const PAST_SAMPLES_PER_FRAME: usize = 120;
 /// How long the server may take for an answer.
