@@ -7,6 +7,8 @@
 use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
 use pika_server::domain::tier::{DAY_MS, HOUR_MS};
 
+use crate::noise::{STEP, fraction, mixed};
+
 /// Each agent is down once in so many days…
 const OUTAGE_EVERY_MS: i64 = 10 * DAY_MS;
 /// …for as long as this at most.
@@ -196,19 +198,15 @@ fn outage(agent_key: i32, period: i64) -> (i64, i64) {
     (start_ms + down_ms, start_ms + down_ms + lasts_ms)
 }
 
-/// A number that belongs to an agent and tick (splitmix64).
+/// A number that belongs to an agent and tick.
 fn hash(key: i32, tick: i64, noise: Noise) -> u64 {
     let seed = (u64::from(key.unsigned_abs()) << 40) ^ ((noise as u64) << 34);
-    let mut mixed = seed.wrapping_add(tick.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
+    mixed(seed.wrapping_add(tick.cast_unsigned().wrapping_mul(STEP)))
 }
 
 /// The same as a number of 0–1.
-#[expect(clippy::cast_precision_loss, reason = "noise")]
 fn random(key: i32, tick: i64, noise: Noise) -> f64 {
-    (hash(key, tick, noise) >> 11) as f64 / (1_u64 << 53) as f64
+    fraction(hash(key, tick, noise))
 }
 
 /// How far a repeating span has come, 0–1.

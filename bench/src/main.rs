@@ -13,6 +13,7 @@ mod late;
 mod load;
 mod machine;
 mod meter;
+mod noise;
 mod proc;
 mod query;
 mod server;

@@ -6,6 +6,8 @@ use std::f64::consts::TAU;
 use pika_protocol::{CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics, Sample};
 use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS};
 
+use crate::noise::{self, fraction};
+
 const SECOND_MS: i64 = 1_000;
 const GIB: i64 = 1 << 30;
 /// Machines that have been up for long were started then, in milliseconds since the Unix epoch.
@@ -111,7 +113,7 @@ impl Machine {
     pub(super) fn new(seed: u64, number: u32, prefix: &str) -> Self {
         let role = ROLES[number as usize % ROLES.len()];
         let (site, time_zone_hours) = SITES[(number as usize / ROLES.len()) % SITES.len()];
-        let seed = mixed(seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let seed = mixed(seed ^ u64::from(number).wrapping_mul(noise::STEP));
         let trouble = match number % TROUBLE_EVERY {
             5 => Trouble::Hot,
             9 => Trouble::FillingDisk,
@@ -302,18 +304,8 @@ impl Machine {
     }
 }
 
-/// splitmix64.
 fn mixed(number: u64) -> u64 {
-    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
-}
-
-/// A number from 0 to 1.
-#[expect(clippy::cast_precision_loss, reason = "plausible numbers")]
-fn fraction(number: u64) -> f64 {
-    (number >> 11) as f64 / (1_u64 << 53) as f64
+    noise::mixed(number.wrapping_add(noise::STEP))
 }
 
 fn whole(at: i64, length_ms: i64) -> u64 {
