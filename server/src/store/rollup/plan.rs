@@ -38,7 +38,7 @@ pub(in crate::store) enum Step {
 }
 
 impl Step {
-    /// What the step does, for the log.
+    /// What the step is called, for those who are asked whether to go on.
     pub(in crate::store) fn name(&self) -> &'static str {
         match self {
             Step::Create(_) => "create",

@@ -152,7 +152,7 @@ impl Policy {
 async fn jobs(
     transaction: &Transaction<'_>,
 ) -> Result<HashMap<(String, String), Job>, tokio_postgres::Error> {
-    // The jobs of an aggregate name the hypertable behind it.
+    // A job of an aggregate names the aggregate or the hypertable behind it, according to TimescaleDB's version.
     let sql = "SELECT coalesce(view_name, jobs.hypertable_name)::text, proc_name::text, job_id, config::text, \
                       extract(epoch FROM schedule_interval)::int8 \
                FROM timescaledb_information.jobs AS jobs \
