@@ -177,17 +177,13 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Runs statements in one transaction.
+    /// Runs statements in one transaction, again and again while the database's own jobs or somebody's transaction are in
+    /// their way.
     pub(super) async fn transact(&mut self, statements: &str) -> Result<(), BuildError> {
-        self.patiently(&format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements}; COMMIT"))
-            .await
-    }
-
-    /// Runs statements, again and again while the database's own jobs or somebody's transaction are in their way.
-    pub(super) async fn patiently(&mut self, statements: &str) -> Result<(), BuildError> {
+        let transaction = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements}; COMMIT");
         let mut attempt = 1;
         loop {
-            match self.client.batch_execute(statements).await {
+            match self.client.batch_execute(&transaction).await {
                 Err(error) if is_in_the_way(&error) && attempt < LOCK_ATTEMPTS_MAX => {
                     self.client.batch_execute("ROLLBACK").await?;
                     tracing::debug!(attempt, "waiting for others who use the rollups");
