@@ -13,8 +13,8 @@ use crate::rollups::roll_up;
 use crate::support::client::now;
 use crate::support::database::{connect, store as open_store};
 use crate::support::history::{
-    assert_kept, assert_same_charts, migrate_killed_everywhere, read_charts, read_tiers, rollups,
-    store_history,
+    REPLACEMENTS, assert_kept, assert_same_charts, migrate_killed_everywhere, read_charts, read_tiers,
+    rollups, steps_of, store_history,
 };
 use crate::support::{Random, TestDatabase, on_both_editions};
 
@@ -93,8 +93,7 @@ async fn a_database_of_the_apache_edition_is_converted_whatever_interrupts_it() 
     assert!(40 < n_kills, "{steps:?}");
     let aggregates = "SELECT count(*) FROM timescaledb_information.continuous_aggregates";
     assert_eq!(database.count(aggregates).await, 19);
-    let left = "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_next' OR relname LIKE '%\\_former'";
-    assert_eq!(database.count(left).await, 0);
+    assert_eq!(database.count(REPLACEMENTS).await, 0);
     // At once, before anything is rolled up.
     assert_kept(&before, &read_tiers(&client).await);
     assert_same_charts(&charts_before, &read_charts(&store).await);
@@ -109,16 +108,7 @@ async fn a_database_of_the_apache_edition_is_converted_whatever_interrupts_it() 
         assert_eq!(database.count(&sql).await, expected, "{tier}: what was still to be rolled up was");
     }
     assert_eq!(database.count("SELECT count(*) FROM rollup_changes").await, 0);
-
-    let mut n_steps = 0;
-    store
-        .migrate_while(now(), |_| {
-            n_steps += 1;
-            true
-        })
-        .await
-        .unwrap();
-    assert_eq!(n_steps, 0);
+    assert!(steps_of(&store).await.is_empty());
 }
 
 /// A rollup that has no source any more, as after months without the server, is shown by charts at once, too.

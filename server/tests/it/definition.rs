@@ -3,15 +3,15 @@
 use pika_server::domain::family::{Family, Metric, MetricKind, Table, Unit};
 use pika_server::domain::row::{Column, ColumnType};
 use pika_server::domain::tier::{HOUR_MS, MINUTE_MS, Tier};
-use pika_server::store::{Definition, Edition, Store, statements};
+use pika_server::store::{Definition, Edition, statements};
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use crate::rollups::roll_up;
 use crate::support::client::now;
 use crate::support::history::{
-    assert_kept, assert_same_charts, migrate_killed_everywhere, past_hour, read_charts, read_tiers, rollups,
-    store_history,
+    REPLACEMENTS, assert_kept, assert_same_charts, migrate_killed_everywhere, past_hour, read_charts,
+    read_tiers, rollups, steps_of, store_history,
 };
 use crate::support::{TestDatabase, eventually, on_both_editions};
 
@@ -214,18 +214,6 @@ async fn a_retired_metric_leaves_the_rollups(database: TestDatabase) {
     assert!(steps_of(&fewer).await.is_empty());
 }
 
-async fn steps_of(store: &Store) -> Vec<String> {
-    let mut steps = Vec::new();
-    store
-        .migrate_while(now(), |step| {
-            steps.push(step.to_owned());
-            true
-        })
-        .await
-        .unwrap();
-    steps
-}
-
 /// The product's definition with the processor's cores as a wider number: all its rollups are made anew.
 pub(crate) fn with_wider_cores() -> Definition {
     let columns: Vec<Column> = Family::Cpu
@@ -256,8 +244,7 @@ async fn a_column_of_another_type_is_made_anew(database: TestDatabase) {
     let sql = "SELECT count(*) FROM pg_attribute WHERE attrelid = ANY (ARRAY['cpu_metrics_1m', 'cpu_metrics_1h', \
                'cpu_metrics_1d']::regclass[]) AND attname LIKE 'core\\_count\\_m%' AND atttypid = 'int8'::regtype";
     assert_eq!(database.count(sql).await, 6);
-    let left = "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_next' OR relname LIKE '%\\_former'";
-    assert_eq!(database.count(left).await, 0);
+    assert_eq!(database.count(REPLACEMENTS).await, 0);
     roll_up(&wider, &client).await;
     assert_kept(&before, &read_tiers(&client).await);
     assert_same_charts(&charts_before, &read_charts(&wider).await);
@@ -272,7 +259,7 @@ async fn a_column_of_another_type_is_made_anew(database: TestDatabase) {
         .await
         .unwrap_err();
     wider.migrate(now()).await.unwrap();
-    assert_eq!(database.count(left).await, 0);
+    assert_eq!(database.count(REPLACEMENTS).await, 0);
     assert_kept(&before, &read_tiers(&client).await);
     assert_same_charts(&charts_before, &read_charts(&wider).await);
 }

@@ -1,14 +1,14 @@
 //! A database that an earlier release has left, opened by this one: nothing of it is lost.
 
 use pika_server::domain::family::Family;
-use pika_server::domain::tier::{DAY_MS, HOUR_MS, bucket_start};
+use pika_server::domain::tier::{DAY_MS, HOUR_MS};
 use pika_server::store::Edition;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::rollups::maintain;
-use crate::support::history::{Tiers, assert_kept, read_tiers, rollups};
+use crate::support::history::{Tiers, assert_kept, read_tiers, refresh};
 use crate::support::server::config;
 use crate::support::{TestDatabase, TestServer};
 
@@ -50,12 +50,7 @@ async fn load(client: &Client) -> i64 {
         return newest;
     }
     client.batch_execute(COMMUNITY).await.unwrap();
-    for (relation, tier) in rollups() {
-        let start = bucket_start(newest - 2 * DAY_MS, DAY_MS);
-        let end = bucket_start(newest - tier.refresh_end_ms(), tier.bucket_ms());
-        let sql = format!("CALL refresh_continuous_aggregate('{relation}', {start}::int8, {end}::int8)");
-        client.batch_execute(&sql).await.unwrap();
-    }
+    refresh(client, newest - 2 * DAY_MS, newest).await;
     newest
 }
 

@@ -10,11 +10,11 @@ use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, Tier, bucket_start};
 use pika_server::domain::time_range::TimeRange;
 use pika_server::store::{Edition, SampleWriter, Store, WriteMethod};
 
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use crate::rollups::{check_tier, maintain, random_rows, run_jobs};
 use crate::support::client::now;
+use crate::support::history::hypertable;
 use crate::support::random::Random;
 use crate::support::{TestDatabase, eventually, on_both_editions};
 
@@ -156,7 +156,7 @@ async fn a_late_sample_rolls_up_only_its_agent() {
     maintain(&store, now).await;
     run_jobs(&client, REFRESH, "load%").await;
     // Whoever rolled the other one up would count one.
-    let behind = table_behind(&client, "load_metrics_1m").await;
+    let behind = hypertable(&client, "load_metrics_1m").await;
     let set = format!("UPDATE {behind} SET n = 99 WHERE agent_key = 2 AND bucket = {late}");
     assert_eq!(client.execute(&set, &[]).await.unwrap(), 1);
     write(&store, vec![load(1, late + 1), load(1, late + 10 * HOUR_MS)]).await;
@@ -171,14 +171,6 @@ async fn a_late_sample_rolls_up_only_its_agent() {
     assert_eq!(database.count(&n("1m", 2)).await, 99);
     let other = format!("SELECT sum(n)::int8 FROM load_metrics_1h WHERE bucket = {}", late + 10 * HOUR_MS);
     assert_eq!(database.count(&other).await, 1);
-}
-
-/// What holds a rollup's rows.
-async fn table_behind(client: &Client, relation: &str) -> String {
-    let sql = "SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name) \
-               FROM timescaledb_information.continuous_aggregates WHERE view_name = $1::text";
-    let row = client.query_opt(sql, &[&relation]).await.unwrap();
-    row.map_or_else(|| relation.to_owned(), |row| row.get(0))
 }
 
 /// Where the database cannot be told which agent is late, what late samples change is refreshed once an hour; charts show
@@ -219,7 +211,7 @@ async fn a_mark_waits_for_a_refresh_of_its_bucket() {
     let (now, late) = (now(), bucket_start(now() - 20 * HOUR_MS, HOUR_MS));
     write(&store, vec![load(1, late), load(1, now - MINUTE_MS)]).await;
     maintain(&store, now).await;
-    let behind = table_behind(&client, "load_metrics_1m").await;
+    let behind = hypertable(&client, "load_metrics_1m").await;
     let mut other = database.connect().await;
     let refresh = other.transaction().await.unwrap();
     refresh

@@ -39,18 +39,23 @@ pub(crate) async fn hypertable(client: &Client, relation: &str) -> String {
     row.map_or_else(|| relation.to_owned(), |row| row.get(0))
 }
 
+/// Refreshes the aggregates of the Community edition from the day of a time on, as far as their policies would by now.
+pub(crate) async fn refresh(client: &Client, start: i64, now: i64) {
+    for (relation, tier) in rollups() {
+        let start = bucket_start(start, DAY_MS);
+        let end = bucket_start(now - tier.refresh_end_ms(), tier.bucket_ms());
+        let sql = format!("CALL refresh_continuous_aggregate('{relation}', {start}::int8, {end}::int8)");
+        client.batch_execute(&sql).await.unwrap();
+    }
+}
+
 /// Stores samples of three days, rolls them up, and adds rollups that are older than any sample.
 pub(crate) async fn store_history(store: &Store, client: &Client) {
     let mut random = Random::announced();
     let rows = random_rows(&mut random, now() - 3 * DAY_MS, now(), 600);
     SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
     if store.database_info().await.unwrap().edition == Edition::Community {
-        for (relation, tier) in rollups() {
-            let end = bucket_start(now() - tier.refresh_end_ms(), tier.bucket_ms());
-            let start = bucket_start(now() - 4 * DAY_MS, DAY_MS);
-            let sql = format!("CALL refresh_continuous_aggregate('{relation}', {start}::int8, {end}::int8)");
-            client.batch_execute(&sql).await.unwrap();
-        }
+        refresh(client, now() - 4 * DAY_MS, now()).await;
     } else {
         roll_up(store, client).await;
     }
@@ -155,6 +160,23 @@ pub(crate) fn assert_same_charts(before: &Charts, after: &Charts) {
             "{other:?}, before {one:?}"
         );
     }
+}
+
+/// How many replacements there are that have not taken their place yet, and rollups that have been replaced.
+pub(crate) const REPLACEMENTS: &str =
+    "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_next' OR relname LIKE '%\\_former'";
+
+/// Brings a database to its definition. Answers the steps and pieces.
+pub(crate) async fn steps_of(store: &Store) -> Vec<String> {
+    let mut steps = Vec::new();
+    store
+        .migrate_while(now(), |step| {
+            steps.push(step.to_owned());
+            true
+        })
+        .await
+        .unwrap();
+    steps
 }
 
 /// Brings a database to its definition, killed after every step, and among their pieces after one, two more, three more
