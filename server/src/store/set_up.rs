@@ -28,8 +28,8 @@ pub(super) async fn run(
             Edition::Community => COMMUNITY_WATERMARK,
         })
         .await?;
-    let mut builder = Builder::new(client, definition, Abilities::of(database), now, goes_on).await?;
-    let steps = builder.plan();
+    let mut builder = Builder::new(client, definition, Abilities::of(database), now, goes_on);
+    let steps = builder.plan().await?;
     if !steps.is_empty() {
         tracing::info!(steps = steps.len(), "bringing the rollups to their definition");
         builder.exclude_maintenance().await?;

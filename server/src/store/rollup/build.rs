@@ -44,23 +44,21 @@ pub(in crate::store) struct Builder<'a> {
     pub(super) client: &'a mut Client,
     pub(super) definition: &'a Definition,
     pub(super) abilities: Abilities,
-    found: Found,
     /// The time when the build began, by either clock.
     started_at: (TimestampMs, Instant),
     goes_on: &'a mut (dyn FnMut(&str) -> bool + Send + Sync),
 }
 
 impl<'a> Builder<'a> {
-    /// Looks at what there is. `goes_on` is asked after each step and piece, which it is told.
-    pub(in crate::store) async fn new(
+    /// `goes_on` is asked after each step and piece, which it is told.
+    pub(in crate::store) fn new(
         client: &'a mut Client,
         definition: &'a Definition,
         abilities: Abilities,
         now: TimestampMs,
         goes_on: &'a mut (dyn FnMut(&str) -> bool + Send + Sync),
-    ) -> Result<Self, BuildError> {
-        let found = Found::inspect(client, definition).await?;
-        Ok(Self { client, definition, abilities, found, started_at: (now, Instant::now()), goes_on })
+    ) -> Self {
+        Self { client, definition, abilities, started_at: (now, Instant::now()), goes_on }
     }
 
     /// Keeps other servers from changing rollups meanwhile, until the connection ends.
@@ -70,8 +68,8 @@ impl<'a> Builder<'a> {
     }
 
     /// What there is to be done.
-    pub(in crate::store) fn plan(&self) -> Vec<Step> {
-        plan(&self.found, self.definition, self.abilities)
+    pub(in crate::store) async fn plan(&self) -> Result<Vec<Step>, BuildError> {
+        Ok(plan(&self.inspect().await?, self.definition, self.abilities))
     }
 
     /// Takes a step.
@@ -87,7 +85,6 @@ impl<'a> Builder<'a> {
             Step::Replace(rollups) => self.replace(rollups).await?,
             Step::DropFormer(rollup) => self.drop_former(*rollup).await?,
         }
-        self.found = Found::inspect(self.client, self.definition).await?;
         self.checkpoint(step.name())
     }
 
@@ -101,9 +98,9 @@ impl<'a> Builder<'a> {
         if (self.goes_on)(done) { Ok(()) } else { Err(BuildError::Interrupted) }
     }
 
-    /// A relation that a step needs.
-    pub(super) fn found(&self, name: &str) -> Result<Relation, BuildError> {
-        self.found.relations.get(name).cloned().ok_or_else(|| BuildError::Missing(name.to_owned()))
+    /// What there is now.
+    pub(super) async fn inspect(&self) -> Result<Found, BuildError> {
+        Ok(Found::inspect(self.client, self.definition).await?)
     }
 
     pub(super) fn template(&self) -> &'static str {
@@ -194,6 +191,11 @@ impl<'a> Builder<'a> {
             }
         }
     }
+}
+
+/// A relation that a step needs.
+pub(super) fn existing<'a>(found: &'a Found, name: &str) -> Result<&'a Relation, BuildError> {
+    found.relations.get(name).ok_or_else(|| BuildError::Missing(name.to_owned()))
 }
 
 pub(super) fn kind_of_relation(kind: Kind) -> &'static str {

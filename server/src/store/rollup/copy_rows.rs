@@ -2,7 +2,7 @@
 //! the copy has come.
 
 use super::Rollup;
-use super::build::{BuildError, Builder};
+use super::build::{BuildError, Builder, existing};
 use super::found::{Kind, Relation, next};
 use super::pieces::next_piece;
 use super::policies::columnstore_after_ms;
@@ -28,20 +28,21 @@ impl Builder<'_> {
     /// Copies a rollup into its replacement. Rows that come after its newest chunk are not there yet, and are rolled up
     /// again by whoever rolls up the replacement.
     pub(super) async fn copy(&mut self, rollup: Rollup) -> Result<(), BuildError> {
-        let from = self.found(&rollup.relation())?;
-        let into = self.found(&next(rollup))?;
+        let found = self.inspect().await?;
+        let from = existing(&found, &rollup.relation())?;
+        let into = existing(&found, &next(rollup))?;
         let row = self.client.query_opt(COPIED_UNTIL, &[&next(rollup)]).await?;
         let mut copied_until = row.and_then(|row| row.get(0)).unwrap_or(TimestampMs::MIN);
         let mut progress = Progress::new(rollup.relation());
         let piece_ms = BUCKETS_PER_PIECE * rollup.tier.bucket_ms();
-        let insert = insert(rollup, &from, &into);
+        let insert = insert(rollup, from, into);
         while let Some(piece) = next_piece(self.client, &from.hypertable, copied_until, piece_ms).await? {
             let n_rows = self.copy_piece(rollup, &insert, piece).await?;
             progress.add(n_rows, piece.end, "copying a rollup into the one that replaces it");
             copied_until = piece.end;
             if into.kind == Kind::Aggregate {
                 let until = copied_until.min(self.now() - columnstore_after_ms(rollup.tier));
-                self.turn_into_columns(&into, until).await?;
+                self.turn_into_columns(into, until).await?;
             }
             self.checkpoint("copied a piece")?;
         }

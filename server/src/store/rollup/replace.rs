@@ -1,8 +1,8 @@
 //! Makes rollups anew beside those that there are, and lets them take their places.
 
 use super::Rollup;
-use super::build::{BuildError, Builder, kind_of_relation};
-use super::found::{Kind, former, next};
+use super::build::{BuildError, Builder, existing, kind_of_relation};
+use super::found::{Found, Kind, former, next};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{DAY_MS, Tier, bucket_start};
 
@@ -32,29 +32,27 @@ impl Builder<'_> {
 
     pub(super) async fn drop_next(&mut self, rollup: Rollup) -> Result<(), BuildError> {
         let (relation, next) = (rollup.relation(), next(rollup));
-        let drop = self.drop_statement(&next)?;
+        let drop = drop_statement(&self.inspect().await?, &next)?;
         self.transact(&format!("{drop}; DELETE FROM rollup_builds WHERE relation = '{next}'")).await?;
         tracing::info!(%relation, "removed an unfinished replacement of another definition");
         Ok(())
     }
 
     pub(super) async fn drop_former(&mut self, rollup: Rollup) -> Result<(), BuildError> {
-        self.transact(&self.drop_statement(&former(rollup))?).await?;
+        let drop = drop_statement(&self.inspect().await?, &former(rollup))?;
+        self.transact(&drop).await?;
         tracing::info!(relation = %rollup.relation(), "removed the rollup that was replaced");
         Ok(())
     }
 
-    fn drop_statement(&self, relation: &str) -> Result<String, BuildError> {
-        Ok(format!("DROP {} {relation}", kind_of_relation(self.found(relation)?.kind)))
-    }
-
     /// Swaps names, and has everything rolled up again that may have changed since it was copied.
     pub(super) async fn replace(&mut self, rollups: &[Rollup]) -> Result<(), BuildError> {
+        let found = self.inspect().await?;
         let mut statements = Vec::new();
         for rollup in rollups.iter().copied() {
             let (relation, next) = (rollup.relation(), next(rollup));
-            statements.push(self.rename(&relation, &former(rollup))?);
-            statements.push(self.rename(&next, &relation)?);
+            statements.push(rename(&found, &relation, &former(rollup))?);
+            statements.push(rename(&found, &next, &relation)?);
             statements.push(format!("DELETE FROM rollup_builds WHERE relation = '{relation}'"));
             let final_until: TimestampMs = self.client.query_one(FINAL_UNTIL, &[&next]).await?.get(0);
             statements.push(match self.abilities.kind {
@@ -78,15 +76,6 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn rename(&self, from: &str, to: &str) -> Result<String, BuildError> {
-        let kind = self.found(from)?.kind;
-        let rename = format!("ALTER {} {from} RENAME TO {to}", kind_of_relation(kind));
-        Ok(match kind {
-            Kind::Table => format!("{rename}; ALTER INDEX IF EXISTS {from}_pkey RENAME TO {to}_pkey"),
-            Kind::Aggregate => rename,
-        })
-    }
-
     /// Up to where a rollup, as it is now, is complete and will not change any more.
     async fn final_until(&self, rollup: Rollup) -> Result<TimestampMs, BuildError> {
         let tier = rollup.tier;
@@ -97,4 +86,17 @@ impl Builder<'_> {
         let unchanging = self.now() - tier.late_reach_ms() - FINAL_AFTER_MS;
         Ok(bucket_start(settled_until.unwrap_or(0).clamp(0, unchanging), tier.bucket_ms()))
     }
+}
+
+fn drop_statement(found: &Found, name: &str) -> Result<String, BuildError> {
+    Ok(format!("DROP {} {name}", kind_of_relation(existing(found, name)?.kind)))
+}
+
+fn rename(found: &Found, from: &str, to: &str) -> Result<String, BuildError> {
+    let kind = existing(found, from)?.kind;
+    let rename = format!("ALTER {} {from} RENAME TO {to}", kind_of_relation(kind));
+    Ok(match kind {
+        Kind::Table => format!("{rename}; ALTER INDEX IF EXISTS {from}_pkey RENAME TO {to}_pkey"),
+        Kind::Aggregate => rename,
+    })
 }
