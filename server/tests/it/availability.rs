@@ -3,6 +3,7 @@
 use pika_server::config::Config;
 use pika_server::domain::id::AgentKey;
 use pika_server::domain::presence::spans as spans_of;
+use pika_server::domain::tier::DAY_MS;
 use serde_json::{Value, json};
 
 use crate::support::client::now;
@@ -15,8 +16,6 @@ on_both_editions!(
     time_in_which_nobody_listened_is_unknown,
     what_was_so_at_the_start_outlives_what_is_forgotten,
 );
-
-const DAY_MS: i64 = 86_400_000;
 
 /// A configuration in which agents that have gone are soon offline.
 fn impatient(database: &TestDatabase) -> Config {

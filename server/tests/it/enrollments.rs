@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use pika_server::domain::tier::DAY_MS;
 use pika_shared::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,7 +14,6 @@ use crate::support::server::{ADMIN_PASSWORD, config};
 use crate::support::{AgentClient, TestDatabase, TestServer, eventually, on_both_editions, register_message};
 
 const PASSWORD: &str = "a password of eight or more";
-const DAY_MS: i64 = 86_400_000;
 
 on_both_editions!(
     an_enrollment_knows_its_agents,

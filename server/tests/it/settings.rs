@@ -1,6 +1,7 @@
 //! Retention changed at run time, the storage report, the fleet's latest values.
 
 use pika_server::domain::audit::Action;
+use pika_server::domain::tier::DAY_MS;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,8 +14,6 @@ on_both_editions!(
     the_storage_report_adds_up,
     the_fleets_latest_values_survive_a_restart
 );
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 async fn put(server: &TestServer, body: Value) -> crate::support::server::Answer {
     server.request(Method::PUT, "/api/settings/retention", Some(&server.admin_token), Some(body)).await
