@@ -1,6 +1,6 @@
 // What a chart draws: holes, several lists of times, newer values.
 import { describe, expect, it } from 'vitest';
-import { appended, holeMs, holesIn, isolated, joined, movedBy, nearest, summary, valueAt, withBreaks } from './table';
+import { holeMs, holesIn, isolated, joined, movedBy, nearest, summary, valueAt, withBreaks } from './table';
 
 describe('holes', () => {
   const times = [0, 10, 20, 60, 70];
@@ -66,46 +66,6 @@ describe('several tables', () => {
 
   it('are moved over each other by milliseconds', () => {
     expect(movedBy({ times: [0, 10], columns: [[1, 2]] }, 86_400_000).times).toEqual([86_400_000, 86_400_010]);
-  });
-});
-
-describe('newer values', () => {
-  const read = {
-    times: [0, 10],
-    columns: [
-      [1, 2],
-      [5, 6],
-    ],
-  };
-
-  it('come after what was read, which counts where both have one', () => {
-    const newer = {
-      times: [10, 20],
-      columns: [
-        [99, 3],
-        [99, 7],
-      ],
-    };
-    expect(appended(read, newer)).toEqual({
-      times: [0, 10, 20],
-      columns: [
-        [1, 2, 3],
-        [5, 6, 7],
-      ],
-    });
-  });
-
-  it('change nothing where they are not newer', () => {
-    expect(
-      appended(read, {
-        times: [5, 10],
-        columns: [
-          [9, 9],
-          [9, 9],
-        ],
-      }),
-    ).toBe(read);
-    expect(appended(read, { times: [], columns: [] })).toBe(read);
   });
 });
 

@@ -1,5 +1,4 @@
-// What a chart draws: columns over one list of times. Pure: where lines break, how lists of different times become one,
-// how the newest values join what was read before.
+// What a chart draws: columns over one list of times. Pure: where lines break, and how lists of different times become one.
 
 /** null: there is a hole here. undefined: another column has a value at this time, and the line goes on. */
 export type Value = number | null | undefined;
@@ -98,17 +97,6 @@ function widened(values: Value[]): Value[] {
 /** The same values at other times: yesterday's, to be drawn over today's. */
 export function movedBy({ times, columns }: Table, ms: number): Table {
   return { times: times.map((time) => time + ms), columns };
-}
-
-/** With newer points at its end. What the table has already counts: it was read from the database. */
-export function appended(table: Table, newer: Table): Table {
-  const last = table.times.at(-1) ?? -Infinity;
-  const first = newer.times.findIndex((time) => time > last);
-  if (first < 0) return table;
-  return {
-    times: [...table.times, ...newer.times.slice(first)],
-    columns: table.columns.map((column, i) => [...column, ...(newer.columns[i] ?? []).slice(first)]),
-  };
 }
 
 /** The index of the time nearest to a moment; -1 where there is none. */

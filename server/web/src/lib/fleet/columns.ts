@@ -1,9 +1,7 @@
 // What the table of the fleet can show of a machine, and what it is sorted by.
-import type { Messages } from '$lib/i18n/en';
 import type { AgentRow } from './row.svelte';
 
 interface Column {
-  readonly label: (t: Messages) => string;
   /** What sorts rows; null comes last in both directions. */
   readonly value: (row: AgentRow) => number | string | null;
   readonly isNumber: boolean;
@@ -13,78 +11,22 @@ interface Column {
   readonly width: number;
 }
 
-const number = (label: Column['label'], width: number, value: Column['value']): Column => ({
-  label,
-  value,
-  isNumber: true,
-  isDefault: true,
-  width,
-});
-const text = (label: Column['label'], width: number, value: Column['value']): Column => ({
-  label,
-  value,
-  isNumber: false,
-  isDefault: false,
-  width,
-});
+const number = (width: number, value: Column['value']): Column => ({ value, isNumber: true, isDefault: true, width });
+const text = (width: number, value: Column['value']): Column => ({ value, isNumber: false, isDefault: false, width });
 
 export const columns = {
-  cpu: number(
-    (t) => t.fleet.columns.cpu,
-    9.5,
-    (row) => row.latest?.cpuUsagePercent ?? null,
-  ),
-  memory: number(
-    (t) => t.fleet.columns.memory,
-    8,
-    (row) => row.latest?.memoryUsagePercent ?? null,
-  ),
-  disk: number(
-    (t) => t.fleet.columns.disk,
-    5,
-    (row) => row.latest?.diskUsagePercent ?? null,
-  ),
-  received: number(
-    (t) => t.fleet.columns.received,
-    6,
-    (row) => row.latest?.receivedBytesPerSecond ?? null,
-  ),
-  sent: number(
-    (t) => t.fleet.columns.sent,
-    6,
-    (row) => row.latest?.sentBytesPerSecond ?? null,
-  ),
-  load: number(
-    (t) => t.fleet.columns.load,
-    4,
-    (row) => row.latest?.load1 ?? null,
-  ),
+  cpu: number(9.5, (row) => row.latest?.cpuUsagePercent ?? null),
+  memory: number(8, (row) => row.latest?.memoryUsagePercent ?? null),
+  disk: number(5, (row) => row.latest?.diskUsagePercent ?? null),
+  received: number(6, (row) => row.latest?.receivedBytesPerSecond ?? null),
+  sent: number(6, (row) => row.latest?.sentBytesPerSecond ?? null),
+  load: number(4, (row) => row.latest?.load1 ?? null),
   // The longest ago is the largest age.
-  seen: number(
-    (t) => t.fleet.columns.seen,
-    5,
-    (row) => (row.seenAt === null ? null : -row.seenAt),
-  ),
-  address: text(
-    (t) => t.fleet.columns.address,
-    8,
-    (row) => row.agent.ip || row.agent.remoteAddress || null,
-  ),
-  host: text(
-    (t) => t.fleet.columns.host,
-    11,
-    (row) => row.agent.hostname || null,
-  ),
-  system: text(
-    (t) => t.fleet.columns.system,
-    7,
-    (row) => `${row.agent.os} ${row.agent.arch}`,
-  ),
-  version: text(
-    (t) => t.fleet.columns.version,
-    5,
-    (row) => row.agent.version || null,
-  ),
+  seen: number(5, (row) => (row.seenAt === null ? null : -row.seenAt)),
+  address: text(8, (row) => row.agent.ip || row.agent.remoteAddress || null),
+  host: text(11, (row) => row.agent.hostname || null),
+  system: text(7, (row) => `${row.agent.os} ${row.agent.arch}`),
+  version: text(5, (row) => row.agent.version || null),
 } satisfies Record<string, Column>;
 
 export type ColumnName = keyof typeof columns;

@@ -26,7 +26,6 @@ export const chart = {
   showAll: 'Show all lines',
   hideAgain: 'Hide them again',
   actions: (name: string) => `${name}: scale and picture`,
-  scale: 'Scale',
   scales: { whole: 'From zero', fit: 'Fit to the values', log: 'Logarithmic' },
   savePicture: 'Save as PNG',
   describe: (name: string) =>

@@ -20,7 +20,6 @@ export const common = {
   created: 'Created',
   until: 'Until',
   state: 'State',
-  actions: 'Actions',
   search: 'Search',
   shownOnce: 'Shown this once, and kept nowhere on this page.',
   pages: 'Pages',

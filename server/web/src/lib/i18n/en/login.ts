@@ -4,7 +4,6 @@ export const login = {
   username: 'Username',
   password: 'Password',
   submit: 'Log in',
-  codeTitle: 'Second factor',
   code: 'Code',
   codeHint: 'The six digits that your device shows.',
   recoveryCode: 'Recovery code',

@@ -33,7 +33,6 @@ export const machine = {
   gaps: {
     title: 'Gaps',
     none: 'The agent has dropped nothing in this span.',
-    row: (from: string, to: string) => `${from} – ${to}`,
     show: 'Show in the charts',
   },
   charts: 'Charts',

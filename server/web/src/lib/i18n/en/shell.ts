@@ -2,7 +2,6 @@
 export const shell = {
   skip: 'Skip to the content',
   navigation: 'Navigation',
-  more: 'More',
   add: 'Add',
   settings: 'Settings',
   account: 'Account',
@@ -10,7 +9,6 @@ export const shell = {
   theme: 'Theme',
   themes: { system: 'System', light: 'Light', dark: 'Dark' },
   language: 'Language',
-  signedInAs: (name: string) => `Signed in as ${name}`,
   roles: { admin: 'Administrator', user: 'User' },
   unreachable: 'The server cannot be reached; trying again.',
   unavailable: 'The database is away; agents keep their samples. Trying again.',

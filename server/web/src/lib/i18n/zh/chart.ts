@@ -28,7 +28,6 @@ export const chart: Messages['chart'] = {
   showAll: '显示所有曲线',
   hideAgain: '重新隐藏',
   actions: (name) => `${name}：刻度与图片`,
-  scale: '刻度',
   scales: { whole: '从零开始', fit: '贴合数值', log: '对数' },
   savePicture: '保存为 PNG',
   describe: (name) => `${name}。方向键移动十字线，按住 Shift 进行选择，回车键放大所选区间或固定该时刻。`,

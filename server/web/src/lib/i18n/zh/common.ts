@@ -22,7 +22,6 @@ export const common: Messages['common'] = {
   created: '创建时间',
   until: '有效期至',
   state: '状态',
-  actions: '操作',
   search: '搜索',
   shownOnce: '仅显示这一次，本页不会保留。',
   pages: '分页',

@@ -6,7 +6,6 @@ export const login: Messages['login'] = {
   username: '用户名',
   password: '密码',
   submit: '登录',
-  codeTitle: '第二重验证',
   code: '验证码',
   codeHint: '设备上显示的六位数字。',
   recoveryCode: '恢复码',

@@ -35,7 +35,6 @@ export const machine: Messages['machine'] = {
   gaps: {
     title: '缺口',
     none: '代理在此期间没有丢弃任何采样。',
-    row: (from, to) => `${from} – ${to}`,
     show: '在图表中显示',
   },
   charts: '图表',
