@@ -67,7 +67,3 @@ export const createEnrollment = (body: NewEnrollment): Promise<EnrollmentCreated
 export async function endEnrollment(id: string): Promise<void> {
   await api.DELETE('/api/enrollments/{id}', { params: { path: { id } } });
 }
-
-/** Name, tags and note together: all three are replaced, unless somebody has changed them since `updatedAt`. */
-export const describeAgent = (id: string, body: Schemas['AgentUpdate']): Promise<Agent> =>
-  dataOf(api.PUT('/api/agents/{id}', { params: { path: { id } }, body }));

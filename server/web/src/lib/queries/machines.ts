@@ -78,6 +78,14 @@ async function changed(id: string): Promise<void> {
   await queryClient.invalidateQueries({ queryKey: ['latest', id] });
 }
 
+/** The tags of a text in which commas separate them, those of Chinese as well. */
+export const tagsIn = (text: string) =>
+  text
+    .split(/[,，]/)
+    .map((tag) => tag.trim())
+    .filter(Boolean);
+
+/** Name, tags and note together: all three are replaced; with `updatedAt` only if nobody has changed them since. */
 export async function updateMachine(id: string, body: components['schemas']['AgentUpdate']): Promise<void> {
   await dataOf(api.PUT('/api/agents/{id}', { params: { path: { id } }, body }));
   await changed(id);
