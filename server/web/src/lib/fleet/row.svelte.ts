@@ -1,8 +1,8 @@
 // One machine of the fleet: what it is, and what it reported last. A change touches only what shows it.
-import { fillPath } from '$lib/router/path';
 import type { Agent, AgentLatest } from '$lib/queries/fleet';
 import { conditionOf, levelOf, type Condition, type Level } from './trouble';
 import { Trend } from './trend';
+import { href } from '../../routes';
 
 /** Values are old after three times the usual distance of samples, and never before. */
 const STALE_MIN_MS = 30_000;
@@ -82,6 +82,6 @@ export class AgentRow {
   }
 
   get href(): string {
-    return fillPath('/agents/:id', { id: this.id });
+    return href('agent', { id: this.id });
   }
 }
