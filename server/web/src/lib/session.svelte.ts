@@ -28,6 +28,11 @@ class Session {
     return this.user?.role === 'admin';
   }
 
+  /** Whether what only this role may see is shown; without one, everybody may. */
+  has(role: User['role'] | undefined): boolean {
+    return role !== 'admin' || this.isAdmin;
+  }
+
   /** Asks the server. Waits for one that is away; throws what waiting does not help against. */
   async begin(): Promise<void> {
     if (this.#state.is !== 'unknown') return;

@@ -3,12 +3,10 @@ import { Keyboard, LogOut, Monitor, Moon, Rows3, Rows4, Sun, type LucideIcon } f
 import type { AgentRow } from '$lib/fleet/row.svelte';
 import { i18n } from '$lib/i18n/i18n.svelte';
 import { preferences, type Density, type Theme } from '$lib/preferences.svelte';
-import { router } from '$lib/router/router.svelte';
 import { session } from '$lib/session.svelte';
+import { logOut } from '$lib/shell/log-out';
 import { navigation } from '$lib/shell/navigation';
-import { explain } from '$lib/ui/explain';
-import { toasts } from '$lib/ui/toasts.svelte';
-import { href } from '../../routes';
+import { href, routes } from '../../routes';
 import { palette } from './palette.svelte';
 
 /** A machine, a page or an action. */
@@ -32,19 +30,10 @@ const DENSITIES: readonly [Density, LucideIcon][] = [
   ['comfortable', Rows3],
 ];
 
-async function logOut() {
-  try {
-    await session.end();
-    router.go(href('login'));
-  } catch (error) {
-    toasts.show(explain(error, i18n.t));
-  }
-}
-
 export const choices = {
   pages(): Choice[] {
     return navigation
-      .filter((item) => !item.role || session.isAdmin)
+      .filter(({ route }) => session.has(routes[route].role))
       .map((item) => ({
         key: `page-${item.route}`,
         label: item.label(i18n.t),

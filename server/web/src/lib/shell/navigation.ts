@@ -11,8 +11,6 @@ export interface NavigationItem {
   readonly isOnPhone?: boolean;
   /** Lit as well on the pages below it. */
   readonly isActive?: (match: Match | null) => boolean;
-  /** Who sees it; left out: everybody. */
-  readonly role?: 'admin';
 }
 
 export const navigation: readonly NavigationItem[] = [
@@ -25,7 +23,7 @@ export const navigation: readonly NavigationItem[] = [
     isActive: (match) => match?.name === 'fleet' || match?.route.path.startsWith('/agents/') === true,
   },
   { route: 'compare', label: (t) => t.machine.compare.title, icon: Columns2 },
-  { route: 'add', label: (t) => t.shell.add, icon: CirclePlus, isOnPhone: true, role: 'admin' },
+  { route: 'add', label: (t) => t.shell.add, icon: CirclePlus, isOnPhone: true },
   {
     route: 'status',
     label: (t) => t.shell.settings,
