@@ -57,7 +57,7 @@ export class Gestures {
     host.addEventListener('pointerup', (event) => this.#up(event), { signal });
     host.addEventListener('pointercancel', (event) => this.#cancel(event), { signal });
     host.addEventListener('pointerleave', () => this.#leave(), { signal });
-    host.addEventListener('dblclick', () => this.group.actions.back(), { signal });
+    host.addEventListener('dblclick', () => this.group.range.back(), { signal });
     host.addEventListener('wheel', (event) => this.#wheel(event), { signal, passive: false });
     host.addEventListener('contextmenu', (event) => this.#isLongPressed && event.preventDefault(), { signal });
     return () => {
@@ -98,7 +98,7 @@ export class Gestures {
       this.#mode = 'look';
       this.#longPress = setTimeout(() => {
         this.#isLongPressed = true;
-        this.group.actions.pin(Math.round(this.#moment(event.clientX)));
+        this.group.range.pin(Math.round(this.#moment(event.clientX)));
       }, LONG_PRESS_MS);
     } else {
       this.#mode = event.shiftKey ? 'move' : 'select';
@@ -157,7 +157,7 @@ export class Gestures {
     const { pinned, span } = this.group;
     const near = (spanMs(span) / (this.surface.area()?.width || 1)) * UNPIN_PX;
     const isOnPin = pinned !== null && Math.abs(pinned - moment) <= near;
-    this.group.actions.pin(isOnPin ? null : Math.round(moment));
+    this.group.range.pin(isOnPin ? null : Math.round(moment));
   }
 
   /** The browser scrolls, or took the pointer away. */

@@ -1,14 +1,14 @@
 // What the charts of one page have in common: the span, the moment that is looked at, the pinned one, the selection.
 import type { Span } from '../range/range';
 
-/** What a page does when somebody uses a chart. Each change of the span is one entry of the history. */
-export interface GroupActions {
-  readonly span: () => Span;
-  readonly pinned: () => number | null;
-  readonly zoom: (span: Span) => void;
+/** The page's range, which charts show and change. Each change of the span is one entry of the history. */
+export interface GroupRange {
+  readonly span: Span;
+  readonly pinned: number | null;
+  zoom(span: Span): void;
   /** To the span before this one. */
-  readonly back: () => void;
-  readonly pin: (moment: number | null) => void;
+  back(): void;
+  pin(moment: number | null): void;
 }
 
 export class ChartGroup {
@@ -22,14 +22,14 @@ export class ChartGroup {
   /** While something is being moved: shown at once, asked for when it is let go. */
   preview: Span | null = $state.raw(null);
 
-  constructor(readonly actions: GroupActions) {}
+  constructor(readonly range: GroupRange) {}
 
   get span(): Span {
-    return this.preview ?? this.actions.span();
+    return this.preview ?? this.range.span;
   }
 
   get pinned(): number | null {
-    return this.actions.pinned();
+    return this.range.pinned;
   }
 
   /** The moment whose values are shown: what is looked at, else the pinned one where it is in the span. */
@@ -54,6 +54,6 @@ export class ChartGroup {
   commit(span: Span): void {
     this.preview = null;
     this.selection = null;
-    this.actions.zoom(span);
+    this.range.zoom(span);
   }
 }

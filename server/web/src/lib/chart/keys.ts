@@ -39,7 +39,7 @@ function extend(isExtending: boolean, moment: number, group: ChartGroup): void {
 
 function enter(group: ChartGroup): boolean {
   if (group.selection) group.commit(group.selection);
-  else if (group.at !== null) group.actions.pin(group.pinned === group.at ? null : Math.round(group.at));
+  else if (group.at !== null) group.range.pin(group.pinned === group.at ? null : Math.round(group.at));
   else return false;
   return true;
 }
@@ -47,7 +47,7 @@ function enter(group: ChartGroup): boolean {
 function escape(group: ChartGroup): boolean {
   if (group.selection) group.selection = null;
   else if (group.at !== null) group.leave();
-  else if (group.pinned !== null) group.actions.pin(null);
+  else if (group.pinned !== null) group.range.pin(null);
   else return false;
   return true;
 }
