@@ -20,6 +20,8 @@ export class FleetStore {
   /** Grows when rows may have to be filtered and sorted anew. Read it, and the rows without being told of their changes. */
   arrangement = $state.raw(0);
   summary: Summary = $state.raw(summarize([]));
+  /** All machines by name, as the lists had them when they were read last. */
+  agents: readonly Agent[] = $state.raw([]);
   /** Whether the lists were read once. */
   isKnown = $state.raw(false);
   /** Called when an event tells of a machine that no list had. */
@@ -100,6 +102,7 @@ export class FleetStore {
     this.#online.clear();
     this.#isReading = this.#isHeld = this.#isDisarranged = this.isKnown = false;
     this.summary = summarize([]);
+    this.agents = [];
     this.arrangement += 1;
   }
 
@@ -134,6 +137,7 @@ export class FleetStore {
       (a, b) => this.#compare(a.agent.name, b.agent.name) || (a.id < b.id ? -1 : 1),
     );
     byName.forEach((row, rank) => (row.rank = rank));
+    this.agents = byName.map(({ agent }) => agent);
   }
 
   #arrangeLater(): void {

@@ -28,6 +28,7 @@ describe('the fleet', () => {
     expect(store.rows.get('a')?.agent.name).toBe('renamed');
     expect(cpu(store, 'c')).toBe(30);
     expect([store.rows.get('c')?.rank, store.rows.get('a')?.rank]).toEqual([0, 1]);
+    expect(store.agents.map(({ id }) => id)).toEqual(['c', 'a']);
   });
 
   it('keeps the row of a machine, so that only what has changed is drawn', () => {
@@ -133,7 +134,7 @@ describe('the fleet', () => {
     store.receive(metrics(latest('a', 1, 10)));
     store.clear();
     vi.advanceTimersByTime(10 * ARRANGE_INTERVAL_MS);
-    expect([store.rows.size, store.summary.total, store.isKnown]).toEqual([0, 0, false]);
+    expect([store.rows.size, store.agents.length, store.summary.total, store.isKnown]).toEqual([0, 0, 0, false]);
   });
 });
 

@@ -4,6 +4,7 @@ import { keepPreviousData, queryOptions } from '@tanstack/svelte-query';
 import { api, dataOf } from '$lib/api/client';
 import { queryClient } from '$lib/api/query';
 import type { components } from '$lib/api/schema';
+import { fleet } from '$lib/fleet/fleet.svelte';
 import type { Family } from '$lib/metrics/families';
 
 export type Agent = components['schemas']['Agent'];
@@ -22,17 +23,10 @@ export const isMachineId = (id: string) => ID.test(id);
 
 export const machineQuery = (id: string) =>
   queryOptions({
-    queryKey: ['agents', 'one', id],
+    queryKey: ['agents', id],
     queryFn: ({ signal }) => dataOf(api.GET('/api/agents/{id}', { params: { path: { id } }, signal })),
     enabled: isMachineId(id),
     refetchInterval: STATUS_EVERY_MS,
-  });
-
-export const machinesQuery = () =>
-  queryOptions({
-    queryKey: ['agents', 'all'],
-    queryFn: async ({ signal }) => (await dataOf(api.GET('/api/agents', { signal }))).items,
-    staleTime: 60_000,
   });
 
 /** What a chart asks for. */
@@ -74,7 +68,8 @@ export const gapsQuery = (id: string, start: number, end: number) =>
   });
 
 async function changed(id: string): Promise<void> {
-  await queryClient.invalidateQueries({ queryKey: ['agents'] });
+  void fleet.read();
+  await queryClient.invalidateQueries({ queryKey: ['agents', id] });
   await queryClient.invalidateQueries({ queryKey: ['latest', id] });
 }
 
@@ -104,5 +99,5 @@ export async function revokeSecret(id: string): Promise<void> {
 export async function deleteMachine(id: string): Promise<void> {
   await api.DELETE('/api/agents/{id}', { params: { path: { id } } });
   // The page is left at once: it must not ask about what is gone.
-  void queryClient.invalidateQueries({ queryKey: ['agents', 'all'] });
+  void fleet.read();
 }
