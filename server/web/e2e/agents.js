@@ -20,11 +20,12 @@ const GIB = 1024 ** 3;
 
 /** An agent with one connection, which is opened and closed as a scenario says. */
 export class MadeUpAgent {
-  /** @param {string} url of the server @param {string} name @param {string} ip */
-  constructor(url, name, ip) {
+  /** @param {string} url of the server @param {string} name @param {string} ip @param {number} [intervalMs] */
+  constructor(url, name, ip, intervalMs = INTERVAL_MS) {
     this.url = `${url.replace(/^http/, 'ws')}/ws/agent`;
     this.name = name;
     this.ip = ip;
+    this.intervalMs = intervalMs;
     this.id = '';
     this.secret = '';
     /** @type {WebSocket | null} */
@@ -55,7 +56,7 @@ export class MadeUpAgent {
       arch: 'amd64',
       version: '0.1.0',
       token: token ?? this.secret,
-      intervalMs: INTERVAL_MS,
+      intervalMs: this.intervalMs,
     });
     const { agentId, secret } = await answer;
     this.id = agentId;
@@ -104,10 +105,29 @@ export class MadeUpAgent {
     });
   }
 
-  /** @param {string} type @param {unknown} data */
-  send(type, data) {
+  /** Sends frames and waits until all of them are committed. @param {readonly { type: string, data: unknown }[]} frames */
+  async deliver(frames) {
+    const { socket } = this;
+    if (!socket || frames.length === 0) return;
+    const delivered = new Promise((resolve, reject) => {
+      let acknowledged = 0;
+      socket.onmessage = ({ data }) => {
+        const message = JSON.parse(String(data));
+        if (message.type === 'ack' && ++acknowledged === frames.length) resolve(undefined);
+        // A history comes faster than a machine's samples do; it is read more slowly then.
+        if (message.type === 'error' && message.data.code !== 'too_fast') reject(new Error(String(data)));
+      };
+      socket.onclose = () => reject(new Error(`${this.name} was hung up on`));
+    });
+    const first = Date.now() * 1000;
+    for (const [i, { type, data }] of frames.entries()) this.send(type, data, first + i);
+    await delivered;
+  }
+
+  /** @param {string} type @param {unknown} data @param {number} [seq] asks for it to be acknowledged */
+  send(type, data, seq) {
     if (this.socket?.readyState === WebSocket.OPEN) {
-      this.socket.send(JSON.stringify({ type, timestamp: Date.now(), data }));
+      this.socket.send(JSON.stringify({ type, timestamp: Date.now(), data, seq }));
     }
   }
 

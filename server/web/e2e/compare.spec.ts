@@ -9,7 +9,6 @@ test('machines are found, drawn over each other, set side by side and removed', 
   page,
   t,
   api,
-  browser,
   baseURL,
   logIn,
   checkAccessible,
@@ -17,7 +16,7 @@ test('machines are found, drawn over each other, set side by side and removed', 
   test.slow();
   const { project, retry } = test.info();
   const make = (name: string) =>
-    makeMachine(browser, baseURL ?? '', api, {
+    makeMachine(baseURL ?? '', api, {
       name: `${name}-${project.name}-${retry}`,
       fromMs: 600_000,
       everyMs: 20_000,

@@ -1,7 +1,7 @@
-// Machines with a history, made for a scenario: they speak the agents' protocol from a page of the browser, which has
-// WebSockets on every Node.
-import type { Browser } from '@playwright/test';
+// Machines with a history, made for a scenario.
+import { MadeUpAgent } from './agents.js';
 import type { Api } from './fixtures';
+import { enrollmentToken } from './machines';
 
 const MINUTE = 60_000;
 const SAMPLES_PER_FRAME = 200;
@@ -94,22 +94,8 @@ function samplesOf(plan: Plan, now: number): Sample[] {
 }
 
 /** Enrolls a machine and gives it its history. Returns when all of it is committed. */
-export async function makeMachine(browser: Browser, baseURL: string, api: Api, plan: Plan): Promise<Machine> {
-  const expiresAt = new Date().getTime() + 60 * MINUTE;
-  const { token } = await api.send<{ token: string }>('POST', '/api/enrollments', {
-    name: plan.name,
-    maxUses: 1,
-    expiresAt,
-  });
+export async function makeMachine(baseURL: string, api: Api, plan: Plan): Promise<Machine> {
   const now = Math.floor(new Date().getTime() / 1000) * 1000;
-  const register = {
-    name: plan.name,
-    hostname: `${plan.name}.example.org`,
-    ip: '192.0.2.7',
-    os: 'linux',
-    arch: 'amd64',
-    version: '0.1.0',
-  };
   const frames: { type: string; data: unknown }[] = [];
   const samples = samplesOf(plan, now);
   for (let i = 0; i < samples.length; i += SAMPLES_PER_FRAME) {
@@ -119,57 +105,9 @@ export async function makeMachine(browser: Browser, baseURL: string, api: Api, p
     const { fromMs, untilMs, reason } = plan.hole;
     frames.push({ type: 'gap', data: { start: now - fromMs, end: now - untilMs, samples: 42, reason } });
   }
-  const id = await speak(browser, baseURL, { ...register, token, intervalMs: plan.everyMs ?? 5000 }, frames);
-  return { id, name: plan.name, now };
-}
-
-/** Registers, sends the frames and waits until all are acknowledged. Returns the agent's id. */
-async function speak(
-  browser: Browser,
-  baseURL: string,
-  register: object,
-  frames: readonly { type: string; data: unknown }[],
-): Promise<string> {
-  const context = await browser.newContext();
-  try {
-    const page = await context.newPage();
-    // Pages of other origins are not let in.
-    await page.goto(`${baseURL}/login`);
-    const url = `${baseURL.replace(/^http/, 'ws')}/ws/agent`;
-    return await page.evaluate(
-      ({ url, register, frames }) =>
-        new Promise<string>((resolve, reject) => {
-          const socket = new WebSocket(url);
-          let id = '';
-          let acknowledged = 0;
-          const base = new Date().getTime() * 1000;
-          const send = (frame: object, seq?: number) =>
-            socket.send(JSON.stringify({ ...frame, timestamp: new Date().getTime(), ...(seq ? { seq } : {}) }));
-          socket.onopen = () => send({ type: 'register', data: register });
-          socket.onmessage = (event) => {
-            const { type, data } = JSON.parse(String(event.data)) as {
-              type: string;
-              data: { agentId?: string; code?: string };
-            };
-            if (type === 'register_ack') {
-              id = data.agentId ?? '';
-              for (const [i, frame] of frames.entries()) send(frame, base + i);
-            }
-            if (type === 'ack') acknowledged += 1;
-            if (id && acknowledged === frames.length) {
-              resolve(id);
-              socket.close();
-            }
-            // A history comes faster than a machine's samples do; it is read more slowly then.
-            const isSlowed = data.code === 'too_fast';
-            if ((type === 'register_error' || type === 'error') && !isSlowed) reject(new Error(String(event.data)));
-          };
-          socket.onerror = () => reject(new Error(`no connection to ${url}`));
-          socket.onclose = () => reject(new Error('the server hung up'));
-        }),
-      { url, register, frames },
-    );
-  } finally {
-    await context.close();
-  }
+  const agent = new MadeUpAgent(baseURL, plan.name, '192.0.2.7', plan.everyMs);
+  await agent.connect(await enrollmentToken(api, plan.name));
+  await agent.deliver(frames);
+  agent.close();
+  return { id: agent.id, name: plan.name, now };
 }

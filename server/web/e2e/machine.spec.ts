@@ -16,12 +16,12 @@ interface Machines {
 let shared: Machine | undefined;
 
 const test = base.extend<Machines>({
-  make: async ({ browser, baseURL, api }, use) => {
+  make: async ({ baseURL, api }, use) => {
     let count = 0;
     await use((plan = {}) => {
       const { title, project, workerIndex, retry } = test.info();
       const name = `${title.replace(/\W+/g, '-').slice(0, 24)}-${project.name}-${workerIndex}${retry}-${++count}`;
-      return makeMachine(browser, baseURL ?? '', api, { name, fromMs: 12 * MINUTE, everyMs: 10_000, ...plan });
+      return makeMachine(baseURL ?? '', api, { name, fromMs: 12 * MINUTE, everyMs: 10_000, ...plan });
     });
   },
   machine: async ({ make }, use) => {

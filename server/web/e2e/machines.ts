@@ -15,11 +15,15 @@ interface Fixtures {
   enroll: (name: string, tags?: string[]) => Promise<MadeUpAgent>;
 }
 
-async function enrollWith(api: Api, url: string, name: string, tags: string[]): Promise<MadeUpAgent> {
+/** A token that lets one machine in. */
+export async function enrollmentToken(api: Api, name: string): Promise<string> {
   const expiresAt = Date.now() + 600_000;
-  const { token } = await api.send<{ token: string }>('POST', '/api/enrollments', { name, expiresAt, maxUses: 1 });
+  return (await api.send<{ token: string }>('POST', '/api/enrollments', { name, expiresAt, maxUses: 1 })).token;
+}
+
+async function enrollWith(api: Api, url: string, name: string, tags: string[]): Promise<MadeUpAgent> {
   const agent = new MadeUpAgent(url, name, '198.51.100.7');
-  await agent.connect(token);
+  await agent.connect(await enrollmentToken(api, name));
   await api.send('PUT', `/api/agents/${agent.id}`, { name, tags, note: '' });
   return agent;
 }
