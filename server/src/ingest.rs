@@ -55,6 +55,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config;
 use crate::domain::id::{AgentId, AgentKey};
+use crate::domain::latest::AgentLatest;
 use crate::store::{SampleWriter, Store};
 use crate::telemetry::Instruments;
 
@@ -147,7 +148,7 @@ impl Ingest {
         let written = writer.written();
         stages.spawn(guard("batcher").watch(batcher.run()));
         stages.spawn(guard("writer").watch(writer.run()));
-        stages.spawn(guard("latest values").watch(latest.run(store.clone(), written)));
+        stages.spawn(guard("latest values").watch(latest.clone().run(store.clone(), written)));
 
         let admission = Semaphore::new(config.registrations_max);
         let shared = Arc::new(Shared {
@@ -160,6 +161,7 @@ impl Ingest {
             instruments,
             presence,
             live,
+            latest,
             admission,
             queue,
             stopping: stopping.clone(),
@@ -208,6 +210,11 @@ impl Sockets {
     /// What changes in the fleet from now on.
     pub fn watch(&self) -> broadcast::Receiver<LiveEvent> {
         self.shared.live.watch()
+    }
+
+    /// The newest values of the agents that are connected here. They hold everything that [`Sockets::watch`] told of.
+    pub fn latest(&self) -> Vec<(AgentId, AgentLatest)> {
+        self.shared.presence.with_ids(self.shared.latest.all())
     }
 
     /// Tells those who watch that an agent was changed or deleted.

@@ -1,5 +1,7 @@
 //! The newest values: of one agent in full, of the whole fleet at a glance.
 
+use std::collections::HashMap;
+
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -196,7 +198,8 @@ impl From<(AgentId, AgentLatest)> for AgentLatestBody {
 impl LatestApi {
     /// Get the latest metrics of the whole fleet
     ///
-    /// One row an agent, at most five seconds old, also right after a restart of the server.
+    /// One row an agent, also right after a restart of the server. Values of agents that are connected to another server
+    /// are up to five seconds old.
     #[oai(path = "/metrics/latest", method = "get", operation_id = "getLatestFleetMetrics")]
     async fn fleet_latest(
         &self,
@@ -204,7 +207,12 @@ impl LatestApi {
         auth: UserAuth,
     ) -> Result<Serialized<FleetLatest>, ApiError> {
         auth.require(Permission::Read)?;
-        let latest = context.store.fleet_latest().await?;
+        let mut latest: HashMap<AgentId, AgentLatest> =
+            context.store.fleet_latest().await?.into_iter().collect();
+        // What events told of is not written down yet, and somebody who began to watch after that would miss it.
+        for (id, newest) in context.sockets.latest() {
+            latest.entry(id).and_modify(|written| *written = written.merged_with(newest)).or_insert(newest);
+        }
         let items: Vec<AgentLatestBody> = latest.into_iter().map(AgentLatestBody::from).collect();
         Ok(Serialized(FleetLatest { total: items.len() as u64, items }))
     }

@@ -28,6 +28,25 @@ pub struct AgentLatest {
     pub load1: Option<f32>,
 }
 
+impl AgentLatest {
+    /// These values, and where there are none those of `other`; the other way round where `other` is newer.
+    #[must_use]
+    pub fn merged_with(self, other: Self) -> Self {
+        let (newer, older) = if self.ts < other.ts { (other, self) } else { (self, other) };
+        Self {
+            ts: newer.ts,
+            cpu_usage_percent: newer.cpu_usage_percent.or(older.cpu_usage_percent),
+            memory_usage_percent: newer.memory_usage_percent.or(older.memory_usage_percent),
+            memory_used_bytes: newer.memory_used_bytes.or(older.memory_used_bytes),
+            memory_total_bytes: newer.memory_total_bytes.or(older.memory_total_bytes),
+            disk_usage_percent: newer.disk_usage_percent.or(older.disk_usage_percent),
+            received_bytes_per_second: newer.received_bytes_per_second.or(older.received_bytes_per_second),
+            sent_bytes_per_second: newer.sent_bytes_per_second.or(older.sent_bytes_per_second),
+            load1: newer.load1.or(older.load1),
+        }
+    }
+}
+
 /// An agent's newest values, and when each family's were taken.
 #[derive(Debug, Default)]
 struct Entry {
@@ -80,6 +99,11 @@ impl LatestValues {
         }
         rows.disk.iter().for_each(|row| self.note_disk(row));
         rows.network.iter().for_each(|row| self.note_network(row));
+    }
+
+    /// The newest values of all agents.
+    pub fn all(&self) -> Vec<(i32, AgentLatest)> {
+        self.agents.iter().map(|(agent_key, entry)| (*agent_key, entry.latest)).collect()
     }
 
     /// What has changed since the last call.
@@ -194,6 +218,16 @@ mod tests {
             receive_errors: None,
             send_errors: None,
         }
+    }
+
+    #[test]
+    fn merged_values_are_the_newer_ones_and_none_is_lost() {
+        let written =
+            AgentLatest { ts: 1, load1: Some(1.0), cpu_usage_percent: Some(10.0), ..AgentLatest::default() };
+        let noted = AgentLatest { ts: 2, load1: Some(2.0), ..AgentLatest::default() };
+        let merged = AgentLatest { ts: 2, load1: Some(2.0), ..written };
+        assert_eq!(written.merged_with(noted), merged);
+        assert_eq!(noted.merged_with(written), merged);
     }
 
     #[test]

@@ -25,6 +25,11 @@ impl Latest {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).note(rows);
     }
 
+    /// The newest values of the agents, whether they are written down or not.
+    pub(super) fn all(&self) -> Vec<(i32, AgentLatest)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).all()
+    }
+
     /// What has changed since the last call, for those who watch.
     pub(super) fn take_unpublished(&self) -> Vec<(i32, AgentLatest)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take_unpublished()

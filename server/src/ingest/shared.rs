@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::batcher::Submission;
+use super::latest::Latest;
 use super::live::Live;
 use super::pace::Paces;
 use super::pending_rows::PendingRows;
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) instruments: Arc<Instruments>,
     pub(super) presence: Arc<Presence>,
     pub(super) live: Live,
+    pub(super) latest: Latest,
     /// Turns to ask the database on behalf of agents that have just come.
     pub(super) admission: Semaphore,
     pub(super) paces: Paces,

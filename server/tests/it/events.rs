@@ -178,15 +178,32 @@ async fn newest_values_come_as_rows_and_in_full(database: TestDatabase) {
         let value = |name: &str| &row[names.iter().position(|known| *known == name).unwrap()];
         assert_eq!((value("agentId"), value("timestamp")), (&json!(expected), &json!(ts)), "{event}");
         assert_eq!((value("cpuUsagePercent"), value("load1")), (&json!(45.5), &json!(0.5)));
-        if let Some(object) = latest["items"].as_array().unwrap().first() {
-            assert_eq!(object.as_object().unwrap().keys().collect::<Vec<_>>(), names);
-        }
+        assert_eq!(latest["items"][0].as_object().unwrap().keys().collect::<Vec<_>>(), names);
     }
     let event = expect(&mut full, "metrics").await;
     assert_eq!(event["metrics"][0]["agentId"], json!(id));
     assert_eq!(event["detail"], server.get(&format!("/api/agents/{id}/metrics/latest")).await.body);
     assert_eq!(event["detail"]["disks"].as_array().unwrap().len(), 2);
     drop((rows, full));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_begins_to_watch_after_an_event_reads_what_it_told() {
+    let database = TestDatabase::on_server().await;
+    let server = TestServer::start(&database.url).await;
+    let mut watcher = Watcher::start(&server, "?kinds=metrics").await;
+    let (mut agent, id, _) = server.enroll("web-1").await;
+    let ts = now();
+    agent.store(1, json!([sample(ts)])).await;
+    expect(&mut watcher, "metrics").await;
+    let latest = server.get("/api/agents/metrics/latest").await.body;
+    assert_eq!((latest["total"].as_u64(), &latest["items"][0]["agentId"]), (Some(1), &json!(id)));
+    assert_eq!(
+        (&latest["items"][0]["timestamp"], &latest["items"][0]["cpuUsagePercent"]),
+        (&json!(ts), &json!(45.5))
+    );
+    drop(watcher);
     server.stop().await.unwrap();
 }
 

@@ -108,6 +108,8 @@ test.describe('a second factor', () => {
     for (const once of [secret, ...codes]) expect(kept + page.url()).not.toContain(once);
 
     const logInAgain = async (fill: () => Promise<void>) => {
+      // A page that is still there may ask for the fleet meanwhile.
+      await page.goto('about:blank');
       await page.context().clearCookies();
       await page.goto('/login?next=%2Faccount%2Fsecurity');
       await fillIn(page, t, user);

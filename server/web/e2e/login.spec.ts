@@ -95,6 +95,7 @@ test.describe('a second factor', () => {
     await page.getByRole('button', { name: t.login.verify, exact: true }).click();
     await expect(accountButton(page, t)).toBeVisible();
 
+    await page.goto('about:blank');
     await page.context().clearCookies();
     await page.goto('/login');
     await fillIn(page, t, user);
