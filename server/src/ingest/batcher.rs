@@ -94,9 +94,12 @@ impl Gathering {
         self.is_full() || self.due_at.is_some_and(|due_at| due_at <= Instant::now())
     }
 
+    /// What has been gathered, in the order of the tables. Sorted here, while the writer is busy with the flush before.
     fn take(&mut self) -> Flush {
         self.due_at = None;
-        std::mem::take(&mut self.flush)
+        let mut flush = std::mem::take(&mut self.flush);
+        flush.rows.sort();
+        flush
     }
 }
 

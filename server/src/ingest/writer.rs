@@ -75,8 +75,7 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, mut flush: Flush) {
-        flush.rows.sort();
+    async fn write(&mut self, flush: Flush) {
         let speakers: HashSet<Speaker> = flush.acks.iter().map(|ack| ack.speaker).collect();
         let started_at = Instant::now();
         let mut backoff = Backoff::default();
