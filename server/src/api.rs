@@ -24,6 +24,7 @@ mod paging;
 mod parameters;
 mod preferences;
 mod presence;
+mod role;
 mod rounding;
 mod second_factor;
 mod security;
@@ -37,6 +38,8 @@ mod sparklines;
 mod storage;
 mod system;
 mod tag;
+mod user_passwords;
+mod user_request;
 mod users;
 mod watcher;
 
@@ -59,6 +62,7 @@ type Accounts = (
     second_factor::SecondFactorApi,
     api_tokens::ApiTokensApi,
     users::UsersApi,
+    user_passwords::UserPasswordsApi,
     audit::AuditApi,
 );
 
@@ -93,6 +97,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         second_factor::SecondFactorApi,
         api_tokens::ApiTokensApi,
         users::UsersApi,
+        user_passwords::UserPasswordsApi,
         audit::AuditApi,
     );
     let fleet = (

@@ -3,50 +3,28 @@
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use poem_openapi::{ApiResponse, Object, OpenApi};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::body::Body;
-use super::checked::{checked, search_text};
+use super::checked::search_text;
+use super::role::RoleName;
 use super::security::UserAuth;
+use super::user_request::{SortOrder, UserChange, UserRequest, audit_details, parse_sort};
 use super::{ApiContext, ApiError, Tag};
-use crate::auth::{NewAccount, NewPassword};
+use crate::auth::NewPassword;
 use crate::domain::audit::Action;
 use crate::domain::id::UserId;
-use crate::domain::name::parse_optional;
 use crate::domain::permission::{Credential, Permission};
-use crate::domain::user::{
-    EMAIL_CHARS_MAX, NICKNAME_CHARS_MAX, PHONE_CHARS_MAX, Role, User, parse_avatar, parse_username,
-};
-use crate::store::{Store, UserSort, UserUpdate};
+use crate::domain::user::{Role, User};
+use crate::store::Store;
 
 /// Users.
 #[derive(Debug)]
 pub struct UsersApi;
-
-/// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[oai(rename = "Role", rename_all = "lowercase")]
-pub(super) enum RoleName {
-    /// Reads and changes everything.
-    Admin,
-    /// Reads.
-    User,
-}
-
-/// Up or down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "lowercase")]
-enum SortOrder {
-    /// The least first.
-    Asc,
-    /// The greatest first.
-    Desc,
-}
 
 /// A user.
 #[derive(Clone, Debug, Object)]
@@ -76,59 +54,6 @@ pub(super) struct UserBody {
     updated_at: i64,
 }
 
-/// A user to be made.
-#[derive(Deserialize, Object)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct UserRequest {
-    /// What the user will log in with (1–64 characters); unique in whatever case.
-    username: String,
-    /// The password (at least 8 characters, at most 1,024 bytes). Where it is left out, one is made up and answered once.
-    /// An API token cannot give one: an administrator has to set it before the user can log in.
-    #[serde(default)]
-    password: Option<String>,
-    /// What people call the user (at most 64 characters).
-    #[serde(default)]
-    nickname: Option<String>,
-    /// Mail address (at most 254 characters).
-    #[serde(default)]
-    email: Option<String>,
-    /// Telephone number (at most 32 characters).
-    #[serde(default)]
-    phone: Option<String>,
-    /// Address of a picture (at most 2,048 characters): begins with `https://`, or is empty.
-    #[serde(default)]
-    avatar: Option<String>,
-    /// What the user may do; `user` where it is left out. Making an administrator takes a session.
-    #[serde(default)]
-    role: Option<RoleName>,
-}
-
-/// What is to become of a user; what is left out stays as it is.
-#[derive(Deserialize, Object)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct UserChange {
-    /// What the user will log in with (1–64 characters); for administrators.
-    #[serde(default)]
-    username: Option<String>,
-    /// What people call the user (at most 64 characters).
-    #[serde(default)]
-    nickname: Option<String>,
-    /// Mail address (at most 254 characters).
-    #[serde(default)]
-    email: Option<String>,
-    /// Telephone number (at most 32 characters).
-    #[serde(default)]
-    phone: Option<String>,
-    /// Address of a picture (at most 2,048 characters): begins with `https://`, or is empty.
-    #[serde(default)]
-    avatar: Option<String>,
-    /// What the user may do; for administrators with a session.
-    #[serde(default)]
-    role: Option<RoleName>,
-}
-
 /// A page of users.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
@@ -150,36 +75,6 @@ struct UserCreated {
     /// The user.
     user: UserBody,
     /// The password that was made up; null where one was given or none was set. It is shown here and never again.
-    password: Option<String>,
-}
-
-/// One's own old password and a new one.
-#[derive(Deserialize, Object)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct PasswordChange {
-    /// The password until now.
-    #[oai(validator(min_length = 1, max_length = 1024))]
-    old_password: String,
-    /// The password from now on (at least 8 characters, at most 1,024 bytes).
-    new_password: String,
-}
-
-/// A new password for somebody else.
-#[derive(Deserialize, Object)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct PasswordReset {
-    /// The password from now on (at least 8 characters, at most 1,024 bytes); left out: one is made up.
-    #[serde(default)]
-    password: Option<String>,
-}
-
-/// A password that was set.
-#[derive(Object)]
-#[oai(rename_all = "camelCase")]
-struct PasswordResetResult {
-    /// The password that was made up; null where one was given. It is shown here and never again.
     password: Option<String>,
 }
 
@@ -206,7 +101,7 @@ enum CreateResponse {
 }
 
 #[derive(ApiResponse)]
-enum DoneResponse {
+pub(super) enum DoneResponse {
     /// Done.
     #[oai(status = 204)]
     NoContent,
@@ -221,10 +116,7 @@ impl From<User> for UserBody {
             email: user.email,
             phone: user.phone,
             avatar: user.avatar,
-            role: match user.role {
-                Role::Admin => RoleName::Admin,
-                Role::User => RoleName::User,
-            },
+            role: user.role.into(),
             status: i32::from(user.enabled),
             totp_enabled: user.has_totp,
             created_at: user.created_at,
@@ -233,62 +125,9 @@ impl From<User> for UserBody {
     }
 }
 
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::Admin => Role::Admin,
-            RoleName::User => Role::User,
-        }
-    }
-}
-
-impl UserChange {
-    /// Only what everybody may change about themselves.
-    fn is_personal(&self) -> bool {
-        self.username.is_none() && self.role.is_none()
-    }
-
-    fn check(self) -> Result<UserUpdate, ApiError> {
-        Ok(UserUpdate {
-            username: self.username.map(|text| checked("username", parse_username(&text))).transpose()?,
-            nickname: self.nickname.map(|text| field("nickname", &text, NICKNAME_CHARS_MAX)).transpose()?,
-            email: self.email.map(|text| field("email", &text, EMAIL_CHARS_MAX)).transpose()?,
-            phone: self.phone.map(|text| field("phone", &text, PHONE_CHARS_MAX)).transpose()?,
-            avatar: self.avatar.map(|text| checked("avatar", parse_avatar(&text))).transpose()?,
-            role: self.role.map(Role::from),
-        })
-    }
-}
-
 /// The user of a path, or 404.
 pub(super) async fn find(store: &Store, id: Uuid) -> Result<User, ApiError> {
     store.user(UserId(id)).await?.ok_or_else(|| ApiError::not_found("there is no such user"))
-}
-
-fn field(parameter: &str, text: &str, chars_max: usize) -> Result<String, ApiError> {
-    checked(parameter, parse_optional(text, chars_max))
-}
-
-/// What to sort by, and whether downwards.
-fn parse_sort(sort: &str, order: Option<SortOrder>) -> Result<(UserSort, bool), ApiError> {
-    let (is_reversed, name) = match sort.strip_prefix('-') {
-        Some(name) => (true, name),
-        None => (false, sort),
-    };
-    let sort = match name {
-        "username" => UserSort::Username,
-        "nickname" => UserSort::Nickname,
-        "email" => UserSort::Email,
-        "role" => UserSort::Role,
-        "status" => UserSort::Status,
-        "createdAt" => UserSort::CreatedAt,
-        "updatedAt" => UserSort::UpdatedAt,
-        _ => {
-            let names = "username, nickname, email, role, status, createdAt or updatedAt, each also with a - before it";
-            return Err(ApiError::unprocessable("sort", &format!("must be {names}")));
-        }
-    };
-    Ok((sort, is_reversed != (order == Some(SortOrder::Desc))))
 }
 
 #[OpenApi(prefix_path = "/api", tag = "Tag::Users")]
@@ -345,26 +184,17 @@ impl UsersApi {
         body: Body<UserRequest>,
     ) -> Result<CreateResponse, ApiError> {
         let caller = auth.require(Permission::WriteUsers)?;
-        let Body(request) = body;
+        let Body(mut request) = body;
         let role = request.role.map_or(Role::User, Role::from);
         if role == Role::Admin || request.password.is_some() {
             caller.may(Permission::ManageCredentials)?;
         }
         let password = match caller.credential {
-            Credential::Session { .. } => NewPassword::given_or_made_up(request.password),
+            Credential::Session { .. } => NewPassword::given_or_made_up(request.password.take()),
             Credential::ApiToken(_) => NewPassword::Unusable,
         };
-        let text = |name, text: Option<String>, max| field(name, text.as_deref().unwrap_or_default(), max);
-        let account = NewAccount {
-            username: checked("username", parse_username(&request.username))?,
-            nickname: text("nickname", request.nickname, NICKNAME_CHARS_MAX)?,
-            email: text("email", request.email, EMAIL_CHARS_MAX)?,
-            phone: text("phone", request.phone, PHONE_CHARS_MAX)?,
-            avatar: checked("avatar", parse_avatar(request.avatar.as_deref().unwrap_or_default()))?,
-            role,
-        };
         let event = caller.event(Action::UserCreated).with(json!({"role": role.as_str()}));
-        let (user, password) = context.auth.create_user(account, password, event).await?;
+        let (user, password) = context.auth.create_user(request.check(role)?, password, event).await?;
         let location = format!("/api/users/{}", user.id);
         let password = password.map(|password| password.expose_secret().to_owned());
         Ok(CreateResponse::Created(Json(UserCreated { user: user.into(), password }), location))
@@ -409,24 +239,7 @@ impl UsersApi {
             (false, Some(_)) => Permission::ManageCredentials,
         })?;
         let update = change.check()?;
-        let mut details = Map::new();
-        for (name, is_changed) in [
-            ("nickname", update.nickname.is_some()),
-            ("email", update.email.is_some()),
-            ("phone", update.phone.is_some()),
-            ("avatar", update.avatar.is_some()),
-        ] {
-            if is_changed {
-                details.insert(name.to_owned(), json!("changed"));
-            }
-        }
-        if let Some(username) = &update.username {
-            details.insert("username".to_owned(), json!(username));
-        }
-        if let Some(role) = update.role {
-            details.insert("role".to_owned(), json!(role.as_str()));
-        }
-        let event = caller.event(Action::UserUpdated).with(details.into());
+        let event = caller.event(Action::UserUpdated).with(audit_details(&update));
         Ok(Json(context.store.update_user(UserId(id.0), &update, event).await?.into()))
     }
 
@@ -444,54 +257,6 @@ impl UsersApi {
         let caller = auth.require(Permission::WriteUsers)?;
         context.store.delete_user(UserId(id.0), caller.event(Action::UserDeleted)).await?;
         Ok(DoneResponse::NoContent)
-    }
-
-    /// Change one's own password
-    ///
-    /// Takes a session and the old password. All other sessions of the user end; API tokens stay.
-    #[oai(path = "/users/:id/password", method = "post", operation_id = "changePassword")]
-    async fn change_password(
-        &self,
-        context: Data<&ApiContext>,
-        auth: UserAuth,
-        /// One's own id.
-        id: Path<Uuid>,
-        body: Body<PasswordChange>,
-    ) -> Result<DoneResponse, ApiError> {
-        let caller = auth.require(Permission::ManageOwnAccount)?;
-        if caller.user.id.0 != id.0 {
-            return Err(ApiError::forbidden(
-                "only one's own password can be changed; an administrator resets others",
-            ));
-        }
-        let Body(PasswordChange { old_password, new_password }) = body;
-        let event = caller.event(Action::PasswordChanged);
-        let session = caller.session()?;
-        context
-            .auth
-            .change_password(&caller.user, old_password.into(), new_password.into(), session, event)
-            .await?;
-        Ok(DoneResponse::NoContent)
-    }
-
-    /// Reset another user's password
-    ///
-    /// For administrators with a session. All sessions of the user end; API tokens stay. Not one's own (403).
-    #[oai(path = "/users/:id/reset-password", method = "post", operation_id = "resetPassword")]
-    async fn reset_password(
-        &self,
-        context: Data<&ApiContext>,
-        auth: UserAuth,
-        /// The user's id.
-        id: Path<Uuid>,
-        body: Body<PasswordReset>,
-    ) -> Result<Json<PasswordResetResult>, ApiError> {
-        let caller = auth.require(Permission::ManageCredentials)?;
-        let password = NewPassword::given_or_made_up(body.0.password);
-        let event = caller.event(Action::PasswordReset);
-        let password = context.auth.reset_password(UserId(id.0), password, event).await?;
-        let password = password.map(|password| password.expose_secret().to_owned());
-        Ok(Json(PasswordResetResult { password }))
     }
 
     /// Enable or disable a user

@@ -1,0 +1,35 @@
+//! Roles of users, by the names that they have in the API.
+
+use poem_openapi::Enum;
+use serde::Deserialize;
+
+use crate::domain::user::Role;
+
+/// What a user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[oai(rename = "Role", rename_all = "lowercase")]
+pub(super) enum RoleName {
+    /// Reads and changes everything.
+    Admin,
+    /// Reads.
+    User,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Admin => Role::Admin,
+            RoleName::User => Role::User,
+        }
+    }
+}
+
+impl From<Role> for RoleName {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Admin => RoleName::Admin,
+            Role::User => RoleName::User,
+        }
+    }
+}
