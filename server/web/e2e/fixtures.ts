@@ -138,6 +138,8 @@ export const test = base.extend<Fixtures & Options>({
     const problems = watch(page, new URL(baseURL ?? '').origin, {
       // Before a login the page asks who is logged in, and nobody is.
       '/api/account/info': 401,
+      // All scenarios are one user, who may have so many charts made at the same time.
+      '/api/agents/metrics/sparklines': 429,
       ...expected,
     });
     await page.addInitScript(() => {

@@ -135,6 +135,31 @@ test('a machine that stops becomes a ring that keeps its last values, and comes 
   await expect(row).toContainText(t.common.status.online);
 });
 
+test('the last hour of a machine is drawn at once', async ({ page, enroll }) => {
+  const agent = await enroll(nameOf('hour'));
+  const intervalMs = 120_000;
+  await page.route('**/api/agents/metrics/sparklines?*', async (route) => {
+    const points = Number(new URL(route.request().url()).searchParams.get('points'));
+    const start = (Math.floor(new Date().getTime() / intervalMs) - points + 1) * intervalMs;
+    const avg = Array.from({ length: points }, (_, i) => 20 + i);
+    const items = [{ agentId: agent.id, avg, max: avg }];
+    await route.fulfill({ json: { metric: 'cpuUsagePercent', start, intervalMs, tier: '1m', items } });
+  });
+  await page.goto(`/?q=${agent.name}`);
+  /** How much of the line's width is drawn on, from 0 to 1. */
+  const drawn = () =>
+    machine(page, agent.name)
+      .locator('canvas')
+      .evaluate((canvas: HTMLCanvasElement) => {
+        const { width, height } = canvas;
+        const pixels = canvas.getContext('2d')?.getImageData(0, 0, width, height).data ?? [];
+        const columns = new Set<number>();
+        for (let i = 0; i < width * height; i += 1) if (pixels[4 * i + 3]) columns.add(i % width);
+        return columns.size / width;
+      });
+  await expect.poll(drawn).toBeGreaterThan(0.9);
+});
+
 test('tiles show the whole fleet, each with its name and its state', async ({ page, t }) => {
   await page.goto('/');
   await page.getByRole('link', { name: t.fleet.tiles }).click();

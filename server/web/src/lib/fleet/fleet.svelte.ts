@@ -2,8 +2,9 @@
 import { isTemporary, retryDelay } from '$lib/api/errors';
 import { format } from '$lib/format/format.svelte';
 import { live } from '$lib/live/live.svelte';
-import { readFleet } from '$lib/queries/fleet';
+import { readFleet, readTrends } from '$lib/queries/fleet';
 import { FleetStore } from './store.svelte';
+import { TREND_POINTS } from './trend';
 
 /** Events tell only of agents that are connected to this server, and not of names, tags and machines that are new. */
 const READ_INTERVAL_MS = 60_000;
@@ -38,7 +39,7 @@ class Fleet {
     this.#isFollowed = true;
     const readFirst = () => this.store.isKnown || this.#isReading || void this.read();
     const silence = live.listen({
-      opened: () => void this.read(),
+      opened: () => void this.#open(),
       lost: readFirst,
       event: (event) => (event.type === 'resync' ? void this.read() : this.store.receive(event)),
     });
@@ -70,6 +71,18 @@ class Fleet {
       await this.#readOnce();
     } while (this.#isReadAgain && this.#isFollowed);
     this.#isReading = false;
+  }
+
+  /** What was missed while nobody listened is in the lists, and in the past of the trends. */
+  async #open(): Promise<void> {
+    await this.read();
+    if (!this.#isFollowed || !this.store.isKnown) return;
+    try {
+      // The span begins and ends within a bucket.
+      this.store.recall(await readTrends(TREND_POINTS + 1));
+    } catch {
+      // Live values draw them all the same, and the next stream asks again.
+    }
   }
 
   async #readOnce(): Promise<void> {

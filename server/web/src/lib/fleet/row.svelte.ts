@@ -17,8 +17,10 @@ export class AgentRow {
   agent: Agent = $state.raw() as Agent;
   latest: AgentLatest | null = $state.raw(null);
   isOnline = $state.raw(false);
-  /** Of the processors, in percent. What draws it reads `latest`, which changes with it. */
+  /** Of the processors, in percent. */
   readonly trend = new Trend();
+  /** Grows when the trend may look otherwise: what draws it reads this. */
+  trendVersion = $state.raw(0);
   /** Its place in the order of names. */
   rank = 0;
   /** What a search looks into, in lower case. */
@@ -47,7 +49,14 @@ export class AgentRow {
     const cpu = latest.cpuUsagePercent;
     if (cpu !== null && cpu !== undefined) this.trend.add(latest.timestamp, cpu);
     this.latest = latest;
+    this.trendVersion += 1;
     return true;
+  }
+
+  /** Takes the past of its trend: averages of buckets, of which the first starts at `start`. */
+  recall(start: number, intervalMs: number, averages: readonly (number | null)[]): void {
+    this.trend.fill(start, intervalMs, averages);
+    this.trendVersion += 1;
   }
 
   /** When the machine was last heard; null: never. */

@@ -1,6 +1,6 @@
 // The fleet in memory: lists give what there is, events what changes. Nothing here asks the server or knows the page.
 /* eslint-disable svelte/prefer-svelte-reactivity -- following thousands of rows one by one is what `arrangement` is for */
-import type { Agent, AgentLatest } from '$lib/queries/fleet';
+import type { Agent, AgentLatest, Sparklines } from '$lib/queries/fleet';
 import type { FleetEvent } from '$lib/queries/live';
 import { AgentRow } from './row.svelte';
 import { summarize, type Summary } from './summary';
@@ -75,6 +75,12 @@ export class FleetStore {
     this.#online.clear();
     this.#arrange();
     this.#summarize();
+  }
+
+  /** Takes the past of all trends. They are on one grid then, those of machines without a past, too. */
+  recall({ start, intervalMs, items }: Sparklines): void {
+    const averages = new Map(items.map(({ agentId, avg }) => [agentId, avg]));
+    for (const [id, row] of this.rows) row.recall(start, intervalMs, averages.get(id) ?? []);
   }
 
   /** Takes an event in; it shows a moment later. */

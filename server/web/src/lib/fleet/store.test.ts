@@ -31,6 +31,24 @@ describe('the fleet', () => {
     expect(store.agents.map(({ id }) => id)).toEqual(['c', 'a']);
   });
 
+  it('recalls the past of every trend, on one grid', () => {
+    const store = storeOf('a', 'b');
+    const start = 60_000 * 1000;
+    store.recall({
+      metric: 'cpuUsagePercent',
+      start,
+      intervalMs: 60_000,
+      tier: 'raw',
+      items: [{ agentId: 'a', avg: [10, null, 30], max: [] }],
+    });
+    const values = (id: string) => [...(store.rows.get(id)?.trend.values(start + 2 * 60_000 + 1) ?? [])].slice(-3);
+    expect([values('a'), values('b')]).toEqual([
+      [10, NaN, 30],
+      [NaN, NaN, NaN],
+    ]);
+    expect(store.rows.get('a')?.trendVersion).toBe(1);
+  });
+
   it('keeps the row of a machine, so that only what has changed is drawn', () => {
     const store = storeOf('a');
     const row = store.rows.get('a');

@@ -67,7 +67,8 @@ export class Trend {
   }
 
   #points(): { at: number; sum: number; count: number }[] {
-    const points = [];
+    const points: { at: number; sum: number; count: number }[] = [];
+    if (!Number.isFinite(this.#newest)) return points;
     for (let bucket = this.#newest - TREND_POINTS + 1; bucket <= this.#newest; bucket += 1) {
       const slot = this.#slot(bucket);
       const count = this.#counts[slot] ?? 0;
