@@ -32,6 +32,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V15__rollup_builds", include_str!("../../../sql/migrations/0015_rollup_builds.sql")),
     ("V20__presence", include_str!("../../../sql/migrations/0020_presence.sql")),
     ("V21__preferences", include_str!("../../../sql/migrations/0021_preferences.sql")),
+    ("V22__alerting", include_str!("../../../sql/migrations/0022_alerting.sql")),
 ];
 
 /// What migrating found and did.
