@@ -44,6 +44,8 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// How people get in.
     pub auth: AuthConfig,
+    /// Who is told of what goes wrong.
+    pub alerting: AlertingConfig,
     /// Who may read the server's own metrics.
     pub metrics: MetricsConfig,
 }
@@ -160,6 +162,15 @@ pub enum LogFormat {
     Human,
     /// For machines.
     Json,
+}
+
+/// Who is told of what goes wrong.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct AlertingConfig {
+    pub enabled: bool,
+    pub evaluation_interval_ms: u64,
 }
 
 /// How samples are taken in.

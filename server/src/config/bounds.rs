@@ -41,6 +41,7 @@ impl Config {
             self.ingest_checks(),
             self.auth_checks(),
             self.password_checks(),
+            self.alerting_checks(),
             self.metrics_checks(),
         ];
         match checks.iter().flatten().find(|(_, holds, _)| !holds) {
@@ -221,6 +222,14 @@ impl Config {
                 "empty, or a password of at least 8 characters and at most 1024 bytes",
             ),
         ]
+    }
+
+    fn alerting_checks(&self) -> Vec<Check> {
+        vec![(
+            "alerting.evaluation_interval_ms",
+            (1_000..=60_000).contains(&self.alerting.evaluation_interval_ms),
+            "1000–60000",
+        )]
     }
 
     fn metrics_checks(&self) -> Vec<Check> {
