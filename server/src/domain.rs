@@ -1,6 +1,7 @@
 //! Plain types and rules: no I/O, no SQL, no HTTP. Nothing here can fail because of the outside world.
 
 pub mod agent;
+pub mod alert;
 pub mod audit;
 pub mod enrollment;
 pub mod family;

@@ -153,6 +153,26 @@ names!(
         AgentSecretRevoked = "agent.revoke_secret",
         /// A setting was changed.
         SettingsUpdated = "settings.update",
+        /// An alert rule was made.
+        AlertRuleCreated = "alert_rule.create",
+        /// An alert rule was changed.
+        AlertRuleUpdated = "alert_rule.update",
+        /// An alert rule was deleted.
+        AlertRuleDeleted = "alert_rule.delete",
+        /// A silence was made.
+        AlertSilenceCreated = "alert_silence.create",
+        /// A silence was changed.
+        AlertSilenceUpdated = "alert_silence.update",
+        /// A silence was deleted.
+        AlertSilenceDeleted = "alert_silence.delete",
+        /// Somebody looks after an alert.
+        AlertAcknowledged = "alert.acknowledge",
+        /// Nobody looks after an alert any more.
+        AlertUnacknowledged = "alert.unacknowledge",
+        /// Somebody does not want to hear of an alert for a while, or does again.
+        AlertSnoozed = "alert.snooze",
+        /// Somebody has said something about an alert.
+        AlertNoted = "alert.note",
     }
 );
 
@@ -171,6 +191,12 @@ names!(
         Agent = "agent",
         /// A setting.
         Setting = "setting",
+        /// An alert rule.
+        AlertRule = "alert_rule",
+        /// A silence.
+        AlertSilence = "alert_silence",
+        /// An alert.
+        Alert = "alert",
     }
 );
 

@@ -15,11 +15,25 @@ pub enum Scope {
     WriteUsers,
     /// Changing settings.
     WriteSettings,
+    /// Looking after alerts.
+    AcknowledgeAlerts,
+    /// Changing alert rules and silences.
+    WriteAlerts,
+    /// Changing where messages go.
+    WriteChannels,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Scope; 4] = [Scope::Read, Scope::WriteAgents, Scope::WriteUsers, Scope::WriteSettings];
+    pub const ALL: [Scope; 7] = [
+        Scope::Read,
+        Scope::WriteAgents,
+        Scope::WriteUsers,
+        Scope::WriteSettings,
+        Scope::AcknowledgeAlerts,
+        Scope::WriteAlerts,
+        Scope::WriteChannels,
+    ];
 
     /// The scope as it is stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -28,6 +42,9 @@ impl Scope {
             Scope::WriteAgents => "agents:write",
             Scope::WriteUsers => "users:write",
             Scope::WriteSettings => "settings:write",
+            Scope::AcknowledgeAlerts => "alerts:acknowledge",
+            Scope::WriteAlerts => "alerts:write",
+            Scope::WriteChannels => "channels:write",
         }
     }
 
@@ -50,6 +67,12 @@ pub enum Permission {
     WriteUsers,
     /// Changing settings.
     WriteSettings,
+    /// Looking after alerts: acknowledging and snoozing them.
+    AcknowledgeAlerts,
+    /// Changing alert rules and silences.
+    WriteAlerts,
+    /// Changing where messages go.
+    WriteChannels,
     /// One's own password, sessions, API tokens and second factor.
     ManageOwnAccount,
     /// What gives somebody power: passwords, second factors, roles, tokens of others.
@@ -72,12 +95,15 @@ pub enum Denied {
 
 impl Permission {
     /// All permissions.
-    pub const ALL: [Permission; 7] = [
+    pub const ALL: [Permission; 10] = [
         Permission::Read,
         Permission::ReadAdministration,
         Permission::WriteAgents,
         Permission::WriteUsers,
         Permission::WriteSettings,
+        Permission::AcknowledgeAlerts,
+        Permission::WriteAlerts,
+        Permission::WriteChannels,
         Permission::ManageOwnAccount,
         Permission::ManageCredentials,
     ];
@@ -90,6 +116,9 @@ impl Permission {
             Permission::WriteAgents => "agents:write",
             Permission::WriteUsers => "users:write",
             Permission::WriteSettings => "settings:write",
+            Permission::AcknowledgeAlerts => "alerts:acknowledge",
+            Permission::WriteAlerts => "alerts:write",
+            Permission::WriteChannels => "channels:write",
             Permission::ManageOwnAccount => "account:manage",
             Permission::ManageCredentials => "credentials:manage",
         }
@@ -98,7 +127,10 @@ impl Permission {
     /// Whether the role has it.
     fn is_of(self, role: Role) -> bool {
         match (role, self) {
-            (Role::Admin, _) | (Role::User, Permission::Read | Permission::ManageOwnAccount) => true,
+            (Role::Admin, _)
+            | (Role::User, Permission::Read | Permission::AcknowledgeAlerts | Permission::ManageOwnAccount) => {
+                true
+            }
             (Role::User, _) => false,
         }
     }
@@ -110,6 +142,9 @@ impl Permission {
             Permission::WriteAgents => Some(Scope::WriteAgents),
             Permission::WriteUsers => Some(Scope::WriteUsers),
             Permission::WriteSettings => Some(Scope::WriteSettings),
+            Permission::AcknowledgeAlerts => Some(Scope::AcknowledgeAlerts),
+            Permission::WriteAlerts => Some(Scope::WriteAlerts),
+            Permission::WriteChannels => Some(Scope::WriteChannels),
             Permission::ManageOwnAccount | Permission::ManageCredentials => None,
         }
     }

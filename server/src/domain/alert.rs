@@ -1,0 +1,18 @@
+//! Alerting, as pure functions of values and a given time: what rules say, what follows from what was read, and what has to
+//! be told. Nothing here reads a clock or a database.
+
+pub mod builtin;
+pub mod condition;
+pub mod coverage;
+pub mod history;
+pub mod outage;
+pub mod reading;
+pub mod reconcile;
+pub mod recurrence;
+pub mod rule;
+pub mod scope;
+pub mod settings;
+pub mod severity;
+pub mod silence;
+pub mod step;
+pub mod verdict;

@@ -1,0 +1,215 @@
+//! The rules that Pika comes with.
+
+use super::condition::{Condition, Function, Levels, MetricCondition, Operator, Threshold};
+use super::rule::Definition;
+use super::scope::SeriesFilter;
+use super::severity::Severity;
+use crate::domain::tier::{DAY_MS, MINUTE_MS};
+
+/// Counts changes of these rules: those that nobody has changed follow.
+pub const VERSION: i32 = 1;
+
+const GIB: f64 = 1_073_741_824.0;
+
+/// File systems that are no disks.
+const FS_TYPES: [&str; 6] = ["tmpfs", "devtmpfs", "overlay", "squashfs", "iso9660", "ramfs"];
+/// Mount points that are none of anybody's.
+const MOUNT_POINTS: [&str; 6] =
+    ["/snap", "/snap/*", "/run", "/run/*", "/var/lib/docker", "/var/lib/docker/*"];
+/// Interfaces that lead nowhere.
+const INTERFACES: [&str; 5] = ["lo", "veth*", "docker*", "br-*", "virbr*"];
+
+/// A rule that Pika comes with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BuiltinRule {
+    /// What it is called among these.
+    pub key: &'static str,
+    /// What people call it.
+    pub name: &'static str,
+    /// Whether it is on in a new installation.
+    pub enabled: bool,
+    /// What it says.
+    pub definition: Definition,
+}
+
+fn threshold(threshold: f64, recovery_threshold: f64) -> Option<Threshold> {
+    Some(Threshold { threshold, recovery_threshold })
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// The mount points or interfaces of a family that are looked at where nobody says otherwise.
+pub fn default_series(family: &str) -> SeriesFilter {
+    match family {
+        "disk" => SeriesFilter {
+            exclude: strings(&MOUNT_POINTS),
+            fs_types_exclude: strings(&FS_TYPES),
+            ..SeriesFilter::default()
+        },
+        "network" => SeriesFilter { exclude: strings(&INTERFACES), ..SeriesFilter::default() },
+        _ => SeriesFilter::default(),
+    }
+}
+
+/// A metric's condition: above, in a window of so many minutes.
+fn above(family: &str, metric: &str, function: Function, minutes: i64, levels: Levels) -> Condition {
+    Condition::Metric(MetricCondition {
+        family: family.to_owned(),
+        metric: metric.to_owned(),
+        function,
+        window_ms: minutes * MINUTE_MS,
+        operator: Operator::Above,
+        levels,
+    })
+}
+
+fn warning_and_critical(warning: Option<Threshold>, critical: Option<Threshold>) -> Levels {
+    Levels { info: None, warning, critical }
+}
+
+fn info(info: Option<Threshold>) -> Levels {
+    Levels { info, ..Levels::default() }
+}
+
+/// A rule with its times in minutes. What is critical is told again each day.
+fn rule(
+    key: &'static str,
+    name: &'static str,
+    enabled: bool,
+    conditions: Vec<Condition>,
+    (for_minutes, recover_minutes): (i64, i64),
+) -> BuiltinRule {
+    let family = conditions.iter().find_map(|condition| match condition {
+        Condition::Metric(metric) => Some(metric.family.clone()),
+        _ => None,
+    });
+    let has_critical = conditions.iter().any(|condition| condition.has_own(Severity::Critical));
+    let usual = Definition::of(Condition::Offline { severity: Severity::Critical });
+    let definition = Definition {
+        conditions,
+        series: default_series(family.as_deref().unwrap_or_default()),
+        for_ms: for_minutes * MINUTE_MS,
+        recover_for_ms: recover_minutes * MINUTE_MS,
+        cooldown_ms: if has_critical { 2 } else { 10 } * MINUTE_MS,
+        repeat_ms: has_critical.then_some(DAY_MS),
+        ..usual
+    };
+    BuiltinRule { key, name, enabled, definition }
+}
+
+/// All rules that Pika comes with.
+pub fn rules() -> Vec<BuiltinRule> {
+    let mut rules = presence_rules();
+    rules.extend(metric_rules());
+    rules.extend(data_rules());
+    rules
+}
+
+fn presence_rules() -> Vec<BuiltinRule> {
+    let severity = Severity::Critical;
+    vec![
+        rule("agent-offline", "Agent offline", true, vec![Condition::Offline { severity }], (3, 1)),
+        rule("fleet-outage", "Fleet outage", true, vec![Condition::FleetOutage { severity }], (1, 2)),
+        rule("tag-outage", "Tag outage", true, vec![Condition::TagOutage { severity }], (1, 2)),
+    ]
+}
+
+fn metric_rules() -> Vec<BuiltinRule> {
+    let space = above(
+        "disk",
+        "usagePercent",
+        Function::Max,
+        5,
+        warning_and_critical(threshold(85.0, 80.0), threshold(95.0, 92.0)),
+    );
+    // A percentage alone would cry over the last terabyte of a large disk.
+    let free = Condition::Metric(MetricCondition {
+        family: "disk".to_owned(),
+        metric: "freeBytes".to_owned(),
+        function: Function::Min,
+        window_ms: 5 * MINUTE_MS,
+        operator: Operator::Below,
+        levels: warning_and_critical(threshold(20.0 * GIB, 25.0 * GIB), threshold(5.0 * GIB, 6.0 * GIB)),
+    });
+    let inodes = warning_and_critical(threshold(90.0, 85.0), threshold(97.0, 95.0));
+    let memory = warning_and_critical(threshold(92.0, 88.0), threshold(97.0, 94.0));
+    let cpu = warning_and_critical(threshold(95.0, 85.0), None);
+    let iowait = warning_and_critical(threshold(40.0, 20.0), None);
+    let steal = info(threshold(10.0, 5.0));
+    vec![
+        rule("disk-space", "Disk space", true, vec![space, free], (5, 10)),
+        rule(
+            "inodes",
+            "Inodes",
+            true,
+            vec![above("disk", "inodesUsagePercent", Function::Max, 5, inodes)],
+            (10, 10),
+        ),
+        rule(
+            "memory",
+            "Memory",
+            true,
+            vec![above("memory", "usagePercent", Function::Min, 10, memory)],
+            (10, 10),
+        ),
+        rule("cpu", "CPU", false, vec![above("cpu", "usagePercent", Function::Avg, 15, cpu)], (15, 15)),
+        rule(
+            "cpu-steal",
+            "CPU steal",
+            true,
+            vec![above("cpu", "stealPercent", Function::Avg, 20, steal)],
+            (20, 60),
+        ),
+        rule(
+            "iowait",
+            "CPU iowait",
+            false,
+            vec![above("cpu", "iowaitPercent", Function::Avg, 15, iowait)],
+            (30, 30),
+        ),
+        rule(
+            "network-errors",
+            "Network errors",
+            true,
+            vec![above("network", "receiveErrorsPerSecond", Function::Avg, 10, info(threshold(10.0, 1.0)))],
+            (60, 60),
+        ),
+    ]
+}
+
+fn data_rules() -> Vec<BuiltinRule> {
+    let no_data = Condition::NoData { severity: Severity::Warning, stale_ms: 5 * MINUTE_MS };
+    let levels = Levels {
+        info: None,
+        warning: threshold(30_000.0, 5_000.0),
+        critical: threshold(120_000.0, 30_000.0),
+    };
+    let gap = Condition::Gap { severity: Severity::Info, min_samples: 1 };
+    let conflict = Condition::IdentityConflict { severity: Severity::Critical };
+    vec![
+        rule("no-data", "No data", true, vec![no_data], (10, 5)),
+        rule("clock", "Clock", true, vec![Condition::ClockOffset { levels }], (15, 15)),
+        rule("samples-dropped", "Samples dropped", true, vec![gap], (0, 60)),
+        rule("identity-conflict", "Identity conflict", true, vec![conflict], (0, 60)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn all_of_them_make_sense_and_are_called_differently() {
+        let rules = rules();
+        for rule in &rules {
+            assert_eq!(rule.definition.check(), Ok(()), "{}", rule.key);
+        }
+        let keys: BTreeSet<_> = rules.iter().map(|rule| rule.key).collect();
+        let names: BTreeSet<_> = rules.iter().map(|rule| rule.name.to_lowercase()).collect();
+        assert_eq!((keys.len(), names.len()), (rules.len(), rules.len()));
+    }
+}

@@ -1,0 +1,247 @@
+//! The conditions of a rule: what each looks at, and what it says of a value.
+
+use serde::{Deserialize, Serialize};
+
+use super::severity::Severity;
+use super::verdict::Outcome;
+use crate::domain::family::{Family, Metric};
+use crate::domain::tier::{HOUR_MS, MINUTE_MS};
+
+/// The shortest window, in milliseconds.
+pub const WINDOW_MS_MIN: i64 = MINUTE_MS;
+/// The longest window, in milliseconds.
+pub const WINDOW_MS_MAX: i64 = 24 * HOUR_MS;
+/// The longest window that is read from raw samples alone, and so the longest of [`Function::Last`], in milliseconds.
+pub const RAW_WINDOW_MS_MAX: i64 = 15 * MINUTE_MS;
+
+/// What a rule looks at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Condition {
+    /// A metric's values within a window.
+    Metric(MetricCondition),
+    /// The agent is not connected.
+    Offline {
+        /// How bad that is.
+        severity: Severity,
+    },
+    /// The agent is connected, but nothing of it is stored.
+    NoData {
+        /// How bad that is.
+        severity: Severity,
+        /// How old its newest sample is, in milliseconds.
+        stale_ms: i64,
+    },
+    /// The agent's clock is off, in milliseconds.
+    ClockOffset {
+        /// How far.
+        levels: Levels,
+    },
+    /// The agent has had to drop samples.
+    Gap {
+        /// How bad that is.
+        severity: Severity,
+        /// How many within an hour.
+        min_samples: i64,
+    },
+    /// Two machines use the agent's identity.
+    IdentityConflict {
+        /// How bad that is.
+        severity: Severity,
+    },
+    /// Many agents have left at once.
+    FleetOutage {
+        /// How bad that is.
+        severity: Severity,
+    },
+    /// Many agents with a tag have left at once.
+    TagOutage {
+        /// How bad that is.
+        severity: Severity,
+    },
+}
+
+/// A metric's values within a window, beyond a threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetricCondition {
+    /// The family's name.
+    pub family: String,
+    /// The metric's name.
+    pub metric: String,
+    /// What becomes one value of the window's.
+    pub function: Function,
+    /// How far back the window reaches, in milliseconds.
+    pub window_ms: i64,
+    /// Which side of the threshold is bad.
+    pub operator: Operator,
+    /// The thresholds.
+    pub levels: Levels,
+}
+
+/// What becomes one value of a window's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Function {
+    /// The average.
+    Avg,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// The newest.
+    Last,
+}
+
+/// Which side of the threshold is bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operator {
+    /// More than the threshold.
+    Above,
+    /// Less than the threshold.
+    Below,
+}
+
+/// From where on it is bad, and from where on it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Threshold {
+    /// Beyond this it holds.
+    pub threshold: f64,
+    /// On this side of that it is over; between the two what was so stays so.
+    pub recovery_threshold: f64,
+}
+
+/// A threshold for each severity that there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Levels {
+    /// Worth knowing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Threshold>,
+    /// To be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Threshold>,
+    /// To be looked at now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical: Option<Threshold>,
+}
+
+impl Levels {
+    /// The threshold of exactly this severity.
+    pub fn own(&self, severity: Severity) -> Option<Threshold> {
+        match severity {
+            Severity::Info => self.info,
+            Severity::Warning => self.warning,
+            Severity::Critical => self.critical,
+        }
+    }
+
+    /// The threshold that counts for this severity: its own, or that of the next lower one.
+    pub fn at(&self, severity: Severity) -> Option<Threshold> {
+        Severity::ALL.into_iter().rev().filter(|lower| *lower <= severity).find_map(|lower| self.own(lower))
+    }
+}
+
+impl Operator {
+    /// Whether a value lies beyond a threshold.
+    pub fn is_beyond(self, value: f64, threshold: f64) -> bool {
+        match self {
+            Operator::Above => threshold < value,
+            Operator::Below => value < threshold,
+        }
+    }
+
+    /// What a value says of a threshold.
+    pub fn outcome(self, value: f64, threshold: Threshold) -> Outcome {
+        if self.is_beyond(value, threshold.threshold) {
+            Outcome::Holds
+        } else if self.is_beyond(value, threshold.recovery_threshold) {
+            Outcome::Between
+        } else {
+            Outcome::Clear
+        }
+    }
+}
+
+impl MetricCondition {
+    /// The family and the metric; `None` where there are none of these names.
+    pub fn source(&self) -> Option<(Family, &'static Metric)> {
+        let family = Family::ALL.into_iter().find(|family| family.name() == self.family)?;
+        Some((family, family.metrics().iter().find(|metric| metric.name == self.metric)?))
+    }
+
+    /// Whether every mount point or interface is judged alone.
+    pub fn has_series(&self) -> bool {
+        self.source().is_some_and(|(family, _)| family.series_column().is_some())
+    }
+}
+
+impl Condition {
+    /// The condition's kind, as it is written in rules.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Condition::Metric(_) => "metric",
+            Condition::Offline { .. } => "offline",
+            Condition::NoData { .. } => "noData",
+            Condition::ClockOffset { .. } => "clockOffset",
+            Condition::Gap { .. } => "gap",
+            Condition::IdentityConflict { .. } => "identityConflict",
+            Condition::FleetOutage { .. } => "fleetOutage",
+            Condition::TagOutage { .. } => "tagOutage",
+        }
+    }
+
+    /// The one severity of a condition without thresholds.
+    pub fn severity(&self) -> Option<Severity> {
+        match self {
+            Condition::Offline { severity }
+            | Condition::NoData { severity, .. }
+            | Condition::Gap { severity, .. }
+            | Condition::IdentityConflict { severity }
+            | Condition::FleetOutage { severity }
+            | Condition::TagOutage { severity } => Some(*severity),
+            Condition::Metric(_) | Condition::ClockOffset { .. } => None,
+        }
+    }
+
+    /// The thresholds of a condition that has any.
+    pub fn levels(&self) -> Option<&Levels> {
+        match self {
+            Condition::Metric(metric) => Some(&metric.levels),
+            Condition::ClockOffset { levels } => Some(levels),
+            _ => None,
+        }
+    }
+
+    /// Whether the condition speaks of this severity itself.
+    pub fn has_own(&self, severity: Severity) -> bool {
+        match (self.severity(), self.levels()) {
+            (Some(own), _) => own == severity,
+            (None, Some(levels)) => levels.own(severity).is_some(),
+            (None, None) => false,
+        }
+    }
+
+    /// Whether there is an answer for this severity: an own one, or that of a lower one.
+    pub fn has_at(&self, severity: Severity) -> bool {
+        Severity::ALL.into_iter().filter(|lower| *lower <= severity).any(|lower| self.has_own(lower))
+    }
+
+    /// Which side of the thresholds is bad.
+    pub fn operator(&self) -> Operator {
+        match self {
+            Condition::Metric(metric) => metric.operator,
+            _ => Operator::Above,
+        }
+    }
+
+    /// The window that it looks at, in milliseconds; 0 where that is only what is so now.
+    pub fn window_ms(&self) -> i64 {
+        match self {
+            Condition::Metric(metric) => metric.window_ms,
+            _ => 0,
+        }
+    }
+}

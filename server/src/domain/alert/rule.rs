@@ -1,0 +1,395 @@
+//! Rules: whom they are about, what has to hold for how long, and which of them make sense.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::condition::{Condition, Function, RAW_WINDOW_MS_MAX, WINDOW_MS_MAX, WINDOW_MS_MIN};
+use super::scope::{ENTRIES_MAX, PATTERN_CHARS_MAX, PATTERNS_MAX, Scope, SeriesFilter};
+use super::severity::Severity;
+use crate::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS};
+
+/// Most rules.
+pub const RULES_MAX: i64 = 500;
+/// Most characters of a rule's name.
+pub const NAME_CHARS_MAX: usize = 64;
+/// Most characters of a rule's summary.
+pub const SUMMARY_CHARS_MAX: usize = 200;
+/// Most characters of what is to be done.
+pub const RUNBOOK_CHARS_MAX: usize = 4_000;
+/// Most characters of an address.
+pub const URL_CHARS_MAX: usize = 2_048;
+/// Most conditions of a rule.
+pub const CONDITIONS_MAX: usize = 4;
+/// Most rules that one depends on.
+pub const DEPENDENCIES_MAX: usize = 8;
+/// Most channels of a rule.
+pub const CHANNELS_MAX: usize = 16;
+
+/// The shortest time that an agent has to be away, in milliseconds: sooner nobody can tell how many left together.
+pub const OFFLINE_FOR_MS_MIN: i64 = MINUTE_MS;
+/// The least that an agent's newest sample has to be old to be missed, in milliseconds.
+pub const STALE_MS_MIN: i64 = MINUTE_MS;
+/// How often what is only so now is looked at, at least, in milliseconds.
+const PERIOD_MS_MAX: i64 = 5 * MINUTE_MS;
+
+/// What becomes of an alert that cannot be judged any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoData {
+    /// It stays as it is, and ends after [`Definition::no_data_end_ms`].
+    #[default]
+    Keep,
+    /// It ends as if it were clear.
+    Resolve,
+}
+
+/// What a rule says, but for its name and texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Definition {
+    /// Whom it is about.
+    #[serde(default)]
+    pub scope: Scope,
+    /// Which mount points or interfaces.
+    #[serde(default)]
+    pub series: SeriesFilter,
+    /// What has to hold, all of it.
+    pub conditions: Vec<Condition>,
+    /// For how long it has to hold, in milliseconds of time that was observed.
+    pub for_ms: i64,
+    /// For how long it has to be clear before it is over, in milliseconds.
+    pub recover_for_ms: i64,
+    /// What becomes of it without data.
+    #[serde(default)]
+    pub no_data: NoData,
+    /// After how long without data it ends, in milliseconds.
+    pub no_data_end_ms: i64,
+    /// How much of a window samples must cover, in percent.
+    pub min_coverage_percent: i64,
+    /// For how long after its end an alert is taken up again instead of a new one, in milliseconds.
+    pub cooldown_ms: i64,
+    /// How often it is told again while it fires and nobody has acknowledged it, in milliseconds.
+    #[serde(default)]
+    pub repeat_ms: Option<i64>,
+    /// Rules whose alerts about the same agent, its tag or the fleet withhold this one's.
+    #[serde(default)]
+    pub depends_on: Vec<Uuid>,
+}
+
+/// What is wrong with a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct RuleError {
+    /// The path of the field in JSON.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// A rule as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "described by the columns of alert_rules")]
+pub struct Rule {
+    pub id: Uuid,
+    pub name: String,
+    pub enabled: bool,
+    pub builtin: Option<String>,
+    pub builtin_version: Option<i32>,
+    pub version: i32,
+    pub judged_version: i32,
+    pub definition: Definition,
+    /// `None`: the default channels.
+    pub channel_ids: Option<Vec<Uuid>>,
+    pub summary: String,
+    pub runbook: String,
+    pub runbook_url: Option<String>,
+    pub updated_at: i64,
+    pub updated_by: String,
+}
+
+fn check(holds: bool, path: impl Into<String>, message: impl Into<String>) -> Result<(), RuleError> {
+    if holds { Ok(()) } else { Err(RuleError { path: path.into(), message: message.into() }) }
+}
+
+impl Definition {
+    /// A rule of one condition with everything else as it usually is.
+    pub fn of(condition: Condition) -> Self {
+        Self {
+            scope: Scope::default(),
+            series: SeriesFilter::default(),
+            conditions: vec![condition],
+            for_ms: 5 * MINUTE_MS,
+            recover_for_ms: 5 * MINUTE_MS,
+            no_data: NoData::Keep,
+            no_data_end_ms: DAY_MS,
+            min_coverage_percent: 60,
+            cooldown_ms: 10 * MINUTE_MS,
+            repeat_ms: None,
+            depends_on: Vec::new(),
+        }
+    }
+
+    /// Checks that the rule makes sense.
+    ///
+    /// # Errors
+    /// Names the path of the first field that does not, as it is written in JSON.
+    pub fn check(&self) -> Result<(), RuleError> {
+        self.check_lists()?;
+        let n_conditions = self.conditions.len();
+        check(
+            (1..=CONDITIONS_MAX).contains(&n_conditions),
+            "conditions",
+            format!("must be 1–{CONDITIONS_MAX}"),
+        )?;
+        for (index, condition) in self.conditions.iter().enumerate() {
+            check_condition(condition, &format!("conditions[{index}]"))?;
+        }
+        self.check_together()?;
+        self.check_times()
+    }
+
+    fn check_lists(&self) -> Result<(), RuleError> {
+        check_scope(&self.scope, "scope")?;
+        let lists = [
+            ("series.include", &self.series.include),
+            ("series.exclude", &self.series.exclude),
+            ("series.fsTypesExclude", &self.series.fs_types_exclude),
+        ];
+        for (path, patterns) in lists {
+            check(patterns.len() <= PATTERNS_MAX, path, format!("must be at most {PATTERNS_MAX} patterns"))?;
+            let fits = |pattern: &String| {
+                (1..=PATTERN_CHARS_MAX).contains(&pattern.chars().count()) && !pattern.contains('\0')
+            };
+            let allowed = format!("patterns must have 1–{PATTERN_CHARS_MAX} characters");
+            check(patterns.iter().all(fits), path, allowed)?;
+        }
+        check(!self.series.include.is_empty(), "series.include", "must name something; `*` is everything")?;
+        let n_rules = self.depends_on.len();
+        check(n_rules <= DEPENDENCIES_MAX, "dependsOn", format!("must be at most {DEPENDENCIES_MAX} rules"))
+    }
+
+    /// What conditions must be to each other.
+    fn check_together(&self) -> Result<(), RuleError> {
+        let families: Vec<_> = self
+            .conditions
+            .iter()
+            .filter_map(|condition| match condition {
+                Condition::Metric(metric) if metric.has_series() => Some(&metric.family),
+                _ => None,
+            })
+            .collect();
+        let is_one = families.windows(2).all(|pair| pair[0] == pair[1]);
+        check(is_one, "conditions", "must not judge disks and interfaces in one rule")?;
+        let is_outage = |condition: &Condition| {
+            matches!(condition, Condition::FleetOutage { .. } | Condition::TagOutage { .. })
+        };
+        let is_alone = self.conditions.len() == 1 || !self.conditions.iter().any(is_outage);
+        check(is_alone, "conditions", "an outage of the fleet or of a tag must be the only condition")?;
+        for severity in self.levels() {
+            for (index, condition) in self.conditions.iter().enumerate() {
+                check(
+                    condition.has_at(severity),
+                    format!("conditions[{index}]"),
+                    format!(
+                        "says nothing of {} or anything less, as another condition does",
+                        severity.as_str()
+                    ),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_times(&self) -> Result<(), RuleError> {
+        let is_offline = |condition: &Condition| matches!(condition, Condition::Offline { .. });
+        let for_ms_min = if self.conditions.iter().any(is_offline) { OFFLINE_FOR_MS_MIN } else { 0 };
+        let within = |value: i64, min: i64, max: i64, path: &str| {
+            check((min..=max).contains(&value), path, format!("must be {min}–{max}"))
+        };
+        within(self.for_ms, for_ms_min, 7 * DAY_MS, "forMs")?;
+        within(self.recover_for_ms, 0, DAY_MS, "recoverForMs")?;
+        within(self.no_data_end_ms, HOUR_MS, 30 * DAY_MS, "noDataEndMs")?;
+        within(self.min_coverage_percent, 10, 100, "minCoveragePercent")?;
+        within(self.cooldown_ms, 0, DAY_MS, "cooldownMs")?;
+        match self.repeat_ms {
+            Some(repeat_ms) => within(repeat_ms, 5 * MINUTE_MS, 30 * DAY_MS, "repeatMs"),
+            None => Ok(()),
+        }
+    }
+
+    /// The severities that the rule speaks of, the least first.
+    pub fn levels(&self) -> Vec<Severity> {
+        let has = |severity: &Severity| self.conditions.iter().any(|condition| condition.has_own(*severity));
+        Severity::ALL.into_iter().filter(has).collect()
+    }
+
+    /// How often it is looked at, in milliseconds: a tenth of its longest window, but at least every five minutes and at
+    /// most each `tick_ms`.
+    pub fn period_ms(&self, tick_ms: i64) -> i64 {
+        let window_ms = self.conditions.iter().map(Condition::window_ms).max().unwrap_or(0);
+        (window_ms / 10).clamp(tick_ms, PERIOD_MS_MAX.max(tick_ms))
+    }
+
+    /// Whether alerts of the one say nothing about the other: what is judged is another.
+    pub fn judges_otherwise(&self, other: &Self) -> bool {
+        let is_same = |(one, other): (&Condition, &Condition)| match (one, other) {
+            (Condition::Metric(one), Condition::Metric(other)) => {
+                (&one.family, &one.metric, one.function, one.window_ms, one.operator)
+                    == (&other.family, &other.metric, other.function, other.window_ms, other.operator)
+            }
+            _ => one.kind() == other.kind(),
+        };
+        self.scope != other.scope
+            || self.series != other.series
+            || self.conditions.len() != other.conditions.len()
+            || !self.conditions.iter().zip(&other.conditions).all(is_same)
+    }
+}
+
+/// Checks the lists of a scope, which is found at `path`.
+///
+/// # Errors
+/// Names the first list that is too long.
+pub fn check_scope(scope: &Scope, path: &str) -> Result<(), RuleError> {
+    let lists = [
+        ("tags", scope.tags.len()),
+        ("agentIds", scope.agent_ids.len()),
+        ("exceptTags", scope.except_tags.len()),
+        ("exceptAgentIds", scope.except_agent_ids.len()),
+    ];
+    for (name, length) in lists {
+        check(length <= ENTRIES_MAX, format!("{path}.{name}"), format!("must be at most {ENTRIES_MAX}"))?;
+    }
+    let has_null = scope.tags.iter().chain(&scope.except_tags).any(|tag| tag.contains('\0'));
+    check(!has_null, format!("{path}.tags"), "must not have null characters")
+}
+
+fn check_condition(condition: &Condition, path: &str) -> Result<(), RuleError> {
+    match condition {
+        Condition::Metric(metric) => {
+            let message = format!("there is no metric {}.{}", metric.family, metric.metric);
+            check(metric.source().is_some(), format!("{path}.metric"), message)?;
+            let window_ms_max =
+                if metric.function == Function::Last { RAW_WINDOW_MS_MAX } else { WINDOW_MS_MAX };
+            check(
+                (WINDOW_MS_MIN..=window_ms_max).contains(&metric.window_ms),
+                format!("{path}.windowMs"),
+                format!("must be {WINDOW_MS_MIN}–{window_ms_max}"),
+            )?;
+        }
+        Condition::NoData { stale_ms, .. } => check(
+            (STALE_MS_MIN..=DAY_MS).contains(stale_ms),
+            format!("{path}.staleMs"),
+            format!("must be {STALE_MS_MIN}–{DAY_MS}"),
+        )?,
+        Condition::Gap { min_samples, .. } => {
+            check(1 <= *min_samples, format!("{path}.minSamples"), "must be at least 1")?;
+        }
+        _ => {}
+    }
+    match condition.levels() {
+        Some(_) => check_levels(condition, path),
+        None => Ok(()),
+    }
+}
+
+fn check_levels(condition: &Condition, path: &str) -> Result<(), RuleError> {
+    let Some(levels) = condition.levels() else {
+        return Ok(());
+    };
+    let operator = condition.operator();
+    let own = Severity::ALL.into_iter().filter_map(|severity| Some((severity, levels.own(severity)?)));
+    let own: Vec<_> = own.collect();
+    check(!own.is_empty(), format!("{path}.severities"), "must name a threshold")?;
+    for (severity, threshold) in &own {
+        let path = format!("{path}.severities.{}", severity.as_str());
+        let is_finite = threshold.threshold.is_finite() && threshold.recovery_threshold.is_finite();
+        check(is_finite, path.clone(), "must be finite numbers")?;
+        let is_over_later = !operator.is_beyond(threshold.recovery_threshold, threshold.threshold);
+        check(
+            is_over_later,
+            format!("{path}.recoveryThreshold"),
+            "must not lie beyond the threshold: what is over would hold again at once",
+        )?;
+    }
+    let is_stricter = |pair: &[(Severity, super::condition::Threshold)]| {
+        !operator.is_beyond(pair[0].1.threshold, pair[1].1.threshold)
+    };
+    check(
+        own.windows(2).all(is_stricter),
+        format!("{path}.severities"),
+        "a higher severity must have a threshold at least as far out",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::condition::{Levels, MetricCondition, Operator, Threshold};
+    use super::*;
+
+    fn metric(family: &str, name: &str, window_ms: i64) -> Condition {
+        Condition::Metric(MetricCondition {
+            family: family.to_owned(),
+            metric: name.to_owned(),
+            function: Function::Avg,
+            window_ms,
+            operator: Operator::Above,
+            levels: Levels {
+                warning: Some(Threshold { threshold: 80.0, recovery_threshold: 70.0 }),
+                critical: Some(Threshold { threshold: 90.0, recovery_threshold: 85.0 }),
+                info: None,
+            },
+        })
+    }
+
+    fn path(definition: &Definition) -> Option<String> {
+        definition.check().err().map(|error| error.path)
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let good = Definition::of(metric("cpu", "usagePercent", 300_000));
+        assert_eq!(path(&good), None);
+        let with = |condition| Definition::of(condition);
+        assert_eq!(path(&with(metric("cpu", "load1", 300_000))).as_deref(), Some("conditions[0].metric"));
+        assert_eq!(path(&with(metric("cpu", "usagePercent", 1))).as_deref(), Some("conditions[0].windowMs"));
+        let offline = Condition::Offline { severity: Severity::Critical };
+        let too_soon = Definition { for_ms: 1_000, ..Definition::of(offline.clone()) };
+        assert_eq!(path(&too_soon).as_deref(), Some("forMs"));
+        let two =
+            vec![metric("disk", "usagePercent", 60_000), metric("network", "receivedBytesPerSecond", 60_000)];
+        assert_eq!(path(&Definition { conditions: two, ..good.clone() }).as_deref(), Some("conditions"));
+        let lacks_warning = vec![metric("cpu", "usagePercent", 60_000), offline];
+        assert_eq!(
+            path(&Definition { conditions: lacks_warning, ..good.clone() }).as_deref(),
+            Some("conditions[1]")
+        );
+        let Condition::Metric(mut upside_down) = metric("cpu", "usagePercent", 60_000) else {
+            unreachable!()
+        };
+        upside_down.operator = Operator::Below;
+        let upside_down = with(Condition::Metric(upside_down));
+        assert_eq!(path(&upside_down).as_deref(), Some("conditions[0].severities.warning.recoveryThreshold"));
+        assert_eq!(path(&Definition { repeat_ms: Some(1), ..good }).as_deref(), Some("repeatMs"));
+    }
+
+    #[test]
+    fn definitions_are_read_as_they_are_written() {
+        let definition = Definition::of(metric("disk", "usagePercent", 300_000));
+        let text = serde_json::to_string(&definition).unwrap();
+        assert_eq!(serde_json::from_str::<Definition>(&text).unwrap(), definition);
+    }
+
+    #[test]
+    fn only_what_is_judged_ends_alerts() {
+        let one = Definition::of(metric("cpu", "usagePercent", 300_000));
+        assert!(!one.judges_otherwise(&Definition { for_ms: 1, cooldown_ms: 0, ..one.clone() }));
+        assert!(one.judges_otherwise(&Definition::of(metric("cpu", "usagePercent", 60_000))));
+    }
+
+    #[test]
+    fn long_windows_are_looked_at_less_often() {
+        let period = |window| Definition::of(metric("cpu", "usagePercent", window)).period_ms(15_000);
+        assert_eq!((period(60_000), period(600_000), period(DAY_MS)), (15_000, 60_000, 300_000));
+    }
+}

@@ -1,0 +1,138 @@
+//! What was found out about a rule's target, for each severity.
+
+use super::severity::Severity;
+
+/// What one look says of one severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is so.
+    Holds,
+    /// It is not so, but not over either.
+    Between,
+    /// It is not so.
+    Clear,
+    /// It cannot be said.
+    Unknown,
+}
+
+/// Why something cannot be judged. No data is no verdict: it neither ends an alert nor raises one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// There is no sample in the window.
+    NoData,
+    /// The samples cover too little of the window.
+    LowCoverage,
+    /// The newest sample is too old.
+    Stale,
+    /// The agent is not connected.
+    Offline,
+    /// Pika has not been watching for long enough to tell who is missing.
+    Settling,
+    /// So many agents lack data that Pika itself must be at fault.
+    IngestStalled,
+    /// The database did not answer in time.
+    EvaluationFailed,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Reason; 7] = [
+        Reason::NoData,
+        Reason::LowCoverage,
+        Reason::Stale,
+        Reason::Offline,
+        Reason::Settling,
+        Reason::IngestStalled,
+        Reason::EvaluationFailed,
+    ];
+
+    /// The reason as it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::NoData => "no_data",
+            Reason::LowCoverage => "low_coverage",
+            Reason::Stale => "stale",
+            Reason::Offline => "offline",
+            Reason::Settling => "settling",
+            Reason::IngestStalled => "ingest_stalled",
+            Reason::EvaluationFailed => "evaluation_failed",
+        }
+    }
+
+    /// The reason of a stored name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Reason::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+/// What one look says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// For each severity, the least first; `None` where the rule says nothing of it.
+    pub levels: [Option<Outcome>; 3],
+    /// The value of the first condition.
+    pub value: Option<f64>,
+    /// Why it cannot be judged.
+    pub reason: Option<Reason>,
+    /// For how long what holds has been observed to hold already, in milliseconds.
+    pub observed_ms: i64,
+}
+
+impl Verdict {
+    /// Whether nothing can be said of any severity.
+    pub fn is_unknown(&self) -> bool {
+        let mut known = self.levels.iter().flatten();
+        known.all(|outcome| *outcome == Outcome::Unknown)
+    }
+
+    /// The highest severity that holds.
+    pub fn severity(&self) -> Option<Severity> {
+        Severity::ALL.into_iter().rev().find(|one| self.levels[one.index()] == Some(Outcome::Holds))
+    }
+}
+
+/// What several conditions say together: it holds if all hold, it is clear if any is, and what cannot be said of one cannot
+/// be said of all.
+pub fn all(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
+    let (mut holds, mut unknown) = (true, false);
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Clear => return Outcome::Clear,
+            Outcome::Unknown => unknown = true,
+            Outcome::Between => holds = false,
+            Outcome::Holds => {}
+        }
+    }
+    match (unknown, holds) {
+        (true, _) => Outcome::Unknown,
+        (false, true) => Outcome::Holds,
+        (false, false) => Outcome::Between,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_conditions_together() {
+        use Outcome::{Between, Clear, Holds, Unknown};
+        for (outcomes, expected) in [
+            (vec![Holds, Holds], Holds),
+            (vec![Holds, Between], Between),
+            (vec![Holds, Unknown], Unknown),
+            (vec![Between, Unknown], Unknown),
+            (vec![Unknown, Clear], Clear),
+            (vec![Holds, Clear], Clear),
+        ] {
+            assert_eq!(all(outcomes.clone()), expected, "{outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_read_as_they_are_written() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(reason));
+        }
+    }
+}
