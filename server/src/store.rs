@@ -6,6 +6,13 @@
 mod advisory_lock;
 mod agent_tags;
 mod agents;
+mod alert_evaluation;
+mod alert_readings;
+mod alert_reconcile;
+mod alert_rules;
+mod alert_settings;
+mod alert_silences;
+mod alerts;
 mod api_tokens;
 mod audit;
 mod brin;
@@ -50,6 +57,14 @@ mod watchdog;
 
 pub use agent_tags::TagsError;
 pub use agents::{ConnectedAgent, Labelled, Lapse, Speaker, Touch};
+pub use alert_evaluation::{
+    AlertClock, AlertConnection, AlertUpdate, Evaluation, GroupClock, NewAlert, NewAlertEvent, StoredState,
+    TargetKey,
+};
+pub use alert_reconcile::{OpenAlert, OutboxItem, TellableChannel, WithheldAlert};
+pub use alert_rules::{AlertRuleError, RuleText};
+pub use alert_silences::AlertSilenceError;
+pub use alerts::{AlertDeed, AlertError, AlertFilter, AlertSort, PENDING_MAX};
 pub use api_tokens::{API_TOKENS_PER_USER_MAX, ApiTokenError, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter};
 pub use chart::ChartConnection;

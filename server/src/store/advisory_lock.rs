@@ -13,3 +13,6 @@ pub(super) const USERS: i64 = 0x7069_6b61_0003;
 
 /// Held while the Community edition's policies are compared and changed.
 pub(super) const POLICIES: i64 = 0x7069_6b61_0004;
+
+/// Held by the one server that evaluates alert rules, for the transaction in which it does.
+pub(super) const ALERTING: i64 = 0x7069_6b61_0005;

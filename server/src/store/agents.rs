@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::alerts::end_of_agent;
 use super::connection::{Connection, Parameter};
 use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
@@ -210,6 +211,8 @@ impl Store {
     pub async fn delete_agent(&self, id: AgentId, event: AuditEvent) -> Result<Option<AgentKey>, Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
+        // Before its key is gone, and with it what its alerts were on their way to.
+        end_of_agent(&transaction, id.0, event.origin.at).await?;
         let Some(row) = transaction.query_opt(DELETE, &[&id.0]).await? else {
             return Ok(None);
         };

@@ -3,9 +3,10 @@
 
 use super::rollup;
 use super::{
-    agent_tags, agents, api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, identities, latest,
-    maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series, sessions, storage,
-    totp, user_rows, usernames, users, watchdog,
+    agent_tags, agents, alert_evaluation, alert_readings, alert_reconcile, alert_rules, alert_settings,
+    alert_silences, alerts, api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, identities,
+    latest, maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series, sessions,
+    storage, totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::family::{Family, Table};
 use crate::domain::fleet::FleetMetric;
@@ -43,6 +44,13 @@ pub fn all() -> Vec<String> {
     let mut statements: Vec<String> = [
         agent_tags::STATEMENTS,
         agents::STATEMENTS,
+        alert_evaluation::STATEMENTS,
+        alert_readings::STATEMENTS,
+        alert_reconcile::STATEMENTS,
+        alert_rules::STATEMENTS,
+        alert_settings::STATEMENTS,
+        alert_silences::STATEMENTS,
+        alerts::STATEMENTS,
         api_tokens::STATEMENTS,
         audit::STATEMENTS,
         brin::STATEMENTS,
@@ -88,6 +96,7 @@ pub fn all() -> Vec<String> {
             statements.extend(Tier::ALL.map(|tier| fleet::statement(metric, tier, has_keys)));
         }
     }
+    statements.extend(alert_readings::examples());
     statements.push(copy::insert_statement::<CpuRow>());
     statements.push(copy::insert_statement::<MemoryRow>());
     statements.push(copy::insert_statement::<DiskRow>());

@@ -1,0 +1,204 @@
+//! Reads windows of samples for alert rules: one statement for a family and a window, for the whole fleet. The only file of
+//! alerting that knows tables, columns and tiers.
+
+use tokio_postgres::{Row, Transaction};
+
+use super::rollup::{self, Content};
+use crate::domain::TimestampMs;
+use crate::domain::alert::condition::{Function, RAW_WINDOW_MS_MAX};
+use crate::domain::alert::coverage::Window;
+use crate::domain::alert::reading::{Readings, SeriesReading, WindowQuery};
+use crate::domain::family::{Family, Metric};
+use crate::domain::tier::{HOUR_MS, Tier};
+
+/// Windows from this length on are read from hours as far as these are complete, in milliseconds; they may so begin up to an
+/// hour too early.
+const HOURS_WINDOW_MS_MIN: i64 = 6 * HOUR_MS;
+
+/// The mount points of all agents, or the interfaces.
+const DISKS: &str = "SELECT key, agent_key, mount_point, fs_type FROM disks";
+const INTERFACES: &str = "SELECT key, agent_key, name, '' FROM network_interfaces";
+/// Up to where the rollups of a kind are complete.
+const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_watermark($2, '1h')";
+
+pub(super) const STATEMENTS: &[&str] = &[DISKS, INTERFACES, WATERMARKS];
+
+/// The statement that lists the series of a family; `None` where each agent has one.
+pub(super) fn series_statement(family: Family) -> Option<&'static str> {
+    match family.series_column()? {
+        "disk_key" => Some(DISKS),
+        _ => Some(INTERFACES),
+    }
+}
+
+/// The tiers that a window is read from, the coarsest first.
+fn tiers(window_ms: i64) -> &'static [Tier] {
+    if window_ms <= RAW_WINDOW_MS_MAX {
+        &[Tier::Raw]
+    } else if window_ms < HOURS_WINDOW_MS_MIN {
+        &[Tier::OneMinute, Tier::Raw]
+    } else {
+        &[Tier::OneHour, Tier::OneMinute, Tier::Raw]
+    }
+}
+
+/// The columns of one tier that a value is made of, each with a name of its own.
+fn inner_columns(index: usize, metric: &Metric, function: Function, tier: Tier) -> String {
+    let [weight, total, low, high] = rollup::chart_expressions(metric, tier);
+    match function {
+        Function::Avg => format!(", {weight} AS weight{index}, {total} AS total{index}"),
+        Function::Min => format!(", {low} AS value{index}"),
+        Function::Max => format!(", {high} AS value{index}"),
+        // Its windows are read from raw samples alone.
+        Function::Last => format!(
+            ", last({value}, ts) FILTER (WHERE {column} IS NOT NULL) AS value{index}",
+            value = rollup::sample_expression(metric),
+            column = metric.column
+        ),
+    }
+}
+
+/// What the tiers' columns become together.
+fn outer_column(index: usize, function: Function) -> String {
+    match function {
+        Function::Avg => format!(", (sum(total{index}) / nullif(sum(weight{index}), 0))::float8"),
+        Function::Min => format!(", min(value{index})::float8"),
+        Function::Max | Function::Last => format!(", max(value{index})::float8"),
+    }
+}
+
+/// The statement that reads a window: agent, series, how many samples, the oldest, the newest, and the values. A piece is a tier
+/// with the first time that is read of it and the first that is not. Both are constants, so that no chunk outside of them is
+/// planned for.
+pub(super) fn statement(query: &WindowQuery, pieces: &[(Tier, TimestampMs, TimestampMs)]) -> String {
+    let table = query.family.declaration();
+    let series = table.series_column.unwrap_or("0");
+    let values = || query.values.iter().enumerate();
+    let pieces: Vec<String> = pieces
+        .iter()
+        .map(|(tier, start, end)| {
+            let relation = rollup::relation(table, *tier, Content::Metrics);
+            let time = rollup::time_column(*tier);
+            let n = if *tier == Tier::Raw { "count(*)" } else { "sum(n)" };
+            let last = tier.bucket_ms() - 1;
+            let columns: String = values()
+                .map(|(index, (metric, function))| inner_columns(index, metric, *function, *tier))
+                .collect();
+            format!(
+                "SELECT agent_key, {series}::int4 AS series, {n}::int8 AS n, min({time}) AS oldest, \
+                 max({time}) + {last} AS newest{columns} FROM {relation} \
+                 WHERE {start} <= {time} AND {time} < {end} GROUP BY 1, 2"
+            )
+        })
+        .collect();
+    let columns: String = values().map(|(index, (_, function))| outer_column(index, *function)).collect();
+    format!(
+        "SELECT agent_key, series, sum(n)::int8, min(oldest)::int8, max(newest)::int8{columns} \
+         FROM ({}) AS pieces GROUP BY 1, 2",
+        pieces.join(" UNION ALL ")
+    )
+}
+
+/// Which part of a window each tier answers: a rollup as far as it is complete.
+fn pieces(
+    query: &WindowQuery,
+    end: TimestampMs,
+    complete_until: impl Fn(Tier) -> Option<TimestampMs>,
+) -> Vec<(Tier, TimestampMs, TimestampMs)> {
+    let tiers = tiers(query.window_ms);
+    let grid_ms = tiers.first().map_or(1, |tier| tier.bucket_ms());
+    let mut reached = (end + 1 - query.window_ms).div_euclid(grid_ms) * grid_ms;
+    let mut pieces = Vec::new();
+    for tier in tiers {
+        let until = if *tier == Tier::Raw { Some(end + 1) } else { complete_until(*tier) };
+        let until = until.map_or(reached, |until| until.clamp(reached, end + 1));
+        let until = until.div_euclid(tier.bucket_ms()) * tier.bucket_ms();
+        if reached < until {
+            pieces.push((*tier, reached, until));
+            reached = until;
+        }
+    }
+    pieces
+}
+
+/// Reads the samples of the window that ends at `end`, which belongs to it.
+pub(super) async fn read(
+    transaction: &Transaction<'_>,
+    query: &WindowQuery,
+    end: TimestampMs,
+) -> Result<Readings, tokio_postgres::Error> {
+    let relation = |tier| rollup::relation(query.family.declaration(), tier, Content::Metrics);
+    let row = match tiers(query.window_ms) {
+        [Tier::Raw] => None,
+        _ => {
+            let relations = [relation(Tier::OneMinute), relation(Tier::OneHour)];
+            transaction.query_opt(WATERMARKS, &[&relations[0], &relations[1]]).await?
+        }
+    };
+    let complete_until = |tier| {
+        let position = usize::from(tier == Tier::OneHour);
+        row.as_ref()?.get::<_, Option<TimestampMs>>(position)
+    };
+    let pieces = pieces(query, end, complete_until);
+    let rows = transaction.query(&statement(query, &pieces), &[]).await?;
+    Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), reading(row, query, end))).collect())
+}
+
+fn reading(row: &Row, query: &WindowQuery, end: TimestampMs) -> SeriesReading {
+    let newest: TimestampMs = row.get(4);
+    let window = Window {
+        n: row.get(2),
+        oldest: row.get(3),
+        newest: newest.min(end),
+        end,
+        length_ms: query.window_ms,
+    };
+    SeriesReading { window, values: (0..query.values.len()).map(|index| row.get(5 + index)).collect() }
+}
+
+/// Statements as they are made for rules, for tests that prepare them.
+pub(super) fn examples() -> Vec<String> {
+    let of = |family: Family, window_ms: i64| {
+        let functions: &[Function] = if window_ms <= RAW_WINDOW_MS_MAX {
+            &[Function::Avg, Function::Min, Function::Max, Function::Last]
+        } else {
+            &[Function::Avg, Function::Min, Function::Max]
+        };
+        let mut query = WindowQuery { family, window_ms, values: Vec::new() };
+        for metric in family.metrics() {
+            for function in functions {
+                query.add(metric, *function);
+            }
+        }
+        let end = 1_795_403_300_000;
+        let complete_until = |tier: Tier| Some(end - 2 * tier.bucket_ms());
+        statement(&query, &pieces(&query, end, complete_until))
+    };
+    let windows = [RAW_WINDOW_MS_MAX, HOUR_MS, 24 * HOUR_MS];
+    Family::ALL.into_iter().flat_map(|family| windows.map(|window_ms| of(family, window_ms))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_millisecond_of_a_window_is_read_once() {
+        let query = |window_ms| WindowQuery { family: Family::Cpu, window_ms, values: Vec::new() };
+        let end = 1_795_403_312_345;
+        for (window_ms, complete) in [
+            (60_000, None),
+            (HOUR_MS, Some(end - 150_000)),
+            (HOUR_MS, Some(end - 30 * HOUR_MS)),
+            (12 * HOUR_MS, Some(end - 4_000_000)),
+            (12 * HOUR_MS, None),
+        ] {
+            let pieces = pieces(&query(window_ms), end, |_| complete);
+            assert_eq!(pieces.last().unwrap().2, end + 1);
+            assert!(pieces[0].1 <= end + 1 - window_ms, "{pieces:?}");
+            assert!(end + 1 - window_ms - pieces[0].1 < HOUR_MS);
+            assert!(pieces.windows(2).all(|pair| pair[0].2 == pair[1].1), "{pieces:?}");
+            assert!(pieces.iter().all(|(tier, start, _)| start % tier.bucket_ms() == 0), "{pieces:?}");
+        }
+    }
+}
