@@ -1,8 +1,9 @@
 //! The server of Pika: takes the samples of a fleet, stores them in TimescaleDB and serves them.
 //!
 //! Floors, each knowing only those before it: [`domain`] ← [`config`] ← [`store`], [`telemetry`] ← [`http`], [`ingest`],
-//! [`auth`] ← [`api`] ← [`routes`] ← [`app`].
+//! [`auth`], [`alerting`] ← [`api`] ← [`routes`] ← [`app`].
 
+pub mod alerting;
 pub mod api;
 pub mod app;
 pub mod auth;

@@ -48,6 +48,18 @@ pub(super) enum ScopeName {
     #[oai(rename = "settings:write")]
     #[serde(rename = "settings:write")]
     WriteSettings,
+    /// Looking after alerts: acknowledging and snoozing them.
+    #[oai(rename = "alerts:acknowledge")]
+    #[serde(rename = "alerts:acknowledge")]
+    AcknowledgeAlerts,
+    /// Changing alert rules and silences.
+    #[oai(rename = "alerts:write")]
+    #[serde(rename = "alerts:write")]
+    WriteAlerts,
+    /// Changing where messages go.
+    #[oai(rename = "channels:write")]
+    #[serde(rename = "channels:write")]
+    WriteChannels,
 }
 
 impl From<Scope> for ScopeName {
@@ -57,6 +69,9 @@ impl From<Scope> for ScopeName {
             Scope::WriteAgents => ScopeName::WriteAgents,
             Scope::WriteUsers => ScopeName::WriteUsers,
             Scope::WriteSettings => ScopeName::WriteSettings,
+            Scope::AcknowledgeAlerts => ScopeName::AcknowledgeAlerts,
+            Scope::WriteAlerts => ScopeName::WriteAlerts,
+            Scope::WriteChannels => ScopeName::WriteChannels,
         }
     }
 }
@@ -68,6 +83,9 @@ impl From<ScopeName> for Scope {
             ScopeName::WriteAgents => Scope::WriteAgents,
             ScopeName::WriteUsers => Scope::WriteUsers,
             ScopeName::WriteSettings => Scope::WriteSettings,
+            ScopeName::AcknowledgeAlerts => Scope::AcknowledgeAlerts,
+            ScopeName::WriteAlerts => Scope::WriteAlerts,
+            ScopeName::WriteChannels => Scope::WriteChannels,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::auth::{AuthError, PasswordError};
 use crate::http::TlsError;
-use crate::store::{DatabaseUrlError, MigrateError};
+use crate::store::{self, DatabaseUrlError, MigrateError};
 
 /// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum AppError {
     /// The first user could not be made.
     #[error("the first administrator could not be created")]
     FirstAdmin(#[source] AuthError),
+    /// The rules that Pika comes with could not be kept.
+    #[error("the built-in alert rules could not be stored")]
+    AlertRules(#[source] store::Error),
     /// A task of the ingest path is gone.
     #[error("samples can no longer be taken in; the log says why")]
     Ingest,

@@ -1,16 +1,21 @@
 //! What the server does by itself: makes the database ready, then looks after it.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pika_shared::{Clock, chain};
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use super::error::AppError;
 use super::maintenance::{self, Warnings};
+use crate::alerting;
 use crate::auth::{Auth, AuthError, FIRST_ADMIN};
 use crate::config::Config;
+use crate::domain::tier::DAY_MS;
 use crate::readiness::Readiness;
-use crate::store::{MigrateError, Store, retry};
+use crate::store::{self, MigrateError, Store, retry};
 use crate::telemetry::Instruments;
 
 /// How often rollups and retention are looked after.
@@ -19,20 +24,39 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
+/// How long silences are kept after their end, in milliseconds.
+const SILENCES_KEPT_MS: i64 = 30 * DAY_MS;
+
 /// Makes the database ready, then keeps house. Ends only with an error.
 pub(super) async fn prepare_and_maintain(
     config: &Config,
     clock: &Clock,
     store: &Store,
     auth: &Auth,
-    instruments: &Instruments,
+    instruments: &Arc<Instruments>,
     readiness: &Readiness,
     announce_password: fn(&str, &SecretString),
 ) -> Result<(), AppError> {
     migrate(store, clock).await?;
     create_first_admin(config, auth, announce_password).await?;
+    keep_builtin_alert_rules(store, clock).await?;
     readiness.set_ready();
     tracing::info!(address = %config.server.addr, "ready");
+    let keep_house = keep_house(config, clock, store, instruments);
+    let evaluate = async {
+        if config.alerting.enabled {
+            let completed = watch::Sender::new(None);
+            Box::pin(alerting::run(config, store.clone(), clock.clone(), Arc::clone(instruments), completed))
+                .await
+        } else {
+            std::future::pending().await
+        }
+    };
+    match tokio::join!(keep_house, evaluate) {}
+}
+
+/// Rolls up, drops and forgets what is due, again and again.
+async fn keep_house(config: &Config, clock: &Clock, store: &Store, instruments: &Instruments) -> Infallible {
     let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
     maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -54,6 +78,8 @@ async fn sweep(config: &Config, clock: &Clock, store: &Store) {
         ("enrollment tokens", store.delete_ended_enrollments(now).await),
         ("audit log", store.delete_audit_log_before(now - config.auth.audit_retention_ms).await),
         ("presence", store.delete_old_presence(now).await),
+        ("alerts", store.delete_old_alerts(now).await),
+        ("silences", store.delete_alert_silences_before(now - SILENCES_KEPT_MS).await),
         ("disks and interfaces", store.delete_expired_series(now).await),
     ];
     for (what, result) in swept {
@@ -65,6 +91,16 @@ async fn sweep(config: &Config, clock: &Clock, store: &Store) {
             }
         }
     }
+}
+
+/// The rules that Pika comes with.
+async fn keep_builtin_alert_rules(store: &Store, clock: &Clock) -> Result<(), AppError> {
+    let kept = retry(
+        || store.keep_builtin_alert_rules(clock.now()),
+        store::Error::is_temporary,
+        |error, failures| warn_of_absence(error, failures),
+    );
+    kept.await.map_err(AppError::AlertRules)
 }
 
 async fn migrate(store: &Store, clock: &Clock) -> Result<(), AppError> {

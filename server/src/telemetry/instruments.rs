@@ -1,5 +1,6 @@
 //! What the server counts and measures about itself, for `GET /metrics`.
 
+mod alert_metrics;
 mod auth_metrics;
 mod builder;
 mod database_metrics;
@@ -7,11 +8,14 @@ mod http_metrics;
 mod ingest_metrics;
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use pika_protocol::ErrorCode;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, Error, IntGauge, Opts, Registry, TextEncoder};
 
+pub use self::alert_metrics::AlertCounts;
+use self::alert_metrics::AlertMetrics;
 use self::auth_metrics::AuthMetrics;
 use self::builder::Builder;
 use self::database_metrics::DatabaseMetrics;
@@ -52,6 +56,7 @@ pub struct Instruments {
     http: HttpMetrics,
     database: DatabaseMetrics,
     auth: AuthMetrics,
+    alerts: AlertMetrics,
 }
 
 impl Instruments {
@@ -70,6 +75,7 @@ impl Instruments {
             http: HttpMetrics::new(&build)?,
             database: DatabaseMetrics::new(&build)?,
             auth: AuthMetrics::new(&build)?,
+            alerts: AlertMetrics::new(&build)?,
             registry: build.0,
             scrape: Mutex::default(),
             strangers: Occurrences::new(STRANGERS_MAX),
@@ -305,6 +311,40 @@ impl Instruments {
     /// Passwords that were compared with a hash, be it that of nobody.
     pub fn passwords_checked(&self) -> u64 {
         self.auth.passwords_checked.get()
+    }
+}
+
+/// Alerting.
+impl Instruments {
+    /// Counts an evaluation of alert rules at this time, which was made here, or by another server.
+    pub fn add_evaluation(&self, is_here: bool, duration: Duration, now: i64) {
+        let result = if is_here { "done" } else { "elsewhere" };
+        self.alerts.evaluations.with_label_values(&[result]).inc();
+        self.alerts.is_evaluator.set(i64::from(is_here));
+        if is_here {
+            self.alerts.evaluation_seconds.observe(duration.as_secs_f64());
+            self.alerts.evaluated_at_seconds.set(now / 1_000);
+        }
+    }
+
+    /// Counts an evaluation that failed; the next tick tries again.
+    pub fn add_evaluation_failure(&self) {
+        self.alerts.evaluations.with_label_values(&["failed"]).inc();
+    }
+
+    /// Counts a window that could not be read in time.
+    pub fn add_rule_failure(&self) {
+        self.alerts.rule_failures.inc();
+    }
+
+    /// Counts time in which nobody evaluated alert rules, in milliseconds.
+    pub fn add_blind_time(&self, ms: i64) {
+        self.alerts.blind_seconds.inc_by(ms.max(0).unsigned_abs() / 1_000);
+    }
+
+    /// So many alerts there are.
+    pub fn set_alert_counts(&self, counts: &AlertCounts) {
+        self.alerts.set_counts(counts);
     }
 }
 

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 8] = [
     &["domain", "open_files", "readiness"],
     &["config"],
     &["store", "telemetry"],
-    &["auth", "http", "ingest"],
+    &["alerting", "auth", "http", "ingest"],
     &["api"],
     &["routes"],
     &["app", "healthcheck", "preflight"],

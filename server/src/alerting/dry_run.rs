@@ -1,0 +1,161 @@
+//! What a rule would say now, without anything coming of it.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::evaluator::{EvaluatorOptions, LAG_MS, find_outages, is_of_outages, look};
+use super::intervals::Intervals;
+use super::judge::Sight;
+use super::withhold::Surroundings;
+use crate::domain::TimestampMs;
+use crate::domain::alert::rule::Rule;
+use crate::domain::alert::severity::Severity;
+use crate::domain::alert::verdict::{Outcome, Verdict};
+use crate::store::{Error, OpenAlert, Store};
+use crate::telemetry::Instruments;
+
+/// Most targets that are answered, the worst first.
+pub const ITEMS_MAX: usize = 1_000;
+
+/// What a rule would say now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DryRun {
+    /// Up to when everything was read.
+    pub at: TimestampMs,
+    /// The targets, the worst first.
+    pub items: Vec<DryRunItem>,
+    /// How many targets there are.
+    pub total: usize,
+    /// Of how many it holds.
+    pub holds: usize,
+    /// How many cannot be judged.
+    pub unknown: usize,
+    /// The channels that would be told.
+    pub channel_ids: Vec<Uuid>,
+}
+
+/// What a rule would say of a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DryRunItem {
+    /// The agent, where it is about one.
+    pub agent: Option<(Uuid, String)>,
+    /// The mount point or interface.
+    pub series: Option<String>,
+    /// The fleet, or a tag, where it is about no agent.
+    pub target: String,
+    /// What the rule says.
+    pub outcome: Outcome,
+    /// The highest severity that holds.
+    pub severity: Option<Severity>,
+    /// The value.
+    pub value: Option<f64>,
+    /// How much of the window samples cover, in percent.
+    pub coverage_percent: Option<i64>,
+    /// Why it cannot be judged.
+    pub reason: Option<&'static str>,
+    /// Why nobody would be told.
+    pub withheld_by: Option<&'static str>,
+}
+
+/// Judges a rule by what is stored now.
+///
+/// # Errors
+/// When the database is away, or takes too long.
+pub async fn dry_run(
+    store: &Store,
+    instruments: &Instruments,
+    options: EvaluatorOptions,
+    rule: &Rule,
+    now: TimestampMs,
+) -> Result<DryRun, Error> {
+    let mut connection = store.alert_connection().await?;
+    let mut evaluation = connection.look().await?;
+    let now = now - LAG_MS;
+    let mut clock = evaluation.clock().await?;
+    let observed_from = clock.observed_from.unwrap_or(now);
+    let mut sight = Sight {
+        now,
+        observed_from,
+        is_settled: options.settle_ms <= now - observed_from,
+        intervals: Intervals::default(),
+        ..Sight::default()
+    };
+    look(&mut evaluation, &mut sight, &[rule], instruments).await?;
+    if is_of_outages(rule) {
+        find_outages(&mut sight, &[rule], &evaluation.settings().await?, &mut clock);
+    }
+    let mut rules = evaluation.rules().await?;
+    rules.push(rule.clone());
+    let alerts = evaluation.open_alerts().await?;
+    let silences = evaluation.silences(now).await?;
+    let surroundings =
+        Surroundings::new(now, &rules, &sight.agents, &silences, &clock.outages, HashMap::new(), &alerts);
+    let channels = evaluation.channels().await?;
+    let is_told = |id: &Uuid, is_default: bool| match &rule.channel_ids {
+        Some(ids) => ids.contains(id),
+        None => is_default,
+    };
+    let channels = channels.iter().filter(|channel| channel.enabled);
+    let channel_ids =
+        channels.filter(|channel| is_told(&channel.id, channel.is_default)).map(|channel| channel.id);
+    let mut run = DryRun { at: now, channel_ids: channel_ids.collect(), ..DryRun::default() };
+    for target in sight.targets(rule, |_, _| false) {
+        let verdict = sight.verdict(rule, &target);
+        let outcome = outcome(&verdict);
+        let would_be = OpenAlert {
+            id: Uuid::nil(),
+            rule_id: Some(rule.id),
+            agent_key: target.agent_key(),
+            target: target.name.clone(),
+            severity: verdict.severity().unwrap_or(Severity::Info),
+            fires: true,
+            flapping: false,
+            is_acknowledged: false,
+            snoozed_until: None,
+            withheld_by: None,
+            inhibited_by: None,
+            data_state: "fresh".to_owned(),
+            value: verdict.value,
+            occurrences: 1,
+        };
+        let withheld = surroundings.reason(&would_be).filter(|_| outcome == Outcome::Holds);
+        run.total += 1;
+        run.holds += usize::from(outcome == Outcome::Holds);
+        run.unknown += usize::from(outcome == Outcome::Unknown);
+        run.items.push(DryRunItem {
+            agent: target.agent.map(|agent| (agent.id, agent.name.clone())),
+            series: target.series.map(|series| series.name.clone()),
+            target: target.name.clone(),
+            outcome,
+            severity: verdict.severity(),
+            value: verdict.value,
+            coverage_percent: sight.coverage_percent(&rule.definition, &target),
+            reason: verdict.reason.map(|reason| reason.as_str()),
+            withheld_by: withheld.map(|(withheld, _)| withheld.as_str()),
+        });
+    }
+    let rank = |item: &DryRunItem| match item.outcome {
+        Outcome::Holds => 0,
+        Outcome::Unknown => 1,
+        Outcome::Between => 2,
+        Outcome::Clear => 3,
+    };
+    run.items.sort_by_key(|item| (rank(item), std::cmp::Reverse(item.severity)));
+    run.items.truncate(ITEMS_MAX);
+    Ok(run)
+}
+
+/// What a verdict says of all severities together.
+fn outcome(verdict: &Verdict) -> Outcome {
+    let has = |outcome| verdict.levels.contains(&Some(outcome));
+    if has(Outcome::Holds) {
+        Outcome::Holds
+    } else if has(Outcome::Unknown) {
+        Outcome::Unknown
+    } else if has(Outcome::Between) {
+        Outcome::Between
+    } else {
+        Outcome::Clear
+    }
+}

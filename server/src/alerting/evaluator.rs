@@ -1,0 +1,435 @@
+//! One evaluation after the other: reads what rules ask for, judges, and hands over what has to be told, all in one
+//! transaction that only one server at a time has.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use pika_shared::{Clock, chain};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::hand_over::{Candidate, hand_over, note_withheld};
+use super::intervals::Intervals;
+use super::judge::{FLEET, GAP_MS, Sight, TAG_PREFIX, queries, series_family};
+use super::judged::Judged;
+use super::withhold::Surroundings;
+use crate::domain::TimestampMs;
+use crate::domain::alert::condition::Condition;
+use crate::domain::alert::outage::{Measure, Presence, judge};
+use crate::domain::alert::reading::WatchedSeries;
+use crate::domain::alert::reconcile::Withheld;
+use crate::domain::alert::rule::Rule;
+use crate::domain::alert::settings::AlertSettings;
+use crate::domain::alert::step::EndReason;
+use crate::store::{
+    AlertClock, AlertConnection, Error, Evaluation, GroupClock, NewAlertEvent, OpenAlert, Store, StoredState,
+    TargetKey,
+};
+use crate::telemetry::{AlertCounts, Instruments};
+
+/// How far behind the clock everything is read, in milliseconds: what was taken is stored by then.
+pub const LAG_MS: i64 = 3_000;
+/// After so many ticks without an evaluation nobody was watching.
+const BLIND_TICKS: i64 = 3;
+/// How far a clock may be put back and simply be waited for, in milliseconds.
+const CLOCK_BACK_MS_MAX: i64 = 60_000;
+
+/// How evaluations are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvaluatorOptions {
+    /// How often, in milliseconds.
+    pub tick_ms: i64,
+    /// For how long after nobody was watching it cannot be told who is missing, in milliseconds.
+    pub settle_ms: i64,
+}
+
+/// What has become of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evaluated {
+    /// Another server is at it.
+    Elsewhere,
+    /// The clock was put back a little; it is waited for.
+    Waiting,
+    /// It is made.
+    Done {
+        /// Everything that was due could be read.
+        is_complete: bool,
+    },
+}
+
+/// Evaluates rules, one tick after the other.
+#[derive(Debug)]
+pub struct Evaluator {
+    store: Store,
+    clock: Clock,
+    instruments: Arc<Instruments>,
+    options: EvaluatorOptions,
+    /// This run of the server, for whoever reads the database.
+    run: Uuid,
+    connection: Option<AlertConnection>,
+    intervals: Intervals,
+}
+
+impl Evaluator {
+    /// An evaluator that has seen nothing yet.
+    pub fn new(store: Store, clock: Clock, instruments: Arc<Instruments>, options: EvaluatorOptions) -> Self {
+        Self {
+            store,
+            clock,
+            instruments,
+            options,
+            run: Uuid::new_v4(),
+            connection: None,
+            intervals: Intervals::default(),
+        }
+    }
+
+    /// Makes one evaluation.
+    ///
+    /// # Errors
+    /// When the database is away; nothing has changed then.
+    pub async fn tick(&mut self) -> Result<Evaluated, Error> {
+        let started = Instant::now();
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self
+                .store
+                .alert_connection()
+                .await
+                .inspect_err(|_| self.instruments.add_evaluation_failure())?,
+        };
+        let evaluated = self.evaluate(&mut connection).await;
+        match &evaluated {
+            Ok(evaluated) => {
+                self.connection = Some(connection);
+                let is_here = matches!(evaluated, Evaluated::Done { .. });
+                self.instruments.add_evaluation(is_here, started.elapsed(), self.clock.now());
+            }
+            Err(_) => self.instruments.add_evaluation_failure(),
+        }
+        evaluated
+    }
+
+    async fn evaluate(&mut self, connection: &mut AlertConnection) -> Result<Evaluated, Error> {
+        let Some(mut evaluation) = connection.begin().await? else {
+            return Ok(Evaluated::Elsewhere);
+        };
+        let now = self.clock.now() - LAG_MS;
+        let mut clock = evaluation.clock().await?;
+        let mut judged = Judged::default();
+        if !self.keep_time(&mut clock, &mut judged, now) {
+            return Ok(Evaluated::Waiting);
+        }
+        let rules = evaluation.rules().await?;
+        let enabled: Vec<&Rule> = rules.iter().filter(|rule| rule.enabled).collect();
+        let due = self.due(&evaluation, &enabled, &clock, now).await?;
+        let (mut sight, is_complete) = self.look(&mut evaluation, &due, &clock, now).await?;
+        self.find_outages(&evaluation, &mut sight, &due, &mut clock).await?;
+        let mut states: HashMap<TargetKey, StoredState> =
+            evaluation.states().await?.into_iter().map(|stored| (stored.key.clone(), stored)).collect();
+        let old_states: Vec<StoredState> = states.values().cloned().collect();
+        for (rule, delta_ms) in &due {
+            judged.judge(rule, &sight, &mut states, *delta_ms);
+        }
+        // Rules that have been disabled in the very moment in which they were judged.
+        let is_enabled: HashSet<Uuid> = enabled.iter().map(|rule| rule.id).collect();
+        for stored in states.into_values().filter(|stored| !is_enabled.contains(&stored.key.rule_id)) {
+            judged.end(stored, EndReason::RuleDisabled, now);
+        }
+        retain_outages(&mut clock, &judged, &old_states, &due);
+        evaluation.save_alerts(&judged.new, &judged.updates, &judged.events, now).await?;
+        evaluation.save_states(&judged.kept, &judged.forgotten).await?;
+        let counts = self.tell(&evaluation, &rules, &sight, &clock, now).await?;
+        clock.evaluated_at = Some(now);
+        evaluation.set_clock(&clock, self.run).await?;
+        evaluation.commit().await?;
+        self.instruments.set_alert_counts(&counts);
+        self.intervals = sight.intervals;
+        Ok(Evaluated::Done { is_complete })
+    }
+
+    /// Notices when nobody was watching. Answers whether an evaluation can be made now.
+    fn keep_time(&self, clock: &mut AlertClock, judged: &mut Judged, now: TimestampMs) -> bool {
+        let mut begin_anew = |kind: Option<&'static str>| {
+            clock.observed_from = Some(now);
+            let event = |kind| NewAlertEvent {
+                alert_id: None,
+                kind,
+                value: None,
+                details: json!({"from": clock.evaluated_at, "to": now}),
+            };
+            judged.events.extend(kind.map(event));
+        };
+        match clock.evaluated_at {
+            None => begin_anew(None),
+            Some(at) if now < at && at - now <= CLOCK_BACK_MS_MAX => return false,
+            Some(at) if now < at => begin_anew(Some("system.clock")),
+            Some(at) if BLIND_TICKS * self.options.tick_ms < now - at => {
+                self.instruments.add_blind_time(now - at);
+                tracing::warn!(blind_ms = now - at, "nobody has been evaluating alert rules for a while");
+                begin_anew(Some("system.blind"));
+            }
+            Some(_) => {}
+        }
+        true
+    }
+
+    /// The rules that are due, each with the observed time since it was last judged.
+    async fn due<'a>(
+        &self,
+        evaluation: &Evaluation<'_>,
+        rules: &[&'a Rule],
+        clock: &AlertClock,
+        now: TimestampMs,
+    ) -> Result<Vec<(&'a Rule, i64)>, Error> {
+        let groups = evaluation.groups().await?;
+        let mut by_period: BTreeMap<i64, Vec<&Rule>> = BTreeMap::new();
+        for rule in rules {
+            by_period.entry(rule.definition.period_ms(self.options.tick_ms)).or_default().push(rule);
+        }
+        let mut due = Vec::new();
+        for (period_ms, rules) in by_period {
+            let key = format!("every {period_ms} ms");
+            let group = groups.get(&key);
+            // A time far ahead is of a clock that was put back.
+            if group.is_some_and(|group| now < group.due_at && group.due_at <= now + period_ms) {
+                continue;
+            }
+            let was_watched = |group: &&GroupClock| {
+                clock.observed_from.is_some_and(|from| from <= group.evaluated_at)
+                    && now - group.evaluated_at <= BLIND_TICKS * period_ms
+            };
+            let delta_ms = group.filter(was_watched).map_or(0, |group| (now - group.evaluated_at).max(0));
+            due.extend(rules.into_iter().map(|rule| (rule, delta_ms)));
+            // Half a tick early rather than a tick late.
+            let due_at = now + period_ms - self.options.tick_ms / 2;
+            evaluation.set_group(&key, GroupClock { due_at, evaluated_at: now }).await?;
+        }
+        Ok(due)
+    }
+
+    /// Reads what the rules ask for. Answers whether everything could be read.
+    async fn look(
+        &mut self,
+        evaluation: &mut Evaluation<'_>,
+        due: &[(&Rule, i64)],
+        clock: &AlertClock,
+        now: TimestampMs,
+    ) -> Result<(Sight, bool), Error> {
+        let observed_from = clock.observed_from.unwrap_or(now);
+        let rules: Vec<&Rule> = due.iter().map(|(rule, _)| *rule).collect();
+        let mut sight = Sight {
+            now,
+            observed_from,
+            is_settled: self.options.settle_ms <= now - observed_from,
+            intervals: std::mem::take(&mut self.intervals),
+            ..Sight::default()
+        };
+        let is_complete = look(evaluation, &mut sight, &rules, &self.instruments).await?;
+        let keys: HashSet<i32> = sight.agents.iter().map(|agent| agent.key).collect();
+        sight.intervals.retain(|agent| keys.contains(&agent));
+        Ok((sight, is_complete))
+    }
+
+    /// Looks who has left together.
+    async fn find_outages(
+        &self,
+        evaluation: &Evaluation<'_>,
+        sight: &mut Sight,
+        due: &[(&Rule, i64)],
+        clock: &mut AlertClock,
+    ) -> Result<(), Error> {
+        let rules: Vec<&Rule> =
+            due.iter().map(|(rule, _)| *rule).filter(|rule| is_of_outages(rule)).collect();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        find_outages(sight, &rules, &evaluation.settings().await?, clock);
+        Ok(())
+    }
+
+    /// Works out why nobody is to be told of what, and hands over the rest.
+    async fn tell(
+        &self,
+        evaluation: &Evaluation<'_>,
+        rules: &[Rule],
+        sight: &Sight,
+        clock: &AlertClock,
+        now: TimestampMs,
+    ) -> Result<AlertCounts, Error> {
+        let mut alerts = evaluation.open_alerts().await?;
+        let states = evaluation.states().await?;
+        self.end_orphans(evaluation, &mut alerts, &states, now).await?;
+        let silences = evaluation.silences(now).await?;
+        let changed_at =
+            states.iter().filter_map(|stored| Some((stored.alert_id?, stored.state.changed_at))).collect();
+        let surroundings =
+            Surroundings::new(now, rules, &sight.agents, &silences, &clock.outages, changed_at, &alerts);
+        let candidates: Vec<Candidate<'_>> = alerts
+            .iter()
+            .map(|alert| {
+                let (withheld, inhibited_by) = match surroundings.reason(alert) {
+                    Some((withheld, by)) if alert.fires => (Some(withheld), by),
+                    _ if !alert.fires && surroundings.is_quiet(alert) => (Some(Withheld::QuietHours), None),
+                    _ => (None, None),
+                };
+                Candidate { alert, withheld, inhibited_by }
+            })
+            .collect();
+        note_withheld(evaluation, &candidates, now).await?;
+        let n_messages = hand_over(evaluation, &candidates, &surroundings.rules, now).await?;
+        tracing::debug!(messages = n_messages, alerts = alerts.len(), "alert rules were evaluated");
+        Ok(counts(&candidates, &states))
+    }
+
+    /// Ends alerts that nothing remembers any more: their agents were deleted while they began.
+    async fn end_orphans(
+        &self,
+        evaluation: &Evaluation<'_>,
+        alerts: &mut [OpenAlert],
+        states: &[StoredState],
+        now: TimestampMs,
+    ) -> Result<(), Error> {
+        let known: HashSet<Uuid> = states.iter().filter_map(|stored| stored.alert_id).collect();
+        let mut judged = Judged::default();
+        for alert in alerts.iter_mut().filter(|alert| alert.fires && !known.contains(&alert.id)) {
+            let reason =
+                if alert.agent_key.is_none() { EndReason::AgentDeleted } else { EndReason::OutOfScope };
+            judged.end_alert(alert.id, alert.severity, reason, now);
+            alert.fires = false;
+        }
+        evaluation.save_alerts(&[], &judged.updates, &judged.events, now).await
+    }
+}
+
+/// Reads what rules ask for, up to `sight.now`. Answers whether everything could be read.
+pub(super) async fn look(
+    evaluation: &mut Evaluation<'_>,
+    sight: &mut Sight,
+    rules: &[&Rule],
+    instruments: &Instruments,
+) -> Result<bool, Error> {
+    let now = sight.now;
+    sight.agents = evaluation.agents().await?;
+    let conditions = || rules.iter().flat_map(|rule| &rule.definition.conditions);
+    if conditions().any(|condition| matches!(condition, Condition::Gap { .. })) {
+        sight.gaps = evaluation.gaps(now - GAP_MS, now).await?;
+    }
+    for family in rules.iter().filter_map(|rule| series_family(&rule.definition)) {
+        if let Entry::Vacant(place) = sight.series.entry(family) {
+            let mut by_agent: HashMap<i32, Vec<WatchedSeries>> = HashMap::new();
+            for series in evaluation.series(family).await? {
+                by_agent.entry(series.agent).or_default().push(series);
+            }
+            place.insert(by_agent);
+        }
+    }
+    let mut is_complete = true;
+    for query in queries(rules.iter().copied()) {
+        let place = (query.family, query.window_ms);
+        match evaluation.read(&query, now).await {
+            Ok(rows) => {
+                for ((agent, _), reading) in &rows {
+                    sight.intervals.add(query.family, *agent, &reading.window);
+                }
+                sight.windows.insert(place, Some((query, rows)));
+            }
+            Err(error @ Error::TimedOut(_)) => {
+                is_complete = false;
+                instruments.add_rule_failure();
+                tracing::warn!(error = %chain(&error), family = query.family.name(), window_ms = query.window_ms, "a window could not be read in time");
+                sight.windows.insert(place, None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    sight.find_stall();
+    Ok(is_complete)
+}
+
+/// Whether a rule is about agents that leave at once.
+pub(super) fn is_of_outages(rule: &Rule) -> bool {
+    let first = rule.definition.conditions.first();
+    matches!(first, Some(Condition::FleetOutage { .. } | Condition::TagOutage { .. }))
+}
+
+/// Looks who has left together, among all and among those with each tag.
+pub(super) fn find_outages(
+    sight: &mut Sight,
+    rules: &[&Rule],
+    settings: &AlertSettings,
+    clock: &mut AlertClock,
+) {
+    let number = |value: i32| usize::try_from(value).unwrap_or(0);
+    let min = number(settings.fleet_min);
+    let mut targets: Vec<(String, &Rule, Measure)> = Vec::new();
+    for rule in rules {
+        if matches!(rule.definition.conditions.first(), Some(Condition::FleetOutage { .. })) {
+            let measure = Measure { min, percent: number(settings.fleet_percent) };
+            targets.push((FLEET.to_owned(), rule, measure));
+        } else {
+            let measure = Measure { min, percent: number(settings.tag_percent) };
+            let tags = sight.tags(rule).into_iter();
+            targets.extend(tags.map(|tag| (format!("{TAG_PREFIX}{tag}"), *rule, measure)));
+        }
+    }
+    let mut found = BTreeMap::new();
+    for (target, rule, measure) in targets {
+        let tag = target.strip_prefix(TAG_PREFIX);
+        let agents: Vec<Presence> = sight
+            .agents
+            .iter()
+            .filter(|agent| !agent.is_revoked && rule.definition.scope.has(agent.id, &agent.tags))
+            .filter(|agent| tag.is_none_or(|tag| agent.tags.iter().any(|own| own == tag)))
+            .map(|agent| Presence {
+                agent: agent.key,
+                online: agent.online,
+                last_seen_at: agent.last_seen_at,
+            })
+            .collect();
+        let running = clock.outages.get(&target);
+        // Who was gone before anybody was watching has not left just now.
+        let (outage, outcome) = if running.is_none() && !sight.is_settled {
+            (None, crate::domain::alert::verdict::Outcome::Clear)
+        } else {
+            judge(running, &agents, measure, sight.now)
+        };
+        if let Some(outage) = &outage {
+            clock.outages.insert(target.clone(), outage.clone());
+        }
+        found.insert(target, (outage, outcome));
+    }
+    sight.outages = found;
+}
+
+/// Forgets the outages whose states are not on their way any more.
+fn retain_outages(clock: &mut AlertClock, judged: &Judged, old: &[StoredState], due: &[(&Rule, i64)]) {
+    let was_judged: HashSet<Uuid> = due.iter().map(|(rule, _)| rule.id).collect();
+    let rewritten: HashSet<&TargetKey> =
+        judged.kept.iter().map(|stored| &stored.key).chain(&judged.forgotten).collect();
+    let unchanged = old
+        .iter()
+        .filter(|stored| !rewritten.contains(&stored.key))
+        .filter(|stored| stored.state.phase() != crate::domain::alert::step::Phase::Over);
+    let mut running: BTreeSet<String> = judged.running_outages().map(ToOwned::to_owned).collect();
+    running.extend(unchanged.map(|stored| stored.key.target.clone()));
+    if !was_judged.is_empty() {
+        clock.outages.retain(|target, _| running.contains(target));
+    }
+}
+
+/// How many alerts there are, for the server's own metrics.
+fn counts(candidates: &[Candidate<'_>], states: &[StoredState]) -> AlertCounts {
+    let mut counts = AlertCounts::default();
+    for candidate in candidates.iter().filter(|candidate| candidate.alert.fires) {
+        counts.firing[candidate.alert.severity.index()] += 1;
+        if let Some(withheld) = candidate.withheld {
+            *counts.withheld.entry(withheld.as_str()).or_default() += 1;
+        }
+    }
+    let is_pending = |stored: &&StoredState| stored.state.phase().number() == 1;
+    counts.pending = states.iter().filter(is_pending).count();
+    counts
+}

@@ -1,0 +1,347 @@
+//! What a rule says of its targets, by what was read of the fleet.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::intervals::Intervals;
+use crate::domain::TimestampMs;
+use crate::domain::alert::condition::{Condition, MetricCondition};
+use crate::domain::alert::outage::{Outage, TAG_AGENTS_MIN};
+use crate::domain::alert::reading::{Readings, WatchedAgent, WatchedSeries, WindowQuery};
+use crate::domain::alert::rule::{Definition, Rule};
+use crate::domain::alert::severity::Severity;
+use crate::domain::alert::verdict::{Outcome, Reason, Verdict, all};
+use crate::domain::family::{Family, Unit};
+use crate::domain::tier::{HOUR_MS, MINUTE_MS};
+
+/// The target of an outage of the fleet.
+pub const FLEET: &str = "fleet";
+/// What the target of an outage of a tag begins with.
+pub const TAG_PREFIX: &str = "tag:";
+/// How long two machines with one identity count after that was last seen, in milliseconds.
+const CONFLICT_MS: i64 = HOUR_MS;
+/// How far back dropped samples count, in milliseconds.
+pub(super) const GAP_MS: i64 = HOUR_MS;
+/// The fewest agents of which more than half must lack data for it to be Pika's own fault.
+const STALLED_AGENTS_MIN: usize = 3;
+/// How old the newest sample of such an agent is, in milliseconds.
+const STALLED_MS: i64 = 2 * MINUTE_MS;
+
+/// A window that was read, or could not be.
+pub(super) type Read = Option<(WindowQuery, Readings)>;
+
+/// What is known of the fleet at one time.
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// Up to when everything was read.
+    pub(super) now: TimestampMs,
+    /// Since when somebody has been watching.
+    pub(super) observed_from: TimestampMs,
+    /// Whether that is long enough ago to tell who is missing.
+    pub(super) is_settled: bool,
+    /// All agents.
+    pub(super) agents: Vec<WatchedAgent>,
+    /// Each agent's disks or interfaces.
+    pub(super) series: HashMap<Family, HashMap<i32, Vec<WatchedSeries>>>,
+    /// What was read of windows, by family and length.
+    pub(super) windows: HashMap<(Family, i64), Read>,
+    /// How many samples agents have dropped lately.
+    pub(super) gaps: HashMap<i32, i64>,
+    /// Outages that have begun, and whether they hold.
+    pub(super) outages: BTreeMap<String, (Option<Outage>, Outcome)>,
+    /// Agents' own paces.
+    pub(super) intervals: Intervals,
+    /// So many agents lack data that it must be Pika's own fault.
+    pub(super) is_stalled: bool,
+}
+
+/// What a rule judges.
+#[derive(Clone, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) agent: Option<&'a WatchedAgent>,
+    pub(super) series: Option<&'a WatchedSeries>,
+    /// What it is, where it is no agent; otherwise empty.
+    pub(super) name: String,
+}
+
+impl Target<'_> {
+    pub(super) fn agent_key(&self) -> Option<i32> {
+        self.agent.map(|agent| agent.key)
+    }
+
+    pub(super) fn series_key(&self) -> i32 {
+        self.series.map_or(0, |series| series.key)
+    }
+}
+
+/// What a condition finds.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    Value(f64),
+    Outcome(Outcome),
+    Unknown(Reason),
+}
+
+/// The windows that rules ask for.
+pub(super) fn queries<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<WindowQuery> {
+    let mut queries: Vec<WindowQuery> = Vec::new();
+    for condition in rules.flat_map(|rule| &rule.definition.conditions) {
+        let Condition::Metric(condition) = condition else { continue };
+        let Some((family, metric)) = condition.source() else { continue };
+        let is_same =
+            |query: &&mut WindowQuery| query.family == family && query.window_ms == condition.window_ms;
+        match queries.iter_mut().find(is_same) {
+            Some(query) => query.add(metric, condition.function),
+            None => queries.push(WindowQuery {
+                family,
+                window_ms: condition.window_ms,
+                values: vec![(metric, condition.function)],
+            }),
+        }
+    }
+    queries
+}
+
+/// The family whose disks or interfaces a rule judges one by one.
+pub(super) fn series_family(definition: &Definition) -> Option<Family> {
+    definition.conditions.iter().find_map(|condition| match condition {
+        Condition::Metric(metric) => {
+            metric.source().map(|(family, _)| family).filter(|family| family.series_column().is_some())
+        }
+        _ => None,
+    })
+}
+
+impl Sight {
+    /// Whether so many agents lack data that it must be Pika's own fault.
+    pub(super) fn find_stall(&mut self) {
+        let online: Vec<&WatchedAgent> = self.agents.iter().filter(|agent| agent.online).collect();
+        let is_mute = |agent: &&&WatchedAgent| {
+            agent.newest_at.is_none_or(|newest_at| STALLED_MS < self.now - newest_at)
+        };
+        let n_mute = online.iter().filter(is_mute).count();
+        self.is_stalled = STALLED_AGENTS_MIN <= online.len() && online.len() < 2 * n_mute;
+    }
+
+    /// What a rule judges. `is_known` says of a disk or interface without samples whether it was judged before.
+    pub(super) fn targets(&self, rule: &Rule, is_known: impl Fn(i32, i32) -> bool) -> Vec<Target<'_>> {
+        let of_fleet = |name: String| Target { agent: None, series: None, name };
+        match rule.definition.conditions.first() {
+            Some(Condition::FleetOutage { .. }) => return vec![of_fleet(FLEET.to_owned())],
+            Some(Condition::TagOutage { .. }) => {
+                let tags = self.tags(rule).into_iter();
+                return tags.map(|tag| of_fleet(format!("{TAG_PREFIX}{tag}"))).collect();
+            }
+            _ => {}
+        }
+        let in_scope =
+            |agent: &&WatchedAgent| !agent.is_revoked && rule.definition.scope.has(agent.id, &agent.tags);
+        let agents = self.agents.iter().filter(in_scope);
+        let Some(family) = series_family(&rule.definition) else {
+            let of_agent = |agent| Target { agent: Some(agent), series: None, name: String::new() };
+            return agents.map(of_agent).collect();
+        };
+        let by_agent = self.series.get(&family);
+        let has_samples = |series: &WatchedSeries| {
+            let mut windows = self.windows.iter().filter(|((of, _), _)| *of == family);
+            windows.any(|(_, read)| {
+                read.as_ref().is_some_and(|(_, rows)| rows.contains_key(&(series.agent, series.key)))
+            })
+        };
+        agents
+            .flat_map(|agent| {
+                let series = by_agent.and_then(|by_agent| by_agent.get(&agent.key)).into_iter().flatten();
+                series.map(move |series| (agent, series))
+            })
+            .filter(|(_, series)| rule.definition.series.has(&series.name, &series.fs_type))
+            .filter(|(agent, series)| has_samples(series) || is_known(agent.key, series.key))
+            .map(|(agent, series)| Target { agent: Some(agent), series: Some(series), name: String::new() })
+            .collect()
+    }
+
+    /// The tags of which enough agents are in a rule's scope.
+    pub(super) fn tags(&self, rule: &Rule) -> BTreeSet<String> {
+        let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+        for agent in self.agents.iter().filter(|agent| rule.definition.scope.has(agent.id, &agent.tags)) {
+            for tag in &agent.tags {
+                *counts.entry(tag).or_default() += 1;
+            }
+        }
+        counts.into_iter().filter(|(_, n)| TAG_AGENTS_MIN <= *n).map(|(tag, _)| tag.clone()).collect()
+    }
+
+    /// What a rule says of a target.
+    pub(super) fn verdict(&self, rule: &Rule, target: &Target<'_>) -> Verdict {
+        let definition = &rule.definition;
+        let found: Vec<(&Condition, Found)> = definition
+            .conditions
+            .iter()
+            .map(|condition| (condition, self.find(condition, definition.min_coverage_percent, target)))
+            .collect();
+        let mut levels = [None; 3];
+        for severity in definition.levels() {
+            let outcomes = found.iter().map(|(condition, found)| outcome(condition, *found, severity));
+            levels[severity.index()] = Some(all(outcomes));
+        }
+        let value = found.first().and_then(|(_, found)| match found {
+            Found::Value(value) => Some(*value),
+            _ => None,
+        });
+        let reason = found.iter().find_map(|(_, found)| match found {
+            Found::Unknown(reason) => Some(*reason),
+            _ => None,
+        });
+        let is_unknown = levels.contains(&Some(Outcome::Unknown));
+        Verdict {
+            levels,
+            value: value.or_else(|| self.n_away(target)),
+            reason: reason.filter(|_| is_unknown),
+            observed_ms: self.observed_ms(definition, target),
+        }
+    }
+
+    /// How many agents of an outage are away.
+    fn n_away(&self, target: &Target<'_>) -> Option<f64> {
+        let (outage, _) = self.outages.get(&target.name)?;
+        let members = &outage.as_ref()?.members;
+        let is_away = |agent: &&WatchedAgent| !agent.online && members.contains(&agent.key);
+        u32::try_from(self.agents.iter().filter(is_away).count()).ok().map(f64::from)
+    }
+
+    /// An agent that is away has been so since it was last heard, as far as somebody was watching.
+    fn observed_ms(&self, definition: &Definition, target: &Target<'_>) -> i64 {
+        match (&definition.conditions[..], target.agent) {
+            ([Condition::Offline { .. }], Some(agent)) => {
+                (self.now - agent.last_seen_at.max(self.observed_from)).max(0)
+            }
+            _ => 0,
+        }
+    }
+
+    fn find(&self, condition: &Condition, min_coverage_percent: i64, target: &Target<'_>) -> Found {
+        if let Condition::FleetOutage { .. } | Condition::TagOutage { .. } = condition {
+            return match self.outages.get(&target.name) {
+                Some((_, outcome)) if self.is_settled => Found::Outcome(*outcome),
+                Some(_) => Found::Unknown(Reason::Settling),
+                None => Found::Outcome(Outcome::Clear),
+            };
+        }
+        let Some(agent) = target.agent else {
+            return Found::Outcome(Outcome::Clear);
+        };
+        let is = |holds: bool| Found::Outcome(if holds { Outcome::Holds } else { Outcome::Clear });
+        match condition {
+            Condition::Offline { .. } if agent.online => is(false),
+            Condition::Offline { .. } if self.is_settled => is(true),
+            Condition::Offline { .. } => Found::Unknown(Reason::Settling),
+            Condition::NoData { stale_ms, .. } => self.find_no_data(agent, *stale_ms),
+            Condition::ClockOffset { .. } if !agent.online => Found::Unknown(Reason::Offline),
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds far below 2^52")]
+            Condition::ClockOffset { .. } => Found::Value(agent.clock_offset_ms.saturating_abs() as f64),
+            Condition::Gap { min_samples, .. } => {
+                is(*min_samples <= self.gaps.get(&agent.key).copied().unwrap_or(0))
+            }
+            Condition::IdentityConflict { .. } => {
+                is(agent.identity_conflict_at.is_some_and(|at| self.now - at < CONFLICT_MS))
+            }
+            Condition::Metric(metric) => self.find_value(metric, min_coverage_percent, agent, target),
+            Condition::FleetOutage { .. } | Condition::TagOutage { .. } => is(false),
+        }
+    }
+
+    fn find_no_data(&self, agent: &WatchedAgent, stale_ms: i64) -> Found {
+        let is_fresh = agent.newest_at.is_some_and(|newest_at| self.now - newest_at <= stale_ms);
+        if is_fresh {
+            Found::Outcome(Outcome::Clear)
+        } else if !agent.online {
+            Found::Unknown(Reason::Offline)
+        } else if !self.is_settled {
+            Found::Unknown(Reason::Settling)
+        } else if self.is_stalled {
+            Found::Unknown(Reason::IngestStalled)
+        } else {
+            Found::Outcome(Outcome::Holds)
+        }
+    }
+
+    fn find_value(
+        &self,
+        condition: &MetricCondition,
+        min_coverage_percent: i64,
+        agent: &WatchedAgent,
+        target: &Target<'_>,
+    ) -> Found {
+        if !agent.online {
+            return Found::Unknown(Reason::Offline);
+        }
+        let Some((family, metric)) = condition.source() else {
+            return Found::Unknown(Reason::NoData);
+        };
+        let Some(Some((query, rows))) = self.windows.get(&(family, condition.window_ms)) else {
+            return Found::Unknown(Reason::EvaluationFailed);
+        };
+        let series = if family.series_column().is_some() { target.series_key() } else { 0 };
+        let Some(reading) = rows.get(&(agent.key, series)) else {
+            return Found::Unknown(Reason::NoData);
+        };
+        let interval_ms = self.intervals.of(family, agent.key);
+        if let Some(reason) = reading.window.insufficiency(interval_ms, min_coverage_percent) {
+            return Found::Unknown(reason);
+        }
+        let value = query.position(metric.name, condition.function);
+        match value.and_then(|position| reading.values.get(position).copied().flatten()) {
+            Some(value) if value.is_finite() => Found::Value(value),
+            _ => Found::Unknown(Reason::NoData),
+        }
+    }
+
+    /// How much of its window the samples of a rule's first metric cover, in percent.
+    pub(super) fn coverage_percent(&self, definition: &Definition, target: &Target<'_>) -> Option<i64> {
+        let condition = definition.conditions.iter().find_map(|condition| match condition {
+            Condition::Metric(metric) => Some(metric),
+            _ => None,
+        })?;
+        let (family, _) = condition.source()?;
+        let (_, rows) = self.windows.get(&(family, condition.window_ms))?.as_ref()?;
+        let series = if family.series_column().is_some() { target.series_key() } else { 0 };
+        let agent = target.agent_key()?;
+        let window = rows.get(&(agent, series))?.window;
+        let interval_ms = self.intervals.of(family, agent).or_else(|| window.interval_ms())?;
+        Some(window.coverage_percent(interval_ms))
+    }
+}
+
+/// What was found says of a severity.
+fn outcome(condition: &Condition, found: Found, severity: Severity) -> Outcome {
+    match found {
+        Found::Outcome(outcome) => outcome,
+        Found::Unknown(_) => Outcome::Unknown,
+        Found::Value(value) => match condition.levels().and_then(|levels| levels.at(severity)) {
+            Some(threshold) => condition.operator().outcome(value, threshold),
+            None => Outcome::Unknown,
+        },
+    }
+}
+
+/// The unit of a rule's value, in the words of the API.
+pub fn unit(definition: &Definition) -> &'static str {
+    match definition.conditions.first() {
+        Some(Condition::Metric(metric)) => match metric.source().map(|(_, metric)| metric.unit) {
+            Some(unit) => unit_name(unit),
+            None => "",
+        },
+        Some(Condition::ClockOffset { .. }) => "milliseconds",
+        Some(Condition::FleetOutage { .. } | Condition::TagOutage { .. }) => "agents",
+        _ => "",
+    }
+}
+
+/// The name of a unit.
+pub fn unit_name(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Percent => "percent",
+        Unit::Bytes => "bytes",
+        Unit::BytesPerSecond => "bytesPerSecond",
+        Unit::PerSecond => "perSecond",
+        Unit::Count => "count",
+    }
+}
