@@ -4,6 +4,12 @@ mod account;
 mod agent_identity;
 mod agent_tags;
 mod agents;
+mod alert_body;
+mod alert_rule_body;
+mod alert_rules;
+mod alert_settings;
+mod alert_silences;
+mod alerts;
 mod api_tokens;
 mod audit;
 mod body;
@@ -82,11 +88,19 @@ type Fleet = (
     socket::SocketApi,
 );
 
+/// What goes wrong.
+type Alerting = (
+    alerts::AlertsApi,
+    alert_rules::AlertRulesApi,
+    alert_silences::AlertSilencesApi,
+    alert_settings::AlertSettingsApi,
+);
+
 /// The server itself.
 type System = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
 
 /// All resources.
-pub type Resources = (Accounts, Fleet, System);
+pub type Resources = (Accounts, Fleet, Alerting, System);
 
 /// The API with its description. Its handlers expect an [`ApiContext`] among the data of their requests.
 pub fn service() -> OpenApiService<Resources, ()> {
@@ -115,7 +129,13 @@ pub fn service() -> OpenApiService<Resources, ()> {
         socket::SocketApi,
     );
     let server = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
-    let resources = (access, fleet, server);
+    let alerting = (
+        alerts::AlertsApi,
+        alert_rules::AlertRulesApi,
+        alert_silences::AlertSilencesApi,
+        alert_settings::AlertSettingsApi,
+    );
+    let resources = (access, fleet, alerting, server);
     OpenApiService::new(resources, "Pika", env!("CARGO_PKG_VERSION"))
         .description(
             "Server monitoring: agents report CPU, memory, disks, network and load; this API serves what they \

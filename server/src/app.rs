@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::jobs::prepare_and_maintain;
+use crate::alerting::EvaluatorOptions;
 use crate::api::{ApiContext, ApiParts, ChartLimit, SparklineCache};
 use crate::auth::Auth;
 use crate::config::{self, Config};
@@ -133,6 +134,7 @@ impl Server {
             readiness: readiness.clone(),
             charts: ChartLimit::new(config.server.charts_per_user_max, Arc::clone(&instruments)),
             sparklines: SparklineCache::default(),
+            alerting: EvaluatorOptions::of_config(&config),
             instruments: Arc::clone(&instruments),
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),

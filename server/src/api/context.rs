@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::chart_limit::ChartLimit;
 use super::sparkline_cache::SparklineCache;
+use crate::alerting::EvaluatorOptions;
 use crate::auth::Auth;
 use crate::domain::TimestampMs;
 use crate::domain::enrollment::EnrollmentLimits;
@@ -55,6 +56,8 @@ pub struct ApiParts {
     pub charts: ChartLimit,
     /// Sparklines that were asked for lately.
     pub sparklines: SparklineCache,
+    /// How alert rules are evaluated.
+    pub alerting: EvaluatorOptions,
     /// What is counted and measured.
     pub instruments: Arc<Instruments>,
     /// The key that agents are told to trust; `None` where they are told of none.

@@ -14,6 +14,8 @@ pub(super) enum Tag {
     Audit,
     /// The fleet, and what it reported.
     Agents,
+    /// What goes wrong, what is looked for, and when nobody is told.
+    Alerting,
     /// Letting new agents in.
     Enrollments,
     /// What can be changed while the server runs.

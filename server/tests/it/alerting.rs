@@ -214,14 +214,14 @@ async fn an_agent_that_stops_is_told_of_once_and_so_is_its_return(database: Test
     assert_eq!((pending[0].rule_name.as_str(), pending[0].for_ms), ("Agent offline", 180_000));
     assert_eq!(scene.messages().await, [""; 0]);
     scene.pass(10 * MINUTE_MS).await;
-    let fired = "firing Agent offline web-0".to_owned();
-    assert_eq!(scene.messages().await, [fired.clone()]);
+    let fired = "firing Agent offline web-0";
+    assert_eq!(scene.messages().await, [fired]);
     // It was away for three minutes then, and not three minutes after that was noticed.
     let held = "SELECT (fired_at - started_at)::text FROM alerts";
     assert!((180_000..200_000).contains(&scene.texts(held).await[0].parse::<i64>().unwrap()));
     scene.usage[0] = Some(10.0);
     scene.pass(10 * MINUTE_MS).await;
-    assert_eq!(scene.messages().await, [fired, "resolved Agent offline web-0".to_owned()]);
+    assert_eq!(scene.messages().await, [fired, "resolved Agent offline web-0"]);
     let kinds = scene.texts("SELECT kind FROM alert_events WHERE alert_id IS NOT NULL ORDER BY id").await;
     assert_eq!(kinds, ["fired", "told", "resolved", "told"]);
 }

@@ -14,6 +14,7 @@ mod accounts;
 mod agent;
 mod agent_labels;
 mod agents;
+mod alert_api;
 mod alerting;
 mod api;
 mod api_tokens;

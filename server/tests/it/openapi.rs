@@ -10,12 +10,23 @@ use poem_openapi::OpenApi as _;
 use serde_json::Value;
 
 /// Strings whose values are not listed although their names suggest it: (schema or operation, field or parameter).
-const OPEN_STRINGS: [(&str, &str); 12] = [
+const OPEN_STRINGS: [(&str, &str); 22] = [
     // New actions and kinds come with new features; a client has to bear them.
     ("AuditEntry", "action"),
     ("AuditEntry", "actorKind"),
     ("AuditEntry", "objectKind"),
     ("getAuditLog", "action"),
+    // Neither do new conditions, metrics and reasons of alerting break a client.
+    ("Alert", "endReason"),
+    ("Alert", "unit"),
+    ("AlertCondition", "family"),
+    ("AlertCondition", "kind"),
+    ("AlertEvent", "kind"),
+    ("AlertMetric", "family"),
+    ("AlertMetric", "unit"),
+    ("AlertRuleTestItem", "reason"),
+    ("AlertSilence", "kind"),
+    ("PendingAlert", "reason"),
     // Codes of a second factor.
     ("LoginRequest", "code"),
     ("TotpConfirmation", "code"),

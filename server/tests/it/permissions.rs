@@ -26,12 +26,14 @@ enum Class {
     ReadAdministration,
     /// Administrators, and their tokens with this scope.
     Write(&'static str),
+    /// Whoever is logged in, and tokens with this scope.
+    Everybody(&'static str),
     /// Whoever is logged in; no token.
     Session,
     /// Administrators who are logged in; no token.
     AdministratorSession,
 }
-use Class::{AdministratorSession, Public, Read, ReadAdministration, Session, Write};
+use Class::{AdministratorSession, Everybody, Public, Read, ReadAdministration, Session, Write};
 
 /// Who may call an operation, with what in place of its parameters and its body.
 #[rustfmt::skip]
@@ -79,8 +81,33 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
         "getRetention" => (Read, NOBODY, none),
         "setRetention" => (Write("settings:write"), NOBODY, json!({"rawMs": 1, "oneMinuteMs": 1, "oneHourMs": 1, "oneDayMs": 1})),
         "getSystemInfo" | "getStorage" => (Read, NOBODY, none),
+        "listAlerts" | "listPendingAlerts" | "getAlertSummary" | "getAlert" | "listAlertEvents" => (Read, NOBODY, none),
+        "acknowledgeAlert" => (Everybody("alerts:acknowledge"), NOBODY, json!({})),
+        "unacknowledgeAlert" | "unsnoozeAlert" => (Everybody("alerts:acknowledge"), NOBODY, none),
+        "snoozeAlert" => (Everybody("alerts:acknowledge"), NOBODY, json!({"until": far})),
+        "addAlertNote" => (Everybody("alerts:acknowledge"), NOBODY, json!({"note": "x"})),
+        "acknowledgeAlerts" => (Everybody("alerts:acknowledge"), NOBODY, json!({"alertIds": [NOBODY]})),
+        "listAlertRules" | "getAlertRule" | "listAlertMetrics" => (Read, NOBODY, none),
+        "testAlertRule" => (Read, NOBODY, offline_rule()),
+        // Makes none: nothing may be called nothing.
+        "createAlertRule" => (Write("alerts:write"), NOBODY, json!({"name": "", "conditions": [{"kind": "offline", "severity": "info"}]})),
+        "updateAlertRule" => (Write("alerts:write"), NOBODY, offline_rule()),
+        "deleteAlertRule" | "resetAlertRule" => (Write("alerts:write"), NOBODY, none),
+        "setAlertRuleStatus" => (Write("alerts:write"), NOBODY, json!({"enabled": true})),
+        "listAlertSilences" | "getAlertSilence" => (Read, NOBODY, none),
+        "createAlertSilence" => (Write("alerts:write"), NOBODY, json!({"kind": "silence", "name": "x"})),
+        "updateAlertSilence" => (Write("alerts:write"), NOBODY, json!({"kind": "silence", "name": "x", "endsAt": far})),
+        "previewAlertSilence" => (Read, NOBODY, json!({"kind": "silence", "name": "x", "endsAt": far})),
+        "deleteAlertSilence" => (Write("alerts:write"), NOBODY, none),
+        "getAlertSettings" => (Read, NOBODY, none),
+        "setAlertSettings" => (Write("settings:write"), NOBODY, json!({"language": "xx", "timeZone": "UTC", "fleetMin": 3,
+            "fleetPercent": 20, "tagPercent": 80, "historyKeepMs": 86_400_000, "version": 1})),
         _ => return None,
     })
+}
+
+fn offline_rule() -> Value {
+    json!({"name": "x", "conditions": [{"kind": "offline", "severity": "info"}]})
 }
 
 /// Query parameters that an operation cannot do without.
@@ -133,6 +160,7 @@ fn expected(class: Class, caller: &Caller) -> Verdict {
         Read => has("read"),
         ReadAdministration => is_admin && has("read"),
         Write(scope) => is_admin && has(scope),
+        Everybody(scope) => has(scope),
         Session => scopes.is_none(),
         AdministratorSession => is_admin && scopes.is_none(),
     };
@@ -180,7 +208,15 @@ async fn callers(server: &TestServer) -> Vec<Caller> {
     let (_agent, _, agent_secret) = server.enroll("web-1").await;
     let enrollment_token = server.enrollment_token(1).await;
     let user = server.session("user", PASSWORD).await;
-    let all = vec!["read", "agents:write", "users:write", "settings:write"];
+    let all = vec![
+        "read",
+        "agents:write",
+        "users:write",
+        "settings:write",
+        "alerts:acknowledge",
+        "alerts:write",
+        "channels:write",
+    ];
     let mut callers = vec![
         Caller::Nobody,
         Caller::Worthless(gone),

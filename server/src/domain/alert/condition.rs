@@ -35,6 +35,7 @@ pub enum Condition {
     /// The agent's clock is off, in milliseconds.
     ClockOffset {
         /// How far.
+        #[serde(rename = "severities")]
         levels: Levels,
     },
     /// The agent has had to drop samples.
@@ -76,6 +77,7 @@ pub struct MetricCondition {
     /// Which side of the threshold is bad.
     pub operator: Operator,
     /// The thresholds.
+    #[serde(rename = "severities")]
     pub levels: Levels,
 }
 

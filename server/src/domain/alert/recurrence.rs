@@ -28,6 +28,21 @@ pub enum Weekday {
     Sun,
 }
 
+impl Weekday {
+    /// The day as it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Weekday::Mon => "mon",
+            Weekday::Tue => "tue",
+            Weekday::Wed => "wed",
+            Weekday::Thu => "thu",
+            Weekday::Fri => "fri",
+            Weekday::Sat => "sat",
+            Weekday::Sun => "sun",
+        }
+    }
+}
+
 /// A range of a day, in local time. One that ends before it starts ends on the next day; one that ends when it starts is a
 /// whole day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

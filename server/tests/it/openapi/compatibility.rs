@@ -7,9 +7,15 @@ use serde_json::{Value, json};
 
 use super::{committed, entries, operations, text};
 
-/// Values of enumerations in answers that come only to who asks for them, with a parameter that older clients do not know:
-/// (schema, value).
-const ON_REQUEST_ONLY: [(&str, &str); 2] = [("EventType", "hello"), ("EventType", "agents")];
+/// Values of enumerations in answers that come only to who asks for them, with a parameter that older clients do not know, or
+/// who makes something that has them: (schema, value).
+const ON_REQUEST_ONLY: [(&str, &str); 5] = [
+    ("EventType", "hello"),
+    ("EventType", "agents"),
+    ("Scope", "alerts:acknowledge"),
+    ("Scope", "alerts:write"),
+    ("Scope", "channels:write"),
+];
 
 #[test]
 fn nothing_breaks_clients_of_the_last_release() {

@@ -235,7 +235,7 @@ fn what_comes_and_goes_is_damped_and_called_so() {
         was_flapping |= state.flapping;
     }
     // In the end it is not over for long enough to be over.
-    assert!(was_flapping && firings.len() == FLAPPING_FIRINGS, "{firings:?}");
+    assert!(was_flapping && (FLAPPING_FIRINGS..8).contains(&firings.len()), "{firings:?}");
     assert!(!firings[0] && firings[1..].iter().all(|reopens| *reopens), "{firings:?}");
     for _ in 0..(FLAPPING_MS / TICK_MS + 12) {
         now += TICK_MS;

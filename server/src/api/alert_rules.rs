@@ -1,0 +1,402 @@
+//! Alert rules: what is looked for.
+
+use poem::web::Data;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::alert_body::SeverityName;
+use super::alert_rule_body::{AlertRuleBody, AlertRuleRequest};
+use super::body::Body;
+use super::security::UserAuth;
+use super::{ApiContext, ApiError, Tag};
+use crate::alerting::dry_run::{DryRun, DryRunItem, dry_run};
+use crate::alerting::judge::unit_name;
+use crate::domain::alert::builtin;
+use crate::domain::alert::condition::{RAW_WINDOW_MS_MAX, WINDOW_MS_MAX, WINDOW_MS_MIN};
+use crate::domain::alert::rule::Rule;
+use crate::domain::alert::verdict::Outcome;
+use crate::domain::audit::Action;
+use crate::domain::family::Family;
+use crate::domain::permission::Permission;
+use crate::store::{AlertRuleError, RuleText};
+
+/// Alert rules.
+#[derive(Debug)]
+pub struct AlertRulesApi;
+
+/// All alert rules.
+#[derive(Debug, Object)]
+struct AlertRuleList {
+    /// The rules, by name.
+    items: Vec<AlertRuleBody>,
+    /// How many there are.
+    total: i64,
+}
+
+/// Whether a rule is evaluated.
+#[derive(Debug, Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct AlertRuleStatus {
+    /// Whether it is evaluated from now on.
+    enabled: bool,
+}
+
+/// A metric that rules can be about.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct AlertMetric {
+    /// Its family.
+    family: String,
+    /// Its name.
+    metric: String,
+    /// Its unit: `percent`, `bytes`, `bytesPerSecond`, `perSecond` or `count`; others may follow.
+    unit: String,
+    /// Every mount point or interface is judged alone.
+    has_series: bool,
+    /// What becomes one value of a window's.
+    functions: Vec<AlertFunction>,
+}
+
+/// What becomes one value of a window's, and how long the window may be.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct AlertFunction {
+    /// `avg`, `min`, `max` or `last`; others may follow.
+    name: String,
+    /// The shortest window, in milliseconds.
+    window_ms_min: i64,
+    /// The longest window, in milliseconds.
+    window_ms_max: i64,
+}
+
+/// What rules can be about.
+#[derive(Debug, Object)]
+struct AlertMetricList {
+    /// The metrics, family by family.
+    items: Vec<AlertMetric>,
+}
+
+/// What a rule would say now.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct AlertRuleTest {
+    /// Up to when samples were read, in milliseconds since the Unix epoch.
+    at: i64,
+    /// The targets, the worst first (at most 1,000).
+    items: Vec<AlertRuleTestItem>,
+    /// How many targets there are.
+    total: i64,
+    /// Of how many it holds.
+    holds: i64,
+    /// How many cannot be judged.
+    unknown: i64,
+    /// The channels that would be told; empty: nobody would be.
+    channel_ids: Vec<Uuid>,
+}
+
+/// What a rule would say of a target.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct AlertRuleTestItem {
+    /// The agent, where it is about one.
+    agent_id: Option<Uuid>,
+    /// What the agent is called.
+    agent_name: Option<String>,
+    /// The mount point or interface.
+    series: Option<String>,
+    /// `fleet` or `tag:…`, where it is about no agent.
+    target: Option<String>,
+    /// `holds`, `between` (neither bad nor over), `clear` or `unknown`.
+    outcome: String,
+    /// The highest severity that holds.
+    severity: Option<SeverityName>,
+    /// The value of the first condition.
+    value: Option<f64>,
+    /// How much of the window samples cover, in percent.
+    coverage_percent: Option<i64>,
+    /// Why it cannot be judged: `no_data`, `low_coverage`, `stale`, `offline`, `settling`, `ingest_stalled` or
+    /// `evaluation_failed`; others may follow.
+    reason: Option<String>,
+    /// Why nobody would be told.
+    withheld_by: Option<String>,
+}
+
+#[derive(ApiResponse)]
+enum CreateResponse {
+    /// The rule was made.
+    #[oai(status = 201)]
+    Created(
+        Json<AlertRuleBody>,
+        /// Where the rule can be found.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum DoneResponse {
+    /// Done.
+    #[oai(status = 204)]
+    NoContent,
+}
+
+impl From<AlertRuleError> for ApiError {
+    fn from(error: AlertRuleError) -> Self {
+        match error {
+            AlertRuleError::NotFound => ApiError::not_found(error.to_string()),
+            AlertRuleError::Circle => ApiError::unprocessable("dependsOn", &error.to_string()),
+            AlertRuleError::ChangedMeanwhile
+            | AlertRuleError::NameTaken
+            | AlertRuleError::Builtin
+            | AlertRuleError::NotBuiltin
+            | AlertRuleError::TooMany => ApiError::conflict(error.to_string()),
+            AlertRuleError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DryRunItem> for AlertRuleTestItem {
+    fn from(item: DryRunItem) -> Self {
+        let (agent_id, agent_name) = item.agent.unzip();
+        let outcome = match item.outcome {
+            Outcome::Holds => "holds",
+            Outcome::Between => "between",
+            Outcome::Clear => "clear",
+            Outcome::Unknown => "unknown",
+        };
+        Self {
+            agent_id,
+            agent_name,
+            series: item.series,
+            target: Some(item.target).filter(|target| !target.is_empty()),
+            outcome: outcome.to_owned(),
+            severity: item.severity.map(SeverityName::from),
+            value: item.value,
+            coverage_percent: item.coverage_percent,
+            reason: item.reason.map(ToOwned::to_owned),
+            withheld_by: item.withheld_by.map(ToOwned::to_owned),
+        }
+    }
+}
+
+impl From<DryRun> for AlertRuleTest {
+    fn from(run: DryRun) -> Self {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        Self {
+            at: run.at,
+            items: run.items.into_iter().map(AlertRuleTestItem::from).collect(),
+            total: number(run.total),
+            holds: number(run.holds),
+            unknown: number(run.unknown),
+            channel_ids: run.channel_ids,
+        }
+    }
+}
+
+/// What a rule says, to be said again.
+fn text_of(rule: &Rule) -> RuleText {
+    RuleText {
+        name: rule.name.clone(),
+        enabled: rule.enabled,
+        definition: rule.definition.clone(),
+        channel_ids: rule.channel_ids.clone(),
+        summary: rule.summary.clone(),
+        runbook: rule.runbook.clone(),
+        runbook_url: rule.runbook_url.clone(),
+    }
+}
+
+#[OpenApi(prefix_path = "/api/alert-rules", tag = "Tag::Alerting")]
+impl AlertRulesApi {
+    /// List alert rules
+    #[oai(path = "/", method = "get", operation_id = "listAlertRules")]
+    async fn list(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+    ) -> Result<Json<AlertRuleList>, ApiError> {
+        auth.require(Permission::Read)?;
+        let items: Vec<_> = context.store.alert_rules().await?.into_iter().map(AlertRuleBody::from).collect();
+        let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
+        Ok(Json(AlertRuleList { items, total }))
+    }
+
+    /// Make an alert rule
+    ///
+    /// For administrators. At most 500.
+    #[oai(path = "/", method = "post", operation_id = "createAlertRule")]
+    async fn create(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        body: Body<AlertRuleRequest>,
+    ) -> Result<CreateResponse, ApiError> {
+        let caller = auth.require(Permission::WriteAlerts)?;
+        let text = body.0.check()?;
+        let event = caller.event(Action::AlertRuleCreated).with(json!({"enabled": text.enabled}));
+        let rule = context.store.create_alert_rule(&text, event).await?;
+        let location = format!("/api/alert-rules/{}", rule.id);
+        Ok(CreateResponse::Created(Json(rule.into()), location))
+    }
+
+    /// What alert rules can be about
+    ///
+    /// The metrics with their units, and how long the windows of each function may be.
+    #[oai(path = "/metrics", method = "get", operation_id = "listAlertMetrics")]
+    async fn metrics(&self, auth: UserAuth) -> Result<Json<AlertMetricList>, ApiError> {
+        auth.require(Permission::Read)?;
+        let functions = || {
+            let of = |(name, window_ms_max): (&str, i64)| AlertFunction {
+                name: name.to_owned(),
+                window_ms_min: WINDOW_MS_MIN,
+                window_ms_max,
+            };
+            let longest = [
+                ("avg", WINDOW_MS_MAX),
+                ("min", WINDOW_MS_MAX),
+                ("max", WINDOW_MS_MAX),
+                ("last", RAW_WINDOW_MS_MAX),
+            ];
+            longest.into_iter().map(of).collect()
+        };
+        let items = Family::ALL.into_iter().flat_map(|family| {
+            family.metrics().iter().map(move |metric| AlertMetric {
+                family: family.name().to_owned(),
+                metric: metric.name.to_owned(),
+                unit: unit_name(metric.unit).to_owned(),
+                has_series: family.series_column().is_some(),
+                functions: functions(),
+            })
+        });
+        Ok(Json(AlertMetricList { items: items.collect() }))
+    }
+
+    /// What a rule would say now
+    ///
+    /// Judges everything that the rule is about by what is stored now, and keeps nothing.
+    #[oai(path = "/test", method = "post", operation_id = "testAlertRule")]
+    async fn test(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        body: Body<AlertRuleRequest>,
+    ) -> Result<Json<AlertRuleTest>, ApiError> {
+        let caller = auth.require(Permission::Read)?;
+        let RuleText { name, enabled, definition, channel_ids, summary, runbook, runbook_url } =
+            body.0.check()?;
+        let now = context.clock.now();
+        let rule = Rule {
+            id: Uuid::new_v4(),
+            name,
+            enabled,
+            builtin: None,
+            builtin_version: None,
+            version: 1,
+            judged_version: 1,
+            definition,
+            channel_ids,
+            summary,
+            runbook,
+            runbook_url,
+            updated_at: now,
+            updated_by: String::new(),
+        };
+        let reading = dry_run(&context.store, &context.instruments, context.alerting, &rule, now);
+        Ok(Json(context.charts.read(caller.user.id, reading).await?.into()))
+    }
+
+    /// Get an alert rule
+    #[oai(path = "/:id", method = "get", operation_id = "getAlertRule")]
+    async fn get(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The rule's id.
+        id: Path<Uuid>,
+    ) -> Result<Json<AlertRuleBody>, ApiError> {
+        auth.require(Permission::Read)?;
+        let rule = context.store.alert_rule(id.0).await?;
+        Ok(Json(rule.ok_or(AlertRuleError::NotFound)?.into()))
+    }
+
+    /// Change an alert rule
+    ///
+    /// For administrators. Where something else is judged from now on (scope, series, or a condition's metric, function, window
+    /// or operator), the rule's alerts end and begin anew; with other thresholds and times they go on.
+    #[oai(path = "/:id", method = "put", operation_id = "updateAlertRule")]
+    async fn update(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The rule's id.
+        id: Path<Uuid>,
+        body: Body<AlertRuleRequest>,
+    ) -> Result<Json<AlertRuleBody>, ApiError> {
+        let caller = auth.require(Permission::WriteAlerts)?;
+        let version = body.0.version;
+        let text = body.0.check()?;
+        let event = caller.event(Action::AlertRuleUpdated).with(json!({"enabled": text.enabled}));
+        Ok(Json(context.store.change_alert_rule(id.0, version, |_| text, event).await?.into()))
+    }
+
+    /// Delete an alert rule
+    ///
+    /// For administrators. Its alerts end and stay in the history. A rule that Pika comes with can only be disabled (409).
+    #[oai(path = "/:id", method = "delete", operation_id = "deleteAlertRule")]
+    async fn delete(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The rule's id.
+        id: Path<Uuid>,
+    ) -> Result<DoneResponse, ApiError> {
+        let caller = auth.require(Permission::WriteAlerts)?;
+        context.store.delete_alert_rule(id.0, caller.event(Action::AlertRuleDeleted)).await?;
+        Ok(DoneResponse::NoContent)
+    }
+
+    /// Enable or disable an alert rule
+    ///
+    /// For administrators. The alerts of a rule that is disabled end.
+    #[oai(path = "/:id/status", method = "post", operation_id = "setAlertRuleStatus")]
+    async fn set_status(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The rule's id.
+        id: Path<Uuid>,
+        body: Body<AlertRuleStatus>,
+    ) -> Result<Json<AlertRuleBody>, ApiError> {
+        let caller = auth.require(Permission::WriteAlerts)?;
+        let enabled = body.0.enabled;
+        let event = caller.event(Action::AlertRuleUpdated).with(json!({"enabled": enabled}));
+        let change = |rule: &Rule| RuleText { enabled, ..text_of(rule) };
+        Ok(Json(context.store.change_alert_rule(id.0, None, change, event).await?.into()))
+    }
+
+    /// Make a rule that Pika comes with as it came
+    ///
+    /// For administrators. Its name, channels and texts stay. 409 where Pika does not come with it.
+    #[oai(path = "/:id/reset", method = "post", operation_id = "resetAlertRule")]
+    async fn reset(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        /// The rule's id.
+        id: Path<Uuid>,
+    ) -> Result<Json<AlertRuleBody>, ApiError> {
+        let caller = auth.require(Permission::WriteAlerts)?;
+        let rule = context.store.alert_rule(id.0).await?.ok_or(AlertRuleError::NotFound)?;
+        let rules = builtin::rules();
+        let original = rules.into_iter().find(|known| rule.builtin.as_deref() == Some(known.key));
+        let original = original.ok_or(AlertRuleError::NotBuiltin)?;
+        let event = caller.event(Action::AlertRuleUpdated).with(json!({"reset": true}));
+        let change = |rule: &Rule| RuleText { definition: original.definition, ..text_of(rule) };
+        Ok(Json(context.store.change_alert_rule(id.0, None, change, event).await?.into()))
+    }
+}

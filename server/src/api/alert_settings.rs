@@ -1,0 +1,108 @@
+//! The settings that hold for all alert rules.
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::body::Body;
+use super::security::UserAuth;
+use super::{ApiContext, ApiError, Tag};
+use crate::domain::alert::settings::AlertSettings;
+use crate::domain::audit::{Action, Object, ObjectKind};
+use crate::domain::permission::Permission;
+
+/// The settings that hold for all alert rules.
+#[derive(Debug)]
+pub struct AlertSettingsApi;
+
+/// What holds for all alert rules.
+#[derive(Clone, Debug, Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename = "AlertSettings", rename_all = "camelCase", deny_unknown_fields)]
+struct AlertSettingsBody {
+    /// The language of messages where a channel does not say its own: `en` or `zh`.
+    language: String,
+    /// The time zone of times in messages where a channel does not say its own, such as `Europe/Berlin`.
+    time_zone: String,
+    /// So many agents at least that leave together make an outage of the fleet or of a tag (2–1,000).
+    fleet_min: i32,
+    /// And so many percent of the fleet (1–100).
+    fleet_percent: i32,
+    /// Or so many percent of the agents with a tag (1–100).
+    tag_percent: i32,
+    /// How long ended alerts are kept, in milliseconds (a day to ten years).
+    history_keep_ms: i64,
+    /// Counts changes. Where another one is sent than there is, nothing is changed (409).
+    version: i32,
+}
+
+impl From<AlertSettings> for AlertSettingsBody {
+    fn from(settings: AlertSettings) -> Self {
+        let AlertSettings {
+            language,
+            time_zone,
+            fleet_min,
+            fleet_percent,
+            tag_percent,
+            history_keep_ms,
+            version,
+        } = settings;
+        Self { language, time_zone, fleet_min, fleet_percent, tag_percent, history_keep_ms, version }
+    }
+}
+
+impl From<AlertSettingsBody> for AlertSettings {
+    fn from(body: AlertSettingsBody) -> Self {
+        let AlertSettingsBody {
+            language,
+            time_zone,
+            fleet_min,
+            fleet_percent,
+            tag_percent,
+            history_keep_ms,
+            version,
+        } = body;
+        Self { language, time_zone, fleet_min, fleet_percent, tag_percent, history_keep_ms, version }
+    }
+}
+
+#[OpenApi(prefix_path = "/api/settings", tag = "Tag::Settings")]
+impl AlertSettingsApi {
+    /// What holds for all alert rules
+    #[oai(path = "/alerting", method = "get", operation_id = "getAlertSettings")]
+    async fn get(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+    ) -> Result<Json<AlertSettingsBody>, ApiError> {
+        auth.require(Permission::Read)?;
+        Ok(Json(context.store.alert_settings().await?.into()))
+    }
+
+    /// Change what holds for all alert rules
+    ///
+    /// For administrators.
+    #[oai(path = "/alerting", method = "put", operation_id = "setAlertSettings")]
+    async fn set(
+        &self,
+        context: Data<&ApiContext>,
+        auth: UserAuth,
+        body: Body<AlertSettingsBody>,
+    ) -> Result<Json<AlertSettingsBody>, ApiError> {
+        let caller = auth.require(Permission::WriteSettings)?;
+        let settings = AlertSettings::from(body.0);
+        settings.check()?;
+        let event = caller
+            .event(Action::SettingsUpdated)
+            .about(Object::new(ObjectKind::Setting, &"alerting", ""))
+            .with(json!({"language": settings.language, "timeZone": settings.time_zone, "fleetMin": settings.fleet_min,
+                "fleetPercent": settings.fleet_percent, "tagPercent": settings.tag_percent,
+                "historyKeepMs": settings.history_keep_ms}));
+        if !context.store.set_alert_settings(&settings, &event).await? {
+            return Err(ApiError::conflict("the settings have been changed meanwhile; read them again"));
+        }
+        Ok(Json(context.store.alert_settings().await?.into()))
+    }
+}
