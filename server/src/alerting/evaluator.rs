@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::hand_over::{Candidate, hand_over, note_withheld};
 use super::intervals::Intervals;
-use super::judge::{FLEET, GAP_MS, Sight, TAG_PREFIX, queries, series_family};
+use super::judge::{FLEET, GAP_MS, Sight, TAG_PREFIX, history_ms, queries, series_family};
 use super::judged::Judged;
 use super::withhold::Surroundings;
 use crate::domain::TimestampMs;
@@ -23,6 +23,7 @@ use crate::domain::alert::reconcile::Withheld;
 use crate::domain::alert::rule::Rule;
 use crate::domain::alert::settings::AlertSettings;
 use crate::domain::alert::step::EndReason;
+use crate::domain::alert::trend::start_of;
 use crate::store::{
     AlertClock, AlertConnection, Error, Evaluation, GroupClock, NewAlertEvent, OpenAlert, Store, StoredState,
     TargetKey,
@@ -325,6 +326,9 @@ pub(super) async fn look(
             }
             place.insert(by_agent);
         }
+    }
+    if let Some(history_ms) = history_ms(rules.iter().copied()) {
+        sight.histories = evaluation.disk_histories(start_of(now, history_ms)).await?;
     }
     let mut is_complete = true;
     for query in queries(rules.iter().copied()) {

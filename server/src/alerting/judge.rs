@@ -9,6 +9,7 @@ use crate::domain::alert::outage::{Outage, TAG_AGENTS_MIN};
 use crate::domain::alert::reading::{Readings, WatchedAgent, WatchedSeries, WindowQuery};
 use crate::domain::alert::rule::{Definition, Rule};
 use crate::domain::alert::severity::Severity;
+use crate::domain::alert::trend::{History, start_of};
 use crate::domain::alert::verdict::{Outcome, Reason, Verdict, all};
 use crate::domain::family::{Family, Unit};
 use crate::domain::tier::{HOUR_MS, MINUTE_MS};
@@ -25,6 +26,11 @@ pub(super) const GAP_MS: i64 = HOUR_MS;
 const STALLED_AGENTS_MIN: usize = 3;
 /// How old the newest sample of such an agent is, in milliseconds.
 const STALLED_MS: i64 = 2 * MINUTE_MS;
+
+/// How long ago a disk or interface must have been reported last to be missed, in milliseconds.
+const MISSING_MS: i64 = 10 * MINUTE_MS;
+/// How old the newest hour of a trend may be, in milliseconds: rollups of hours follow an hour later.
+const STALE_TREND_MS: i64 = 4 * HOUR_MS;
 
 /// A window that was read, or could not be.
 pub(super) type Read = Option<(WindowQuery, Readings)>;
@@ -48,6 +54,8 @@ pub struct Sight {
     pub(super) gaps: HashMap<i32, i64>,
     /// Outages that have begun, and whether they hold.
     pub(super) outages: BTreeMap<String, (Option<Outage>, Outcome)>,
+    /// The free space of disks over time.
+    pub(super) histories: HashMap<i32, History>,
     /// Agents' own paces.
     pub(super) intervals: Intervals,
     /// So many agents lack data that it must be Pika's own fault.
@@ -85,30 +93,48 @@ enum Found {
 pub(super) fn queries<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<WindowQuery> {
     let mut queries: Vec<WindowQuery> = Vec::new();
     for condition in rules.flat_map(|rule| &rule.definition.conditions) {
-        let Condition::Metric(condition) = condition else { continue };
-        let Some((family, metric)) = condition.source() else { continue };
-        let is_same =
-            |query: &&mut WindowQuery| query.family == family && query.window_ms == condition.window_ms;
-        match queries.iter_mut().find(is_same) {
-            Some(query) => query.add(metric, condition.function),
-            None => queries.push(WindowQuery {
-                family,
-                window_ms: condition.window_ms,
-                values: vec![(metric, condition.function)],
-            }),
+        let (family, value) = match condition {
+            Condition::Metric(condition) => match condition.source() {
+                Some((family, metric)) => (family, Some((metric, condition.function))),
+                None => continue,
+            },
+            // When each was last reported is all that is asked.
+            Condition::MissingSeries { .. } => match condition.series_family() {
+                Some(family) => (family, None),
+                None => continue,
+            },
+            _ => continue,
+        };
+        let window_ms = condition.window_ms();
+        let position =
+            queries.iter().position(|query| query.family == family && query.window_ms == window_ms);
+        let query = match position {
+            Some(position) => &mut queries[position],
+            None => {
+                queries.push(WindowQuery { family, window_ms, values: Vec::new() });
+                let last = queries.len() - 1;
+                &mut queries[last]
+            }
+        };
+        if let Some((metric, function)) = value {
+            query.add(metric, function);
         }
     }
     queries
 }
 
+/// The longest history of disks that rules ask for, in milliseconds.
+pub(super) fn history_ms<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<i64> {
+    let trends = rules.flat_map(|rule| &rule.definition.conditions).filter_map(|condition| match condition {
+        Condition::FullWithin(trend) => Some(trend.history_ms),
+        _ => None,
+    });
+    trends.max()
+}
+
 /// The family whose disks or interfaces a rule judges one by one.
 pub(super) fn series_family(definition: &Definition) -> Option<Family> {
-    definition.conditions.iter().find_map(|condition| match condition {
-        Condition::Metric(metric) => {
-            metric.source().map(|(family, _)| family).filter(|family| family.series_column().is_some())
-        }
-        _ => None,
-    })
+    definition.conditions.iter().find_map(Condition::series_family)
 }
 
 impl Sight {
@@ -143,9 +169,10 @@ impl Sight {
         let by_agent = self.series.get(&family);
         let has_samples = |series: &WatchedSeries| {
             let mut windows = self.windows.iter().filter(|((of, _), _)| *of == family);
-            windows.any(|(_, read)| {
+            let is_read = windows.any(|(_, read)| {
                 read.as_ref().is_some_and(|(_, rows)| rows.contains_key(&(series.agent, series.key)))
-            })
+            });
+            is_read || (family == Family::Disk && self.histories.contains_key(&series.key))
         };
         agents
             .flat_map(|agent| {
@@ -244,6 +271,8 @@ impl Sight {
                 is(agent.identity_conflict_at.is_some_and(|at| self.now - at < CONFLICT_MS))
             }
             Condition::Metric(metric) => self.find_value(metric, min_coverage_percent, agent, target),
+            Condition::MissingSeries { .. } => self.find_missing(condition, agent, target),
+            Condition::FullWithin(trend) => self.find_trend(trend.history_ms, agent, target),
             Condition::FleetOutage { .. } | Condition::TagOutage { .. } => is(false),
         }
     }
@@ -260,6 +289,49 @@ impl Sight {
             Found::Unknown(Reason::IngestStalled)
         } else {
             Found::Outcome(Outcome::Holds)
+        }
+    }
+
+    /// Whether a disk or interface is reported no more, while others of the agent are.
+    fn find_missing(&self, condition: &Condition, agent: &WatchedAgent, target: &Target<'_>) -> Found {
+        if !agent.online {
+            return Found::Unknown(Reason::Offline);
+        }
+        let Some(family) = condition.series_family() else {
+            return Found::Unknown(Reason::NoData);
+        };
+        let Some(Some((_, rows))) = self.windows.get(&(family, condition.window_ms())) else {
+            return Found::Unknown(Reason::EvaluationFailed);
+        };
+        let age_ms = |series| rows.get(&(agent.key, series)).map(|reading| self.now - reading.window.newest);
+        let Some(age) = age_ms(target.series_key()) else {
+            return Found::Unknown(Reason::NoData);
+        };
+        let own = self.series.get(&family).and_then(|by_agent| by_agent.get(&agent.key));
+        let newest = own.into_iter().flatten().filter_map(|series| age_ms(series.key)).min();
+        match newest {
+            _ if age <= MISSING_MS => Found::Outcome(Outcome::Clear),
+            // The others are as old: it is the agent, or its data are late.
+            Some(newest) if newest <= MISSING_MS => Found::Outcome(Outcome::Holds),
+            _ => Found::Unknown(Reason::NoData),
+        }
+    }
+
+    /// In how many days a disk will be full.
+    fn find_trend(&self, history_ms: i64, agent: &WatchedAgent, target: &Target<'_>) -> Found {
+        if !agent.online {
+            return Found::Unknown(Reason::Offline);
+        }
+        let Some(history) = self.histories.get(&target.series_key()) else {
+            return Found::Unknown(Reason::NoData);
+        };
+        let start = start_of(self.now, history_ms);
+        let points = history.points.iter().filter(|(at, _)| start <= *at).copied().collect();
+        let is_stale = history.points.last().is_none_or(|(newest, _)| STALE_TREND_MS < self.now - newest);
+        match (History { points, ..*history }).days_left() {
+            Some(days) if !is_stale => Found::Value(days),
+            Some(_) => Found::Unknown(Reason::Stale),
+            None => Found::Unknown(Reason::LowCoverage),
         }
     }
 
@@ -329,6 +401,7 @@ pub fn unit(definition: &Definition) -> &'static str {
             Some(unit) => unit_name(unit),
             None => "",
         },
+        Some(Condition::FullWithin(_)) => "days",
         Some(Condition::ClockOffset { .. }) => "milliseconds",
         Some(Condition::FleetOutage { .. } | Condition::TagOutage { .. }) => "agents",
         _ => "",

@@ -14,6 +14,7 @@ use crate::domain::alert::rule::{
     URL_CHARS_MAX,
 };
 use crate::domain::alert::scope::{Scope, ScopeKind, SeriesFilter};
+use crate::domain::family::Family;
 use crate::domain::name::{parse_name, parse_optional};
 use crate::domain::tier::{DAY_MS, MINUTE_MS};
 use crate::store::RuleText;
@@ -109,10 +110,10 @@ struct LevelsBody {
 #[oai(rename = "AlertCondition", rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
 struct ConditionBody {
     /// `metric` (`family`, `metric`, `function`, `windowMs`, `operator`, `severities`), `offline` (`severity`), `noData`
-    /// (`severity`, `staleMs`), `clockOffset` (`severities`, in milliseconds), `gap` (`severity`, `minSamples` that were dropped
+    /// (`severity`, `staleMs`), `missingSeries` (`severity`, `family`), `fullWithin` (`severities` in days, `historyMs`), `clockOffset` (`severities`, in milliseconds), `gap` (`severity`, `minSamples` that were dropped
     /// within an hour), `identityConflict` (`severity`), `fleetOutage` or `tagOutage` (`severity`).
     kind: String,
-    /// With `metric`: the family.
+    /// With `metric` and `missingSeries`: the family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     family: Option<String>,
     /// With `metric`: the metric.
@@ -136,6 +137,9 @@ struct ConditionBody {
     /// With `noData`: how old the newest sample is, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stale_ms: Option<i64>,
+    /// With `fullWithin`: how much history is looked at, in milliseconds (one day to 14 days).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    history_ms: Option<i64>,
     /// With `gap`: how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_samples: Option<i64>,
@@ -305,15 +309,12 @@ impl AlertRuleRequest {
             .zip(&self.conditions)
             .map(|(index, condition)| condition.check(index))
             .collect::<Result<_, _>>()?;
-        let family = conditions.iter().find_map(|condition| match condition {
-            Condition::Metric(metric) => Some(metric.family.as_str()),
-            _ => None,
-        });
+        let family = conditions.iter().find_map(Condition::series_family);
         let series = match self.series {
             Some(SeriesBody { include, exclude, fs_types_exclude }) => {
                 SeriesFilter { include, exclude, fs_types_exclude }
             }
-            None => default_series(family.unwrap_or_default()),
+            None => default_series(family.map_or("", Family::name)),
         };
         let no_data = match self.no_data.as_deref() {
             None | Some("keep") => NoData::Keep,

@@ -15,4 +15,5 @@ pub mod settings;
 pub mod severity;
 pub mod silence;
 pub mod step;
+pub mod trend;
 pub mod verdict;

@@ -16,6 +16,7 @@ use crate::domain::alert::rule::Rule;
 use crate::domain::alert::settings::AlertSettings;
 use crate::domain::alert::silence::Silence;
 use crate::domain::alert::step::{Level, State};
+use crate::domain::alert::trend::History;
 use crate::domain::alert::verdict::Reason;
 use crate::domain::family::Family;
 
@@ -443,6 +444,14 @@ impl Evaluation<'_> {
         let readings = alert_readings::read(&savepoint, query, end).await?;
         savepoint.commit().await?;
         Ok(readings)
+    }
+
+    /// The free space of all disks from `start` on, hour by hour, by the keys of the disks.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn disk_histories(&self, start: TimestampMs) -> Result<HashMap<i32, History>, Error> {
+        Ok(alert_readings::disk_histories(&self.0, start).await?)
     }
 
     /// All states.

@@ -1,6 +1,8 @@
 //! Reads windows of samples for alert rules: one statement for a family and a window, for the whole fleet. The only file of
 //! alerting that knows tables, columns and tiers.
 
+use std::collections::HashMap;
+
 use tokio_postgres::{Row, Transaction};
 
 use super::rollup::{self, Content};
@@ -8,6 +10,7 @@ use crate::domain::TimestampMs;
 use crate::domain::alert::condition::{Function, RAW_WINDOW_MS_MAX};
 use crate::domain::alert::coverage::Window;
 use crate::domain::alert::reading::{Readings, SeriesReading, WindowQuery};
+use crate::domain::alert::trend::History;
 use crate::domain::family::{Family, Metric};
 use crate::domain::tier::{HOUR_MS, Tier};
 
@@ -21,7 +24,13 @@ const INTERFACES: &str = "SELECT key, agent_key, name, '' FROM network_interface
 /// Up to where the rollups of a kind are complete.
 const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_watermark($2, '1h')";
 
-pub(super) const STATEMENTS: &[&str] = &[DISKS, INTERFACES, WATERMARKS];
+/// What was free on disks at the end of each hour, and what was used of them on average in the last one, in percent.
+const DISK_HISTORIES: &str = "SELECT disk_key, array_agg(bucket ORDER BY bucket), \
+         array_agg(free_bytes_last::float8 ORDER BY bucket), \
+         (array_agg((usage_percent_sum / nullif(n, 0))::float8 ORDER BY bucket DESC))[1] \
+     FROM disk_metrics_1h WHERE $1 <= bucket AND free_bytes_last IS NOT NULL GROUP BY 1";
+
+pub(super) const STATEMENTS: &[&str] = &[DISKS, INTERFACES, WATERMARKS, DISK_HISTORIES];
 
 /// The statement that lists the series of a family; `None` where each agent has one.
 pub(super) fn series_statement(family: Family) -> Option<&'static str> {
@@ -144,6 +153,22 @@ pub(super) async fn read(
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), reading(row, query, end))).collect())
 }
 
+/// The free space of all disks from `start` on, by their keys.
+pub(super) async fn disk_histories(
+    transaction: &Transaction<'_>,
+    start: TimestampMs,
+) -> Result<HashMap<i32, History>, tokio_postgres::Error> {
+    let rows = transaction.query(DISK_HISTORIES, &[&start]).await?;
+    let history = |row: &Row| {
+        let (hours, free): (Vec<TimestampMs>, Vec<f64>) = (row.get(1), row.get(2));
+        let used_percent = row.get::<_, Option<f64>>(3).unwrap_or(0.0);
+        // A bucket's last value is that of its end.
+        let points = hours.into_iter().map(|hour| hour + HOUR_MS).zip(free).collect();
+        (row.get(0), History { points, used_percent })
+    };
+    Ok(rows.iter().map(history).collect())
+}
+
 fn reading(row: &Row, query: &WindowQuery, end: TimestampMs) -> SeriesReading {
     let newest: TimestampMs = row.get(4);
     let window = Window {
@@ -157,7 +182,7 @@ fn reading(row: &Row, query: &WindowQuery, end: TimestampMs) -> SeriesReading {
 }
 
 /// Statements as they are made for rules, for tests that prepare them.
-pub(super) fn examples() -> Vec<String> {
+pub(super) fn examples(end: TimestampMs) -> Vec<String> {
     let of = |family: Family, window_ms: i64| {
         let functions: &[Function] = if window_ms <= RAW_WINDOW_MS_MAX {
             &[Function::Avg, Function::Min, Function::Max, Function::Last]
@@ -170,7 +195,6 @@ pub(super) fn examples() -> Vec<String> {
                 query.add(metric, *function);
             }
         }
-        let end = 1_795_403_300_000;
         let complete_until = |tier: Tier| Some(end - 2 * tier.bucket_ms());
         statement(&query, &pieces(&query, end, complete_until))
     };

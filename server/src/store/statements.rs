@@ -8,6 +8,7 @@ use super::{
     latest, maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series, sessions,
     storage, totp, user_rows, usernames, users, watchdog,
 };
+use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
 use crate::domain::fleet::FleetMetric;
 use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
@@ -37,6 +38,12 @@ pub fn samples(family: Family) -> String {
 /// series.
 pub fn latest() -> &'static [&'static str] {
     &newest::NEWEST_ROWS
+}
+
+/// The statements behind windows of alert rules that end at `end`, of all families: a raw one, one of an hour and one of a day
+/// each.
+pub fn alert_windows(end: TimestampMs) -> Vec<String> {
+    alert_readings::examples(end)
 }
 
 /// The texts of all statements but the COPYs, which not every test database can prepare.
@@ -96,7 +103,7 @@ pub fn all() -> Vec<String> {
             statements.extend(Tier::ALL.map(|tier| fleet::statement(metric, tier, has_keys)));
         }
     }
-    statements.extend(alert_readings::examples());
+    statements.extend(alert_windows(1_795_403_300_000));
     statements.push(copy::insert_statement::<CpuRow>());
     statements.push(copy::insert_statement::<MemoryRow>());
     statements.push(copy::insert_statement::<DiskRow>());

@@ -37,6 +37,7 @@ on_both_editions!(
     an_alert_ends_with_its_agent,
     a_backfill_fires_nothing,
     what_is_silenced_is_told_afterwards,
+    a_disk_that_is_gone_is_missed,
 );
 
 /// A fleet in simulated time.
@@ -421,4 +422,55 @@ async fn a_partition_is_one_alert() {
     let list = "firing Agent offline web-0, firing Agent offline web-1, firing Agent offline web-2";
     assert!(dead.len() == 1 && dead[0].contains(list), "{messages:?}");
     assert!(messages.len() <= 3, "{messages:?}");
+}
+
+impl Scene {
+    async fn disk(&self, mount_point: &str) -> i32 {
+        let sql = "INSERT INTO disks (agent_key, mount_point, device, fs_type, created_at, named_at) \
+             VALUES ($1, $2, '', 'ext4', 0, 0) RETURNING key";
+        self.client.query_one(sql, &[&self.agents[0].0, &mount_point]).await.unwrap().get(0)
+    }
+
+    /// As [`Scene::pass`], while these disks of the first agent report.
+    async fn pass_with_disks(&mut self, ms: i64, disks: &[i32]) {
+        let sql = "INSERT INTO disk_metrics (ts, agent_key, disk_key, total_bytes, used_bytes, free_bytes, usage_percent) \
+             SELECT $3::int8 - 4000, $1, key, 100, 50, 50, 50 FROM unnest($2::int4[]) AS disks (key)";
+        for _ in 0..ms / TICK_MS {
+            let at = self.now() + TICK_MS;
+            self.client.execute(sql, &[&self.agents[0].0, &disks, &at]).await.unwrap();
+            self.pass(TICK_MS).await;
+        }
+    }
+}
+
+async fn a_disk_that_is_gone_is_missed(database: TestDatabase) {
+    let mut scene = Scene::start(database, 4).await;
+    let disks = [scene.disk("/").await, scene.disk("/data").await];
+    scene.pass_with_disks(10 * MINUTE_MS, &disks).await;
+    scene.pass_with_disks(20 * MINUTE_MS, &disks[..1]).await;
+    assert_eq!(scene.messages().await, [""; 0]);
+    scene.pass_with_disks(20 * MINUTE_MS, &disks[..1]).await;
+    assert_eq!(scene.messages().await, ["firing Disk missing web-0"]);
+    assert_eq!(scene.texts("SELECT series_name FROM alerts").await, ["/data"]);
+    scene.pass_with_disks(20 * MINUTE_MS, &disks).await;
+    assert_eq!(scene.messages().await.len(), 2, "it is there again");
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_is_told_of_in_time() {
+    let mut scene = Scene::start(TestDatabase::on_server().await, 1).await;
+    let (full, flat) = (scene.disk("/data").await, scene.disk("/").await);
+    let hour = scene.now() / 3_600_000 * 3_600_000;
+    // One falls by a tenth of a GiB an hour and has 5 GiB left; the other has as much, and does not fall.
+    let sql = "INSERT INTO disk_metrics_1h (bucket, agent_key, disk_key, n, usage_percent_sum, free_bytes_last) \
+         SELECT $2::int8 - i * 3600000, $1, $3, 1, 90, (5 + i * $4::float8) * 1073741824 FROM generate_series(1, 72) AS i";
+    for (disk, fall) in [(full, 0.1), (flat, 0.0)] {
+        scene.client.execute(sql, &[&scene.agents[0].0, &hour, &disk, &fall]).await.unwrap();
+    }
+    scene.pass(130 * MINUTE_MS).await;
+    assert_eq!(scene.messages().await, ["firing Disk full soon web-0"]);
+    let alert = scene
+        .texts("SELECT concat_ws(' ', series_name, severity, round(value::numeric, 1), unit) FROM alerts")
+        .await;
+    assert_eq!(alert, ["/data 2 2.1 days"]);
 }

@@ -13,7 +13,8 @@ use crate::support::{TestDatabase, on_both_editions};
 on_both_editions!(
     a_chart_plans_only_the_chunks_of_its_range,
     the_latest_values_are_in_the_newest_chunks,
-    a_page_of_samples_reads_no_chunk_behind_it
+    a_page_of_samples_reads_no_chunk_behind_it,
+    a_window_of_an_alert_rule_plans_only_its_own_chunks
 );
 
 /// Ten days of one row an hour, a chunk a day.
@@ -106,4 +107,16 @@ async fn a_page_of_samples_reads_no_chunk_behind_it(database: TestDatabase) {
         .replace("$4", "20");
     let plan = explain(&client, &statement).await;
     assert!((1..=2).contains(&chunks(&plan).len()), "{plan}");
+}
+
+async fn a_window_of_an_alert_rule_plans_only_its_own_chunks(database: TestDatabase) {
+    let client = database.connect().await;
+    ten_days(&client).await;
+    // Raw, an hour and a day, of the processor first.
+    for (statement, n_chunks) in statements::alert_windows(now()).iter().zip([2, 2, 4]) {
+        let plan = explain(&client, statement).await;
+        let planned = chunks_among(plan.lines());
+        assert!(planned.len() <= n_chunks, "plans for {} chunks: {statement}: {plan}", planned.len());
+        assert!(!plan.contains("excluded during startup"), "{plan}");
+    }
 }

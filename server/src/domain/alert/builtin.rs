@@ -1,9 +1,10 @@
 //! The rules that Pika comes with.
 
-use super::condition::{Condition, Function, Levels, MetricCondition, Operator, Threshold};
+use super::condition::{Condition, Function, Levels, MetricCondition, Operator, Threshold, TrendCondition};
 use super::rule::Definition;
 use super::scope::SeriesFilter;
 use super::severity::Severity;
+use crate::domain::family::Family;
 use crate::domain::tier::{DAY_MS, MINUTE_MS};
 
 /// Counts changes of these rules: those that nobody has changed follow.
@@ -81,15 +82,12 @@ fn rule(
     conditions: Vec<Condition>,
     (for_minutes, recover_minutes): (i64, i64),
 ) -> BuiltinRule {
-    let family = conditions.iter().find_map(|condition| match condition {
-        Condition::Metric(metric) => Some(metric.family.clone()),
-        _ => None,
-    });
+    let family = conditions.iter().find_map(|condition| condition.series_family());
     let has_critical = conditions.iter().any(|condition| condition.has_own(Severity::Critical));
     let usual = Definition::of(Condition::Offline { severity: Severity::Critical });
     let definition = Definition {
         conditions,
-        series: default_series(family.as_deref().unwrap_or_default()),
+        series: default_series(family.map_or("", Family::name)),
         for_ms: for_minutes * MINUTE_MS,
         recover_for_ms: recover_minutes * MINUTE_MS,
         cooldown_ms: if has_critical { 2 } else { 10 } * MINUTE_MS,
@@ -133,6 +131,10 @@ fn metric_rules() -> Vec<BuiltinRule> {
         operator: Operator::Below,
         levels: warning_and_critical(threshold(20.0 * GIB, 25.0 * GIB), threshold(5.0 * GIB, 6.0 * GIB)),
     });
+    let full_soon = Condition::FullWithin(TrendCondition {
+        levels: warning_and_critical(threshold(4.0, 8.0), threshold(1.0, 2.0)),
+        history_ms: 3 * DAY_MS,
+    });
     let inodes = warning_and_critical(threshold(90.0, 85.0), threshold(97.0, 95.0));
     let memory = warning_and_critical(threshold(92.0, 88.0), threshold(97.0, 94.0));
     let cpu = warning_and_critical(threshold(95.0, 85.0), None);
@@ -140,6 +142,7 @@ fn metric_rules() -> Vec<BuiltinRule> {
     let steal = info(threshold(10.0, 5.0));
     vec![
         rule("disk-space", "Disk space", true, vec![space, free], (5, 10)),
+        rule("disk-full-soon", "Disk full soon", true, vec![full_soon], (60, 120)),
         rule(
             "inodes",
             "Inodes",
@@ -181,6 +184,7 @@ fn metric_rules() -> Vec<BuiltinRule> {
 
 fn data_rules() -> Vec<BuiltinRule> {
     let no_data = Condition::NoData { severity: Severity::Warning, stale_ms: 5 * MINUTE_MS };
+    let missing = Condition::MissingSeries { severity: Severity::Warning, family: "disk".to_owned() };
     let levels = Levels {
         info: None,
         warning: threshold(30_000.0, 5_000.0),
@@ -190,6 +194,7 @@ fn data_rules() -> Vec<BuiltinRule> {
     let conflict = Condition::IdentityConflict { severity: Severity::Critical };
     vec![
         rule("no-data", "No data", true, vec![no_data], (10, 5)),
+        rule("disk-missing", "Disk missing", true, vec![missing], (15, 5)),
         rule("clock", "Clock", true, vec![Condition::ClockOffset { levels }], (15, 15)),
         rule("samples-dropped", "Samples dropped", true, vec![gap], (0, 60)),
         rule("identity-conflict", "Identity conflict", true, vec![conflict], (0, 60)),

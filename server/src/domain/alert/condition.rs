@@ -14,6 +14,9 @@ pub const WINDOW_MS_MAX: i64 = 24 * HOUR_MS;
 /// The longest window that is read from raw samples alone, and so the longest of [`Function::Last`], in milliseconds.
 pub const RAW_WINDOW_MS_MAX: i64 = 15 * MINUTE_MS;
 
+/// How long a disk or interface is missed after it was last reported, in milliseconds.
+pub const MISSED_MS: i64 = 24 * HOUR_MS;
+
 /// What a rule looks at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -32,6 +35,15 @@ pub enum Condition {
         /// How old its newest sample is, in milliseconds.
         stale_ms: i64,
     },
+    /// A disk or interface that was reported within the last day is reported no more, while others of the agent are.
+    MissingSeries {
+        /// How bad that is.
+        severity: Severity,
+        /// The family's name.
+        family: String,
+    },
+    /// A disk will be full soon, if it goes on as it has.
+    FullWithin(TrendCondition),
     /// The agent's clock is off, in milliseconds.
     ClockOffset {
         /// How far.
@@ -60,6 +72,17 @@ pub enum Condition {
         /// How bad that is.
         severity: Severity,
     },
+}
+
+/// A disk will be full within so many days, by how its free space has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrendCondition {
+    /// How many days, by severity: fewer is worse.
+    #[serde(rename = "severities")]
+    pub levels: Levels,
+    /// How much history is looked at, in milliseconds.
+    pub history_ms: i64,
 }
 
 /// A metric's values within a window, beyond a threshold.
@@ -173,11 +196,6 @@ impl MetricCondition {
         let family = Family::ALL.into_iter().find(|family| family.name() == self.family)?;
         Some((family, family.metrics().iter().find(|metric| metric.name == self.metric)?))
     }
-
-    /// Whether every mount point or interface is judged alone.
-    pub fn has_series(&self) -> bool {
-        self.source().is_some_and(|(family, _)| family.series_column().is_some())
-    }
 }
 
 impl Condition {
@@ -187,6 +205,8 @@ impl Condition {
             Condition::Metric(_) => "metric",
             Condition::Offline { .. } => "offline",
             Condition::NoData { .. } => "noData",
+            Condition::MissingSeries { .. } => "missingSeries",
+            Condition::FullWithin(_) => "fullWithin",
             Condition::ClockOffset { .. } => "clockOffset",
             Condition::Gap { .. } => "gap",
             Condition::IdentityConflict { .. } => "identityConflict",
@@ -195,16 +215,30 @@ impl Condition {
         }
     }
 
+    /// The family whose disks or interfaces are judged one by one.
+    pub fn series_family(&self) -> Option<Family> {
+        let family = match self {
+            Condition::Metric(metric) => metric.source().map(|(family, _)| family),
+            Condition::MissingSeries { family, .. } => {
+                Family::ALL.into_iter().find(|known| known.name() == family)
+            }
+            Condition::FullWithin(_) => Some(Family::Disk),
+            _ => None,
+        };
+        family.filter(|family| family.series_column().is_some())
+    }
+
     /// The one severity of a condition without thresholds.
     pub fn severity(&self) -> Option<Severity> {
         match self {
             Condition::Offline { severity }
             | Condition::NoData { severity, .. }
+            | Condition::MissingSeries { severity, .. }
             | Condition::Gap { severity, .. }
             | Condition::IdentityConflict { severity }
             | Condition::FleetOutage { severity }
             | Condition::TagOutage { severity } => Some(*severity),
-            Condition::Metric(_) | Condition::ClockOffset { .. } => None,
+            Condition::Metric(_) | Condition::FullWithin(_) | Condition::ClockOffset { .. } => None,
         }
     }
 
@@ -213,6 +247,7 @@ impl Condition {
         match self {
             Condition::Metric(metric) => Some(&metric.levels),
             Condition::ClockOffset { levels } => Some(levels),
+            Condition::FullWithin(trend) => Some(&trend.levels),
             _ => None,
         }
     }
@@ -235,6 +270,7 @@ impl Condition {
     pub fn operator(&self) -> Operator {
         match self {
             Condition::Metric(metric) => metric.operator,
+            Condition::FullWithin(_) => Operator::Below,
             _ => Operator::Above,
         }
     }
@@ -243,6 +279,8 @@ impl Condition {
     pub fn window_ms(&self) -> i64 {
         match self {
             Condition::Metric(metric) => metric.window_ms,
+            Condition::MissingSeries { .. } => MISSED_MS,
+            Condition::FullWithin(trend) => trend.history_ms,
             _ => 0,
         }
     }

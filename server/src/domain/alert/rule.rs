@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::condition::{Condition, Function, RAW_WINDOW_MS_MAX, WINDOW_MS_MAX, WINDOW_MS_MIN};
 use super::scope::{ENTRIES_MAX, PATTERN_CHARS_MAX, PATTERNS_MAX, Scope, SeriesFilter};
 use super::severity::Severity;
+use crate::domain::family::Family;
 use crate::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS};
 
 /// Most rules.
@@ -170,14 +171,7 @@ impl Definition {
 
     /// What conditions must be to each other.
     fn check_together(&self) -> Result<(), RuleError> {
-        let families: Vec<_> = self
-            .conditions
-            .iter()
-            .filter_map(|condition| match condition {
-                Condition::Metric(metric) if metric.has_series() => Some(&metric.family),
-                _ => None,
-            })
-            .collect();
+        let families: Vec<Family> = self.conditions.iter().filter_map(Condition::series_family).collect();
         let is_one = families.windows(2).all(|pair| pair[0] == pair[1]);
         check(is_one, "conditions", "must not judge disks and interfaces in one rule")?;
         let is_outage = |condition: &Condition| {
@@ -224,8 +218,11 @@ impl Definition {
     }
 
     /// How often it is looked at, in milliseconds: a tenth of its longest window, but at least every five minutes and at
-    /// most each `tick_ms`.
+    /// most each `tick_ms`; a trend of days each hour.
     pub fn period_ms(&self, tick_ms: i64) -> i64 {
+        if self.conditions.iter().any(|condition| matches!(condition, Condition::FullWithin(_))) {
+            return HOUR_MS.max(tick_ms);
+        }
         let window_ms = self.conditions.iter().map(Condition::window_ms).max().unwrap_or(0);
         (window_ms / 10).clamp(tick_ms, PERIOD_MS_MAX.max(tick_ms))
     }
@@ -237,6 +234,11 @@ impl Definition {
                 (&one.family, &one.metric, one.function, one.window_ms, one.operator)
                     == (&other.family, &other.metric, other.function, other.window_ms, other.operator)
             }
+            (
+                Condition::MissingSeries { family: one, .. },
+                Condition::MissingSeries { family: other, .. },
+            ) => one == other,
+            (Condition::FullWithin(one), Condition::FullWithin(other)) => one.history_ms == other.history_ms,
             _ => one.kind() == other.kind(),
         };
         self.scope != other.scope
@@ -281,6 +283,16 @@ fn check_condition(condition: &Condition, path: &str) -> Result<(), RuleError> {
             (STALE_MS_MIN..=DAY_MS).contains(stale_ms),
             format!("{path}.staleMs"),
             format!("must be {STALE_MS_MIN}–{DAY_MS}"),
+        )?,
+        Condition::MissingSeries { family, .. } => check(
+            condition.series_family().is_some(),
+            format!("{path}.family"),
+            format!("{family} is no family with disks or interfaces"),
+        )?,
+        Condition::FullWithin(trend) => check(
+            (DAY_MS..=14 * DAY_MS).contains(&trend.history_ms),
+            format!("{path}.historyMs"),
+            format!("must be {DAY_MS}–{}", 14 * DAY_MS),
         )?,
         Condition::Gap { min_samples, .. } => {
             check(1 <= *min_samples, format!("{path}.minSamples"), "must be at least 1")?;

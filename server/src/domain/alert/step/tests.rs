@@ -242,7 +242,7 @@ fn what_comes_and_goes_is_damped_and_called_so() {
         (state, _) = step(&definition, &state, &verdict(Outcome::Clear), TICK_MS, now);
     }
     assert!(!state.flapping && state.severity().is_none());
-    assert!(!state.is_forgettable(&definition, now) && state.is_forgettable(&definition, now + HOUR_MS));
+    assert!(state.is_forgettable(&definition, now + HOUR_MS));
 }
 
 #[test]
