@@ -7,6 +7,7 @@ mod hand_over;
 mod intervals;
 pub mod judge;
 mod judged;
+mod look;
 mod withhold;
 
 use std::convert::Infallible;

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::evaluator::{EvaluatorOptions, LAG_MS, find_outages, is_of_outages, look};
+use super::evaluator::{EvaluatorOptions, LAG_MS};
 use super::intervals::Intervals;
-use super::judge::Sight;
+use super::judge::{Sight, Target};
+use super::look::{find_outages, is_of_outages, look};
 use super::withhold::Surroundings;
 use crate::domain::TimestampMs;
 use crate::domain::alert::rule::Rule;
 use crate::domain::alert::severity::Severity;
 use crate::domain::alert::verdict::{Outcome, Verdict};
-use crate::store::{Error, OpenAlert, Store};
+use crate::store::{Error, OpenAlert, Store, TellableChannel};
 use crate::telemetry::Instruments;
 
 /// Most targets that are answered, the worst first.
@@ -91,49 +92,14 @@ pub async fn dry_run(
     let silences = evaluation.silences(now).await?;
     let surroundings =
         Surroundings::new(now, &rules, &sight.agents, &silences, &clock.outages, HashMap::new(), &alerts);
-    let channels = evaluation.channels().await?;
-    let is_told = |id: &Uuid, is_default: bool| match &rule.channel_ids {
-        Some(ids) => ids.contains(id),
-        None => is_default,
-    };
-    let channels = channels.iter().filter(|channel| channel.enabled);
-    let channel_ids =
-        channels.filter(|channel| is_told(&channel.id, channel.is_default)).map(|channel| channel.id);
-    let mut run = DryRun { at: now, channel_ids: channel_ids.collect(), ..DryRun::default() };
+    let channel_ids = told(rule, &evaluation.channels().await?);
+    let mut run = DryRun { at: now, channel_ids, ..DryRun::default() };
     for target in sight.targets(rule, |_, _| false) {
-        let verdict = sight.verdict(rule, &target);
-        let outcome = outcome(&verdict);
-        let would_be = OpenAlert {
-            id: Uuid::nil(),
-            rule_id: Some(rule.id),
-            agent_key: target.agent_key(),
-            target: target.name.clone(),
-            severity: verdict.severity().unwrap_or(Severity::Info),
-            fires: true,
-            flapping: false,
-            is_acknowledged: false,
-            snoozed_until: None,
-            withheld_by: None,
-            inhibited_by: None,
-            data_state: "fresh".to_owned(),
-            value: verdict.value,
-            occurrences: 1,
-        };
-        let withheld = surroundings.reason(&would_be).filter(|_| outcome == Outcome::Holds);
+        let item = item(rule, &sight, &surroundings, &target);
         run.total += 1;
-        run.holds += usize::from(outcome == Outcome::Holds);
-        run.unknown += usize::from(outcome == Outcome::Unknown);
-        run.items.push(DryRunItem {
-            agent: target.agent.map(|agent| (agent.id, agent.name.clone())),
-            series: target.series.map(|series| series.name.clone()),
-            target: target.name.clone(),
-            outcome,
-            severity: verdict.severity(),
-            value: verdict.value,
-            coverage_percent: sight.coverage_percent(&rule.definition, &target),
-            reason: verdict.reason.map(|reason| reason.as_str()),
-            withheld_by: withheld.map(|(withheld, _)| withheld.as_str()),
-        });
+        run.holds += usize::from(item.outcome == Outcome::Holds);
+        run.unknown += usize::from(item.outcome == Outcome::Unknown);
+        run.items.push(item);
     }
     let rank = |item: &DryRunItem| match item.outcome {
         Outcome::Holds => 0,
@@ -144,6 +110,50 @@ pub async fn dry_run(
     run.items.sort_by_key(|item| (rank(item), std::cmp::Reverse(item.severity)));
     run.items.truncate(ITEMS_MAX);
     Ok(run)
+}
+
+/// The channels that are told of a rule's alerts.
+fn told(rule: &Rule, channels: &[TellableChannel]) -> Vec<Uuid> {
+    let is_told = |channel: &&TellableChannel| match &rule.channel_ids {
+        Some(ids) => ids.contains(&channel.id),
+        None => channel.is_default,
+    };
+    let enabled = channels.iter().filter(|channel| channel.enabled);
+    enabled.filter(is_told).map(|channel| channel.id).collect()
+}
+
+/// What a rule says of a target, and why nobody would be told.
+fn item(rule: &Rule, sight: &Sight, surroundings: &Surroundings<'_>, target: &Target<'_>) -> DryRunItem {
+    let verdict = sight.verdict(rule, target);
+    let outcome = outcome(&verdict);
+    let would_be = OpenAlert {
+        id: Uuid::nil(),
+        rule_id: Some(rule.id),
+        agent_key: target.agent_key(),
+        target: target.name.clone(),
+        severity: verdict.severity().unwrap_or(Severity::Info),
+        fires: true,
+        flapping: false,
+        is_acknowledged: false,
+        snoozed_until: None,
+        withheld_by: None,
+        inhibited_by: None,
+        data_state: "fresh".to_owned(),
+        value: verdict.value,
+        occurrences: 1,
+    };
+    let withheld = surroundings.reason(&would_be).filter(|_| outcome == Outcome::Holds);
+    DryRunItem {
+        agent: target.agent.map(|agent| (agent.id, agent.name.clone())),
+        series: target.series.map(|series| series.name.clone()),
+        target: target.name.clone(),
+        outcome,
+        severity: verdict.severity(),
+        value: verdict.value,
+        coverage_percent: sight.coverage_percent(&rule.definition, target),
+        reason: verdict.reason.map(|reason| reason.as_str()),
+        withheld_by: withheld.map(|(withheld, _)| withheld.as_str()),
+    }
 }
 
 /// What a verdict says of all severities together.

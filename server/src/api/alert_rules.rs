@@ -306,7 +306,7 @@ impl AlertRulesApi {
             updated_at: now,
             updated_by: String::new(),
         };
-        let reading = dry_run(&context.store, &context.instruments, context.alerting, &rule, now);
+        let reading = Box::pin(dry_run(&context.store, &context.instruments, context.alerting, &rule, now));
         Ok(Json(context.charts.read(caller.user.id, reading).await?.into()))
     }
 

@@ -204,7 +204,7 @@ async fn a_token_login_tells_what_the_token_is() {
     assert_eq!(told.body["user"]["username"], "admin");
     let told = login_with(&server, &server.admin_token).await;
     assert_eq!((&told.body["kind"], &told.body["scopes"]), (&json!("session"), &Value::Null));
-    assert_eq!(told.body["permissions"].as_array().unwrap().len(), 7);
+    assert_eq!(told.body["permissions"].as_array().unwrap().len(), 10);
     assert!(now() < told.body["expiresAt"].as_i64().unwrap());
     let (_agent, _, secret) = server.enroll("web-1").await;
     for wrong in [secret.as_str(), "x", "pika_api_x", &format!("{token}x")] {
