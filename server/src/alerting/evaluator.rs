@@ -129,9 +129,11 @@ impl Evaluator {
         for (rule, delta_ms) in &due {
             judged.judge(rule, &sight, &mut states, *delta_ms);
         }
-        // Rules that have been disabled in the very moment in which they were judged.
-        let is_enabled: HashSet<Uuid> = enabled.iter().map(|rule| rule.id).collect();
-        for stored in states.into_values().filter(|stored| !is_enabled.contains(&stored.key.rule_id)) {
+        // Rules that were disabled in the very moment in which they were judged. One that this server cannot read, because a
+        // newer one wrote it, is left as it is.
+        let is_disabled: HashSet<Uuid> =
+            rules.iter().filter(|rule| !rule.enabled).map(|rule| rule.id).collect();
+        for stored in states.into_values().filter(|stored| is_disabled.contains(&stored.key.rule_id)) {
             judged.end(stored, EndReason::RuleDisabled, now);
         }
         retain_outages(&mut clock, &judged, &old_states, &due);

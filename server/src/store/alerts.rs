@@ -55,7 +55,7 @@ const PENDING: &str = "SELECT rule_id, alert_rules.name, agents.id, coalesce(cus
      FROM alert_states JOIN alert_rules ON alert_rules.id = rule_id AND enabled \
      LEFT JOIN agents ON agents.key = alert_states.agent_key \
      LEFT JOIN disks ON disks.key = series_key AND disks.agent_key = alert_states.agent_key \
-         AND definition->'conditions'->0->>'family' = 'disk' \
+         AND (definition->'conditions'->0->>'family' = 'disk' OR definition->'conditions'->0->>'kind' = 'fullWithin') \
      LEFT JOIN network_interfaces ON network_interfaces.key = series_key \
          AND network_interfaces.agent_key = alert_states.agent_key \
          AND definition->'conditions'->0->>'family' = 'network' \
@@ -148,7 +148,7 @@ pub struct AlertFilter {
     pub withheld: Option<bool>,
     /// Those that somebody looks after, or the others.
     pub acknowledged: Option<bool>,
-    /// Those that fired at or after this time.
+    /// Those that fired at or after this time, or had not ended before it.
     pub from: Option<TimestampMs>,
     /// Those that fired before this time.
     pub to: Option<TimestampMs>,
