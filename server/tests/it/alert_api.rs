@@ -129,7 +129,7 @@ async fn alerts_are_looked_after(database: TestDatabase) {
          VALUES ($1, $2, 'Busy', 1, 'web-1', 2, 2, $3, 1000, 2000, $4, 2000)";
     let rule: Uuid = rule.parse().unwrap();
     client.execute(insert, &[&fires, &rule, &"firing", &None::<i64>]).await.unwrap();
-    client.execute(insert, &[&ended, &rule, &"resolved", &Some(3_000_i64)]).await.unwrap();
+    client.execute(insert, &[&ended, &rule, &"resolved", &Some(now())]).await.unwrap();
     let total = |path: String| {
         let server = &server;
         async move { server.get(&format!("/api/alerts?{path}")).await.body["total"].as_i64() }

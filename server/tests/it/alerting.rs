@@ -310,6 +310,13 @@ async fn two_servers_tell_once(database: TestDatabase) {
     }
     assert_eq!(scene.messages().await, ["firing Agent offline web-2"]);
     assert_eq!(scene.texts("SELECT kind FROM alert_events ORDER BY id").await, ["fired", "told"]);
+    // Nobody evaluates while another is at it.
+    let lock = "SELECT pg_advisory_lock(CAST(x'70696b610005' AS int8))";
+    scene.client.batch_execute(lock).await.unwrap();
+    scene.skip(TICK_MS);
+    assert_eq!(other.tick().await.unwrap(), Evaluated::Elsewhere);
+    scene.client.batch_execute(&lock.replace("lock", "unlock")).await.unwrap();
+    assert_eq!(other.tick().await.unwrap(), Evaluated::Done { is_complete: true });
 }
 
 async fn a_rule_that_is_edited_goes_on_unless_it_judges_something_else(database: TestDatabase) {
