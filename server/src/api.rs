@@ -10,9 +10,13 @@ mod alert_rules;
 mod alert_settings;
 mod alert_silences;
 mod alerts;
+mod alert_channel_body;
+mod alert_channels;
+mod alert_deliveries;
 mod api_tokens;
 mod audit;
 mod body;
+mod channel_tests;
 mod chart_limit;
 mod checked;
 mod context;
@@ -51,6 +55,7 @@ mod watcher;
 
 use poem_openapi::OpenApiService;
 
+pub use channel_tests::ChannelTests;
 pub use chart_limit::ChartLimit;
 pub use context::{ApiContext, ApiParts};
 pub use error::{ApiError, ErrorBody, ErrorCode};
@@ -94,6 +99,8 @@ type Alerting = (
     alert_rules::AlertRulesApi,
     alert_silences::AlertSilencesApi,
     alert_settings::AlertSettingsApi,
+    alert_channels::AlertChannelsApi,
+    alert_deliveries::AlertDeliveriesApi,
 );
 
 /// The server itself.
@@ -134,6 +141,8 @@ pub fn service() -> OpenApiService<Resources, ()> {
         alert_rules::AlertRulesApi,
         alert_silences::AlertSilencesApi,
         alert_settings::AlertSettingsApi,
+        alert_channels::AlertChannelsApi,
+        alert_deliveries::AlertDeliveriesApi,
     );
     let resources = (access, fleet, alerting, server);
     OpenApiService::new(resources, "Pika", env!("CARGO_PKG_VERSION"))

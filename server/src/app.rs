@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::jobs::prepare_and_maintain;
 use crate::alerting::EvaluatorOptions;
-use crate::api::{ApiContext, ApiParts, ChartLimit, SparklineCache};
+use crate::api::{ApiContext, ApiParts, ChannelTests, ChartLimit, SparklineCache};
 use crate::auth::Auth;
 use crate::config::{self, Config};
 use crate::http::{self, ConnectionLimiter, LimitedAcceptor, Limits, Memory, Tls, TlsInUse};
 use crate::ingest::Ingest;
+use crate::notify::{Notifier, NotifierParts};
 use crate::readiness::Readiness;
 use crate::routes;
 use crate::store::Store;
@@ -33,6 +34,8 @@ pub use error::AppError;
 
 /// Connections that wait to be accepted, as far as the system's `net.core.somaxconn` allows.
 const LISTEN_BACKLOG: u32 = 4_096;
+/// How often it is looked whether the database is ready for messages.
+const READINESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Connections to the separate address for metrics.
 const METRICS_CONNECTIONS_MAX: usize = 64;
 
@@ -58,6 +61,7 @@ pub struct Server {
     metrics_listener: Option<TcpListener>,
     tls: Option<Tls>,
     instruments: Arc<Instruments>,
+    notifier: Notifier,
     announce_password: fn(&str, &SecretString),
 }
 
@@ -69,6 +73,15 @@ impl Server {
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
         let store = Store::of_config(&config.database)?;
         let instruments = Arc::new(Instruments::new()?);
+        let notifier = Notifier::new(
+            &config.alerting,
+            NotifierParts {
+                store: store.clone(),
+                clock: clock.clone(),
+                instruments: Arc::clone(&instruments),
+                public_url: config.server.public_url.clone(),
+            },
+        )?;
         let tls = config.server.tls_files().map(Tls::load).transpose()?;
         let listener = listen(config.server.addr)?;
         let metrics_listener = match config.metrics.addr {
@@ -83,6 +96,7 @@ impl Server {
             metrics_listener,
             tls,
             instruments,
+            notifier,
             announce_password: |_, _| {},
         })
     }
@@ -118,10 +132,16 @@ impl Server {
     /// # Errors
     /// When the database is there but cannot be used.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { config, clock, store, listener, metrics_listener, tls, instruments, announce_password } =
-            self;
+        let Self { config, clock, store, listener, metrics_listener, tls, instruments, notifier, .. } = self;
+        let announce_password = self.announce_password;
         let deadline = Duration::from_millis(config.server.shutdown_timeout_ms);
-        let auth = Auth::new(store.clone(), clock.clone(), &config.auth, Arc::clone(&instruments))?;
+        let auth = Auth::new(
+            store.clone(),
+            clock.clone(),
+            &config.auth,
+            notifier.secret_keys(),
+            Arc::clone(&instruments),
+        )?;
         let ingest =
             Ingest::start(config.ingest.clone(), store.clone(), clock.clone(), Arc::clone(&instruments));
         let readiness = Readiness::default();
@@ -135,12 +155,16 @@ impl Server {
             charts: ChartLimit::new(config.server.charts_per_user_max, Arc::clone(&instruments)),
             sparklines: SparklineCache::default(),
             alerting: EvaluatorOptions::of_config(&config),
+            notifier: notifier.clone(),
+            channel_tests: ChannelTests::default(),
             instruments: Arc::clone(&instruments),
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
             public_url: Some(config.server.public_url.as_str()).filter(|url| !url.is_empty()).map(Arc::from),
             started_at: clock.now(),
         });
+        let stop_notifier = CancellationToken::new();
+        let notifying = start_notifier(&config, &notifier, &readiness, stop_notifier.clone());
         let stop_http = CancellationToken::new();
         let listeners = (listener, metrics_listener);
         let subscription = tls.as_ref().map(Tls::subscribe);
@@ -154,14 +178,16 @@ impl Server {
                 Ok(())
             }
             () = shutdown.cancelled() => Ok(()),
-            result = prepare_and_maintain(&config, &clock, &store, &auth, &instruments, &readiness, announce_password) => result,
+            result = prepare_and_maintain(&config, &clock, &store, &auth, &notifier, &instruments, &readiness, announce_password) => result,
         };
         if result.is_ok() {
             tracing::info!("stopping: storing what is in flight");
         }
         // No more connections from here on; those that are there share one deadline with the ingest path.
         stop_http.cancel();
+        stop_notifier.cancel();
         ingest.stop(deadline).await;
+        stop_notifying(notifying, deadline).await;
         let http_ended = match http_ended {
             Some(Ok(())) => Err(io::Error::other("it ended by itself")),
             Some(Err(error)) => Err(error.into()),
@@ -172,6 +198,36 @@ impl Server {
         }
         tracing::info!("stopped");
         result
+    }
+}
+
+/// Begins to send what waits, once the database is ready.
+fn start_notifier(
+    config: &Config,
+    notifier: &Notifier,
+    readiness: &Readiness,
+    stopped: CancellationToken,
+) -> JoinHandle<()> {
+    let (notifier, readiness, is_enabled) = (notifier.clone(), readiness.clone(), config.alerting.enabled);
+    tokio::spawn(async move {
+        while !readiness.is_ready() {
+            tokio::select! {
+                () = stopped.cancelled() => return,
+                () = tokio::time::sleep(READINESS_INTERVAL) => {}
+            }
+        }
+        if is_enabled {
+            notifier.run(stopped).await;
+        }
+    })
+}
+
+/// Waits for what is being sent. What is not at its end by then is sent again, with the same key, by whoever comes next.
+async fn stop_notifying(notifying: JoinHandle<()>, deadline: Duration) {
+    let abort = notifying.abort_handle();
+    if tokio::time::timeout(deadline, notifying).await.is_err() {
+        abort.abort();
+        tracing::warn!("stopped while a message was being sent; it will be sent again");
     }
 }
 

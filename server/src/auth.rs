@@ -8,6 +8,7 @@ mod limits;
 mod login;
 mod password;
 mod totp;
+mod totp_secrets;
 
 pub use accounts::{FIRST_ADMIN, NewAccount, NewPassword, TotpSetup};
 pub use authority::Auth;

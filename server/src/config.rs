@@ -171,6 +171,12 @@ pub enum LogFormat {
 pub struct AlertingConfig {
     pub enabled: bool,
     pub evaluation_interval_ms: u64,
+    pub secret_keys: Vec<SecretString>,
+    #[serde(deserialize_with = "networks")]
+    pub allowed_networks: Vec<IpNet>,
+    pub http_proxy: String,
+    pub workers: usize,
+    pub request_timeout_ms: u64,
 }
 
 /// How samples are taken in.

@@ -6,7 +6,10 @@
 mod advisory_lock;
 mod agent_tags;
 mod agents;
+mod alert_channels;
+mod alert_deliveries;
 mod alert_evaluation;
+mod alert_outbox;
 mod alert_readings;
 mod alert_reconcile;
 mod alert_rules;
@@ -57,10 +60,13 @@ mod watchdog;
 
 pub use agent_tags::TagsError;
 pub use agents::{ConnectedAgent, Labelled, Lapse, Speaker, Touch};
+pub use alert_channels::{ALERT_CHANNELS_MAX, AlertChannel, AlertChannelError, AlertChannelSettings};
+pub use alert_deliveries::{AlertAttempt, AlertDelivery, DeliveryFilter, RetryError};
 pub use alert_evaluation::{
     AlertClock, AlertConnection, AlertUpdate, Evaluation, GroupClock, NewAlert, NewAlertEvent, StoredState,
     TargetKey,
 };
+pub use alert_outbox::{AlertToTell, AttemptEnd, OutboxBacklog, WaitingMessage};
 pub use alert_reconcile::{OpenAlert, OutboxItem, TellableChannel, WithheldAlert};
 pub use alert_rules::{AlertRuleError, RuleText};
 pub use alert_silences::AlertSilenceError;

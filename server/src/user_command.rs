@@ -9,6 +9,7 @@ use pika_server::config::Config;
 use pika_server::domain::audit::Action;
 use pika_server::domain::name::parse_optional;
 use pika_server::domain::user::{NICKNAME_CHARS_MAX, Role, User, parse_username};
+use pika_server::secrets::SecretKeys;
 use pika_server::store::{Store, UserSort};
 use pika_server::telemetry::Instruments;
 use pika_shared::Clock;
@@ -147,7 +148,8 @@ async fn find(store: &Store, username: &str) -> Result<User, Failure> {
 
 fn auth(config: &Config, store: Store) -> Result<Auth, Failure> {
     let instruments = Arc::new(Instruments::new()?);
-    Ok(Auth::new(store, Clock::system(), &config.auth, instruments)?)
+    let keys = SecretKeys::parse(&config.alerting.secret_keys)?;
+    Ok(Auth::new(store, Clock::system(), &config.auth, &keys, instruments)?)
 }
 
 /// Never from an argument: those are in the list of processes, and in the shell's history.

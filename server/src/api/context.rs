@@ -7,6 +7,7 @@ use pika_shared::Clock;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
+use super::channel_tests::ChannelTests;
 use super::chart_limit::ChartLimit;
 use super::sparkline_cache::SparklineCache;
 use crate::alerting::EvaluatorOptions;
@@ -15,6 +16,7 @@ use crate::domain::TimestampMs;
 use crate::domain::enrollment::EnrollmentLimits;
 use crate::http::TlsInUse;
 use crate::ingest::Sockets;
+use crate::notify::Notifier;
 use crate::readiness::Readiness;
 use crate::store::Store;
 use crate::telemetry::{Instruments, Snapshot};
@@ -58,6 +60,10 @@ pub struct ApiParts {
     pub sparklines: SparklineCache,
     /// How alert rules are evaluated.
     pub alerting: EvaluatorOptions,
+    /// Sends messages to channels.
+    pub notifier: Notifier,
+    /// How often each user has tried channels.
+    pub channel_tests: ChannelTests,
     /// What is counted and measured.
     pub instruments: Arc<Instruments>,
     /// The key that agents are told to trust; `None` where they are told of none.

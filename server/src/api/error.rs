@@ -235,7 +235,9 @@ impl From<AuthError> for ApiError {
             AuthError::Password(PasswordError::Rule(_)) => ApiError::unprocessable("password", &message),
             AuthError::Password(PasswordError::Busy) => ApiError::too_many_requests(&message),
             AuthError::Password(PasswordError::Stopping) => ApiError::unavailable(&message),
-            AuthError::Password(_) | AuthError::Random(_) => ApiError::internal(&error),
+            AuthError::Password(_) | AuthError::Random(_) | AuthError::Secrets(_) => {
+                ApiError::internal(&error)
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::auth::{AuthError, PasswordError};
 use crate::http::TlsError;
+use crate::notify::NotifyError;
 use crate::store::{self, DatabaseUrlError, MigrateError};
 
 /// Why the server could not start or had to stop.
@@ -36,6 +37,9 @@ pub enum AppError {
     /// The rules that Pika comes with could not be kept.
     #[error("the built-in alert rules could not be stored")]
     AlertRules(#[source] store::Error),
+    /// What messages are sent with.
+    #[error("the configuration of alerting cannot be used")]
+    Notify(#[from] NotifyError),
     /// A task of the ingest path is gone.
     #[error("samples can no longer be taken in; the log says why")]
     Ingest,

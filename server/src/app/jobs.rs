@@ -14,6 +14,7 @@ use crate::alerting;
 use crate::auth::{Auth, AuthError, FIRST_ADMIN};
 use crate::config::Config;
 use crate::domain::tier::DAY_MS;
+use crate::notify::Notifier;
 use crate::readiness::Readiness;
 use crate::store::{self, MigrateError, Store, retry};
 use crate::telemetry::Instruments;
@@ -28,11 +29,13 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 const SILENCES_KEPT_MS: i64 = 30 * DAY_MS;
 
 /// Makes the database ready, then keeps house. Ends only with an error.
+#[expect(clippy::too_many_arguments, reason = "what the server consists of")]
 pub(super) async fn prepare_and_maintain(
     config: &Config,
     clock: &Clock,
     store: &Store,
     auth: &Auth,
+    notifier: &Notifier,
     instruments: &Arc<Instruments>,
     readiness: &Readiness,
     announce_password: fn(&str, &SecretString),
@@ -40,6 +43,7 @@ pub(super) async fn prepare_and_maintain(
     migrate(store, clock).await?;
     create_first_admin(config, auth, announce_password).await?;
     keep_builtin_alert_rules(store, clock).await?;
+    seal(auth, notifier).await;
     readiness.set_ready();
     tracing::info!(address = %config.server.addr, "ready");
     let keep_house = keep_house(config, clock, store, instruments);
@@ -80,6 +84,7 @@ async fn sweep(config: &Config, clock: &Clock, store: &Store) {
         ("presence", store.delete_old_presence(now).await),
         ("alerts", store.delete_old_alerts(now).await),
         ("silences", store.delete_alert_silences_before(now - SILENCES_KEPT_MS).await),
+        ("deliveries", store.delete_old_deliveries(now).await),
         ("disks and interfaces", store.delete_expired_series(now).await),
     ];
     for (what, result) in swept {
@@ -101,6 +106,19 @@ async fn keep_builtin_alert_rules(store: &Store, clock: &Clock) -> Result<(), Ap
         |error, failures| warn_of_absence(error, failures),
     );
     kept.await.map_err(AppError::AlertRules)
+}
+
+/// Seals secrets with the current key that are sealed with another one, or not at all. What cannot be sealed now is at the
+/// next start.
+async fn seal(auth: &Auth, notifier: &Notifier) {
+    let sealed = [("second factors", auth.seal_totp_secrets().await), ("channels", notifier.reseal().await)];
+    for (what, result) in sealed {
+        match result {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, what, "sealed secrets with the current key"),
+            Err(error) => tracing::warn!(error = %chain(&error), what, "secrets could not be sealed"),
+        }
+    }
 }
 
 async fn migrate(store: &Store, clock: &Clock) -> Result<(), AppError> {

@@ -117,7 +117,8 @@ impl Auth {
         self.confirm_password(user, password, origin).await?;
         let secret = totp::random_secret()?;
         let setup = totp::setup(&secret, &user.username).ok_or(AuthError::InvalidCode)?;
-        if !self.store.begin_totp(user.id, &secret, origin.at).await? {
+        let kept = self.seal_totp(user.id, &secret)?;
+        if !self.store.begin_totp(user.id, &kept, origin.at).await? {
             return Err(AuthError::TotpEnabled);
         }
         Ok(setup)
@@ -140,7 +141,8 @@ impl Auth {
         }
         let check = async {
             let code = code.expose_secret().trim();
-            Ok(match totp::matching_step(&found.secret, code, event.origin.at) {
+            let secret = self.open_totp(user.id, &found.secret)?;
+            Ok(match totp::matching_step(&secret, code, event.origin.at) {
                 Some(step) => Checked::Right(step),
                 None => Checked::wrong(Some(user), "code", AuthError::WrongCode),
             })

@@ -11,6 +11,7 @@ use crate::config;
 use crate::domain::permission::Credential;
 use crate::domain::token::TokenHash;
 use crate::domain::user::User;
+use crate::secrets::SecretKeys;
 use crate::store::{self, Store};
 use crate::telemetry::Instruments;
 
@@ -23,6 +24,8 @@ pub struct Auth {
     pub(super) limits: LoginLimits,
     pub(super) instruments: Arc<Instruments>,
     pub(super) config: config::AuthConfig,
+    /// What secrets of second factors are sealed with.
+    pub(super) keys: SecretKeys,
 }
 
 impl Auth {
@@ -34,11 +37,12 @@ impl Auth {
         store: Store,
         clock: Clock,
         config: &config::AuthConfig,
+        keys: &SecretKeys,
         instruments: Arc<Instruments>,
     ) -> Result<Self, PasswordError> {
         let passwords = Passwords::new(config, Arc::clone(&instruments))?;
         let limits = LoginLimits::new(config);
-        Ok(Self { store, clock, passwords, limits, instruments, config: config.clone() })
+        Ok(Self { store, clock, passwords, limits, instruments, config: config.clone(), keys: keys.clone() })
     }
 
     /// The enabled user behind a live session token or API token, and what the token is.

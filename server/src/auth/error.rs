@@ -1,6 +1,7 @@
 //! Why nobody was let in, or nothing was changed.
 
 use super::password::PasswordError;
+use crate::secrets::SecretsError;
 use crate::store::{self, UserError};
 
 /// Why nobody was let in, or nothing was changed.
@@ -51,6 +52,9 @@ pub enum AuthError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The secret of a second factor cannot be sealed or opened.
+    #[error("the secret of a second factor cannot be used")]
+    Secrets(#[from] SecretsError),
     /// There is no randomness.
     #[error("the operating system gives no random numbers")]
     Random(#[from] getrandom::Error),

@@ -154,7 +154,10 @@ impl Auth {
             return Ok(self.store.use_recovery_code(user.id, hash, &event).await?);
         }
         let step = match self.store.totp(user.id).await? {
-            Some(found) if found.is_confirmed => totp::matching_step(&found.secret, code, origin.at),
+            Some(found) if found.is_confirmed => {
+                let secret = self.open_totp(user.id, &found.secret)?;
+                totp::matching_step(&secret, code, origin.at)
+            }
             _ => None,
         };
         match step {

@@ -225,11 +225,20 @@ impl Config {
     }
 
     fn alerting_checks(&self) -> Vec<Check> {
-        vec![(
-            "alerting.evaluation_interval_ms",
-            (1_000..=60_000).contains(&self.alerting.evaluation_interval_ms),
-            "1000–60000",
-        )]
+        vec![
+            (
+                "alerting.evaluation_interval_ms",
+                (1_000..=60_000).contains(&self.alerting.evaluation_interval_ms),
+                "1000–60000",
+            ),
+            ("alerting.workers", (1..=64).contains(&self.alerting.workers), "1–64"),
+            // A lease is renewed each 30 seconds and holds for 90.
+            (
+                "alerting.request_timeout_ms",
+                (100..=60_000).contains(&self.alerting.request_timeout_ms),
+                "100–60000",
+            ),
+        ]
     }
 
     fn metrics_checks(&self) -> Vec<Check> {

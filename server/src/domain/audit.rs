@@ -173,6 +173,20 @@ names!(
         AlertSnoozed = "alert.snooze",
         /// Somebody has said something about an alert.
         AlertNoted = "alert.note",
+        /// A channel was made.
+        AlertChannelCreated = "alert_channel.create",
+        /// A channel was changed.
+        AlertChannelUpdated = "alert_channel.update",
+        /// A channel was deleted.
+        AlertChannelDeleted = "alert_channel.delete",
+        /// A channel was enabled.
+        AlertChannelEnabled = "alert_channel.enable",
+        /// A channel was disabled.
+        AlertChannelDisabled = "alert_channel.disable",
+        /// A channel was tried with a real message.
+        AlertChannelTested = "alert_channel.test",
+        /// A message that was given up is sent again.
+        AlertDeliveryRetried = "alert_delivery.retry",
     }
 );
 
@@ -197,6 +211,10 @@ names!(
         AlertSilence = "alert_silence",
         /// An alert.
         Alert = "alert",
+        /// A channel.
+        AlertChannel = "alert_channel",
+        /// A message to a channel.
+        AlertDelivery = "alert_delivery",
     }
 );
 

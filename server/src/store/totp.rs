@@ -18,14 +18,17 @@ const INSERT_CODES: &str = "INSERT INTO recovery_codes (user_id, code_hash) SELE
 const USE_STEP: &str =
     "UPDATE totp SET last_step = $2 WHERE user_id = $1 AND confirmed_at IS NOT NULL AND last_step < $2";
 const USE_CODE: &str = "DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2";
+const LIST: &str = "SELECT user_id, secret FROM totp";
+const REPLACE: &str = "UPDATE totp SET secret = $3 WHERE user_id = $1 AND secret = $2";
 const DELETE: &str = "DELETE FROM totp WHERE user_id = $1";
 
-pub(super) const STATEMENTS: &[&str] = &[BEGIN, FIND, CONFIRM, INSERT_CODES, USE_STEP, USE_CODE, DELETE];
+pub(super) const STATEMENTS: &[&str] =
+    &[BEGIN, FIND, CONFIRM, INSERT_CODES, USE_STEP, USE_CODE, LIST, REPLACE, DELETE];
 
 /// What a user's codes are computed from.
 #[derive(Debug)]
 pub struct TotpSecret {
-    /// The bytes that the user's device has, too.
+    /// The bytes that the user's device has, too, sealed or as they are.
     pub secret: SecretSlice<u8>,
     /// The user has shown that the device computes the right codes: logins ask for one.
     pub is_confirmed: bool,
@@ -104,6 +107,30 @@ impl Store {
         audit::insert(&transaction, event).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// The secrets of all users, as they are kept.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn totp_secrets(&self) -> Result<Vec<(UserId, SecretSlice<u8>)>, Error> {
+        let rows = self.connection().await?.query(LIST, &[]).await?;
+        Ok(rows.iter().map(|row| (UserId(row.get(0)), row.get::<_, Vec<u8>>(1).into())).collect())
+    }
+
+    /// Keeps a user's secret in another form, unless it has changed meanwhile.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn replace_totp_secret(
+        &self,
+        user_id: UserId,
+        old: &SecretSlice<u8>,
+        new: &SecretSlice<u8>,
+    ) -> Result<(), Error> {
+        let mut connection = self.connection().await?;
+        connection.execute(REPLACE, &[&user_id.0, &old.expose_secret(), &new.expose_secret()]).await?;
+        Ok(())
     }
 
     /// Removes the second factor with its recovery codes. Answers whether there was one.

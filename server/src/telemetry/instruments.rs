@@ -6,6 +6,7 @@ mod builder;
 mod database_metrics;
 mod http_metrics;
 mod ingest_metrics;
+mod notify_metrics;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use self::builder::Builder;
 use self::database_metrics::DatabaseMetrics;
 use self::http_metrics::HttpMetrics;
 use self::ingest_metrics::IngestMetrics;
+use self::notify_metrics::NotifyMetrics;
 use super::Occurrences;
 use super::reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 
@@ -57,6 +59,7 @@ pub struct Instruments {
     database: DatabaseMetrics,
     auth: AuthMetrics,
     alerts: AlertMetrics,
+    notify: NotifyMetrics,
 }
 
 impl Instruments {
@@ -76,6 +79,7 @@ impl Instruments {
             database: DatabaseMetrics::new(&build)?,
             auth: AuthMetrics::new(&build)?,
             alerts: AlertMetrics::new(&build)?,
+            notify: NotifyMetrics::new(&build)?,
             registry: build.0,
             scrape: Mutex::default(),
             strangers: Occurrences::new(STRANGERS_MAX),

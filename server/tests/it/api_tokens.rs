@@ -8,7 +8,7 @@ use crate::support::server::Answer;
 use crate::support::{TestDatabase, TestServer, eventually, on_both_editions};
 
 const PASSWORD: &str = "a password of eight or more";
-const ALL: [&str; 4] = ["read", "agents:write", "users:write", "settings:write"];
+const ALL: [&str; 5] = ["read", "agents:write", "users:write", "settings:write", "channels:write"];
 
 on_both_editions!(an_api_token_is_made_listed_used_and_ended);
 

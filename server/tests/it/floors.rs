@@ -5,10 +5,10 @@ use std::path::Path;
 
 /// The lowest first: each knows only those of lower floors. `server/README.md` has the same table.
 const FLOORS: [&[&str]; 8] = [
-    &["domain", "open_files", "readiness"],
+    &["domain", "open_files", "readiness", "secrets"],
     &["config"],
     &["store", "telemetry"],
-    &["alerting", "auth", "http", "ingest"],
+    &["alerting", "auth", "http", "ingest", "notify"],
     &["api"],
     &["routes"],
     &["app", "healthcheck", "preflight"],

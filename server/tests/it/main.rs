@@ -15,6 +15,8 @@ mod agent;
 mod agent_labels;
 mod agents;
 mod alert_api;
+mod alert_channels;
+mod alert_deliveries;
 mod alerting;
 mod api;
 mod api_tokens;

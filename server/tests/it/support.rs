@@ -10,6 +10,7 @@ pub(crate) mod http2;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod random;
+pub(crate) mod receiver;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod wait;
@@ -24,6 +25,7 @@ pub(crate) use fleet::Fleet;
 pub(crate) use http2::Http2Client;
 pub(crate) use proxy::{Delays, Faults, Proxy};
 pub(crate) use random::Random;
+pub(crate) use receiver::Receiver;
 pub(crate) use server::TestServer;
 pub(crate) use wait::eventually;
 

@@ -1,0 +1,478 @@
+//! Channels as the API takes and shows them.
+
+use std::collections::BTreeMap;
+
+use poem_openapi::types::Any;
+use poem_openapi::{Enum, Object};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::notify::TestResult;
+use crate::notify::channels::{Field, Kind, Shown};
+use crate::notify::message::{Sample, Severity};
+use crate::store::AlertChannel;
+
+/// Fewer characters of a secret are no hint, but half of it.
+const HINTED_CHARS_MIN: usize = 12;
+const HINT_CHARS: usize = 4;
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[oai(rename = "AlertSeverity", rename_all = "lowercase")]
+pub(super) enum SeverityName {
+    /// Worth knowing.
+    Info,
+    /// Worth looking after.
+    Warning,
+    /// Worth getting up.
+    Critical,
+}
+
+impl From<SeverityName> for Severity {
+    fn from(name: SeverityName) -> Self {
+        match name {
+            SeverityName::Info => Severity::Info,
+            SeverityName::Warning => Severity::Warning,
+            SeverityName::Critical => Severity::Critical,
+        }
+    }
+}
+
+/// The language of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[oai(rename = "MessageLanguage", rename_all = "lowercase")]
+pub(super) enum LanguageName {
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+}
+
+impl LanguageName {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            LanguageName::En => "en",
+            LanguageName::Zh => "zh",
+        }
+    }
+}
+
+/// Templates in place of what Pika would write.
+#[derive(Clone, Debug, Default, Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename = "AlertChannelTemplates", rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TemplatesBody {
+    /// The body of requests, for kinds that say so: JSON with `{{ … }}` in it, where every value brings its own quotes. It
+    /// knows `title`, `text`, `plain`, `link`, `severity`, `status`, `alerts`, `payload` and more.
+    #[serde(default)]
+    pub(super) body: Option<String>,
+}
+
+/// A channel to be made, changed, tried or previewed.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename = "AlertChannelRequest", rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ChannelRequest {
+    /// What people call it (1–64 characters), unique in whatever case.
+    pub(super) name: String,
+    /// One of `GET /api/alert-channel-kinds`.
+    pub(super) kind: String,
+    /// The version that is changed; only where one is.
+    #[serde(default)]
+    pub(super) version: Option<i32>,
+    /// Messages are sent (the default); else they wait, for a day at most.
+    #[serde(default)]
+    pub(super) enabled: Option<bool>,
+    /// It is told by rules that name no channels (the default).
+    #[serde(default)]
+    pub(super) is_default: Option<bool>,
+    /// What is less bad is not told; `info` where it is left out.
+    #[serde(default)]
+    pub(super) min_severity: Option<SeverityName>,
+    /// What is over is told, too (the default).
+    #[serde(default)]
+    pub(super) tells_resolved: Option<bool>,
+    /// The language of messages; null: that of the settings.
+    #[serde(default)]
+    pub(super) language: Option<LanguageName>,
+    /// The time zone of messages, such as `Europe/Berlin`; null: that of the settings.
+    #[serde(default)]
+    pub(super) time_zone: Option<String>,
+    /// What its kind wants to be set and is no secret.
+    #[serde(default)]
+    pub(super) settings: Option<Any<Map<String, Value>>>,
+    /// What its kind wants to be set and is one: texts. A name that is left out keeps its secret, null removes it. Where the
+    /// channel leads to another host or port than before, or is of another kind, all have to be given again.
+    #[serde(default)]
+    pub(super) secrets: Option<Any<Map<String, Value>>>,
+    /// Templates in place of what Pika would write; null: none.
+    #[serde(default)]
+    pub(super) templates: Option<TemplatesBody>,
+    /// How long to wait for more before a first message, in milliseconds (0–3600000; 30000 where it is left out).
+    #[serde(default)]
+    #[oai(validator(minimum(value = "0"), maximum(value = "3600000")))]
+    pub(super) group_wait_ms: Option<i32>,
+    /// Least time between messages of a group, in milliseconds (0–86400000; 300000 where it is left out).
+    #[serde(default)]
+    #[oai(validator(minimum(value = "0"), maximum(value = "86400000")))]
+    pub(super) group_interval_ms: Option<i32>,
+    /// Least time between requests, in milliseconds (0–3600000; 0 where it is left out). What the service asks for holds all
+    /// the same.
+    #[serde(default)]
+    #[oai(validator(minimum(value = "0"), maximum(value = "3600000")))]
+    pub(super) min_interval_ms: Option<i32>,
+    /// Most messages within an hour (1–1000; 60 where it is left out). When there were as many, what follows is told in one
+    /// message each 15 minutes.
+    #[serde(default)]
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
+    pub(super) per_hour_max: Option<i32>,
+}
+
+/// A secret that is kept, and not shown.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "AlertChannelSecret", rename_all = "camelCase")]
+pub(super) struct SecretBody {
+    /// There is one.
+    set: bool,
+    /// How it ends, where it is long enough; else empty.
+    hint: String,
+}
+
+/// A channel: where messages go.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "AlertChannel", rename_all = "camelCase")]
+pub(super) struct ChannelBody {
+    /// Its id.
+    id: Uuid,
+    /// Counts changes.
+    version: i32,
+    /// What people call it.
+    name: String,
+    /// Its kind, one of `GET /api/alert-channel-kinds`.
+    kind: String,
+    /// Messages are sent; else they wait.
+    enabled: bool,
+    /// It is told by rules that name no channels.
+    is_default: bool,
+    /// What is less bad is not told: `info`, `warning` or `critical`.
+    min_severity: String,
+    /// What is over is told, too.
+    tells_resolved: bool,
+    /// The language of messages, `en` or `zh`; null: that of the settings.
+    language: Option<String>,
+    /// The time zone of messages; null: that of the settings.
+    time_zone: Option<String>,
+    /// What is set and is no secret.
+    settings: Any<Map<String, Value>>,
+    /// Which secrets there are. They are never shown.
+    secrets: BTreeMap<String, SecretBody>,
+    /// Templates in place of what Pika would write; null: none.
+    templates: Option<TemplatesBody>,
+    /// How long to wait for more before a first message, in milliseconds.
+    group_wait_ms: i32,
+    /// Least time between messages of a group, in milliseconds.
+    group_interval_ms: i32,
+    /// Least time between requests, in milliseconds.
+    min_interval_ms: i32,
+    /// Most messages within an hour.
+    per_hour_max: i32,
+    /// How it fares: `ok`, `failing` (it is tried again) or `broken` (somebody has to change something); others may follow.
+    state: String,
+    /// Since when it is not ok, in milliseconds since the Unix epoch.
+    failing_since: Option<i64>,
+    /// When it was last told something, in milliseconds since the Unix epoch.
+    last_ok_at: Option<i64>,
+    /// What went wrong last.
+    last_error: Option<String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    created_at: i64,
+    /// When it was last changed, in milliseconds since the Unix epoch.
+    updated_at: i64,
+}
+
+impl From<AlertChannel> for ChannelBody {
+    fn from(channel: AlertChannel) -> Self {
+        let AlertChannel { id, settings, version, state, failing_since, last_ok_at, last_error, .. } =
+            channel;
+        let hints: BTreeMap<String, String> =
+            serde_json::from_str(&settings.secret_hints).unwrap_or_default();
+        let secret = |(name, hint)| (name, SecretBody { set: true, hint });
+        let templates = settings.templates.as_deref().and_then(|json| serde_json::from_str(json).ok());
+        Self {
+            id,
+            version,
+            name: settings.name,
+            kind: settings.kind,
+            enabled: settings.enabled,
+            is_default: settings.is_default,
+            min_severity: Severity::of_number(settings.min_severity).as_str().to_owned(),
+            tells_resolved: settings.tells_resolved,
+            language: settings.language,
+            time_zone: settings.time_zone,
+            settings: Any(serde_json::from_str(&settings.settings).unwrap_or_default()),
+            secrets: hints.into_iter().map(secret).collect(),
+            templates,
+            group_wait_ms: settings.group_wait_ms,
+            group_interval_ms: settings.group_interval_ms,
+            min_interval_ms: settings.min_interval_ms,
+            per_hour_max: settings.per_hour_max,
+            state,
+            failing_since,
+            last_ok_at,
+            last_error,
+            created_at: channel.created_at,
+            updated_at: channel.updated_at,
+        }
+    }
+}
+
+/// How a secret ends, where that gives nothing away.
+pub(super) fn hint(secret: &str) -> String {
+    let n_chars = secret.chars().count();
+    if n_chars < HINTED_CHARS_MIN || secret.contains('\n') {
+        return String::new();
+    }
+    secret.chars().skip(n_chars - HINT_CHARS).collect()
+}
+
+/// All channels.
+#[derive(Debug, Object)]
+#[oai(rename = "AlertChannelList", rename_all = "camelCase")]
+pub(super) struct ChannelList {
+    /// The channels, by name.
+    pub(super) items: Vec<ChannelBody>,
+    /// How many there are.
+    pub(super) total: u64,
+}
+
+/// Whether messages are sent.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename = "AlertChannelStatus", rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct StatusRequest {
+    /// Messages are sent; else they wait, for a day at most.
+    pub(super) enabled: bool,
+}
+
+/// A channel to be tried before it is kept.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename = "AlertChannelTestRequest", rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TestRequest {
+    /// The channel.
+    pub(super) channel: ChannelRequest,
+    /// The channel whose secrets are used where they are left out, as in a change of it.
+    #[serde(default)]
+    pub(super) id: Option<Uuid>,
+}
+
+/// A made-up message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[oai(rename = "AlertSample", rename_all = "lowercase")]
+pub(super) enum SampleName {
+    /// An alert that burns.
+    Firing,
+    /// One that is over.
+    Resolved,
+    /// Many.
+    Group,
+}
+
+impl From<SampleName> for Sample {
+    fn from(name: SampleName) -> Self {
+        match name {
+            SampleName::Firing => Sample::Firing,
+            SampleName::Resolved => Sample::Resolved,
+            SampleName::Group => Sample::Group,
+        }
+    }
+}
+
+/// A channel whose messages are to be looked at.
+#[derive(Deserialize, Object)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename = "AlertChannelPreviewRequest", rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PreviewRequest {
+    /// The channel. Secrets that are left out are made up.
+    pub(super) channel: ChannelRequest,
+    /// Which message; `firing` where it is left out.
+    #[serde(default)]
+    pub(super) sample: Option<SampleName>,
+}
+
+/// A request, without secrets.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "AlertRequestShown", rename_all = "camelCase")]
+pub(super) struct ShownBody {
+    /// Its method; `MAIL` for a mail.
+    method: String,
+    /// Its URL.
+    url: String,
+    /// Its headers.
+    headers: BTreeMap<String, String>,
+    /// Its body; of a mail the text.
+    body: String,
+}
+
+impl From<Shown> for ShownBody {
+    fn from(shown: Shown) -> Self {
+        let Shown { method, url, headers, body } = shown;
+        Self { method, url, headers, body }
+    }
+}
+
+/// What would be sent.
+#[derive(Debug, Object)]
+#[oai(rename = "AlertChannelPreview", rename_all = "camelCase")]
+pub(super) struct PreviewBody {
+    /// The requests: one, or one for each alert where the service keeps incidents of its own.
+    pub(super) requests: Vec<ShownBody>,
+}
+
+/// What came of trying a channel.
+#[derive(Debug, Object)]
+#[oai(rename = "AlertChannelTest", rename_all = "camelCase")]
+pub(super) struct TestBody {
+    /// The receiver has taken the message.
+    ok: bool,
+    /// How it ended: `ok`, `timeout`, `connect`, `refused_address`, `auth`, `rate_limited`, `rejected`, `server` or
+    /// `unusable`; others may follow.
+    result: String,
+    /// The status of the answer; absent where there was none.
+    http_status: Option<i32>,
+    /// How long it took, in milliseconds.
+    attempt_ms: i64,
+    /// What went wrong.
+    error: Option<String>,
+    /// What was sent.
+    requests: Vec<ShownBody>,
+}
+
+impl From<TestResult> for TestBody {
+    fn from(result: TestResult) -> Self {
+        let TestResult { outcome, attempt_ms, request } = result;
+        Self {
+            ok: outcome.is_ok(),
+            result: outcome.result.as_str().to_owned(),
+            http_status: outcome.http_status.map(i32::from),
+            attempt_ms,
+            error: outcome.error,
+            requests: request.into_iter().map(ShownBody::from).collect(),
+        }
+    }
+}
+
+/// Something that a kind of channel wants to be set.
+#[derive(Debug, Object)]
+#[oai(rename = "AlertChannelField", rename_all = "camelCase")]
+struct FieldBody {
+    /// Its name, in `settings` or in `secrets`.
+    name: String,
+    /// `text`, `url`, `host`, `integer`, `boolean`, `choice`, `headers` (a line each, `Name: value`), `mailAddress`,
+    /// `mailAddresses` or `texts`; others may follow.
+    r#type: String,
+    /// It goes into `secrets`.
+    secret: bool,
+    /// It must be set.
+    required: bool,
+    /// What it is where it is not set.
+    default: Option<Any<Value>>,
+    /// What it may be, of a choice.
+    choices: Vec<String>,
+    /// The least it may be, of a number.
+    min: Option<i64>,
+    /// The most it may be, of a number.
+    max: Option<i64>,
+}
+
+impl From<&Field> for FieldBody {
+    fn from(field: &Field) -> Self {
+        Self {
+            name: field.name.clone(),
+            r#type: field.field_type.as_str().to_owned(),
+            secret: field.secret,
+            required: field.required,
+            default: field.default.clone().map(Any),
+            choices: field.choices.clone(),
+            min: field.min,
+            max: field.max,
+        }
+    }
+}
+
+/// A kind of channel.
+#[derive(Debug, Object)]
+#[oai(rename = "AlertChannelKind", rename_all = "camelCase")]
+struct KindBody {
+    /// What the API calls it.
+    kind: String,
+    /// What people call it.
+    name: String,
+    /// What it wants to be set.
+    fields: Vec<FieldBody>,
+    /// `templates.body` may be set.
+    has_body_template: bool,
+}
+
+/// All kinds of channels.
+#[derive(Debug, Object)]
+#[oai(rename = "AlertChannelKindList", rename_all = "camelCase")]
+pub(super) struct KindList {
+    /// The kinds.
+    items: Vec<KindBody>,
+    /// How many there are.
+    total: u64,
+}
+
+impl KindList {
+    pub(super) fn of(kinds: &[Kind]) -> Self {
+        let kind = |kind: &Kind| KindBody {
+            kind: kind.kind.clone(),
+            name: kind.name.clone(),
+            fields: kind.fields.iter().map(FieldBody::from).collect(),
+            has_body_template: kind.has_body_template,
+        };
+        Self { items: kinds.iter().map(kind).collect(), total: kinds.len() as u64 }
+    }
+}
+
+/// The names of what differs between two channels, for the audit log. Never a value.
+pub(super) fn changes(
+    old: &AlertChannel,
+    request: &ChannelRequest,
+    new: &crate::store::AlertChannelSettings,
+) -> Value {
+    let was = &old.settings;
+    let settings = |json: &str| serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
+    let (before, after) = (settings(&was.settings), settings(&new.settings));
+    let mut names: Vec<String> = [
+        ("name", was.name != new.name),
+        ("kind", was.kind != new.kind),
+        ("enabled", was.enabled != new.enabled),
+        ("isDefault", was.is_default != new.is_default),
+        ("minSeverity", was.min_severity != new.min_severity),
+        ("tellsResolved", was.tells_resolved != new.tells_resolved),
+        ("language", was.language != new.language),
+        ("timeZone", was.time_zone != new.time_zone),
+        ("templates", was.templates.is_some() || new.templates.is_some()),
+        ("groupWaitMs", was.group_wait_ms != new.group_wait_ms),
+        ("groupIntervalMs", was.group_interval_ms != new.group_interval_ms),
+        ("minIntervalMs", was.min_interval_ms != new.min_interval_ms),
+        ("perHourMax", was.per_hour_max != new.per_hour_max),
+    ]
+    .into_iter()
+    .filter(|(_, has_changed)| *has_changed)
+    .map(|(name, _)| name.to_owned())
+    .collect();
+    let differing =
+        after.iter().filter(|(name, value)| before.get(*name) != Some(value)).map(|(name, _)| name);
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    names.extend(differing.chain(gone).map(|name| format!("settings.{name}")));
+    let secrets = request.secrets.iter().flat_map(|secrets| secrets.0.keys());
+    names.extend(secrets.map(|name| format!("secrets.{name}")));
+    json!({"changed": names})
+}

@@ -1,0 +1,247 @@
+//! What a channel is told, as values: composed in a language, written in a format, or as JSON.
+//!
+//! Names come from agents, so they are made harmless before anything else is done with them.
+
+mod catalogue;
+mod compose;
+mod markup;
+mod payload;
+mod samples;
+mod values;
+
+use jiff::tz::TimeZone;
+use uuid::Uuid;
+
+use crate::domain::TimestampMs;
+use crate::domain::text::is_harmless;
+
+pub use catalogue::{Catalogue, CatalogueError, Language};
+pub(super) use compose::Composed;
+pub(super) use markup::{Cut, Format, Measure, cut_text};
+pub(super) use payload::{alert_json, payload};
+pub(super) use samples::test_notice;
+pub use samples::{Sample, sample_notices};
+
+/// Most characters of a name in a message.
+const NAME_CHARS_MAX: usize = 120;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Worth looking after.
+    Warning,
+    /// Worth getting up.
+    Critical,
+}
+
+impl Severity {
+    /// The severity as it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+
+    /// The severity as it is kept.
+    pub fn number(self) -> i16 {
+        match self {
+            Severity::Info => 1,
+            Severity::Warning => 2,
+            Severity::Critical => 3,
+        }
+    }
+
+    /// The severity of a number that was kept.
+    pub fn of_number(number: i16) -> Severity {
+        match number {
+            ..=1 => Severity::Info,
+            2 => Severity::Warning,
+            3.. => Severity::Critical,
+        }
+    }
+
+    /// The severity of a name.
+    pub fn parse(name: &str) -> Option<Severity> {
+        [Severity::Info, Severity::Warning, Severity::Critical]
+            .into_iter()
+            .find(|severity| severity.as_str() == name)
+    }
+}
+
+/// What has happened to an alert, of which the channel is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// It burns.
+    Firing,
+    /// It has become worse.
+    Escalated,
+    /// It still burns.
+    Repeat,
+    /// It is over.
+    Resolved,
+}
+
+impl Transition {
+    /// The transition as it is kept.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Transition::Firing => "firing",
+            Transition::Escalated => "escalated",
+            Transition::Repeat => "repeat",
+            Transition::Resolved => "resolved",
+        }
+    }
+
+    /// The transition of a name.
+    pub fn parse(name: &str) -> Option<Transition> {
+        [Transition::Firing, Transition::Escalated, Transition::Repeat, Transition::Resolved]
+            .into_iter()
+            .find(|transition| transition.as_str() == name)
+    }
+}
+
+/// An agent that an alert is about.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields of an agent")]
+pub struct NoticeAgent {
+    pub id: Uuid,
+    pub name: String,
+    pub tags: Vec<String>,
+}
+
+/// What a rule looks at: the part of it that messages speak of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subject {
+    /// `disk.usagePercent` and the like for a metric, else the kind of the condition.
+    pub key: String,
+    /// `avg`, `max` and so on; empty for conditions without a window.
+    pub function: String,
+    /// The window, in milliseconds; 0 for none.
+    pub window_ms: i64,
+    /// It fires above the threshold, not below; `None` for conditions without a threshold.
+    pub is_above: Option<bool>,
+}
+
+/// One thing that a channel is told about one alert.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the columns of alerts, and what the rule says")]
+pub struct Notice {
+    pub alert_id: Uuid,
+    pub transition: Transition,
+    /// It has fired and ended before the channel could be told of either.
+    pub is_unseen: bool,
+    pub severity: Severity,
+    pub rule_name: String,
+    pub rule_summary: String,
+    pub subject: Subject,
+    pub agent: Option<NoticeAgent>,
+    pub series: Option<String>,
+    /// `fleet`, `tag:…` or `system:…` where it is no agent.
+    pub target: String,
+    pub value: Option<f64>,
+    pub threshold: Option<f64>,
+    pub recovery_threshold: Option<f64>,
+    pub unit: String,
+    pub started_at: TimestampMs,
+    pub fired_at: TimestampMs,
+    pub ended_at: Option<TimestampMs>,
+    pub end_reason: Option<String>,
+    pub peak_value: Option<f64>,
+    pub peak_at: Option<TimestampMs>,
+    pub occurrences: i32,
+    pub is_flapping: bool,
+    /// What else is known, for example how many agents an outage has.
+    pub details: serde_json::Value,
+    /// The names of the rules that burn for the same agent, too.
+    pub also_firing: Vec<String>,
+    pub runbook: String,
+    pub runbook_url: Option<String>,
+}
+
+/// Everything that is said in one message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// In which language.
+    pub language: Language,
+    /// In which time zone.
+    pub time_zone: TimeZone,
+    /// Where people reach Pika; empty where that is not known.
+    pub public_url: String,
+    /// The channel's name.
+    pub channel: String,
+    /// The same at every attempt.
+    pub key: Uuid,
+    /// Now.
+    pub sent_at: TimestampMs,
+    /// When it should have been sent.
+    pub due_at: TimestampMs,
+    /// Somebody tries the channel.
+    pub is_test: bool,
+    /// What is told, at least one.
+    pub notices: Vec<Notice>,
+}
+
+impl Message {
+    /// Whether all that is told is over.
+    pub(super) fn is_resolved(&self) -> bool {
+        self.notices.iter().all(|notice| notice.transition == Transition::Resolved)
+    }
+
+    /// The worst of what is told: of what burns, where something does.
+    pub(super) fn severity(&self) -> Severity {
+        let is_resolved = self.is_resolved();
+        let counted =
+            self.notices.iter().filter(|notice| is_resolved || notice.transition != Transition::Resolved);
+        counted.map(|notice| notice.severity).max().unwrap_or(Severity::Info)
+    }
+
+    /// Where the alert, or all alerts, can be looked at; empty where that is not known.
+    pub(super) fn link(&self) -> String {
+        match (self.public_url.trim_end_matches('/'), self.notices.as_slice()) {
+            ("", _) => String::new(),
+            (url, [notice]) if !self.is_test => format!("{url}/#/alerts/{}", notice.alert_id),
+            (url, _) => format!("{url}/#/alerts"),
+        }
+    }
+}
+
+/// The title as the first line of a text.
+pub(super) fn title_line(title: String) -> markup::Line {
+    markup::Line::bold(title)
+}
+
+/// A name as it may stand in a message: on one line, of bounded length, and nothing in it that is invisible or turns the
+/// text around.
+pub(super) fn neutral(name: &str) -> String {
+    let mut neutral = String::new();
+    for (index, c) in name.trim().chars().enumerate() {
+        if NAME_CHARS_MAX <= index {
+            neutral.push('…');
+            break;
+        }
+        match c {
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => neutral.push(' '),
+            c if is_harmless(c) => neutral.push(c),
+            _ => {}
+        }
+    }
+    neutral
+}
+
+/// The same for a text of several lines, of at most `chars_max` characters.
+pub(super) fn neutral_text(text: &str, chars_max: usize) -> String {
+    let is_wanted = |c: &char| *c == '\n' || is_harmless(*c);
+    let mut chars = text.trim().chars().filter(is_wanted);
+    let mut neutral: String = chars.by_ref().take(chars_max).collect();
+    if chars.next().is_some() {
+        neutral.push('…');
+    }
+    neutral
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! Connections to places that somebody typed in: every address is checked, and the connection goes to one that was.
+//!
+//! A name is looked up once for each connection, all its addresses must pass, and one of these is connected to, so a name
+//! that answers differently the next time changes nothing. Nothing follows a redirect, and no proxy of the environment
+//! is used.
+
+mod address;
+mod destination;
+mod exchange;
+mod proxy;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use ipnet::IpNet;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use address::{Reach, reach};
+
+pub use destination::{Destination, DestinationError, parse_url};
+pub use exchange::{Request, Response};
+
+/// How long a connection may take to be made, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most addresses of a name that are tried.
+const ADDRESSES_MAX: usize = 4;
+
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// The place makes no sense. Says what is wrong with the URL, and nothing of the URL.
+    #[error("the URL {0}")]
+    Destination(#[from] DestinationError),
+    /// The address is not public, and not allowed either.
+    #[error(
+        "{host} is not on the public internet; if Pika shall reach it, add its network to alerting.allowed_networks in \
+         the server's configuration file"
+    )]
+    RefusedAddress {
+        /// The host's name.
+        host: String,
+    },
+    /// The address is public, and would be reached without encryption.
+    #[error(
+        "{host} would be reached without encryption, which is done only in networks of alerting.allowed_networks; take https \
+         or another kind of TLS"
+    )]
+    NotEncrypted {
+        /// The host's name.
+        host: String,
+    },
+    /// The name has no address.
+    #[error("{host} cannot be found")]
+    NotFound {
+        /// The host's name.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nobody listens there, or the network is down.
+    #[error("cannot connect to {host}")]
+    Connect {
+        /// The host's name.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No TLS could be agreed upon, or the certificate is of another name or not trusted.
+    #[error("no trusted TLS connection with {host}")]
+    Tls {
+        /// The host's name.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// This system trusts nobody.
+    #[error("the system has no certificate authorities; install ca-certificates")]
+    NoAuthorities,
+    /// It took too long.
+    #[error("no answer in time")]
+    Timeout,
+    /// The proxy does not let it through.
+    #[error("the proxy answered {0}")]
+    Proxy(u16),
+    /// The request cannot be made of what was given.
+    #[error("the request cannot be sent: {0}")]
+    Request(&'static str),
+    /// The answer is none of HTTP, or the connection broke.
+    #[error("the answer cannot be understood")]
+    Protocol(#[source] hyper::Error),
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken(#[source] io::Error),
+}
+
+impl OutboundError {
+    /// Whether the place itself is refused: waiting does not change that, only the configuration or another place.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            OutboundError::Destination(_)
+                | OutboundError::RefusedAddress { .. }
+                | OutboundError::NotEncrypted { .. }
+                | OutboundError::Request(_)
+        )
+    }
+}
+
+/// Looks up the addresses of a name.
+pub type Resolve = Box<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+
+/// How connections to the outside are made.
+#[derive(Debug)]
+pub struct OutboundOptions {
+    /// Networks that may be reached although they are not public, also without TLS.
+    pub allowed_networks: Vec<IpNet>,
+    /// A proxy that everything goes through; empty: none.
+    pub http_proxy: String,
+    /// How long a request may take in all.
+    pub request_timeout: Duration,
+    /// Whom to trust; `None` where the system trusts nobody.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// Connects to the outside. A clone is a pointer to the same.
+#[derive(Clone)]
+pub struct Outbound(Arc<Inner>);
+
+struct Inner {
+    allowed_networks: Vec<IpNet>,
+    proxy: Option<Destination>,
+    request_timeout: Duration,
+    tls: Option<TlsConnector>,
+    resolve: Resolve,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").field("allowed_networks", &self.0.allowed_networks).finish_non_exhaustive()
+    }
+}
+
+/// A connection of whatever kind.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Sync + Unpin + fmt::Debug {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin + fmt::Debug> Connection for T {}
+
+impl Outbound {
+    /// Connects as the options say, with names looked up by the system.
+    ///
+    /// # Errors
+    /// When the proxy's URL makes no sense.
+    pub fn new(options: OutboundOptions) -> Result<Self, DestinationError> {
+        Self::resolving(options, Box::new(|name| Box::pin(system_addresses(name))))
+    }
+
+    /// As [`Outbound::new`], with names looked up by `resolve`.
+    ///
+    /// # Errors
+    /// As [`Outbound::new`].
+    pub fn resolving(options: OutboundOptions, resolve: Resolve) -> Result<Self, DestinationError> {
+        let OutboundOptions { allowed_networks, http_proxy, request_timeout, tls } = options;
+        let proxy = match http_proxy.as_str() {
+            "" => None,
+            url => Some(proxy::destination(url)?),
+        };
+        let tls = tls.map(TlsConnector::from);
+        Ok(Self(Arc::new(Inner { allowed_networks, proxy, request_timeout, tls, resolve })))
+    }
+
+    /// How long a request may take in all.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
+    /// Whether a place may be connected to, as far as can be told now: every connection checks again. A name that cannot be
+    /// found is not refused.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub async fn check(&self, destination: &Destination, is_encrypted: bool) -> Result<(), OutboundError> {
+        let checked = tokio::time::timeout(CONNECT_TIMEOUT, self.addresses(destination, is_encrypted)).await;
+        match checked {
+            Ok(Err(error)) if error.is_refusal() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Outbound::check`], of a URL.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub async fn check_url(&self, url: &str) -> Result<(), OutboundError> {
+        let url = parse_url(url)?;
+        self.check(&Destination::of_url(&url)?, url.scheme() == "https").await
+    }
+
+    /// Connects, without TLS. `is_encrypted`: TLS will follow.
+    pub(super) async fn connect(
+        &self,
+        destination: &Destination,
+        is_encrypted: bool,
+    ) -> Result<Box<dyn Connection>, OutboundError> {
+        tokio::time::timeout(CONNECT_TIMEOUT, self.connect_now(destination, is_encrypted))
+            .await
+            .unwrap_or(Err(OutboundError::Timeout))
+    }
+
+    /// Begins TLS on a connection, with somebody who must prove to be `destination`.
+    pub(super) async fn encrypt(
+        &self,
+        destination: &Destination,
+        connection: Box<dyn Connection>,
+    ) -> Result<Box<dyn Connection>, OutboundError> {
+        let connector = self.0.tls.as_ref().ok_or(OutboundError::NoAuthorities)?;
+        let host = || destination.host.clone();
+        let failed = |source| OutboundError::Tls { host: host(), source };
+        let name = match destination.address {
+            Some(address) => ServerName::from(address),
+            None => ServerName::try_from(host()).map_err(|error| failed(io::Error::other(error)))?,
+        };
+        let encrypted = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(name, connection));
+        let encrypted = encrypted.await.map_err(|_| OutboundError::Timeout)?;
+        Ok(Box::new(encrypted.map_err(failed)?))
+    }
+
+    async fn connect_now(
+        &self,
+        destination: &Destination,
+        is_encrypted: bool,
+    ) -> Result<Box<dyn Connection>, OutboundError> {
+        if let Some(proxy) = &self.0.proxy {
+            return self.connect_through(proxy, destination, is_encrypted).await;
+        }
+        let addresses = self.addresses(destination, is_encrypted).await?;
+        let stream = connect_to_one_of(destination, &addresses).await?;
+        Ok(Box::new(stream))
+    }
+
+    /// The proxy looks names up, so its rules hold for these; addresses are checked here all the same.
+    async fn connect_through(
+        &self,
+        proxy: &Destination,
+        destination: &Destination,
+        is_encrypted: bool,
+    ) -> Result<Box<dyn Connection>, OutboundError> {
+        match destination.address {
+            Some(address) => self.check_addresses(destination, &[address], is_encrypted)?,
+            None if !is_encrypted => {
+                return Err(OutboundError::NotEncrypted { host: destination.host.clone() });
+            }
+            None => {}
+        }
+        let addresses = self.look_up(proxy).await?;
+        let mut stream = connect_to_one_of(proxy, &addresses).await?;
+        proxy::open(&mut stream, destination).await?;
+        Ok(Box::new(stream))
+    }
+
+    /// The addresses of a place, all of which may be connected to.
+    async fn addresses(
+        &self,
+        destination: &Destination,
+        is_encrypted: bool,
+    ) -> Result<Vec<IpAddr>, OutboundError> {
+        let addresses = self.look_up(destination).await?;
+        self.check_addresses(destination, &addresses, is_encrypted)?;
+        Ok(addresses)
+    }
+
+    fn check_addresses(
+        &self,
+        destination: &Destination,
+        addresses: &[IpAddr],
+        is_encrypted: bool,
+    ) -> Result<(), OutboundError> {
+        let host = || destination.host.clone();
+        for address in addresses {
+            match reach(*address, &self.0.allowed_networks) {
+                Reach::Refused => return Err(OutboundError::RefusedAddress { host: host() }),
+                Reach::Public if !is_encrypted => {
+                    return Err(OutboundError::NotEncrypted { host: host() });
+                }
+                Reach::Public | Reach::Allowed => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_up(&self, destination: &Destination) -> Result<Vec<IpAddr>, OutboundError> {
+        if let Some(address) = destination.address {
+            return Ok(vec![address]);
+        }
+        let not_found = |source| OutboundError::NotFound { host: destination.host.clone(), source };
+        let addresses = (self.0.resolve)(destination.host.clone()).await.map_err(not_found)?;
+        if addresses.is_empty() {
+            return Err(not_found(io::Error::other("the name has no address")));
+        }
+        Ok(addresses)
+    }
+}
+
+async fn connect_to_one_of(
+    destination: &Destination,
+    addresses: &[IpAddr],
+) -> Result<TcpStream, OutboundError> {
+    let mut failure = io::Error::other("the name has no address");
+    for address in addresses.iter().take(ADDRESSES_MAX) {
+        match TcpStream::connect(SocketAddr::new(*address, destination.port)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(OutboundError::Connect { host: destination.host.clone(), source: failure })
+}
+
+async fn system_addresses(name: String) -> io::Result<Vec<IpAddr>> {
+    let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+    Ok(found.map(|address| address.ip()).collect())
+}
+
+#[cfg(test)]
+mod tests;

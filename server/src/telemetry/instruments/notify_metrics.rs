@@ -1,0 +1,109 @@
+//! What is counted and measured of messages to the outside.
+
+use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge};
+
+use super::Instruments;
+use super::builder::Builder;
+
+/// Bounds of the buckets of what a request takes, and of how late a message is, in seconds.
+const REQUEST_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
+const DELAY_BUCKETS: [f64; 10] = [1.0, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 86_400.0];
+/// What becomes of messages.
+const RESULTS: [&str; 2] = ["sent", "failed"];
+
+/// What is counted and measured of messages to the outside.
+#[derive(Debug)]
+pub(super) struct NotifyMetrics {
+    notifications: IntCounterVec,
+    attempts: IntCounterVec,
+    expired: IntCounter,
+    seconds: Histogram,
+    delay_seconds: Histogram,
+    waiting: IntGauge,
+    oldest_seconds: IntGauge,
+    channels_failing: IntGauge,
+    heartbeat_succeeded_at: IntGauge,
+}
+
+impl NotifyMetrics {
+    pub(super) fn new(build: &Builder) -> Result<Self, Error> {
+        Ok(Self {
+            notifications: build.counters(
+                "pika_notifications_total",
+                "Messages to channels that were sent, or given up because the receiver does not take them.",
+                &["kind", "result"],
+            )?,
+            attempts: build.counters(
+                "pika_notification_attempts_total",
+                "Attempts to send a message, by how they ended.",
+                &["kind", "result"],
+            )?,
+            expired: build.counter(
+                "pika_notifications_expired_total",
+                "Messages that could not be sent in time and were given up.",
+            )?,
+            seconds: build.histogram(
+                "pika_notification_seconds",
+                "How long it took to hand a message over.",
+                &REQUEST_BUCKETS,
+            )?,
+            delay_seconds: build.histogram(
+                "pika_notification_delay_seconds",
+                "Time from what a message tells of to its being sent.",
+                &DELAY_BUCKETS,
+            )?,
+            waiting: build.gauge("pika_outbox_waiting", "Messages that wait to be sent, of all servers.")?,
+            oldest_seconds: build
+                .gauge("pika_outbox_oldest_seconds", "Age of the oldest message that waits to be sent.")?,
+            channels_failing: build
+                .gauge("pika_channels_failing", "Enabled channels that could not be told lately.")?,
+            heartbeat_succeeded_at: build.gauge(
+                "pika_heartbeat_last_success_timestamp_seconds",
+                "When a heartbeat was last taken, in seconds since the Unix epoch.",
+            )?,
+        })
+    }
+}
+
+impl Instruments {
+    /// Every kind of channel begins at zero.
+    pub fn begin_notifications(&self, kinds: &[&str], results: &[&str]) {
+        for kind in kinds {
+            for result in results {
+                self.notify.attempts.with_label_values(&[kind, result]).inc_by(0);
+            }
+            for result in RESULTS {
+                self.notify.notifications.with_label_values(&[*kind, result]).inc_by(0);
+            }
+        }
+    }
+
+    /// Counts an attempt to send a message. Kind and result are of a bounded set.
+    pub fn add_notification_attempt(&self, kind: &str, result: &str) {
+        self.notify.attempts.with_label_values(&[kind, result]).inc();
+    }
+
+    /// Counts a message that was sent, or given up.
+    pub fn add_notification(&self, kind: &str, result: &str) {
+        self.notify.notifications.with_label_values(&[kind, result]).inc();
+    }
+
+    /// A message was handed over, so long after what it tells of.
+    pub fn observe_notification(&self, seconds: f64, delay_seconds: f64) {
+        self.notify.seconds.observe(seconds);
+        self.notify.delay_seconds.observe(delay_seconds);
+    }
+
+    /// What waits, and how many messages were given up since this was last said.
+    pub fn set_outbox(&self, expired: u64, waiting: i64, oldest_seconds: i64, channels_failing: i64) {
+        self.notify.expired.inc_by(expired);
+        self.notify.waiting.set(waiting);
+        self.notify.oldest_seconds.set(oldest_seconds);
+        self.notify.channels_failing.set(channels_failing);
+    }
+
+    /// A heartbeat was taken at this second since the Unix epoch.
+    pub fn set_heartbeat(&self, at_seconds: i64) {
+        self.notify.heartbeat_succeeded_at.set(at_seconds);
+    }
+}
