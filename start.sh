@@ -44,13 +44,15 @@ source "$repo/docker/start/console.sh"
 
 # Secrets are for the server alone, not for every program that we start.
 declare -A secrets=()
-for name in DATABASE_URL PIKA_DATABASE_URL PIKA_ADMIN_PASSWORD PIKA_AUTH_ADMIN_PASSWORD; do
+for name in DATABASE_URL PIKA_DATABASE_URL PIKA_ADMIN_PASSWORD PIKA_AUTH_ADMIN_PASSWORD \
+  PIKA_ALERTING_SECRET_KEYS; do
   [[ -z ${!name:-} ]] || secrets[$name]=${!name}
   unset "$name"
 done
 database_port=${PIKA_DATABASE_PORT:-15432}
 listen='' port='' database_option='' assume_yes='' no_console='' demo=''
 action=run config=${PIKA_CONFIG:-} bin='' state='' url=''
+secret_keys=()
 
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 
@@ -142,6 +144,7 @@ run() {
   prepare
   start_database
   keep_admin_password
+  keep_secret_key
   start_server
   remember_database
   start_agent
@@ -201,7 +204,7 @@ lacking_for_start() {
 # Whether anything that matters here may be given in a file or in the environment.
 configured() {
   [[ -n ${PIKA_CONFIG:-} || -e /etc/pika/server.yaml ]] || ((${#secrets[@]})) ||
-    compgen -v | grep -qE '^PIKA_(DATABASE_(URL|POSTGRES)|SERVER_|ADMIN_|AUTH_ADMIN_)'
+    compgen -v | grep -qE '^PIKA_(DATABASE_(URL|POSTGRES)|SERVER_|ADMIN_|AUTH_ADMIN_|ALERTING_)'
 }
 
 # Asks the server's program for the value in effect of a key; nothing where --given asks
@@ -323,9 +326,21 @@ keep_admin_password() {
   secret_file "$state/admin-password" 12 >/dev/null
 }
 
+# The key that secrets in the database are sealed with: the configuration's, else one that
+# is made once. Without it, what is sealed cannot be read again.
+keep_secret_key() {
+  if configured && [[ -n $(setting --given alerting.secret_keys) ]]; then
+    secret_keys=()
+    return
+  fi
+  "$bin/pika-server" secret-key new --file "$state/secret-key"
+  secret_keys=("PIKA_ALERTING_SECRET_KEYS_FILE=$state/secret-key")
+}
+
 launch_server() {
-  local address=$listen:$port
+  local address=$listen:$port setting
   [[ $listen != *:* ]] || address=[$listen]:$port
+  for setting in ${secret_keys[@]+"${secret_keys[@]}"}; do local -x "${setting?}"; done
   DATABASE_URL=$database_url PIKA_SERVER_ADDR=$address PIKA_ADMIN_PASSWORD_FILE=$state/admin-password \
     spawn server serve
 }

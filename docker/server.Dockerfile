@@ -23,7 +23,8 @@ FROM debian:trixie-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin pika
+    && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin pika \
+    && install --directory --mode=0700 --owner=pika --group=pika /var/lib/pika
 COPY --from=build /usr/local/bin/pika-server /usr/local/bin/
 USER 10001:10001
 ENV PIKA_SERVER_ADDR=0.0.0.0:18888

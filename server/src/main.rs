@@ -2,6 +2,7 @@
 
 mod allocator;
 mod config_command;
+mod secret_key_command;
 mod user_command;
 
 use std::io::Write as _;
@@ -16,7 +17,7 @@ use pika_server::domain::token::NewToken;
 use pika_server::http::Tls;
 use pika_server::preflight::{self, Warning};
 use pika_server::store::{NewEnrollment, Store};
-use pika_server::{api, healthcheck, open_files, secrets, telemetry};
+use pika_server::{api, healthcheck, open_files, telemetry};
 use pika_shared::Clock;
 use pika_shared::token::TokenKind;
 use secrecy::{ExposeSecret, SecretString};
@@ -58,16 +59,10 @@ enum Command {
     Enrollment(EnrollmentCommand),
     /// Manage the keys that secrets in the database are sealed with.
     #[command(subcommand)]
-    SecretKey(SecretKeyCommand),
+    SecretKey(secret_key_command::SecretKeyCommand),
     /// Manage users: the way back in when nobody can log in.
     #[command(subcommand)]
     User(user_command::UserCommand),
-}
-
-#[derive(Subcommand)]
-enum SecretKeyCommand {
-    /// Print a new key for alerting.secret_keys.
-    New,
 }
 
 #[derive(Subcommand)]
@@ -111,9 +106,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Config(command) => return config_command::run(file, &command),
         Command::Openapi => print(&api::description()?),
         Command::Healthcheck { url } => runtime()?.block_on(healthcheck::run(&url)).map_err(Into::into),
-        Command::SecretKey(SecretKeyCommand::New) => {
-            print(&format!("{}\n", secrets::new_key()?.expose_secret()))
-        }
+        Command::SecretKey(command) => secret_key_command::run(&command),
         Command::CheckConfig => {
             let config = load_config(file)?;
             for warning in check(&config)? {
