@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use crate::auth::{PasswordError, Passwords};
 use crate::config::{Config, UnknownVariable, unknown_variables};
 use crate::http::{Tls, TlsError};
+use crate::notify::{Notifier, NotifyError};
 use crate::store::{DatabaseUrlError, Store};
 use crate::telemetry::{self, TelemetryError};
 
@@ -26,6 +27,9 @@ pub enum PreflightError {
     /// No password could be hashed.
     #[error("the configuration of passwords cannot be used")]
     Passwords(#[from] PasswordError),
+    /// No message could be sent, or no secret sealed.
+    #[error("the configuration of alerting cannot be used")]
+    Notify(#[from] NotifyError),
     /// An address is not this machine's.
     #[error("{key}: cannot listen on {address}")]
     Address {
@@ -76,6 +80,7 @@ pub fn check(config: &Config, environment: &[(String, String)]) -> Result<Vec<Wa
     let store = Store::of_config(&config.database)?;
     config.server.tls_files().map(Tls::load).transpose()?;
     Passwords::check(&config.auth)?;
+    Notifier::check_config(&config.alerting)?;
     check_address("server.addr", config.server.addr)?;
     if let Some(address) = config.metrics.addr {
         check_address("metrics.addr", address)?;

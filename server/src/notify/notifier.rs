@@ -68,6 +68,21 @@ pub struct TestResult {
 }
 
 impl Notifier {
+    /// Whether a configuration can be used.
+    ///
+    /// # Errors
+    /// When a key or the proxy makes no sense.
+    pub fn check_config(config: &AlertingConfig) -> Result<(), NotifyError> {
+        SecretKeys::parse(&config.secret_keys)?;
+        let options = OutboundOptions {
+            allowed_networks: Vec::new(),
+            http_proxy: config.http_proxy.clone(),
+            request_timeout: Duration::ZERO,
+            tls: None,
+        };
+        Outbound::new(options).map(drop).map_err(NotifyError::Proxy)
+    }
+
     /// Puts the parts together. Whom TLS trusts is found out here, once.
     ///
     /// # Errors
