@@ -8,37 +8,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::alert_body::SeverityName;
+use crate::domain::alert::severity::Severity;
 use crate::notify::TestResult;
 use crate::notify::channels::{Field, Kind, Shown};
-use crate::notify::message::{Sample, Severity};
+use crate::notify::message::Sample;
 use crate::store::AlertChannel;
 
 /// Fewer characters of a secret are no hint, but half of it.
 const HINTED_CHARS_MIN: usize = 12;
 const HINT_CHARS: usize = 4;
-
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[oai(rename = "AlertSeverity", rename_all = "lowercase")]
-pub(super) enum SeverityName {
-    /// Worth knowing.
-    Info,
-    /// Worth looking after.
-    Warning,
-    /// Worth getting up.
-    Critical,
-}
-
-impl From<SeverityName> for Severity {
-    fn from(name: SeverityName) -> Self {
-        match name {
-            SeverityName::Info => Severity::Info,
-            SeverityName::Warning => Severity::Warning,
-            SeverityName::Critical => Severity::Critical,
-        }
-    }
-}
 
 /// The language of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
@@ -157,8 +136,8 @@ pub(super) struct ChannelBody {
     enabled: bool,
     /// It is told by rules that name no channels.
     is_default: bool,
-    /// What is less bad is not told: `info`, `warning` or `critical`.
-    min_severity: String,
+    /// What is less bad is not told.
+    min_severity: SeverityName,
     /// What is over is told, too.
     tells_resolved: bool,
     /// The language of messages, `en` or `zh`; null: that of the settings.
@@ -208,7 +187,7 @@ impl From<AlertChannel> for ChannelBody {
             kind: settings.kind,
             enabled: settings.enabled,
             is_default: settings.is_default,
-            min_severity: Severity::of_number(settings.min_severity).as_str().to_owned(),
+            min_severity: Severity::of_number(settings.min_severity).unwrap_or(Severity::Info).into(),
             tells_resolved: settings.tells_resolved,
             language: settings.language,
             time_zone: settings.time_zone,

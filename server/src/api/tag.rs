@@ -18,8 +18,6 @@ pub(super) enum Tag {
     Alerting,
     /// Letting new agents in.
     Enrollments,
-    /// Who is told of what goes wrong, and what was sent.
-    Alerting,
     /// What can be changed while the server runs.
     Settings,
     /// The server itself.

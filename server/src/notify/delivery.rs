@@ -25,7 +25,6 @@ pub(super) fn merge(messages: &[WaitingMessage]) -> Option<WaitingMessage> {
 
 /// What is told of an alert of which two things were to be told.
 fn follow(first: &Value, second: &Value) -> Value {
-    let of = |item: &Value| item["transition"].as_str().and_then(Transition::parse);
     let is_unseen = first["unseen"] == true;
     let mut item = second.clone();
     let set = |item: &mut Value, name: &str, value: Value| {
@@ -33,8 +32,8 @@ fn follow(first: &Value, second: &Value) -> Value {
             fields.insert(name.to_owned(), value);
         }
     };
-    let is_new = of(first) == Some(Transition::Firing) || is_unseen;
-    match of(second) {
+    let is_new = transition(first) == Some(Transition::Firing) || is_unseen;
+    match transition(second) {
         Some(Transition::Resolved) if is_new => set(&mut item, "unseen", Value::from(true)),
         Some(Transition::Escalated | Transition::Repeat) if is_new => {
             set(&mut item, "transition", Value::from(Transition::Firing.as_str()));
@@ -60,9 +59,10 @@ pub(super) fn notices(items: &[Value], alerts: &[AlertToTell]) -> Vec<Notice> {
 }
 
 fn notice(item: &Value, alert: &AlertToTell) -> Notice {
-    let transition = item["transition"].as_str().and_then(Transition::parse).unwrap_or(Transition::Firing);
+    let transition = transition(item).unwrap_or(Transition::Firing);
     let is_over = transition == Transition::Resolved;
-    let severity = severity(&item["severity"]).unwrap_or_else(|| Severity::of_number(alert.severity));
+    let severity =
+        severity(&item["severity"]).or_else(|| Severity::of_number(alert.severity)).unwrap_or(Severity::Info);
     let agent = alert.agent_name.clone().zip(alert.agent_id);
     Notice {
         alert_id: alert.id,
@@ -95,11 +95,18 @@ fn notice(item: &Value, alert: &AlertToTell) -> Notice {
     }
 }
 
+/// What is told, by its name.
+fn transition(item: &Value) -> Option<Transition> {
+    use Transition::{Escalated, Firing, Repeat, Resolved};
+    let name = item["transition"].as_str()?;
+    [Firing, Escalated, Repeat, Resolved].into_iter().find(|transition| transition.as_str() == name)
+}
+
 /// A severity by number or by name.
 fn severity(value: &Value) -> Option<Severity> {
     match value {
-        Value::Number(number) => number.as_i64().and_then(|n| i16::try_from(n).ok()).map(Severity::of_number),
-        Value::String(name) => Severity::parse(name),
+        Value::Number(number) => Severity::of_number(i16::try_from(number.as_i64()?).ok()?),
+        Value::String(name) => Severity::ALL.into_iter().find(|severity| severity.as_str() == name),
         _ => None,
     }
 }

@@ -15,6 +15,9 @@ use uuid::Uuid;
 use crate::domain::TimestampMs;
 use crate::domain::text::is_harmless;
 
+pub use crate::domain::alert::reconcile::Transition;
+pub use crate::domain::alert::severity::Severity;
+
 pub use catalogue::{Catalogue, CatalogueError, Language};
 pub(super) use compose::Composed;
 pub(super) use markup::{Cut, Format, Measure, cut_text};
@@ -24,85 +27,6 @@ pub use samples::{Sample, sample_notices};
 
 /// Most characters of a name in a message.
 const NAME_CHARS_MAX: usize = 120;
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Worth looking after.
-    Warning,
-    /// Worth getting up.
-    Critical,
-}
-
-impl Severity {
-    /// The severity as it is shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        }
-    }
-
-    /// The severity as it is kept.
-    pub fn number(self) -> i16 {
-        match self {
-            Severity::Info => 1,
-            Severity::Warning => 2,
-            Severity::Critical => 3,
-        }
-    }
-
-    /// The severity of a number that was kept.
-    pub fn of_number(number: i16) -> Severity {
-        match number {
-            ..=1 => Severity::Info,
-            2 => Severity::Warning,
-            3.. => Severity::Critical,
-        }
-    }
-
-    /// The severity of a name.
-    pub fn parse(name: &str) -> Option<Severity> {
-        [Severity::Info, Severity::Warning, Severity::Critical]
-            .into_iter()
-            .find(|severity| severity.as_str() == name)
-    }
-}
-
-/// What has happened to an alert, of which the channel is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// It burns.
-    Firing,
-    /// It has become worse.
-    Escalated,
-    /// It still burns.
-    Repeat,
-    /// It is over.
-    Resolved,
-}
-
-impl Transition {
-    /// The transition as it is kept.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Transition::Firing => "firing",
-            Transition::Escalated => "escalated",
-            Transition::Repeat => "repeat",
-            Transition::Resolved => "resolved",
-        }
-    }
-
-    /// The transition of a name.
-    pub fn parse(name: &str) -> Option<Transition> {
-        [Transition::Firing, Transition::Escalated, Transition::Repeat, Transition::Resolved]
-            .into_iter()
-            .find(|transition| transition.as_str() == name)
-    }
-}
 
 /// An agent that an alert is about.
 #[derive(Clone, Debug, PartialEq)]

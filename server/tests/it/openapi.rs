@@ -10,7 +10,7 @@ use poem_openapi::OpenApi as _;
 use serde_json::Value;
 
 /// Strings whose values are not listed although their names suggest it: (schema or operation, field or parameter).
-const OPEN_STRINGS: [(&str, &str); 22] = [
+const OPEN_STRINGS: [(&str, &str); 28] = [
     // New actions and kinds come with new features; a client has to bear them.
     ("AuditEntry", "action"),
     ("AuditEntry", "actorKind"),
@@ -19,6 +19,12 @@ const OPEN_STRINGS: [(&str, &str); 22] = [
     // Neither do new conditions, metrics and reasons of alerting break a client.
     ("Alert", "endReason"),
     ("Alert", "unit"),
+    ("AlertChannel", "kind"),
+    ("AlertChannelField", "type"),
+    ("AlertChannelKind", "kind"),
+    ("AlertChannelRequest", "kind"),
+    ("AlertDelivery", "channelKind"),
+    ("AlertDelivery", "status"),
     ("AlertCondition", "family"),
     ("AlertCondition", "kind"),
     ("AlertEvent", "kind"),
