@@ -248,3 +248,6 @@ fn own_host(public_url: &str) -> String {
     let host = Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
     host.filter(|host| !host.starts_with('[')).unwrap_or_else(|| UNKNOWN_HOST.to_owned())
 }
+
+#[cfg(test)]
+mod tests;
