@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use self::clean_lines::CleanLines;
 use crate::config::{LogConfig, LogFormat};
 
-pub use instruments::{AlertCounts, Instruments, Snapshot};
+pub use instruments::{AlertCounts, Instruments, NotifyMetrics, Snapshot};
 pub use occurrences::Occurrences;
 pub use reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 

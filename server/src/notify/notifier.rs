@@ -102,9 +102,7 @@ impl Notifier {
         let outbound = Outbound::new(options).map_err(NotifyError::Proxy)?;
         let kinds = Kinds::load()?;
         let names: Vec<&str> = kinds.all().iter().map(|kind| kind.kind.as_str()).collect();
-        parts
-            .instruments
-            .begin_notifications(&names, &super::channels::AttemptResult::ALL.map(|r| r.as_str()));
+        parts.instruments.notify().begin(&names, &super::channels::AttemptResult::ALL.map(|r| r.as_str()));
         let sender = Sender::new(kinds, Catalogue::load()?, outbound);
         Ok(Self(Arc::new(Inner { parts, sender, keys, server: Uuid::new_v4(), config: config.clone() })))
     }
@@ -218,7 +216,7 @@ impl Notifier {
         if kind.is_one_each && outcome.is_ok() {
             outcome = self.0.sender.send(kind, settings, &with(Transition::Resolved)).await;
         }
-        self.0.parts.instruments.add_notification_attempt(&kind.kind, outcome.result.as_str());
+        self.0.parts.instruments.notify().add_attempt(&kind.kind, outcome.result.as_str());
         let request = self.0.sender.preview(kind, settings, &message).unwrap_or_default();
         let attempt_ms = i64::try_from(began_at.elapsed().as_millis()).unwrap_or(i64::MAX);
         TestResult { outcome, attempt_ms, request }

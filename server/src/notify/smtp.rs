@@ -1,5 +1,6 @@
 //! Mail: one message to all recipients, over a checked connection, encrypted or not at all.
 
+mod error;
 mod starttls;
 mod stream;
 
@@ -8,11 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lettre::address::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
-use lettre::transport::smtp::{Error, response::Severity};
+use lettre::transport::smtp::response::Severity;
 use url::Url;
 use uuid::Uuid;
 
@@ -20,34 +22,12 @@ use super::channels::{AttemptResult, Outcome, Settings};
 use super::message::Message;
 use super::outbound::{Destination, Outbound, OutboundError};
 use crate::domain::text::clean;
+use error::SmtpError;
 use stream::SmtpStream;
 
 const DEFAULT_PORT: u16 = 587;
 /// What the server calls itself where it does not know its own name.
 const UNKNOWN_HOST: &str = "pika.invalid";
-
-/// Why no mail was sent.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SmtpError {
-    /// No connection.
-    #[error(transparent)]
-    Outbound(#[from] OutboundError),
-    /// The server refuses, or cannot be understood.
-    #[error(transparent)]
-    Smtp(#[from] Error),
-    /// The settings make no mail.
-    #[error("the mail cannot be made: {0}")]
-    Unusable(&'static str),
-    /// The server does not do what was asked for before anything else.
-    #[error("the mail server offers no STARTTLS, and nothing is sent without encryption")]
-    NoStartTls,
-    /// The server says something else than SMTP, or refuses to talk.
-    #[error("the mail server answered {0}")]
-    Greeting(u16),
-    /// The login was refused.
-    #[error("the mail server does not accept the login ({0})")]
-    Login(String),
-}
 
 /// The texts of a mail.
 pub(super) struct MailTexts<'a> {

@@ -145,13 +145,13 @@ fn iso(at: i64) -> Result<String, Error> {
     Ok(format!("{time:.3}"))
 }
 
-/// DingTalk: the secret is the key, and time and secret are the text.
-fn dingtalk_signature(at_ms: i64, secret: String) -> String {
+/// `DingTalk`: the secret is the key, and time and secret are the text.
+fn dingtalk_signature(at_ms: i64, secret: &str) -> String {
     hmac_sha256(secret.as_bytes(), format!("{at_ms}\n{secret}").as_bytes())
 }
 
 /// Feishu: time and secret are the key, and the text is empty.
-fn feishu_signature(at_seconds: i64, secret: String) -> String {
+fn feishu_signature(at_seconds: i64, secret: &str) -> String {
     hmac_sha256(format!("{at_seconds}\n{secret}").as_bytes(), b"")
 }
 

@@ -84,7 +84,7 @@ impl Notifier {
         }
         let backlog = self.0.parts.store.outbox_backlog().await?;
         let oldest_seconds = backlog.oldest_at.map_or(0, |at| (now - at).max(0) / 1_000);
-        self.0.parts.instruments.set_outbox(
+        self.0.parts.instruments.notify().set_outbox(
             n_expired,
             backlog.waiting,
             oldest_seconds,
@@ -257,7 +257,7 @@ impl Notifier {
             );
         }
         if status != "waiting" {
-            self.0.parts.instruments.add_notification(&channel.settings.kind, status);
+            self.0.parts.instruments.notify().add_message(&channel.settings.kind, status);
         }
         Ok(AttemptEnd {
             number,
@@ -282,11 +282,11 @@ impl Notifier {
         duration: Duration,
     ) {
         let instruments = &self.0.parts.instruments;
-        instruments.add_notification_attempt(&channel.settings.kind, outcome.result.as_str());
+        instruments.notify().add_attempt(&channel.settings.kind, outcome.result.as_str());
         if outcome.is_ok() {
             let at = waiting.items.iter().filter_map(|item| item["at"].as_i64()).min();
             let delay_ms = self.0.parts.clock.now() - at.unwrap_or(waiting.created_at);
-            instruments.observe_notification(duration.as_secs_f64(), seconds(delay_ms));
+            instruments.notify().observe(duration.as_secs_f64(), seconds(delay_ms));
         }
     }
 }

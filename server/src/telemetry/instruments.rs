@@ -22,7 +22,7 @@ use self::builder::Builder;
 use self::database_metrics::DatabaseMetrics;
 use self::http_metrics::HttpMetrics;
 use self::ingest_metrics::IngestMetrics;
-use self::notify_metrics::NotifyMetrics;
+pub use self::notify_metrics::NotifyMetrics;
 use super::Occurrences;
 use super::reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 
@@ -106,6 +106,11 @@ impl Instruments {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// What is counted and measured of messages to the outside.
+    pub fn notify(&self) -> &NotifyMetrics {
+        &self.notify
     }
 
     /// What anybody can cause, by kind and address: which of it is to be logged.

@@ -19,7 +19,7 @@ async fn alert(database: &TestDatabase, agent: &str) -> Uuid {
     client
         .batch_execute(&format!(
             "INSERT INTO alert_rules (id, name, enabled, definition, runbook, created_at, updated_at, updated_by) \
-             VALUES ('{rule}', 'Disk space', true, '{definition}', 'Clear the cache.', 0, 0, '') \
+             VALUES ('{rule}', 'Disk space of the test', false, '{definition}', 'Clear the cache.', 0, 0, '') \
              ON CONFLICT DO NOTHING; \
              INSERT INTO alerts (id, rule_id, rule_name, rule_version, agent_id, agent_name, series_name, severity, \
                  peak_severity, state, started_at, fired_at, value, peak_value, peak_at, threshold, \

@@ -48,7 +48,7 @@ pub(crate) enum Format {
     Plain,
     /// Markdown, as Discord, ntfy, Gotify and Teams read it.
     Markdown,
-    /// The Markdown of DingTalk, WeCom, Feishu and ServerChan, which knows no escapes.
+    /// The Markdown of `DingTalk`, `WeCom`, Feishu and `ServerChan`, which knows no escapes.
     SimpleMarkdown,
     /// HTML.
     Html,

@@ -4,7 +4,7 @@
 use lettre::transport::smtp::extension::ClientId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::SmtpError;
+use super::error::SmtpError;
 use crate::notify::outbound::{Connection, OutboundError};
 
 /// Most bytes of one reply.

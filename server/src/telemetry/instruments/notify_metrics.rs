@@ -2,7 +2,6 @@
 
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::Instruments;
 use super::builder::Builder;
 
 /// Bounds of the buckets of what a request takes, and of how late a message is, in seconds.
@@ -13,7 +12,7 @@ const RESULTS: [&str; 2] = ["sent", "failed"];
 
 /// What is counted and measured of messages to the outside.
 #[derive(Debug)]
-pub(super) struct NotifyMetrics {
+pub struct NotifyMetrics {
     notifications: IntCounterVec,
     attempts: IntCounterVec,
     expired: IntCounter,
@@ -22,7 +21,6 @@ pub(super) struct NotifyMetrics {
     waiting: IntGauge,
     oldest_seconds: IntGauge,
     channels_failing: IntGauge,
-    heartbeat_succeeded_at: IntGauge,
 }
 
 impl NotifyMetrics {
@@ -57,53 +55,42 @@ impl NotifyMetrics {
                 .gauge("pika_outbox_oldest_seconds", "Age of the oldest message that waits to be sent.")?,
             channels_failing: build
                 .gauge("pika_channels_failing", "Enabled channels that could not be told lately.")?,
-            heartbeat_succeeded_at: build.gauge(
-                "pika_heartbeat_last_success_timestamp_seconds",
-                "When a heartbeat was last taken, in seconds since the Unix epoch.",
-            )?,
         })
     }
-}
 
-impl Instruments {
     /// Every kind of channel begins at zero.
-    pub fn begin_notifications(&self, kinds: &[&str], results: &[&str]) {
+    pub fn begin(&self, kinds: &[&str], results: &[&str]) {
         for kind in kinds {
             for result in results {
-                self.notify.attempts.with_label_values(&[kind, result]).inc_by(0);
+                self.attempts.with_label_values(&[kind, result]).inc_by(0);
             }
             for result in RESULTS {
-                self.notify.notifications.with_label_values(&[*kind, result]).inc_by(0);
+                self.notifications.with_label_values(&[*kind, result]).inc_by(0);
             }
         }
     }
 
     /// Counts an attempt to send a message. Kind and result are of a bounded set.
-    pub fn add_notification_attempt(&self, kind: &str, result: &str) {
-        self.notify.attempts.with_label_values(&[kind, result]).inc();
+    pub fn add_attempt(&self, kind: &str, result: &str) {
+        self.attempts.with_label_values(&[kind, result]).inc();
     }
 
     /// Counts a message that was sent, or given up.
-    pub fn add_notification(&self, kind: &str, result: &str) {
-        self.notify.notifications.with_label_values(&[kind, result]).inc();
+    pub fn add_message(&self, kind: &str, result: &str) {
+        self.notifications.with_label_values(&[kind, result]).inc();
     }
 
     /// A message was handed over, so long after what it tells of.
-    pub fn observe_notification(&self, seconds: f64, delay_seconds: f64) {
-        self.notify.seconds.observe(seconds);
-        self.notify.delay_seconds.observe(delay_seconds);
+    pub fn observe(&self, seconds: f64, delay_seconds: f64) {
+        self.seconds.observe(seconds);
+        self.delay_seconds.observe(delay_seconds);
     }
 
     /// What waits, and how many messages were given up since this was last said.
     pub fn set_outbox(&self, expired: u64, waiting: i64, oldest_seconds: i64, channels_failing: i64) {
-        self.notify.expired.inc_by(expired);
-        self.notify.waiting.set(waiting);
-        self.notify.oldest_seconds.set(oldest_seconds);
-        self.notify.channels_failing.set(channels_failing);
-    }
-
-    /// A heartbeat was taken at this second since the Unix epoch.
-    pub fn set_heartbeat(&self, at_seconds: i64) {
-        self.notify.heartbeat_succeeded_at.set(at_seconds);
+        self.expired.inc_by(expired);
+        self.waiting.set(waiting);
+        self.oldest_seconds.set(oldest_seconds);
+        self.channels_failing.set(channels_failing);
     }
 }
