@@ -13,6 +13,12 @@ on_both_editions!(what_waits_is_sent_and_recorded, what_was_not_taken_is_sent_ag
 async fn alert(database: &TestDatabase, agent: &str) -> Uuid {
     let id = Uuid::new_v4();
     let client = database.connect().await;
+    // The next evaluation comes a minute later: nothing but the test writes messages.
+    let evaluated = "SELECT count(*) FROM alert_clock WHERE evaluated_at IS NOT NULL";
+    eventually("the first evaluation is over", || async {
+        (database.count(evaluated).await == 1).then_some(())
+    })
+    .await;
     let rule = "00000000-0000-4000-8000-000000000001";
     let definition = json!({"conditions": [{"kind": "metric", "family": "disk", "metric": "usagePercent",
         "function": "max", "windowMs": 300_000, "operator": "above"}]});
