@@ -12,7 +12,7 @@ use crate::{Failure, print};
 
 #[derive(Subcommand)]
 pub(crate) enum SecretKeyCommand {
-    /// Make a new key for alerting.secret_keys, and print it.
+    /// Make a new key for `alerting.secret_keys`, and print it.
     ///
     /// To replace a key, put the new one before it and restart the server: what is sealed with another key is sealed anew.
     New(New),
