@@ -112,8 +112,8 @@ impl Collectors {
         Collectors {
             cpu: enabled.cpu.enabled.then(|| Cpu::new(&roots)),
             memory: enabled.memory.enabled.then(|| Memory::new(&roots)),
-            disk: enabled.disk.enabled.then(|| Blocking::Idle(Disk::new(&roots, config.disk.clone()))),
-            network: enabled.network.enabled.then(network),
+            disk: enabled.disks.enabled.then(|| Blocking::Idle(Disk::new(&roots, config.disk.clone()))),
+            network: enabled.networks.enabled.then(network),
             load: enabled.load.enabled.then(|| Load::new(&roots)),
             failing: BTreeSet::new(),
         }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use pika_protocol::families;
 use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, NAME_CHARS_MAX, SAMPLES_PER_FRAME_MAX};
 use serde::Deserialize;
 use serde_norway::Value;
@@ -58,17 +59,24 @@ pub struct TlsConfig {
     pub ca_file: PathBuf,
 }
 
-/// Which families are taken.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "documented in config/agent.yaml")]
-pub struct CollectorsConfig {
-    pub cpu: CollectorConfig,
-    pub memory: CollectorConfig,
-    pub disk: CollectorConfig,
-    pub network: CollectorConfig,
-    pub load: CollectorConfig,
+macro_rules! define_collectors_config {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $container:ident<$measurement:path> = [$family:ident $name:tt $($more:tt)*],
+    )+) => {
+        /// Which families are taken: one key for each table, with the name of its first family.
+        #[derive(Clone, Copy, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct CollectorsConfig {
+            $(
+                $(#[$doc])*
+                #[serde(rename = $name)]
+                pub $field: CollectorConfig,
+            )+
+        }
+    };
 }
+families!(define_collectors_config);
 
 /// One family.
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -4,7 +4,9 @@
 //! The numbers are as irregular as real ones: samples come late by a little, now and then one is missing, a machine is
 //! down for hours and comes back with its counters at zero.
 
-use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
+use pika_server::domain::row::{
+    CpuNumbers, DiskNumbers, LoadNumbers, MemoryNumbers, NetworkNumbers, Rows, Stored,
+};
 use pika_server::domain::tier::{DAY_MS, HOUR_MS};
 
 use crate::noise::{STEP, fraction, mixed};
@@ -69,31 +71,37 @@ impl History {
         let usage = (busy + 12.0 * random(agent.key, tick, Noise::Cpu)).clamp(0.1, 100.0);
         let agent_key = agent.key;
         let core_count = 2 << (agent_key % 5);
-        rows.cpu.push(CpuRow {
+        rows.cpu.push(Stored::new(
             ts,
             agent_key,
-            core_count,
-            usage_percent: float4(usage),
-            user_percent: Some(float4(usage * 0.7)),
-            system_percent: Some(float4(usage * 0.25)),
-            iowait_percent: Some(float4(2.0 * random(agent_key, tick, Noise::Load))),
-            steal_percent: Some(0.0),
-        });
+            CpuNumbers {
+                core_count,
+                usage_percent: float4(usage),
+                user_percent: Some(float4(usage * 0.7)),
+                system_percent: Some(float4(usage * 0.25)),
+                iowait_percent: Some(float4(2.0 * random(agent_key, tick, Noise::Load))),
+                steal_percent: Some(0.0),
+                ..CpuNumbers::default()
+            },
+        ));
         rows.memory.push(memory(agent_key, ts, tick, character));
         for (position, disk_key) in (0_i64..).zip(&agent.disk_keys) {
-            rows.disk.push(self.disk(agent_key, *disk_key, position, ts));
+            rows.disks.push(self.disk(agent_key, *disk_key, position, ts));
         }
         for interface_key in &agent.interface_keys {
-            rows.network.push(self.network(agent, *interface_key, ts, tick));
+            rows.networks.push(self.network(agent, *interface_key, ts, tick));
         }
         let load = f64::from(core_count) * usage / 100.0;
-        rows.load.push(LoadRow {
+        rows.load.push(Stored::new(
             ts,
             agent_key,
-            load1: hundredths(load * (0.8 + 0.4 * random(agent_key, tick, Noise::Load))),
-            load5: hundredths(load * (0.9 + 0.2 * random(agent_key, tick / 4, Noise::Load))),
-            load15: hundredths(load * (0.95 + 0.1 * random(agent_key, tick / 16, Noise::Load))),
-        });
+            LoadNumbers {
+                load1: hundredths(load * (0.8 + 0.4 * random(agent_key, tick, Noise::Load))),
+                load5: hundredths(load * (0.9 + 0.2 * random(agent_key, tick / 4, Noise::Load))),
+                load15: hundredths(load * (0.95 + 0.1 * random(agent_key, tick / 16, Noise::Load))),
+                ..LoadNumbers::default()
+            },
+        ));
     }
 
     fn timestamp(&self, agent: &SimulatedAgent, tick: i64) -> i64 {
@@ -117,25 +125,34 @@ impl History {
         if up_ms <= at_ms { up_ms } else { outage(agent_key, period - 1).1 }
     }
 
-    fn disk(&self, agent_key: i32, disk_key: i32, position: i64, ts: i64) -> DiskRow {
+    fn disk(&self, agent_key: i32, disk_key: i32, position: i64, ts: i64) -> Stored<DiskNumbers> {
         const TOTAL_BYTES: i64 = 512 << 30;
         let character = random(disk_key, position, Noise::Character);
         // Fills up over a fortnight, then somebody tidies up.
         let fill = wrapped(ts, 14 * DAY_MS, character);
         let used = scaled(0.2 + 0.4 * character + 0.2 * fill, TOTAL_BYTES / 4096) * 4096;
-        DiskRow {
+        Stored::of_series(
             ts,
-            total_bytes: TOTAL_BYTES,
-            used_bytes: used,
-            free_bytes: TOTAL_BYTES - used,
             agent_key,
             disk_key,
-            usage_percent: percent_of(used, TOTAL_BYTES),
-            inodes_usage_percent: Some(hundredths(10.0 + 5.0 * fill)),
-        }
+            DiskNumbers {
+                total_bytes: TOTAL_BYTES,
+                used_bytes: used,
+                free_bytes: TOTAL_BYTES - used,
+                usage_percent: percent_of(used, TOTAL_BYTES),
+                inodes_usage_percent: Some(hundredths(10.0 + 5.0 * fill)),
+                ..DiskNumbers::default()
+            },
+        )
     }
 
-    fn network(&self, agent: &SimulatedAgent, interface_key: i32, ts: i64, tick: i64) -> NetworkRow {
+    fn network(
+        &self,
+        agent: &SimulatedAgent,
+        interface_key: i32,
+        ts: i64,
+        tick: i64,
+    ) -> Stored<NetworkNumbers> {
         let booted_ms = Self::booted_at_ms(agent.key, tick * self.interval_ms);
         let before = (1..=3).map(|back| tick - back).find(|before| !self.is_missing(agent, *before));
         let before = before.filter(|before| booted_ms <= before * self.interval_ms);
@@ -146,18 +163,21 @@ impl History {
         };
         let (received_bytes_total, received_bytes) = moved(Noise::Received);
         let (sent_bytes_total, sent_bytes) = moved(Noise::Sent);
-        NetworkRow {
+        Stored::of_series(
             ts,
-            received_bytes_total,
-            sent_bytes_total,
-            received_bytes,
-            sent_bytes,
-            interval_ms: before.map(|before| ts - self.timestamp(agent, before)),
-            receive_errors: before.map(|_| i64::from(random(agent.key, tick, Noise::Spike) < 0.001)),
-            send_errors: before.map(|_| 0),
-            agent_key: agent.key,
+            agent.key,
             interface_key,
-        }
+            NetworkNumbers {
+                received_bytes_total,
+                sent_bytes_total,
+                received_bytes,
+                sent_bytes,
+                interval_ms: before.map(|before| ts - self.timestamp(agent, before)),
+                receive_errors: before.map(|_| i64::from(random(agent.key, tick, Noise::Spike) < 0.001)),
+                send_errors: before.map(|_| 0),
+                ..NetworkNumbers::default()
+            },
+        )
     }
 
     /// Bytes moved until a tick: never less than at the tick before.
@@ -171,23 +191,26 @@ impl History {
     }
 }
 
-fn memory(agent_key: i32, ts: i64, tick: i64, character: f64) -> MemoryRow {
+fn memory(agent_key: i32, ts: i64, tick: i64, character: f64) -> Stored<MemoryNumbers> {
     let total_bytes = 16 << 30;
     let share = 0.3 + 0.4 * character + 0.1 * daily(ts, character);
     // What programs hold changes less often than it is looked at.
     let share = share + 0.05 * random(agent_key, tick / 2, Noise::Memory);
     let used_bytes = scaled(share, total_bytes / 4096) * 4096;
-    MemoryRow {
+    Stored::new(
         ts,
-        total_bytes,
-        used_bytes,
-        free_bytes: (total_bytes - used_bytes) / 3,
-        available_bytes: Some(total_bytes - used_bytes),
-        swap_total_bytes: Some(2 << 30),
-        swap_used_bytes: Some(0),
         agent_key,
-        usage_percent: percent_of(used_bytes, total_bytes),
-    }
+        MemoryNumbers {
+            total_bytes,
+            used_bytes,
+            free_bytes: (total_bytes - used_bytes) / 3,
+            available_bytes: Some(total_bytes - used_bytes),
+            swap_total_bytes: Some(2 << 30),
+            swap_used_bytes: Some(0),
+            usage_percent: percent_of(used_bytes, total_bytes),
+            ..MemoryNumbers::default()
+        },
+    )
 }
 
 /// From when to when a machine is down in a period, in milliseconds since the start.
@@ -266,8 +289,8 @@ mod tests {
         let share =
             f64::from(u32::try_from(rows.cpu.len()).unwrap()) / f64::from(i32::try_from(3 * ticks).unwrap());
         assert!(0.96 < share && share < 0.999, "{share}");
-        assert_eq!(rows.disk.len(), 2 * rows.cpu.len());
-        assert_eq!(rows.network.len(), rows.cpu.len());
+        assert_eq!(rows.disks.len(), 2 * rows.cpu.len());
+        assert_eq!(rows.networks.len(), rows.cpu.len());
     }
 
     #[test]
@@ -276,17 +299,20 @@ mod tests {
         for tick in 0..20 * DAY_MS / 15_000 {
             history().append_tick(tick, &mut rows);
         }
-        let of_first: Vec<_> = rows.network.iter().filter(|row| row.agent_key == 1).collect();
+        let of_first: Vec<_> = rows.networks.iter().filter(|row| row.agent_key == 1).collect();
         let resets = of_first
             .windows(2)
-            .filter(|pair| pair[1].received_bytes_total < pair[0].received_bytes_total)
-            .inspect(|pair| assert_eq!(pair[1].received_bytes, None))
+            .filter(|pair| pair[1].numbers.received_bytes_total < pair[0].numbers.received_bytes_total)
+            .inspect(|pair| assert_eq!(pair[1].numbers.received_bytes, None))
             .count();
         assert!((1..=2).contains(&resets), "{resets}");
         for pair in of_first.windows(2) {
-            if let Some(received) = pair[1].received_bytes {
-                assert_eq!(received, pair[1].received_bytes_total - pair[0].received_bytes_total);
-                assert_eq!(pair[1].interval_ms, Some(pair[1].ts - pair[0].ts));
+            if let Some(received) = pair[1].numbers.received_bytes {
+                assert_eq!(
+                    received,
+                    pair[1].numbers.received_bytes_total - pair[0].numbers.received_bytes_total
+                );
+                assert_eq!(pair[1].numbers.interval_ms, Some(pair[1].ts - pair[0].ts));
             }
         }
     }
@@ -298,8 +324,12 @@ mod tests {
             history().append_tick(tick, &mut rows);
         }
         let is_percent = |value: f32| (0.0..=100.0).contains(&value);
-        assert!(rows.cpu.iter().all(|row| is_percent(row.usage_percent)));
-        assert!(rows.memory.iter().all(|row| is_percent(row.usage_percent) && 0 < row.free_bytes));
-        assert!(rows.disk.iter().all(|row| is_percent(row.usage_percent) && 0 < row.free_bytes));
+        assert!(rows.cpu.iter().all(|row| is_percent(row.numbers.usage_percent)));
+        assert!(
+            rows.memory.iter().all(|row| is_percent(row.numbers.usage_percent) && 0 < row.numbers.free_bytes)
+        );
+        assert!(
+            rows.disks.iter().all(|row| is_percent(row.numbers.usage_percent) && 0 < row.numbers.free_bytes)
+        );
     }
 }

@@ -29,6 +29,8 @@ mod fleet_event;
 mod gaps;
 mod interval;
 mod latest;
+mod latest_values;
+mod metric_names;
 mod metrics;
 mod paging;
 mod parameters;

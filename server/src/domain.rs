@@ -18,9 +18,11 @@ pub mod refused;
 pub mod retention;
 pub mod row;
 pub mod sample;
+pub mod series;
 pub mod storage;
 pub mod tier;
 pub mod time_range;
+pub mod time_window;
 pub mod token;
 pub mod user;
 

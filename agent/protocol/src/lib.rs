@@ -13,9 +13,11 @@
 //! `ack {seq}` once everything that was valid in it has been committed to the database; until then
 //! the agent keeps it.
 
+pub mod family;
 pub mod limits;
 pub mod message;
 pub mod sample;
 
+pub use family::{CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics};
 pub use message::{AgentFrame, AgentMessage, ErrorCode, Register, ServerMessage};
-pub use sample::{Batch, CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics, Sample};
+pub use sample::{Batch, Sample};

@@ -25,7 +25,7 @@ pub const NAME_BYTES_MAX: usize = 1024;
 pub const CORE_COUNT_MAX: i32 = 65_536;
 
 /// Largest load average that is believed.
-pub const LOAD_MAX: f64 = 1_000_000.0;
+pub const LOAD_MAX: i32 = 1_000_000;
 
 /// How far ahead of the server's clock a sample may be, in milliseconds.
 pub const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Batch, CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics};
+use crate::family::{CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics};
+use crate::sample::Batch;
 
 /// A frame as an agent writes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use source::{Item, Source};
+use pika_protocol::families;
+use pika_protocol::family::{ColumnType, Measurement, Numbers};
+use source::{Item, Member, Source, plain};
 
 const BEGINNING: &str = "\
 # The protocol of agents
@@ -43,8 +45,52 @@ const FROM_SERVERS: Messages<'_> = &[
     ("Config", Some("AgentConfig"), &["config"]),
 ];
 
-const SAMPLES: [&str; 6] =
-    ["Sample", "CpuMetrics", "MemoryMetrics", "DiskMetrics", "NetworkMetrics", "LoadMetrics"];
+macro_rules! define_measurements {
+    ($(
+        $(#[doc = $doc:tt])+
+        $field:ident: $container:ident<$measurement:path> = $families:tt,
+    )+) => {
+        /// The fields of a sample, each with what stands in it.
+        fn measurements() -> Vec<(Member, Item)> {
+            vec![$({
+                let item = described::<$measurement>(stringify!($measurement));
+                let member = Member {
+                    wire_name: <<$measurement as Measurement>::Numbers as Numbers>::TABLE.sample_field().to_owned(),
+                    comment: plain(concat!($($doc),+)),
+                    is_optional: true,
+                    rust_type: format!("{}<{}>", stringify!($container), item.name),
+                    ..Member::default()
+                };
+                (member, item)
+            },)+]
+        }
+    };
+}
+families!(define_measurements);
+
+/// A measurement as it is declared.
+fn described<M: Measurement>(path: &str) -> Item {
+    let labels = M::Numbers::TABLE.series.iter().flat_map(|series| series.labels).map(|label| Member {
+        wire_name: label.name.to_owned(),
+        comment: plain(label.doc),
+        is_optional: label.chars_min == 0,
+        rust_type: "String".to_owned(),
+        ..Member::default()
+    });
+    let numbers = M::FIELDS.iter().map(|field| Member {
+        wire_name: field.name.to_owned(),
+        comment: plain(field.doc),
+        is_optional: field.column.is_optional,
+        rust_type: if field.column.column_type == ColumnType::Float4 { "f32" } else { "i64" }.to_owned(),
+        ..Member::default()
+    });
+    Item {
+        name: path.rsplit([':', ' ']).next().unwrap().to_owned(),
+        comment: plain(M::DOC),
+        members: labels.chain(numbers).collect(),
+        ..Item::default()
+    }
+}
 
 #[test]
 fn the_committed_document_is_current() {
@@ -109,9 +155,12 @@ fn document() -> String {
     }
 
     text.push_str("\n## Samples\n");
-    for name in SAMPLES {
-        writeln!(text, "\n### {name}\n\n{}\n", item(name).comment).unwrap();
-        fields(&mut text, item(name));
+    let (members, measurements): (Vec<Member>, Vec<Item>) = measurements().into_iter().unzip();
+    let mut sample = item("Sample").clone();
+    sample.members.extend(members);
+    for item in [sample].iter().chain(&measurements) {
+        writeln!(text, "\n### {}\n\n{}\n", item.name, item.comment).unwrap();
+        fields(&mut text, item);
     }
 
     text.push_str("\n## Error codes\n\nOf `error` and `register_error`.\n\n| code | means |\n|---|---|\n");

@@ -40,6 +40,7 @@ fn cpu() -> CpuMetrics {
         system_percent: Some(10.5),
         iowait_percent: Some(4.0),
         steal_percent: Some(0.75),
+        ..CpuMetrics::default()
     }
 }
 
@@ -52,6 +53,7 @@ fn memory() -> MemoryMetrics {
         available: Some(12_582_912_000),
         swap_total: Some(2_147_483_648),
         swap_used: Some(0),
+        ..MemoryMetrics::default()
     }
 }
 
@@ -65,6 +67,7 @@ fn disk() -> DiskMetrics {
         free: 250,
         usage_percent: 73.5,
         inodes_usage_percent: Some(12.5),
+        ..DiskMetrics::default()
     }
 }
 
@@ -78,11 +81,12 @@ fn network() -> NetworkMetrics {
         interval_ms: Some(5_000),
         receive_errors_delta: Some(1),
         send_errors_delta: Some(0),
+        ..NetworkMetrics::default()
     }
 }
 
 fn load() -> LoadMetrics {
-    LoadMetrics { load1: 1.5, load5: 0.75, load15: 0.5 }
+    LoadMetrics { load1: 1.5, load5: 0.75, load15: 0.5, ..LoadMetrics::default() }
 }
 
 fn original(message: AgentMessage) -> AgentFrame {
@@ -113,6 +117,7 @@ fn agent_to_server() {
         disks: vec![disk()],
         networks: vec![network()],
         load: Some(load()),
+        ..Sample::default()
     };
     let empty = Sample { timestamp: 1_760_918_405_000, ..Sample::default() };
     let batch = AgentMessage::Batch(Batch { samples: vec![full, empty] });

@@ -1,102 +1,87 @@
 //! Whatever a sample holds, it comes out of a frame as it went in; and no text makes a decoder panic.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use pika_protocol::family::{ColumnType, Measurement, Numbers};
 use pika_protocol::limits::{FRAME_BYTES_MAX, SAMPLES_PER_FRAME_MAX};
 use pika_protocol::{
     AgentFrame, AgentMessage, Batch, CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics,
-    Sample, ServerMessage,
+    Sample, ServerMessage, families,
 };
-use proptest::option;
+use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 
-prop_compose! {
-    fn cpu()(
-        usage_percent in 0.0f32..=100.0,
-        core_count: i32,
-        user_percent in option::of(0.0f32..=100.0),
-        system_percent in option::of(0.0f32..=100.0),
-        iowait_percent in option::of(0.0f32..=100.0),
-        steal_percent in option::of(0.0f32..=100.0),
-    ) -> CpuMetrics {
-        CpuMetrics { usage_percent, core_count, user_percent, system_percent, iowait_percent, steal_percent }
-    }
-}
-
-prop_compose! {
-    fn memory()(
-        total: i64,
-        used: i64,
-        free: i64,
-        usage_percent in 0.0f32..=100.0,
-        available: Option<i64>,
-        swap_total: Option<i64>,
-        swap_used: Option<i64>,
-    ) -> MemoryMetrics {
-        MemoryMetrics { total, used, free, usage_percent, available, swap_total, swap_used }
-    }
-}
-
-prop_compose! {
-    fn disk()(
-        mount_point: String,
-        device: String,
-        fs_type: String,
-        total: i64,
-        used: i64,
-        free: i64,
-        usage_percent in 0.0f32..=100.0,
-        inodes_usage_percent in option::of(0.0f32..=100.0),
-    ) -> DiskMetrics {
-        DiskMetrics { mount_point, device, fs_type, total, used, free, usage_percent, inodes_usage_percent }
-    }
-}
-
-prop_compose! {
-    fn network()(
-        interface: String,
-        received_bytes_total: i64,
-        sent_bytes_total: i64,
-        received_bytes_delta: Option<i64>,
-        sent_bytes_delta: Option<i64>,
-        interval_ms: Option<i64>,
-        receive_errors_delta: Option<i64>,
-        send_errors_delta: Option<i64>,
-    ) -> NetworkMetrics {
-        NetworkMetrics {
-            interface,
-            received_bytes_total,
-            sent_bytes_total,
-            received_bytes_delta,
-            sent_bytes_delta,
-            interval_ms,
-            receive_errors_delta,
-            send_errors_delta,
+/// A measurement as its declaration says that it is written; numbers are whatever their types can hold.
+fn measurement<M: Measurement>() -> BoxedStrategy<Value> {
+    let labels = M::Numbers::TABLE.series.iter().flat_map(|series| series.labels);
+    let numbers = vec(any::<(i64, bool)>(), M::FIELDS.len());
+    let texts = vec(any::<String>(), labels.clone().count());
+    let object = move |(numbers, texts): (Vec<(i64, bool)>, Vec<String>)| {
+        let labels = labels.clone().map(|label| label.name.to_owned());
+        let mut object: Map<_, _> = labels.zip(texts.into_iter().map(Value::String)).collect();
+        for (field, (number, is_there)) in M::FIELDS.iter().zip(numbers) {
+            let value = match field.column.column_type {
+                ColumnType::Int4 => json!(i32::from_ne_bytes(number.to_ne_bytes()[..4].try_into().unwrap())),
+                ColumnType::Int8 => json!(number),
+                #[expect(clippy::cast_precision_loss, reason = "some number")]
+                ColumnType::Float4 => json!((number % 1_000_000) as f32 / 100.0),
+            };
+            if is_there || !field.column.is_optional {
+                object.insert(field.name.to_owned(), value);
+            }
         }
-    }
+        Value::Object(object)
+    };
+    (numbers, texts).prop_map(object).boxed()
 }
 
-prop_compose! {
-    fn sample()(
-        timestamp: i64,
-        clock_offset_ms: Option<i64>,
-        cpu in option::of(cpu()),
-        memory in option::of(memory()),
-        disks in proptest::collection::vec(disk(), 0..3),
-        networks in proptest::collection::vec(network(), 0..3),
-        load in option::of((0.0f32..1e6, 0.0f32..1e6, 0.0f32..1e6)),
-    ) -> Sample {
-        let load = load.map(|(load1, load5, load15)| LoadMetrics { load1, load5, load15 });
-        Sample { timestamp, clock_offset_ms, cpu, memory, disks, networks, load }
-    }
+/// One measurement or none, or a list of them.
+macro_rules! measurements {
+    (Option, $measurement:path) => {
+        proptest::option::of(measurement::<$measurement>()).prop_map(Value::from).boxed()
+    };
+    (Vec, $measurement:path) => {
+        vec(measurement::<$measurement>(), 0..3).prop_map(Value::from).boxed()
+    };
+}
+
+macro_rules! define_fields {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $container:ident<$measurement:path> = $families:tt,
+    )+) => {
+        fn fields() -> Vec<(&'static str, BoxedStrategy<Value>)> {
+            vec![$((
+                <<$measurement as Measurement>::Numbers as Numbers>::TABLE.sample_field(),
+                measurements!($container, $measurement),
+            ),)+]
+        }
+    };
+}
+families!(define_fields);
+
+/// A sample as it is written, without what it lacks.
+fn sample() -> impl Strategy<Value = Value> {
+    let (names, values): (Vec<_>, Vec<_>) = fields().into_iter().unzip();
+    (any::<i64>(), values).prop_map(move |(timestamp, values)| {
+        let is_there = |(_, value): &(&str, Value)| !value.is_null() && *value != json!([]);
+        let fields = names.iter().copied().zip(values).filter(is_there);
+        let fields = fields.map(|(name, value)| (name.to_owned(), value));
+        Value::Object(fields.chain([("timestamp".to_owned(), json!(timestamp))]).collect())
+    })
 }
 
 proptest! {
     #[test]
     fn a_batch_comes_out_as_it_went_in(
-        samples in proptest::collection::vec(sample(), 0..4),
+        samples in vec(sample(), 0..4),
+        clock_offset_ms: Option<i64>,
         timestamp: Option<i64>,
         seq: Option<u64>,
     ) {
+        let understood: Vec<Sample> = serde_json::from_value(json!(samples)).unwrap();
+        prop_assert_eq!(serde_json::to_value(&understood).unwrap(), json!(samples));
+        let samples = understood.into_iter().map(|sample| Sample { clock_offset_ms, ..sample }).collect();
         let frame = AgentFrame { message: AgentMessage::Batch(Batch { samples }), timestamp, seq };
         let text = serde_json::to_string(&frame).unwrap();
         prop_assert_eq!(serde_json::from_str::<AgentFrame>(&text).unwrap(), frame);
@@ -124,6 +109,7 @@ fn the_limits_fit_together() {
         free: 1 << 44,
         usage_percent: 50.123_456,
         inodes_usage_percent: Some(1.234_567),
+        ..DiskMetrics::default()
     };
     let network = NetworkMetrics {
         interface: "enp0s31f6".to_owned(),
@@ -134,6 +120,7 @@ fn the_limits_fit_together() {
         interval_ms: Some(5_000),
         receive_errors_delta: Some(0),
         send_errors_delta: Some(0),
+        ..NetworkMetrics::default()
     };
     let sample = Sample {
         timestamp: 1_760_918_400_000,
@@ -145,6 +132,7 @@ fn the_limits_fit_together() {
             system_percent: Some(12.345_678),
             iowait_percent: Some(12.345_678),
             steal_percent: Some(12.345_678),
+            ..CpuMetrics::default()
         }),
         memory: Some(MemoryMetrics {
             total: 1 << 40,
@@ -154,10 +142,12 @@ fn the_limits_fit_together() {
             available: Some(1 << 39),
             swap_total: Some(1 << 35),
             swap_used: Some(1 << 34),
+            ..MemoryMetrics::default()
         }),
         disks: vec![disk; 4],
         networks: vec![network; 4],
         load: Some(LoadMetrics { load1: 12.34, load5: 12.34, load15: 12.34 }),
+        ..Sample::default()
     };
     let message = AgentMessage::Batch(Batch { samples: vec![sample; SAMPLES_PER_FRAME_MAX] });
     let frame = AgentFrame { message, timestamp: Some(1_760_918_400_123), seq: Some(u64::MAX) };

@@ -24,7 +24,7 @@ fn defaults_hold_every_key() {
     let config = load("").unwrap();
     assert_eq!(config.interval_ms, 5_000);
     assert_eq!(config.state_dir, Path::new("/var/lib/pika-agent"));
-    assert!(config.collectors.disk.enabled);
+    assert!(config.collectors.disks.enabled);
     let source = include_str!("../config.rs");
     assert!(!source.contains(&["serde(", "default"].concat()), "a key could be missing from agent.yaml");
 }
@@ -34,7 +34,7 @@ fn files_are_merged_key_by_key() {
     let config =
         load("collectors:\n  disk:\n    enabled: false\nnetwork:\n  exclude_interfaces: [x]\ntls:\n")
             .unwrap();
-    assert!(!config.collectors.disk.enabled);
+    assert!(!config.collectors.disks.enabled);
     assert!(config.collectors.cpu.enabled);
     assert_eq!(config.network.exclude_interfaces, ["x"]);
     assert!(config.network.include_interfaces.is_empty());

@@ -162,6 +162,7 @@ impl Machine {
                 self.network(at, previous_at, "lo", 0.01),
             ],
             load: Some(self.load(at, usage)),
+            ..Sample::default()
         }
     }
 
@@ -205,6 +206,7 @@ impl Machine {
             system_percent: Some(tenths(usage * 0.2)),
             iowait_percent: Some(tenths(usage * waits * (1.0 + self.noise(at, MINUTE_MS, 6)))),
             steal_percent: Some(0.0),
+            ..CpuMetrics::default()
         }
     }
 
@@ -216,6 +218,7 @@ impl Machine {
             load1: hundredths(load.max(0.02)),
             load5: hundredths(f64::midpoint(load, over(5 * MINUTE_MS)).max(0.02)),
             load15: hundredths(f64::midpoint(over(5 * MINUTE_MS), over(15 * MINUTE_MS)).max(0.02)),
+            ..LoadMetrics::default()
         }
     }
 
@@ -237,6 +240,7 @@ impl Machine {
                 if is_low { 0.8 + 0.1 * self.noise(at, 5 * MINUTE_MS, 8) } else { 0.01 },
                 swap_total,
             )),
+            ..MemoryMetrics::default()
         }
     }
 
@@ -263,6 +267,7 @@ impl Machine {
             free: total - used,
             usage_percent: share_percent(used, total),
             inodes_usage_percent: Some(tenths(100.0 * fill / 3.0)),
+            ..DiskMetrics::default()
         }
     }
 
@@ -285,6 +290,7 @@ impl Machine {
             interval_ms: previous_at.map(|previous_at| at - previous_at),
             receive_errors_delta: previous_at.map(|_| 0),
             send_errors_delta: previous_at.map(|_| 0),
+            ..NetworkMetrics::default()
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use pika_protocol::family::PerTable;
 use pika_protocol::{
     AgentFrame, AgentMessage, CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics, Sample,
 };
@@ -24,7 +25,12 @@ pub(crate) struct Shape {
 impl Shape {
     /// Rows that a sample of this shape becomes.
     pub(crate) fn rows(self) -> u64 {
-        3 + u64::from(self.disks) + u64::from(self.networks)
+        sample(self, 0).len() as u64
+    }
+
+    /// The same for each table.
+    pub(super) fn rows_per_sample(self) -> PerTable<usize> {
+        sample(self, 0).counts()
     }
 }
 
@@ -94,6 +100,7 @@ fn sample(shape: Shape, number: u32) -> Sample {
         free: (1 << 40) - bytes,
         usage_percent: percent,
         inodes_usage_percent: Some(percent),
+        ..DiskMetrics::default()
     };
     let network = |network: u16| NetworkMetrics {
         interface: format!("eth{network}"),
@@ -104,6 +111,7 @@ fn sample(shape: Shape, number: u32) -> Sample {
         interval_ms: Some(5_000),
         receive_errors_delta: Some(0),
         send_errors_delta: Some(0),
+        ..NetworkMetrics::default()
     };
     Sample {
         timestamp: 0,

@@ -1,6 +1,6 @@
 //! Counts afterwards: everything that was sent has to be in the database, once, at its time.
 
-use pika_server::domain::family::Family;
+use pika_server::domain::family::Table;
 use serde::Serialize;
 use tokio_postgres::Client;
 
@@ -46,15 +46,6 @@ impl RowCount {
     }
 }
 
-/// Rows of a table for each sample.
-fn rows_per_sample(family: Family, shape: Shape) -> i64 {
-    match family {
-        Family::Cpu | Family::Memory | Family::Load => 1,
-        Family::Disk => shape.disks.into(),
-        Family::Network => shape.networks.into(),
-    }
-}
-
 /// Counts the rows of every agent in every table. `expected` is in the order of the agents' numbers.
 pub(super) async fn count(
     client: &Client,
@@ -62,14 +53,14 @@ pub(super) async fn count(
     expected: &[Expected],
 ) -> Result<RowCount, BenchError> {
     let mut counted = RowCount::default();
-    for family in Family::ALL {
+    for (_, table, rows_per_sample) in shape.rows_per_sample().iter() {
         let sql = format!(
             "SELECT count(metric.ts), coalesce(sum(metric.ts), 0)::text \
              FROM agents LEFT JOIN {} AS metric ON metric.agent_key = agents.key \
              GROUP BY agents.key ORDER BY agents.key",
-            family.table()
+            table.name
         );
-        let factor = rows_per_sample(family, shape);
+        let factor = i64::try_from(*rows_per_sample).unwrap_or(i64::MAX);
         let rows = client.query(&sql, &[]).await?;
         if rows.len() != expected.len() {
             let (found, expected) = (rows.len(), expected.len());
@@ -93,8 +84,8 @@ pub(super) async fn count(
 /// How many rows all tables hold of a span of time.
 pub(super) async fn count_between(client: &Client, start: i64, end: i64) -> Result<i64, BenchError> {
     let mut n_rows = 0;
-    for family in Family::ALL {
-        let sql = format!("SELECT count(*) FROM {} WHERE $1 <= ts AND ts < $2", family.table());
+    for table in Table::ALL {
+        let sql = format!("SELECT count(*) FROM {} WHERE $1 <= ts AND ts < $2", table.name);
         n_rows += client.query_one(&sql, &[&start, &end]).await?.get::<_, i64>(0);
     }
     Ok(n_rows)

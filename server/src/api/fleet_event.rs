@@ -5,7 +5,8 @@ use poem_openapi::{Enum, Object};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::latest::{AgentLatestBody, LatestBody};
+use super::latest::AgentLatestBody;
+use super::latest_values::LatestBody;
 use crate::domain::id::AgentId;
 use crate::domain::latest::AgentLatest;
 use crate::ingest::AgentChange;

@@ -4,129 +4,27 @@ use std::collections::BTreeMap;
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
-use poem_openapi::{Enum, Object, OpenApi};
+use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::interval::Interval;
+use super::metric_names::{MetricType, TierName, UnitName};
 use super::rounding::rounded;
 use super::security::UserAuth;
 use super::serialized::Serialized;
 use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::TimestampMs;
-use crate::domain::family::{Family, Unit};
+use crate::domain::family::Family;
 use crate::domain::id::AgentId;
 use crate::domain::permission::Permission;
-use crate::domain::tier::Tier;
+use crate::domain::series::SeriesLabels;
 use crate::domain::time_range::{SampleRange, TimeRange, TimeRangeRequest};
-use crate::store::{self, MetricBuckets, SeriesLabel, Store};
+use crate::store::{self, MetricBuckets, Store};
 
 /// What agents reported.
 #[derive(Debug)]
 pub struct MetricsApi;
-
-/// A family of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[oai(rename_all = "lowercase")]
-pub(super) enum MetricType {
-    /// Processor.
-    Cpu,
-    /// Memory and swap.
-    Memory,
-    /// File systems, one series a mount point.
-    Disk,
-    /// Network, one series an interface.
-    Network,
-    /// Load averages.
-    Load,
-}
-
-impl From<MetricType> for Family {
-    fn from(metric_type: MetricType) -> Self {
-        match metric_type {
-            MetricType::Cpu => Family::Cpu,
-            MetricType::Memory => Family::Memory,
-            MetricType::Disk => Family::Disk,
-            MetricType::Network => Family::Network,
-            MetricType::Load => Family::Load,
-        }
-    }
-}
-
-impl From<Family> for MetricType {
-    fn from(family: Family) -> Self {
-        match family {
-            Family::Cpu => MetricType::Cpu,
-            Family::Memory => MetricType::Memory,
-            Family::Disk => MetricType::Disk,
-            Family::Network => MetricType::Network,
-            Family::Load => MetricType::Load,
-        }
-    }
-}
-
-/// The stored resolution that an answer comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
-#[oai(rename = "Tier")]
-pub(super) enum TierName {
-    /// Samples as they were reported.
-    #[serde(rename = "raw")]
-    #[oai(rename = "raw")]
-    Raw,
-    /// Rollups of one minute.
-    #[serde(rename = "1m")]
-    #[oai(rename = "1m")]
-    OneMinute,
-    /// Rollups of one hour.
-    #[serde(rename = "1h")]
-    #[oai(rename = "1h")]
-    OneHour,
-    /// Rollups of one day.
-    #[serde(rename = "1d")]
-    #[oai(rename = "1d")]
-    OneDay,
-}
-
-impl From<Tier> for TierName {
-    fn from(tier: Tier) -> Self {
-        match tier {
-            Tier::Raw => TierName::Raw,
-            Tier::OneMinute => TierName::OneMinute,
-            Tier::OneHour => TierName::OneHour,
-            Tier::OneDay => TierName::OneDay,
-        }
-    }
-}
-
-/// What the numbers of a series mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[oai(rename = "Unit", rename_all = "camelCase")]
-enum UnitName {
-    /// 0–100.
-    Percent,
-    /// Bytes.
-    Bytes,
-    /// Bytes a second.
-    BytesPerSecond,
-    /// Events a second.
-    PerSecond,
-    /// A bare number.
-    Count,
-}
-
-impl From<Unit> for UnitName {
-    fn from(unit: Unit) -> Self {
-        match unit {
-            Unit::Percent => UnitName::Percent,
-            Unit::Bytes => UnitName::Bytes,
-            Unit::BytesPerSecond => UnitName::BytesPerSecond,
-            Unit::PerSecond => UnitName::PerSecond,
-            Unit::Count => UnitName::Count,
-        }
-    }
-}
 
 /// Samples of one family in buckets. All series share one list of times; a bucket in which no series has a sample is
 /// left out, and one in which only some have is null in the others.
@@ -181,6 +79,9 @@ struct Series {
     /// Which interface; only for networks.
     #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<String>,
+    /// All that tells the series from the agent's others, by name; only where there may be several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<BTreeMap<String, String>>,
     /// The average of each bucket. For rates, the amount divided by the time it covers.
     avg: Vec<Option<f64>>,
     /// The smallest value of each bucket.
@@ -326,12 +227,8 @@ fn series(family: Family, buckets: &MetricBuckets, percentiles: &BTreeMap<Timest
 
     let mut all = Vec::new();
     for buckets in &buckets.series {
-        let label = buckets.label.clone();
-        let (mount_point, device, interface) = match (family, label) {
-            (Family::Disk, Some(SeriesLabel { name, device })) => (Some(name), Some(device), None),
-            (Family::Network, Some(SeriesLabel { name, .. })) => (None, None, Some(name)),
-            _ => (None, None, None),
-        };
+        let labels = buckets.labels.as_ref().map(|labels| named(family, labels));
+        let label = |name: &str| labels.as_ref()?.get(name).cloned();
         for (metric, values) in family.metrics().iter().zip(&buckets.metrics) {
             // A metric that this machine does not have is no series of nulls, but none at all.
             if values.avg.iter().all(Option::is_none) {
@@ -341,9 +238,10 @@ fn series(family: Family, buckets: &MetricBuckets, percentiles: &BTreeMap<Timest
             all.push(Series {
                 metric: metric.name.to_owned(),
                 unit: metric.unit.into(),
-                mount_point: mount_point.clone(),
-                device: device.clone(),
-                interface: interface.clone(),
+                mount_point: label("mountPoint"),
+                device: label("device"),
+                interface: label("interface"),
+                labels: labels.clone(),
                 avg: round(&values.avg),
                 min: round(&values.min),
                 max: round(&values.max),
@@ -354,10 +252,17 @@ fn series(family: Family, buckets: &MetricBuckets, percentiles: &BTreeMap<Timest
     all
 }
 
+/// The labels of a series by their names.
+fn named(family: Family, labels: &SeriesLabels) -> BTreeMap<String, String> {
+    let names = family.declaration().series.iter().flat_map(|series| series.labels);
+    names.map(|label| label.api_name.to_owned()).zip(labels.texts.iter().cloned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::serialized::assert_described;
+    use crate::domain::tier::Tier;
 
     #[test]
     fn metrics_are_written_as_described() {
@@ -367,6 +272,7 @@ mod tests {
             mount_point: is_disk.then(|| "/".to_owned()),
             device: is_disk.then(|| "sda1".to_owned()),
             interface: (!is_disk).then(|| "eth0".to_owned()),
+            labels: is_disk.then(|| BTreeMap::from([("mountPoint".to_owned(), "/".to_owned())])),
             avg: vec![Some(0.1), None, Some(f64::MAX)],
             min: Vec::new(),
             max: vec![Some(-0.0)],

@@ -6,7 +6,8 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::metrics::{MetricType, Metrics, default_points, read_buckets};
+use super::metric_names::MetricType;
+use super::metrics::{Metrics, default_points, read_buckets};
 use super::security::UserAuth;
 use super::serialized::Serialized;
 use super::{ApiContext, ApiError, Tag};

@@ -6,7 +6,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::metrics::TierName;
+use super::metric_names::TierName;
 use super::rounding::rounded;
 use super::security::UserAuth;
 use super::serialized::Written;

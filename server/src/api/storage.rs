@@ -4,10 +4,11 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
-use super::metrics::{MetricType, TierName};
+use super::metric_names::{MetricType, TierName};
 use super::security::UserAuth;
 use super::system::DatabaseBody;
 use super::{ApiContext, ApiError, Tag};
+use crate::domain::family::Family;
 use crate::domain::permission::Permission;
 use crate::domain::retention::Retention;
 use crate::domain::storage::RelationStorage;
@@ -148,7 +149,7 @@ fn storage(report: StorageReport, retention: &Retention) -> Storage {
 
 fn relation_storage(relation: RelationStorage) -> RelationStorageBody {
     RelationStorageBody {
-        family: relation.family.into(),
+        family: metric_type(relation.subject),
         tier: relation.tier.into(),
         bytes: relation.bytes,
         chunks: relation.n_chunks,
@@ -165,4 +166,9 @@ fn unhealthy_job(job: UnhealthyJob) -> UnhealthyJobBody {
     let UnhealthyJob { job_id, procedure, relation, problem, last_status, failures, last_error } = job;
     let problem = problem.as_str().to_owned();
     UnhealthyJobBody { job_id, procedure, relation, problem, last_status, failures, last_error }
+}
+
+/// The family that a table keeps.
+fn metric_type(subject: &str) -> MetricType {
+    Family::ALL.into_iter().find(|family| family.name() == subject).unwrap_or(Family::Cpu).into()
 }

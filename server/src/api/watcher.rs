@@ -11,7 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use uuid::Uuid;
 
 use super::fleet_event::{EventType, FleetEvent};
-use super::latest::latest_body;
+use super::latest_values::LatestBody;
 use crate::auth::Auth;
 use crate::domain::agent::Agent;
 use crate::domain::id::AgentId;
@@ -160,7 +160,7 @@ impl Watcher {
             return event;
         };
         match self.store.latest_metrics(agent.key).await {
-            Ok(latest) => event.with_detail(latest_body(agent.id.0, latest)),
+            Ok(latest) => event.with_detail(LatestBody::new(agent.id.0, latest)),
             Err(error) => {
                 tracing::debug!(error = %chain(&error), "a watcher is told no details");
                 event

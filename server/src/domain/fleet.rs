@@ -83,10 +83,13 @@ impl FleetMetric {
 
     /// How the series of an agent become one.
     pub fn combination(self) -> Combination {
-        match self.family() {
-            Family::Cpu | Family::Memory | Family::Load => Combination::One,
-            Family::Disk => Combination::Largest,
-            Family::Network => Combination::Sum,
+        match self {
+            FleetMetric::CpuUsagePercent
+            | FleetMetric::MemoryUsagePercent
+            | FleetMetric::MemoryUsedBytes
+            | FleetMetric::Load1 => Combination::One,
+            FleetMetric::DiskUsagePercent => Combination::Largest,
+            FleetMetric::ReceivedBytesPerSecond | FleetMetric::SentBytesPerSecond => Combination::Sum,
         }
     }
 }

@@ -1,92 +1,87 @@
 //! What is remembered of an agent's samples on one connection, to judge the next ones by and to derive from.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+
+use pika_protocol::families;
 
 use super::TimestampMs;
-use super::family::Family;
+use super::family::{Measurement, Numbers};
 
-/// What is remembered of an agent's samples on one connection.
-#[derive(Clone, Debug, Default)]
-pub struct SampleHistory {
-    pub(super) spacing: Spacing,
-    pub(super) counters: InterfaceCounters,
+macro_rules! define_history {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $container:ident<$measurement:path> = $families:tt,
+    )+) => {
+        /// What is remembered of an agent's samples on one connection.
+        #[derive(Clone, Debug, Default)]
+        pub struct SampleHistory {
+            $(pub(super) $field: SeriesHistory<<$measurement as Measurement>::Numbers>,)+
+        }
+    };
 }
+families!(define_history);
 
 /// Times before any sample.
 const LONG_AGO: [TimestampMs; 2] = [TimestampMs::MIN, TimestampMs::MIN];
 
-/// The times of the last two samples of each series.
+/// What is remembered of the series of one table.
 ///
 /// Two samples may be as close together as they like: one that is taken late is followed by one in time, and a clock that
 /// is set back takes the same second twice. A third one is of no interval that an agent may have.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Spacing {
-    last: HashMap<(Family, i32), [TimestampMs; 2]>,
+#[derive(Clone, Debug)]
+pub(super) struct SeriesHistory<N> {
+    /// The times of the last two samples of each series.
+    last: HashMap<i32, [TimestampMs; 2]>,
+    /// The newest numbers of each series, where others follow from them.
+    newest: HashMap<i32, (TimestampMs, N)>,
 }
 
-impl Spacing {
+impl<N> Default for SeriesHistory<N> {
+    fn default() -> Self {
+        Self { last: HashMap::new(), newest: HashMap::new() }
+    }
+}
+
+impl<N: Numbers> SeriesHistory<N> {
     /// Returns whether a series may have a sample at this time, where three samples that follow one another span at least
     /// `spacing_ms_min`. One that comes again may.
-    pub(super) fn admits(&self, series: (Family, i32), ts: TimestampMs, spacing_ms_min: i64) -> bool {
-        let last = self.last.get(&series).unwrap_or(&LONG_AGO);
+    pub(super) fn admits(&self, series_key: i32, ts: TimestampMs, spacing_ms_min: i64) -> bool {
+        let last = self.last.get(&series_key).unwrap_or(&LONG_AGO);
         let [older, newer] = *last;
         let span_ms = older.max(newer).max(ts).saturating_sub(older.min(newer).min(ts));
         last.contains(&ts) || spacing_ms_min <= span_ms
     }
 
+    /// The newest numbers of a series, and how long before this time they were taken, in milliseconds. None where they were
+    /// taken later: what lies between is counted already.
+    pub(super) fn earlier(&self, series_key: i32, ts: TimestampMs) -> Option<(N, i64)> {
+        let (taken, numbers) = self.newest.get(&series_key)?;
+        (*taken < ts).then(|| (*numbers, ts.saturating_sub(*taken)))
+    }
+
     /// A series has a sample at this time. What is refused for its values is none, and keeps no other away.
-    pub(super) fn note(&mut self, series: (Family, i32), ts: TimestampMs) {
-        let last = self.last.entry(series).or_insert(LONG_AGO);
+    pub(super) fn note(&mut self, series_key: i32, ts: TimestampMs, numbers: N) {
+        let last = self.last.entry(series_key).or_insert(LONG_AGO);
         if !last.contains(&ts) {
             *last = [last[1], ts];
         }
-    }
-}
-
-/// The newest counters of an agent's interfaces: what deltas are derived from for agents that do not send any.
-#[derive(Clone, Debug, Default)]
-pub(super) struct InterfaceCounters {
-    newest: HashMap<i32, Counter>,
-}
-
-/// What an interface has moved since it was last reset.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Counter {
-    pub(super) ts: TimestampMs,
-    pub(super) received_bytes: i64,
-    pub(super) sent_bytes: i64,
-}
-
-impl InterfaceCounters {
-    /// What was received and sent since the newest counter of this interface, and the time since then. Nothing is derived
-    /// from a counter that is older than that, and nothing is counted from it. A counter that went down was reset:
-    /// everything it counts since then was moved.
-    pub(super) fn deltas(&mut self, interface_key: i32, now: Counter) -> Option<(i64, i64, i64)> {
-        let last = match self.newest.entry(interface_key) {
-            Entry::Occupied(mut newest) if newest.get().ts < now.ts => newest.insert(now),
-            Entry::Occupied(_) => return None,
-            Entry::Vacant(newest) => {
-                newest.insert(now);
-                return None;
-            }
-        };
-        let moved = |now: i64, last: i64| if last <= now { now - last } else { now };
-        let received = moved(now.received_bytes, last.received_bytes);
-        Some((received, moved(now.sent_bytes, last.sent_bytes), now.ts - last.ts))
+        if N::IS_COMPLETED && self.newest.get(&series_key).is_none_or(|(newest, _)| *newest < ts) {
+            self.newest.insert(series_key, (ts, numbers));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::row::{DiskNumbers, NetworkNumbers};
 
     fn admitted(times: &[TimestampMs]) -> Vec<TimestampMs> {
-        let mut spacing = Spacing::default();
+        let mut history = SeriesHistory::default();
         let mut takes = |ts: TimestampMs| {
-            let is_admitted = spacing.admits((Family::Disk, 1), ts, 500);
+            let is_admitted = history.admits(1, ts, 500);
             if is_admitted {
-                spacing.note((Family::Disk, 1), ts);
+                history.note(1, ts, DiskNumbers::default());
             }
             is_admitted
         };
@@ -120,37 +115,33 @@ mod tests {
 
     #[test]
     fn each_series_has_its_own_times() {
-        let mut spacing = Spacing::default();
-        for series in 0..100 {
-            for series in [(Family::Disk, series), (Family::Network, series)] {
-                let ts = 1_000 + i64::from(series.1);
-                assert!(spacing.admits(series, ts, 500));
-                spacing.note(series, ts);
-            }
+        let mut history = SeriesHistory::default();
+        for series_key in 0..100 {
+            let ts = 1_000 + i64::from(series_key);
+            assert!(history.admits(series_key, ts, 500));
+            history.note(series_key, ts, DiskNumbers::default());
         }
     }
 
     #[test]
-    fn deltas_are_derived_and_survive_a_reset() {
-        let mut counters = InterfaceCounters::default();
-        let mut deltas =
-            |ts, total| counters.deltas(1, Counter { ts, received_bytes: total, sent_bytes: 2 * total });
-        assert_eq!(deltas(1_000, 100), None);
-        assert_eq!(deltas(6_000, 150), Some((50, 100, 5_000)));
-        assert_eq!(deltas(11_000, 30), Some((30, 60, 5_000)));
-        assert_eq!(deltas(11_000, 40), None, "no time has passed");
+    fn the_newest_numbers_are_those_of_the_latest_time() {
+        let mut history = SeriesHistory::default();
+        let counted =
+            |received_bytes_total| NetworkNumbers { received_bytes_total, ..NetworkNumbers::default() };
+        assert_eq!(history.earlier(1, 1_000), None);
+        history.note(1, 1_000, counted(100));
+        history.note(1, 11_000, counted(200));
+        assert_eq!(history.earlier(1, 6_000), None, "late: what it would count is counted already");
+        history.note(1, 6_000, counted(150));
+        assert_eq!(history.earlier(1, 11_000), None, "no time has passed");
+        assert_eq!(history.earlier(1, 16_000), Some((counted(200), 5_000)));
+        assert_eq!(history.earlier(2, 16_000), None);
     }
 
     #[test]
-    fn what_comes_late_is_not_counted_twice() {
-        let mut counters = InterfaceCounters::default();
-        let mut received = |ts, total| {
-            let counter = Counter { ts, received_bytes: total, sent_bytes: 0 };
-            Some(counters.deltas(1, counter)?.0)
-        };
-        assert_eq!(received(1_000, 100), None);
-        assert_eq!(received(11_000, 200), Some(100));
-        assert_eq!(received(6_000, 150), None);
-        assert_eq!(received(16_000, 250), Some(50));
+    fn numbers_are_kept_only_where_others_follow_from_them() {
+        let mut history = SeriesHistory::default();
+        history.note(1, 1_000, DiskNumbers::default());
+        assert!(history.newest.is_empty());
     }
 }

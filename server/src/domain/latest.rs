@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::TimestampMs;
-use super::row::{DiskRow, NetworkRow, Rows};
+use super::row::{DiskNumbers, NetworkNumbers, Rows, Stored};
 
 /// The fleet's list shows this of an agent. A value that was never reported is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -82,23 +82,23 @@ impl LatestValues {
     pub fn note(&mut self, rows: &Rows) {
         for row in &rows.cpu {
             if let Some(latest) = self.newer(row.agent_key, row.ts, |entry| &mut entry.cpu_ts) {
-                latest.cpu_usage_percent = Some(row.usage_percent);
+                latest.cpu_usage_percent = Some(row.numbers.usage_percent);
             }
         }
         for row in &rows.memory {
             if let Some(latest) = self.newer(row.agent_key, row.ts, |entry| &mut entry.memory_ts) {
-                latest.memory_usage_percent = Some(row.usage_percent);
-                latest.memory_used_bytes = Some(row.used_bytes);
-                latest.memory_total_bytes = Some(row.total_bytes);
+                latest.memory_usage_percent = Some(row.numbers.usage_percent);
+                latest.memory_used_bytes = Some(row.numbers.used_bytes);
+                latest.memory_total_bytes = Some(row.numbers.total_bytes);
             }
         }
         for row in &rows.load {
             if let Some(latest) = self.newer(row.agent_key, row.ts, |entry| &mut entry.load_ts) {
-                latest.load1 = Some(row.load1);
+                latest.load1 = Some(row.numbers.load1);
             }
         }
-        rows.disk.iter().for_each(|row| self.note_disk(row));
-        rows.network.iter().for_each(|row| self.note_network(row));
+        rows.disks.iter().for_each(|row| self.note_disk(row));
+        rows.networks.iter().for_each(|row| self.note_network(row));
     }
 
     /// The newest values of all agents.
@@ -127,25 +127,25 @@ impl LatestValues {
     }
 
     /// An agent has several disks: those of one sample have one time.
-    fn note_disk(&mut self, row: &DiskRow) {
+    fn note_disk(&mut self, row: &Stored<DiskNumbers>) {
         let entry = self.agents.entry(row.agent_key).or_default();
         if row.ts < entry.disk_ts {
             return;
         }
         let fullest = entry.latest.disk_usage_percent.filter(|_| row.ts == entry.disk_ts);
-        if fullest.is_none_or(|fullest| fullest < row.usage_percent) {
+        if fullest.is_none_or(|fullest| fullest < row.numbers.usage_percent) {
             entry.disk_ts = row.ts;
-            entry.latest.disk_usage_percent = Some(row.usage_percent);
+            entry.latest.disk_usage_percent = Some(row.numbers.usage_percent);
             entry.mark_changed(row.ts);
         }
     }
 
     /// An agent has several interfaces, too, and what they move is added up.
-    fn note_network(&mut self, row: &NetworkRow) {
+    fn note_network(&mut self, row: &Stored<NetworkNumbers>) {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = |bytes: i64, interval_ms: i64| bytes as f64 * 1000.0 / interval_ms as f64;
         let (Some(received), Some(sent), Some(interval_ms @ 1..)) =
-            (row.received_bytes, row.sent_bytes, row.interval_ms)
+            (row.numbers.received_bytes, row.numbers.sent_bytes, row.numbers.interval_ms)
         else {
             return;
         };
@@ -155,10 +155,10 @@ impl LatestValues {
             entry.interface_keys.clear();
             entry.latest.received_bytes_per_second = None;
             entry.latest.sent_bytes_per_second = None;
-        } else if row.ts < entry.network_ts || entry.interface_keys.contains(&row.interface_key) {
+        } else if row.ts < entry.network_ts || entry.interface_keys.contains(&row.series_key) {
             return;
         }
-        entry.interface_keys.push(row.interface_key);
+        entry.interface_keys.push(row.series_key);
         let latest = &mut entry.latest;
         *latest.received_bytes_per_second.get_or_insert_default() += rate(received, interval_ms);
         *latest.sent_bytes_per_second.get_or_insert_default() += rate(sent, interval_ms);
@@ -186,38 +186,26 @@ impl LatestValues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::row::LoadRow;
+    use crate::domain::row::LoadNumbers;
 
     fn load(ts: i64, load1: f32) -> Rows {
-        Rows { load: vec![LoadRow { ts, agent_key: 1, load1, load5: 0.0, load15: 0.0 }], ..Rows::default() }
+        let numbers = LoadNumbers { load1, ..LoadNumbers::default() };
+        Rows { load: vec![Stored::new(ts, 1, numbers)], ..Rows::default() }
     }
 
-    fn disk(ts: i64, usage_percent: f32) -> DiskRow {
-        DiskRow {
-            ts,
-            agent_key: 1,
-            disk_key: 1,
-            total_bytes: 1,
-            used_bytes: 1,
-            free_bytes: 0,
-            usage_percent,
-            inodes_usage_percent: None,
-        }
+    fn disk(ts: i64, usage_percent: f32) -> Stored<DiskNumbers> {
+        let numbers = DiskNumbers { usage_percent, ..DiskNumbers::default() };
+        Stored::of_series(ts, 1, 1, numbers)
     }
 
-    fn network(ts: i64, interface_key: i32, received_bytes: i64) -> NetworkRow {
-        NetworkRow {
-            ts,
-            agent_key: 1,
-            interface_key,
-            received_bytes_total: 0,
-            sent_bytes_total: 0,
+    fn network(ts: i64, interface_key: i32, received_bytes: i64) -> Stored<NetworkNumbers> {
+        let numbers = NetworkNumbers {
             received_bytes: Some(received_bytes),
             sent_bytes: Some(0),
             interval_ms: Some(2_000),
-            receive_errors: None,
-            send_errors: None,
-        }
+            ..NetworkNumbers::default()
+        };
+        Stored::of_series(ts, 1, interface_key, numbers)
     }
 
     #[test]
@@ -245,8 +233,8 @@ mod tests {
     fn a_replay_changes_nothing() {
         let mut values = LatestValues::default();
         let rows = Rows {
-            network: vec![network(10, 1, 100), network(10, 2, 300)],
-            disk: vec![disk(10, 50.0)],
+            networks: vec![network(10, 1, 100), network(10, 2, 300)],
+            disks: vec![disk(10, 50.0)],
             ..load(10, 1.0)
         };
         values.note(&rows);
@@ -255,8 +243,8 @@ mod tests {
         values.note(&rows);
         assert_eq!(values.take_changed(), []);
         // Nor does one that comes in the flush of the first try.
-        let mut twice = Rows { network: vec![network(20, 1, 100), network(20, 1, 100)], ..Rows::default() };
-        twice.append(&mut Rows { network: vec![network(20, 2, 300)], ..Rows::default() });
+        let mut twice = Rows { networks: vec![network(20, 1, 100), network(20, 1, 100)], ..Rows::default() };
+        twice.append(&mut Rows { networks: vec![network(20, 2, 300)], ..Rows::default() });
         values.note(&twice);
         let (_, latest) = values.take_changed()[0];
         assert_eq!(latest.received_bytes_per_second, Some(200.0));
@@ -265,14 +253,14 @@ mod tests {
     #[test]
     fn the_fullest_disk_and_all_interfaces_count() {
         let mut values = LatestValues::default();
-        let disk = vec![disk(10, 50.0), disk(10, 80.0), disk(10, 20.0)];
-        let network = vec![network(10, 1, 100), network(10, 2, 300)];
-        values.note(&Rows { disk, network, ..Rows::default() });
+        let disks = vec![disk(10, 50.0), disk(10, 80.0), disk(10, 20.0)];
+        let networks = vec![network(10, 1, 100), network(10, 2, 300)];
+        values.note(&Rows { disks, networks, ..Rows::default() });
         let (_, latest) = values.take_changed()[0];
         assert_eq!((latest.disk_usage_percent, latest.received_bytes_per_second), (Some(80.0), Some(200.0)));
         values.note(&Rows {
-            disk: vec![self::disk(11, 5.0)],
-            network: vec![self::network(11, 1, 2)],
+            disks: vec![self::disk(11, 5.0)],
+            networks: vec![self::network(11, 1, 2)],
             ..Rows::default()
         });
         let (_, latest) = values.take_changed()[0];

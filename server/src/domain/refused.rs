@@ -1,5 +1,7 @@
 //! Why something that an agent sent is refused, and the check of its texts.
 
+use std::fmt;
+
 use pika_protocol::{ErrorCode, limits};
 
 use super::text;
@@ -27,7 +29,7 @@ impl Refused {
 
 /// Checks that the database can hold a text, and that it has so many characters.
 pub(super) fn check_text(
-    field: &str,
+    field: impl fmt::Display,
     value: &str,
     chars_min: usize,
     chars_max: usize,

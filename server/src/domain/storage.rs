@@ -1,6 +1,5 @@
 //! How much the metrics of one table take, and how that grows.
 
-use super::family::Family;
 use super::tier::{DAY_MS, Tier};
 
 /// How far a forecast looks ahead.
@@ -11,8 +10,8 @@ pub const FORECAST_DAYS: i64 = 30;
 pub struct RelationStorage {
     /// Its name.
     pub relation: String,
-    /// What it holds.
-    pub family: Family,
+    /// What it keeps: the subject of its table.
+    pub subject: &'static str,
     /// In which resolution.
     pub tier: Tier,
     /// Bytes on disk, indexes included.

@@ -178,10 +178,11 @@ mod tests {
 
     use super::*;
     use crate::domain::id::{AgentKey, ConnectionId};
-    use crate::domain::row::LoadRow;
+    use crate::domain::row::{LoadNumbers, Stored};
 
     fn submission(ts: i64, late: bool, socket: &mpsc::Sender<Option<u64>>) -> Submission {
-        let row = LoadRow { ts, agent_key: 1, load1: 0.0, load5: 0.0, load15: 0.0 };
+        let row =
+            Stored::new(ts, 1, LoadNumbers { load1: 0.0, load5: 0.0, load15: 0.0, ..LoadNumbers::default() });
         let rows = Rows { load: vec![row], ..Rows::default() };
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let speaker = Speaker { agent: AgentKey(1), connection_id: ConnectionId::random() };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pika_protocol::message::{Ack, AgentConfig, Gap};
-use pika_protocol::{ErrorCode, ServerMessage};
+use pika_protocol::{ErrorCode, Sample, ServerMessage};
 use poem::web::websocket::CloseCode;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use crate::domain::TimestampMs;
 use crate::domain::gap::SampleGap;
 use crate::domain::id::AgentId;
 use crate::domain::refused::Refused;
-use crate::domain::sample::{TimeWindow, count_rows};
+use crate::domain::time_window::TimeWindow;
 
 /// A connection was ended.
 pub(super) struct Ended {
@@ -248,7 +248,7 @@ impl Connection {
                 self.frames.refuse(seq, refused).await
             }
             Message::Samples { samples, stamped_by_server } => {
-                let n_rows = samples.iter().map(count_rows).sum();
+                let n_rows = samples.iter().map(Sample::len).sum();
                 let frame = SampleFrame { samples, seq, stamped_by_server, received_at: Instant::now() };
                 self.intake.enter(frame, n_rows, Arc::clone(&self.shared));
                 Ok(())
@@ -301,7 +301,7 @@ impl Connection {
         if unknown.is_empty() {
             return self.queue(frame, room).await;
         }
-        self.intake.resolve(frame, room, unknown, self.session.agent.key, Arc::clone(&self.shared));
+        self.intake.resolve(frame, room, Box::new(unknown), self.session.agent.key, Arc::clone(&self.shared));
         Ok(())
     }
 
@@ -354,7 +354,7 @@ fn close_reason(ending: &Ending) -> (ErrorCode, &'static str, &'static str) {
 fn load(decoded: &Decoded) -> Load {
     match &decoded.message {
         Message::Samples { samples, .. } => {
-            Load { samples: samples.len(), rows: samples.iter().map(count_rows).sum(), bytes: 0 }
+            Load { samples: samples.len(), rows: samples.iter().map(Sample::len).sum(), bytes: 0 }
         }
         Message::Register(_) | Message::Heartbeat | Message::Gap(_) => Load::default(),
     }

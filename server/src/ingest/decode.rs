@@ -1,24 +1,21 @@
 //! From the text of a frame to what it says. What cannot be understood costs only itself: one bad metric in a batch
 //! is refused by name, and the rest of the batch goes on.
 
+mod pieces;
+mod samples;
+
 use std::borrow::Cow;
 
-use pika_protocol::message::{Gap, Metrics, OneOrMany};
-use pika_protocol::{
-    Batch, CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MemoryMetrics, NetworkMetrics, Register, Sample,
-};
+use pika_protocol::message::Gap;
+use pika_protocol::{ErrorCode, Register, Sample};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use self::pieces::{parse_field, unknown_type};
+use self::samples::{decode_batch, decode_metrics};
 use crate::domain::TimestampMs;
 use crate::domain::refused::Refused;
-
-/// Longer names of types are not repeated.
-const TYPE_BYTES_SHOWN_MAX: usize = 24;
-/// Pieces of one frame that are refused one by one. A frame of commas must not become a hundred times its size in reasons.
-const REFUSED_PIECES_MAX: usize = 1_000;
 
 /// A frame that was understood, at least in part.
 #[derive(Debug, PartialEq)]
@@ -139,171 +136,11 @@ fn parse_discreetly<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> 
     Ok(parsed)
 }
 
-/// Repeats the name where it is short, and so no token.
-fn unknown_type(kind: &str, name: &str) -> Refused {
-    let message = if name.len() <= TYPE_BYTES_SHOWN_MAX {
-        format!("there is no {kind} type {name:?}")
-    } else {
-        format!("there is no such {kind} type")
-    };
-    Refused::new(ErrorCode::UnknownType, message)
-}
-
-fn parse_field<T: DeserializeOwned>(field: &str, data: &RawValue) -> Result<T, Refused> {
-    serde_json::from_str(data.get())
-        .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("{field}: {error}")))
-}
-
-/// One family, in the form of the original Pika.
-fn decode_metrics(
-    data: &RawValue,
-    timestamp: TimestampMs,
-    refused: &mut Vec<Refused>,
-) -> Result<Sample, Refused> {
-    #[derive(Deserialize)]
-    struct Wrapper<'a> {
-        #[serde(rename = "type", borrow)]
-        family: Cow<'a, str>,
-        #[serde(borrow)]
-        data: &'a RawValue,
-    }
-    let wrapper: Wrapper<'_> = serde_json::from_str(data.get())
-        .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("metrics: {error}")))?;
-    let field = format!("metrics.{}", wrapper.family);
-    let metrics = match wrapper.family.as_ref() {
-        "cpu" => Metrics::Cpu(parse_field(&field, wrapper.data)?),
-        "memory" => Metrics::Memory(parse_field(&field, wrapper.data)?),
-        "disk" => Metrics::Disk(OneOrMany::Many(decode_list(&field, wrapper.data, refused)?)),
-        "network" => Metrics::Network(OneOrMany::Many(decode_list(&field, wrapper.data, refused)?)),
-        "load" => Metrics::Load(parse_field(&field, wrapper.data)?),
-        other => return Err(unknown_type("metric", other)),
-    };
-    let mut sample = Sample { timestamp, ..Sample::default() };
-    match metrics {
-        Metrics::Cpu(cpu) => sample.cpu = Some(cpu),
-        Metrics::Memory(memory) => sample.memory = Some(memory),
-        Metrics::Disk(disks) => sample.disks = disks.into_vec(),
-        Metrics::Network(networks) => sample.networks = networks.into_vec(),
-        Metrics::Load(load) => sample.load = Some(load),
-    }
-    Ok(sample)
-}
-
-/// An object or an array of them; of an array, the objects that can be understood.
-fn decode_list<T: DeserializeOwned>(
-    field: &str,
-    data: &RawValue,
-    refused: &mut Vec<Refused>,
-) -> Result<Vec<T>, Refused> {
-    if !data.get().starts_with('[') {
-        return Ok(vec![parse_field(field, data)?]);
-    }
-    let items: Vec<&RawValue> = serde_json::from_str(data.get())
-        .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("{field}: {error}")))?;
-    Ok(parse_items(field, &items, refused))
-}
-
-fn parse_items<T: DeserializeOwned>(field: &str, items: &[&RawValue], refused: &mut Vec<Refused>) -> Vec<T> {
-    let mut parsed = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        match parse_field(&format!("{field}[{index}]"), item) {
-            Ok(item) => parsed.push(item),
-            Err(refusal) => note(refused, refusal),
-        }
-    }
-    parsed
-}
-
-/// Notes what was not understood; of a frame that holds little else, only so many pieces.
-fn note(refused: &mut Vec<Refused>, refusal: Refused) {
-    if refused.len() < REFUSED_PIECES_MAX {
-        refused.push(refusal);
-    }
-}
-
-fn decode_batch(
-    data: &RawValue,
-    samples_max: usize,
-    refused: &mut Vec<Refused>,
-) -> Result<Vec<Sample>, Refused> {
-    // The straight way for well-formed batches; a second look, piece by piece, only for the others.
-    let samples = match serde_json::from_str::<Batch>(data.get()) {
-        Ok(batch) => batch.samples,
-        Err(_) => decode_batch_piecewise(data, refused)?,
-    };
-    if samples_max < samples.len() {
-        return Err(Refused::new(
-            ErrorCode::TooMany,
-            format!("{} samples in one frame; {samples_max} is the most", samples.len()),
-        ));
-    }
-    Ok(samples)
-}
-
-fn decode_batch_piecewise(data: &RawValue, refused: &mut Vec<Refused>) -> Result<Vec<Sample>, Refused> {
-    #[derive(Deserialize)]
-    struct Pieces<'a> {
-        #[serde(borrow)]
-        samples: Vec<&'a RawValue>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct SamplePieces<'a> {
-        timestamp: TimestampMs,
-        clock_offset_ms: Option<i64>,
-        #[serde(borrow)]
-        cpu: Option<&'a RawValue>,
-        #[serde(borrow)]
-        memory: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        disks: Vec<&'a RawValue>,
-        #[serde(borrow, default)]
-        networks: Vec<&'a RawValue>,
-        #[serde(borrow)]
-        load: Option<&'a RawValue>,
-    }
-
-    fn optional<T: DeserializeOwned>(
-        field: &str,
-        piece: Option<&RawValue>,
-        refused: &mut Vec<Refused>,
-    ) -> Option<T> {
-        match parse_field(field, piece?) {
-            Ok(value) => Some(value),
-            Err(refusal) => {
-                note(refused, refusal);
-                None
-            }
-        }
-    }
-
-    let pieces: Pieces<'_> = serde_json::from_str(data.get())
-        .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("batch: {error}")))?;
-    let mut samples = Vec::with_capacity(pieces.samples.len());
-    for (index, piece) in pieces.samples.iter().enumerate() {
-        let at = |field: &str| format!("samples[{index}].{field}");
-        match serde_json::from_str::<SamplePieces<'_>>(piece.get()) {
-            Ok(piece) => samples.push(Sample {
-                timestamp: piece.timestamp,
-                clock_offset_ms: piece.clock_offset_ms,
-                cpu: optional::<CpuMetrics>(&at("cpu"), piece.cpu, refused),
-                memory: optional::<MemoryMetrics>(&at("memory"), piece.memory, refused),
-                disks: parse_items::<DiskMetrics>(&at("disks"), &piece.disks, refused),
-                networks: parse_items::<NetworkMetrics>(&at("networks"), &piece.networks, refused),
-                load: optional::<LoadMetrics>(&at("load"), piece.load, refused),
-            }),
-            Err(error) => {
-                note(refused, Refused::new(ErrorCode::InvalidField, format!("samples[{index}]: {error}")));
-            }
-        }
-    }
-    Ok(samples)
-}
-
 #[cfg(test)]
 mod tests {
     use pika_protocol::limits::SAMPLES_PER_FRAME_MAX;
 
+    use super::pieces::REFUSED_PIECES_MAX;
     use super::*;
 
     fn decode(text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {

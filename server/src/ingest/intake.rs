@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::batcher::Submission;
 use super::gaps::record_gap;
-use super::series_resolution::{Resolution, UnknownSeries, resolve_series};
+use super::series_resolution::{Resolution, resolve_series};
 use super::shared::Shared;
 use crate::domain::gap::SampleGap;
 use crate::domain::id::AgentKey;
+use crate::domain::series::ReportedSeries;
 
 /// The samples of one frame.
 pub(super) struct SampleFrame {
@@ -39,7 +40,7 @@ pub(super) enum Progress {
     Resolved {
         frame: SampleFrame,
         room: OwnedSemaphorePermit,
-        unknown: UnknownSeries,
+        unknown: Box<ReportedSeries>,
         resolution: Resolution,
     },
     /// The frame's rows are on their way to the database.
@@ -77,7 +78,7 @@ impl Intake {
         &mut self,
         frame: SampleFrame,
         room: OwnedSemaphorePermit,
-        unknown: UnknownSeries,
+        unknown: Box<ReportedSeries>,
         agent: AgentKey,
         shared: Arc<Shared>,
     ) {

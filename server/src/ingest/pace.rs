@@ -169,7 +169,6 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::domain::sample::count_rows;
 
     /// Frames of older samples as agents send them by default.
     const BACKLOG_FRAME_INTERVAL: Duration = Duration::from_millis(200);
@@ -234,6 +233,7 @@ mod tests {
             free: 1 << 39,
             usage_percent: 50.1,
             inodes_usage_percent: Some(25.1),
+            ..DiskMetrics::default()
         };
         let network = |n| NetworkMetrics {
             interface: format!("veth{n}"),
@@ -260,7 +260,7 @@ mod tests {
         let bytes = |samples| serde_json::to_string(&Batch { samples }).unwrap().len();
         let bytes_per_sample = bytes(vec![sample.clone()]);
         let samples = BACKLOG_SAMPLES_PER_FRAME.min(limits::FRAME_BYTES_MAX / bytes_per_sample);
-        Load { samples, rows: samples * count_rows(sample), bytes: samples * bytes_per_sample }
+        Load { samples, rows: samples * sample.len(), bytes: samples * bytes_per_sample }
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
         {
             let sample = sample(n_disks, n_networks);
             let kept = frame(&sample);
-            let newest = Load { samples: 1, rows: count_rows(&sample), bytes: kept.bytes / kept.samples };
+            let newest = Load { samples: 1, rows: sample.len(), bytes: kept.bytes / kept.samples };
             let start = Instant::now();
             let mut pace = Pace::new(&defaults(), start);
             // A sample every second, the shortest interval; those of the day before with them, until they are all sent.

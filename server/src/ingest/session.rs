@@ -1,20 +1,24 @@
 //! What the server knows about a registered agent while it is connected; decides what of its samples is stored.
 //! No I/O: the connection asks it, and does what it answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use pika_protocol::{ErrorCode, Sample};
 
 use super::clock_offset::ClockOffset;
-use super::series_resolution::{Resolution, UnknownSeries};
+use super::series_resolution::Resolution;
 use crate::domain::TimestampMs;
+use crate::domain::family::PerTable;
 use crate::domain::history::SampleHistory;
 use crate::domain::id::AgentKey;
 use crate::domain::refused::Refused;
 use crate::domain::row::Rows;
-use crate::domain::sample::{
-    SERIES_PER_AGENT_MAX, SERIES_RENEWAL_MS, SeriesKeys, TimeWindow, append_rows, keep_valid_series,
+use crate::domain::sample::append_rows;
+use crate::domain::series::{
+    ReportedSeries, SERIES_PER_AGENT_MAX, SERIES_RENEWAL_MS, SeriesKeys, SeriesLabels, keep_valid_series,
+    unknown_series,
 };
+use crate::domain::time_window::TimeWindow;
 use crate::store::ConnectedAgent;
 
 /// How long names that were refused are not asked for again.
@@ -30,8 +34,7 @@ pub(super) struct AgentSession {
     renew_at: TimestampMs,
     /// The keys until then, while they are being asked for.
     renewing: Option<SeriesKeys>,
-    denied_disks: DeniedNames,
-    denied_interfaces: DeniedNames,
+    denied: PerTable<DeniedNames>,
     history: SampleHistory,
 }
 
@@ -44,61 +47,47 @@ impl AgentSession {
             keys: SeriesKeys::default(),
             renew_at: renewal_after(now, agent.key),
             renewing: None,
-            denied_disks: DeniedNames::default(),
-            denied_interfaces: DeniedNames::default(),
+            denied: PerTable::default(),
             history: SampleHistory::default(),
         }
     }
 
-    /// Takes out of the samples what may not be stored for its name, and answers the disks and interfaces that the
-    /// database has to name first.
+    /// Takes out of the samples what may not be stored for its name, and answers the series that the database has to name
+    /// first.
     pub(super) fn unknown_series(
         &mut self,
         samples: &mut [Sample],
         now: TimestampMs,
         refused: &mut Vec<Refused>,
-    ) -> UnknownSeries {
+    ) -> ReportedSeries {
         if self.renew_at <= now {
             self.renew_at = renewal_after(now, self.agent.key);
             self.renewing = Some(std::mem::take(&mut self.keys));
         }
-        let mut unknown = UnknownSeries::default();
-        let (mut disks, mut interfaces) = (HashSet::new(), HashSet::new());
-        for sample in samples {
+        for sample in &mut *samples {
             keep_valid_series(sample, refused);
-            for disk in &sample.disks {
-                if !self.keys.disks.contains_key(&disk.mount_point) && disks.insert(disk.mount_point.clone())
-                {
-                    unknown.disks.push(disk.clone());
-                }
-            }
-            for network in &sample.networks {
-                let name = &network.interface;
-                if !self.keys.interfaces.contains_key(name) && interfaces.insert(name.clone()) {
-                    unknown.interfaces.push(name.clone());
-                }
-            }
         }
-        let n_disks = self.denied_disks.take_out(&mut unknown.disks, |disk| &disk.mount_point, now);
-        let n_interfaces = self.denied_interfaces.take_out(&mut unknown.interfaces, |name| name, now);
-        refuse_names("disks", n_disks, refused);
-        refuse_names("networks", n_interfaces, refused);
+        let mut unknown = unknown_series(samples, &self.keys);
+        for ((field, _, asked), (_, _, denied)) in unknown.iter_mut().zip(self.denied.iter_mut()) {
+            refuse_names(field, denied.take_out(asked, now), refused);
+        }
         unknown
     }
 
-    /// The database has answered about the names that were `asked` for.
+    /// The database has answered about the series that were `asked` for.
     pub(super) fn learn(
         &mut self,
-        asked: &UnknownSeries,
+        asked: &ReportedSeries,
         resolution: Resolution,
         now: TimestampMs,
         refused: &mut Vec<Refused>,
     ) {
         let renewed = self.renewing.take();
         match (resolution, renewed) {
-            (Resolution::Keys(keys), _) => {
-                self.keys.disks.extend(keys.disks);
-                self.keys.interfaces.extend(keys.interfaces);
+            (Resolution::Keys(mut keys), _) => {
+                for ((_, _, known), (_, _, keys)) in self.keys.iter_mut().zip(keys.iter_mut()) {
+                    known.extend(keys.drain());
+                }
             }
             (Resolution::Refused, Some(keys)) => {
                 self.keys = keys;
@@ -106,15 +95,11 @@ impl AgentSession {
             }
             (Resolution::Refused, None) => {}
         }
-        let disks = asked.disks.iter().map(|disk| &disk.mount_point);
-        let n_disks =
-            self.denied_disks.add(disks.filter(|name| !self.keys.disks.contains_key(*name)), now + DENIED_MS);
-        let interfaces = asked.interfaces.iter();
-        let n_interfaces = self
-            .denied_interfaces
-            .add(interfaces.filter(|name| !self.keys.interfaces.contains_key(*name)), now + DENIED_MS);
-        refuse_names("disks", n_disks, refused);
-        refuse_names("networks", n_interfaces, refused);
+        let tables = asked.iter().zip(self.keys.iter()).zip(self.denied.iter_mut());
+        for (((field, _, asked), (_, _, keys)), (_, _, denied)) in tables {
+            let names = asked.iter().map(SeriesLabels::name).filter(|name| !keys.contains_key(*name));
+            refuse_names(field, denied.add(names, now + DENIED_MS), refused);
+        }
     }
 
     /// The rows of these samples. What may not be stored is told to `refused`.
@@ -159,23 +144,23 @@ struct DeniedNames {
 impl DeniedNames {
     /// Takes refused names out of what is to be asked for, and answers how many. An agent that keeps making names up
     /// is asked for none until some time has passed.
-    fn take_out<T>(&mut self, asked: &mut Vec<T>, name: impl Fn(&T) -> &String, now: TimestampMs) -> usize {
+    fn take_out(&mut self, asked: &mut Vec<SeriesLabels>, now: TimestampMs) -> usize {
         if self.until.is_empty() || asked.is_empty() {
             return 0;
         }
         self.until.retain(|_, until| now < *until);
         let is_full = SERIES_PER_AGENT_MAX <= self.until.len();
         let count = asked.len();
-        asked.retain(|item| !is_full && !self.until.contains_key(name(item)));
+        asked.retain(|series| !is_full && !self.until.contains_key(series.name()));
         count - asked.len()
     }
 
-    fn add<'a>(&mut self, names: impl Iterator<Item = &'a String>, until: TimestampMs) -> usize {
+    fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>, until: TimestampMs) -> usize {
         let mut count = 0;
         for name in names {
             count += 1;
             if self.until.len() < SERIES_PER_AGENT_MAX {
-                self.until.insert(name.clone(), until);
+                self.until.insert(name.to_owned(), until);
             }
         }
         count
@@ -205,29 +190,34 @@ mod tests {
         }
     }
 
-    fn asked(session: &mut AgentSession, names: &[&str], now: TimestampMs) -> (UnknownSeries, Vec<Refused>) {
+    fn asked(session: &mut AgentSession, names: &[&str], now: TimestampMs) -> (ReportedSeries, Vec<Refused>) {
         let mut refused = Vec::new();
         let mut samples = [sample(names), sample(names)];
         (session.unknown_series(&mut samples, now, &mut refused), refused)
+    }
+
+    fn names(series: &[SeriesLabels]) -> Vec<&str> {
+        series.iter().map(SeriesLabels::name).collect()
     }
 
     #[test]
     fn refused_names_are_told_and_not_asked_for_again_for_a_while() {
         let mut session = session();
         let (unknown, refused) = asked(&mut session, &["a", "b"], 0);
-        assert_eq!((unknown.disks.len(), unknown.interfaces.len(), refused.len()), (2, 2, 0));
+        assert_eq!((unknown.disks.len(), unknown.networks.len(), refused.len()), (2, 2, 0));
         let keys = SeriesKeys {
             disks: HashMap::from([("a".to_owned(), 1)]),
-            interfaces: HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]),
+            networks: HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]),
+            ..SeriesKeys::default()
         };
         let mut refused = Vec::new();
-        session.learn(&unknown, Resolution::Keys(keys), 0, &mut refused);
+        session.learn(&unknown, Resolution::Keys(Box::new(keys)), 0, &mut refused);
         assert_eq!(refused.len(), 1);
         assert_eq!(refused[0].code, ErrorCode::TooMany);
 
         let (unknown, refused) = asked(&mut session, &["a", "b", "c"], DENIED_MS - 1);
-        assert_eq!((unknown.disks[0].mount_point.as_str(), unknown.disks.len()), ("c", 1));
-        assert_eq!((unknown.interfaces, refused.len()), (vec!["c".to_owned()], 1));
+        assert_eq!((names(&unknown.disks), names(&unknown.networks)), (vec!["c"], vec!["c"]));
+        assert_eq!(refused.len(), 1);
         let (unknown, refused) = asked(&mut session, &["b"], DENIED_MS);
         assert_eq!((unknown.disks.len(), refused.len()), (1, 0), "room may have been made");
     }
@@ -258,38 +248,40 @@ mod tests {
 
     fn keys(names: &[&str], key: i32) -> SeriesKeys {
         let keys: HashMap<_, _> = names.iter().map(|name| ((*name).to_owned(), key)).collect();
-        SeriesKeys { disks: keys.clone(), interfaces: keys }
+        SeriesKeys { disks: keys.clone(), networks: keys, ..SeriesKeys::default() }
     }
 
     fn row_keys(session: &mut AgentSession, names: &[&str], now: TimestampMs) -> Vec<i32> {
         let window = TimeWindow { now, late_limit_ms: 0, clock_offset_ms: 0, spacing_ms_min: 0 };
         let sample = Sample { timestamp: now, ..sample(names) };
         let rows = session.rows(&[sample], window, &mut Vec::new());
-        rows.disk.iter().map(|row| row.disk_key).collect()
+        rows.disks.iter().map(|row| row.series_key).collect()
     }
 
     #[test]
     fn keys_are_asked_for_again_while_they_are_good() {
         let mut session = session();
         let (unknown, _) = asked(&mut session, &["a", "b"], 0);
-        session.learn(&unknown, Resolution::Keys(keys(&["a", "b"], 1)), 0, &mut Vec::new());
+        session.learn(&unknown, Resolution::Keys(Box::new(keys(&["a", "b"], 1))), 0, &mut Vec::new());
         assert!(asked(&mut session, &["a"], SERIES_RENEWAL_MS / 2 - 1).0.is_empty());
         let (unknown, _) = asked(&mut session, &["a"], SERIES_RENEWAL_MS);
-        assert_eq!(unknown.interfaces, ["a"]);
-        session.learn(&unknown, Resolution::Keys(keys(&["a"], 2)), SERIES_RENEWAL_MS, &mut Vec::new());
-        assert_eq!(row_keys(&mut session, &["a"], SERIES_RENEWAL_MS), [2]);
-        assert_eq!(
-            asked(&mut session, &["b"], SERIES_RENEWAL_MS).0.interfaces,
-            ["b"],
-            "it may be forgotten by now"
+        assert_eq!(names(&unknown.networks), ["a"]);
+        session.learn(
+            &unknown,
+            Resolution::Keys(Box::new(keys(&["a"], 2))),
+            SERIES_RENEWAL_MS,
+            &mut Vec::new(),
         );
+        assert_eq!(row_keys(&mut session, &["a"], SERIES_RENEWAL_MS), [2]);
+        let (unknown, _) = asked(&mut session, &["b"], SERIES_RENEWAL_MS);
+        assert_eq!(names(&unknown.networks), ["b"], "it may be forgotten by now");
     }
 
     #[test]
     fn keys_that_cannot_be_asked_for_again_go_on_for_a_while() {
         let mut session = session();
         let (unknown, _) = asked(&mut session, &["a"], 0);
-        session.learn(&unknown, Resolution::Keys(keys(&["a"], 1)), 0, &mut Vec::new());
+        session.learn(&unknown, Resolution::Keys(Box::new(keys(&["a"], 1))), 0, &mut Vec::new());
         let (unknown, _) = asked(&mut session, &["a"], SERIES_RENEWAL_MS);
         let mut refused = Vec::new();
         session.learn(&unknown, Resolution::Refused, SERIES_RENEWAL_MS, &mut refused);

@@ -81,7 +81,7 @@ fn outer_column(index: usize, function: Function) -> String {
 /// planned for.
 pub(super) fn statement(query: &WindowQuery, pieces: &[(Tier, TimestampMs, TimestampMs)]) -> String {
     let table = query.family.declaration();
-    let series = table.series_column.unwrap_or("0");
+    let series = table.series_column().unwrap_or("0");
     let values = || query.values.iter().enumerate();
     let pieces: Vec<String> = pieces
         .iter()

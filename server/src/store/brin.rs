@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use crate::domain::TimestampMs;
-use crate::domain::family::Family;
+use crate::domain::family::Table;
 use crate::domain::tier::{DAY_MS, HOUR_MS};
 
 /// The BRIN indexes of the chunks that end after a time.
@@ -24,7 +24,7 @@ const RECENT_MS: i64 = DAY_MS + 2 * HOUR_MS;
 
 /// Summarises what was stored since the last time. A chunk that is being vacuumed is left out: that does it, too.
 pub(super) async fn summarize(client: &mut Client, now: TimestampMs) -> Result<(), tokio_postgres::Error> {
-    let tables = Family::ALL.map(Family::table);
+    let tables = Table::ALL.map(|table| table.name);
     for row in client.query(INDEXES, &[&tables.as_slice(), &(now - RECENT_MS)]).await? {
         let index: String = row.get(0);
         let transaction = client.transaction().await?;

@@ -5,7 +5,8 @@ use futures_util::SinkExt as _;
 use tokio_postgres::{Statement, Transaction};
 
 use super::connection::Parameter;
-use crate::domain::row::{ColumnType, MetricRow, Value};
+use crate::domain::family::{ColumnType, Numbers, Table, Value};
+use crate::domain::row::Stored;
 
 /// Data is handed to the connection in pieces of about this many bytes.
 const PIECE_BYTES: usize = 128 * 1024;
@@ -15,30 +16,31 @@ const PIECE_BYTES: usize = 128 * 1024;
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 /// The statement that copies rows in.
-pub(super) fn copy_statement<R: MetricRow>() -> String {
-    format!("COPY {} ({}) FROM STDIN (FORMAT binary)", R::TABLE, column_names::<R>())
+pub(super) fn copy_statement(table: &Table) -> String {
+    format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, column_names(table))
 }
 
 /// The statement that inserts the rows that are not there yet, from one array a column.
-pub(super) fn insert_statement<R: MetricRow>() -> String {
-    let arrays: Vec<String> = R::COLUMNS
+pub(super) fn insert_statement(table: &Table) -> String {
+    let arrays: Vec<String> = table
+        .columns
         .iter()
         .zip(1..)
         .map(|(column, number)| format!("${number}::{}[]", type_name(column.column_type)))
         .collect();
     format!(
         "INSERT INTO {} ({}) SELECT * FROM unnest({}) ON CONFLICT DO NOTHING",
-        R::TABLE,
-        column_names::<R>(),
+        table.name,
+        column_names(table),
         arrays.join(", ")
     )
 }
 
 /// Copies rows in; none is stored if one of them exists already. Answers how many there were.
-pub(super) async fn copy_in<R: MetricRow>(
+pub(super) async fn copy_in<N: Numbers>(
     transaction: &Transaction<'_>,
     statement: &Statement,
-    rows: &[R],
+    rows: &[Stored<N>],
 ) -> Result<u64, tokio_postgres::Error> {
     let sink = transaction.copy_in::<_, Bytes>(statement).await?;
     let mut sink = std::pin::pin!(sink);
@@ -56,13 +58,13 @@ pub(super) async fn copy_in<R: MetricRow>(
 }
 
 /// Inserts the rows that are not there yet. Answers how many these were.
-pub(super) async fn insert<R: MetricRow>(
+pub(super) async fn insert<N: Numbers>(
     transaction: &Transaction<'_>,
     statement: &Statement,
-    rows: &[R],
+    rows: &[Stored<N>],
 ) -> Result<u64, tokio_postgres::Error> {
     let mut columns: Vec<Array> =
-        R::COLUMNS.iter().map(|column| Array::new(column.column_type, rows.len())).collect();
+        N::TABLE.columns.iter().map(|column| Array::new(column.column_type, rows.len())).collect();
     for row in rows {
         let mut columns = columns.iter_mut();
         row.for_each_value(|value| {
@@ -75,9 +77,9 @@ pub(super) async fn insert<R: MetricRow>(
     transaction.execute(statement, &parameters).await
 }
 
-fn encode<R: MetricRow>(row: &R, buffer: &mut BytesMut) {
+fn encode<N: Numbers>(row: &Stored<N>, buffer: &mut BytesMut) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a dozen columns")]
-    buffer.put_i16(R::COLUMNS.len() as i16);
+    buffer.put_i16(N::TABLE.columns.len() as i16);
     row.for_each_value(|value| match value {
         Value::Int4(Some(value)) => {
             buffer.put_i32(4);
@@ -95,11 +97,11 @@ fn encode<R: MetricRow>(row: &R, buffer: &mut BytesMut) {
     });
 }
 
-fn column_names<R: MetricRow>() -> String {
-    R::COLUMNS.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+fn column_names(table: &Table) -> String {
+    table.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
-fn type_name(column_type: ColumnType) -> &'static str {
+pub(super) fn type_name(column_type: ColumnType) -> &'static str {
     match column_type {
         ColumnType::Int4 => "int4",
         ColumnType::Int8 => "int8",
@@ -127,7 +129,7 @@ impl Array {
             (Array::Int4(values), Value::Int4(value)) => values.push(value),
             (Array::Int8(values), Value::Int8(value)) => values.push(value),
             (Array::Float4(values), Value::Float4(value)) => values.push(value),
-            // A row type's columns and values come from one macro, which gives both the same type.
+            // A table's columns and values come from one declaration, which gives both the same type.
             _ => debug_assert!(false, "a value of another type than its column"),
         }
     }

@@ -7,21 +7,20 @@ use tokio_postgres::Row;
 
 use super::connection::{Connection, Parameter};
 use super::rollup::{self, Content};
+use super::series_names::NamingTable;
 use super::{ChartConnection, Error};
 use crate::domain::TimestampMs;
-use crate::domain::family::{Family, Table};
+use crate::domain::family::{Family, Metric, Table, percentile};
 use crate::domain::id::AgentKey;
+use crate::domain::series::SeriesLabels;
 use crate::domain::tier::Tier;
 use crate::domain::time_range::TimeRange;
-
-const DISK_LABELS: &str = "SELECT key, mount_point, device FROM disks WHERE agent_key = $1";
-const INTERFACE_LABELS: &str = "SELECT key, name, '' FROM network_interfaces WHERE agent_key = $1";
 
 /// Up to where the rollups of a kind are complete.
 const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_watermark($2, '1h'), \
      pika_rollup_watermark($3, '1d')";
 
-pub(super) const STATEMENTS: &[&str] = &[DISK_LABELS, INTERFACE_LABELS, WATERMARKS];
+pub(super) const STATEMENTS: &[&str] = &[WATERMARKS];
 
 /// Most buckets of all series together that one query answers: with a dozen numbers each, some tens of megabytes.
 pub(super) const BUCKETS_MAX: usize = 300_000;
@@ -38,19 +37,10 @@ pub struct MetricBuckets {
 /// One series of a query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SeriesBuckets {
-    /// Which disk or interface; nothing for families that have only one series.
-    pub label: Option<SeriesLabel>,
+    /// Which disk, interface or the like; nothing for families that have only one series.
+    pub labels: Option<SeriesLabels>,
     /// For each metric of the family, in its order, one entry a timestamp.
     pub metrics: Vec<MetricValues>,
-}
-
-/// What tells a series from its siblings.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SeriesLabel {
-    /// The mount point or interface.
-    pub name: String,
-    /// The device of a mount point; empty for interfaces.
-    pub device: String,
 }
 
 /// The values of one metric of one series, one a timestamp; `None` where there was no sample.
@@ -64,14 +54,16 @@ pub struct MetricValues {
     pub max: Vec<Option<f64>>,
 }
 
-/// The statement that cuts an agent's metrics into buckets: agent, width, then one bound more than there are tiers →
+/// The statement that cuts some of the metrics of an agent's table into buckets: agent, width, then one bound more than there are tiers →
 /// bucket, series, and for each metric average, minimum and maximum. Each tier answers for the span that it holds
 /// complete, and the next finer one goes on from there, so that a chart reaches now. The bounds are constants to the
 /// planner, which so reads no chunk outside of them.
-pub(super) fn buckets_statement(table: &Table, coarsest: Tier) -> String {
-    let pieces: Vec<String> =
-        tiers_from(coarsest).zip(3..).map(|(tier, bound)| buckets_of_tier(table, tier, bound)).collect();
-    let columns: String = (0..table.metrics.len())
+pub(super) fn buckets_statement(table: &Table, metrics: &[Metric], coarsest: Tier) -> String {
+    let pieces: Vec<String> = tiers_from(coarsest)
+        .zip(3..)
+        .map(|(tier, bound)| buckets_of_tier(table, metrics, tier, bound))
+        .collect();
+    let columns: String = (0..metrics.len())
         .map(|i| format!(", sum(total{i}) / nullif(sum(weight{i}), 0), min(low{i}), max(high{i})"))
         .collect();
     format!(
@@ -81,12 +73,12 @@ pub(super) fn buckets_statement(table: &Table, coarsest: Tier) -> String {
     )
 }
 
-fn buckets_of_tier(table: &Table, tier: Tier, bound: usize) -> String {
+fn buckets_of_tier(table: &Table, metrics: &[Metric], tier: Tier, bound: usize) -> String {
     let relation = rollup::relation(table, tier, Content::Metrics);
     let time = rollup::time_column(tier);
-    let series = table.series_column.unwrap_or("0");
+    let series = table.series_column().unwrap_or("0");
     let columns: String = (0..)
-        .zip(table.metrics)
+        .zip(metrics)
         .map(|(i, metric)| {
             let [weight, total, low, high] = rollup::chart_expressions(metric, tier);
             format!(", {weight} AS weight{i}, {total} AS total{i}, {low} AS low{i}, {high} AS high{i}")
@@ -102,7 +94,7 @@ fn buckets_of_tier(table: &Table, tier: Tier, bound: usize) -> String {
 /// The statement that reads an agent's histograms; parameters as for the buckets, without the tier of minutes. Several
 /// may belong to one bucket: adding them up in SQL takes ten times as long as reading them.
 pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<String> {
-    let from_raw = rollup::histogram_expression(family)?;
+    let from_raw = rollup::histogram_expression(family.histogram()?);
     let pieces: Vec<String> = histogram_tiers_from(coarsest)
         .zip(3..)
         .map(|(tier, bound)| {
@@ -149,8 +141,9 @@ impl ChartConnection<'_> {
         let bounds = bounds(connection, family, Content::Metrics, tiers_from(tier), range).await?;
         let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));
-        let rows = connection.query(&buckets_statement(family.declaration(), tier), &parameters).await?;
-        let labels = labels(connection, agent, family).await?;
+        let statement = buckets_statement(family.declaration(), family.metrics(), tier);
+        let rows = connection.query(&statement, &parameters).await?;
+        let labels = labels(connection, agent, family.declaration()).await?;
         arrange(family, &rows, &labels, 3).ok_or(Error::TooManyBuckets)
     }
 
@@ -190,9 +183,9 @@ impl ChartConnection<'_> {
                 }
             }
         }
-        let percentile =
-            |(bucket, counts): (TimestampMs, Vec<i64>)| Some((bucket, histogram.percentile(&counts, 0.95)?));
-        Ok(counts.into_iter().filter_map(percentile).collect())
+        let percentile_of =
+            |(bucket, counts): (TimestampMs, Vec<i64>)| Some((bucket, percentile(histogram, &counts, 0.95)?));
+        Ok(counts.into_iter().filter_map(percentile_of).collect())
     }
 }
 
@@ -220,19 +213,29 @@ pub(super) async fn bounds(
     Ok(bounds)
 }
 
+/// The statement that asks what the series of an agent are called: agent → key, labels in the order in which they are
+/// declared. `None` where an agent has only one.
+pub(super) fn labels_statement(table: &Table) -> Option<String> {
+    let naming = NamingTable::of(table)?;
+    Some(format!(
+        "SELECT key, {} FROM {} AS names WHERE agent_key = $1{}",
+        naming.labels("names"),
+        naming.name(),
+        naming.is_of_kind("names")
+    ))
+}
+
 /// What the series of an agent are called.
 pub(super) async fn labels(
     connection: &mut Connection,
     agent: AgentKey,
-    family: Family,
-) -> Result<BTreeMap<i32, SeriesLabel>, Error> {
-    let labels = match family {
-        Family::Disk => connection.query(DISK_LABELS, &[&agent.0]).await?,
-        Family::Network => connection.query(INTERFACE_LABELS, &[&agent.0]).await?,
-        Family::Cpu | Family::Memory | Family::Load => Vec::new(),
+    table: &Table,
+) -> Result<BTreeMap<i32, SeriesLabels>, Error> {
+    let Some(statement) = labels_statement(table) else {
+        return Ok(BTreeMap::new());
     };
-    let label = |row: &Row| (row.get(0), SeriesLabel { name: row.get(1), device: row.get(2) });
-    Ok(labels.iter().map(label).collect())
+    let rows = connection.query(&statement, &[&agent.0]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), SeriesLabels { texts: row.get(1) })).collect())
 }
 
 /// Turns rows of (time, series, values…) into columns over one common list of times; `None` where they are too many. For
@@ -240,7 +243,7 @@ pub(super) async fn labels(
 pub(super) fn arrange(
     family: Family,
     rows: &[Row],
-    labels: &BTreeMap<i32, SeriesLabel>,
+    labels: &BTreeMap<i32, SeriesLabels>,
     n_values: usize,
 ) -> Option<MetricBuckets> {
     let mut timestamps: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
@@ -271,8 +274,8 @@ pub(super) fn arrange(
     }
     let mut series: Vec<SeriesBuckets> = by_series
         .into_iter()
-        .map(|(key, metrics)| SeriesBuckets { label: labels.get(&key).cloned(), metrics })
+        .map(|(key, metrics)| SeriesBuckets { labels: labels.get(&key).cloned(), metrics })
         .collect();
-    series.sort_by(|one, other| one.label.cmp(&other.label));
+    series.sort_by(|one, other| one.labels.cmp(&other.labels));
     Some(MetricBuckets { timestamps, series })
 }

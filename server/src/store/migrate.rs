@@ -33,6 +33,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V20__presence", include_str!("../../../sql/migrations/0020_presence.sql")),
     ("V21__preferences", include_str!("../../../sql/migrations/0021_preferences.sql")),
     ("V22__alerting", include_str!("../../../sql/migrations/0022_alerting.sql")),
+    ("V23__series", include_str!("../../../sql/migrations/0023_series.sql")),
 ];
 
 /// What migrating found and did.

@@ -1,41 +1,21 @@
 //! The newest values of one agent: the newest row of each of its series.
 
 use futures_util::future::try_join_all;
+use pika_protocol::families;
 use tokio_postgres::Row;
 
-use super::metrics::SeriesLabel;
+use super::series_names::NamingTable;
 use super::{Error, Store};
 use crate::domain::TimestampMs;
+use crate::domain::family::{ColumnType, Measurement, Numbers, PerTable, Table, Value};
 use crate::domain::id::AgentKey;
-use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
+use crate::domain::series::SeriesLabels;
 use crate::domain::tier::DAY_MS;
 
-const LATEST_CPU: &str = "SELECT ts, agent_key, core_count, usage_percent, user_percent, system_percent, \
-     iowait_percent, steal_percent FROM cpu_metrics WHERE agent_key = $1 AND $2::int8 <= ts ORDER BY ts DESC LIMIT 1";
-const LATEST_MEMORY: &str = "SELECT ts, total_bytes, used_bytes, free_bytes, available_bytes, swap_total_bytes, \
-     swap_used_bytes, agent_key, usage_percent FROM memory_metrics WHERE agent_key = $1 AND $2::int8 <= ts ORDER BY ts DESC LIMIT 1";
-const LATEST_DISK: &str = "SELECT latest.ts, total_bytes, used_bytes, free_bytes, disks.agent_key, disk_key, \
-     usage_percent, inodes_usage_percent, mount_point, device, fs_type \
-     FROM disks CROSS JOIN LATERAL (SELECT * FROM disk_metrics AS m \
-         WHERE m.agent_key = $1 AND m.disk_key = disks.key AND $2::int8 <= ts ORDER BY ts DESC LIMIT 1) AS latest \
-     WHERE disks.agent_key = $1 ORDER BY mount_point";
-const LATEST_NETWORK: &str = "SELECT latest.ts, received_bytes_total, sent_bytes_total, received_bytes, sent_bytes, \
-     interval_ms, receive_errors, send_errors, interfaces.agent_key, interface_key, name \
-     FROM network_interfaces AS interfaces CROSS JOIN LATERAL (SELECT * FROM network_metrics AS m \
-         WHERE m.agent_key = $1 AND m.interface_key = interfaces.key AND $2::int8 <= ts ORDER BY ts DESC LIMIT 1) AS latest \
-     WHERE interfaces.agent_key = $1 ORDER BY name";
-const LATEST_LOAD: &str = "SELECT ts, agent_key, load1, load5, load15 \
-     FROM load_metrics WHERE agent_key = $1 AND $2::int8 <= ts ORDER BY ts DESC LIMIT 1";
 /// When the newest sample of an agent was taken, of whatever family.
 const NEWEST: &str = "SELECT ts FROM agent_latest WHERE agent_key = $1";
 
-/// The newest row of each series of an agent that is not older than a bound, one statement a family. The bound is a
-/// constant to the planner, which so looks at no older chunk.
-pub(super) const NEWEST_ROWS: [&str; 5] =
-    [LATEST_CPU, LATEST_MEMORY, LATEST_DISK, LATEST_NETWORK, LATEST_LOAD];
-
-pub(super) const STATEMENTS: &[&str] =
-    &[LATEST_CPU, LATEST_MEMORY, LATEST_DISK, LATEST_NETWORK, LATEST_LOAD, NEWEST];
+pub(super) const STATEMENTS: &[&str] = &[NEWEST];
 
 /// How much older than the newest of all the newest sample of a family is at first expected to be.
 const FAMILIES_APART_MS: i64 = DAY_MS;
@@ -43,20 +23,65 @@ const FAMILIES_APART_MS: i64 = DAY_MS;
 /// A disk or interface that was last reported this long before the newest one is gone from its machine.
 const SERIES_GONE_MS: i64 = 5 * 60 * 1000;
 
-/// The newest row of each series of an agent.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LatestMetrics {
-    /// Processor.
-    pub cpu: Option<CpuRow>,
-    /// Memory and swap.
-    pub memory: Option<MemoryRow>,
-    /// By mount point, with device and file system type.
-    pub disks: Vec<(DiskRow, SeriesLabel, String)>,
-    /// By interface.
-    pub networks: Vec<(NetworkRow, SeriesLabel)>,
-    /// Load averages.
-    pub load: Option<LoadRow>,
+/// The newest row of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewestRow<N> {
+    /// When it was taken.
+    pub ts: TimestampMs,
+    /// Which series it is; nothing in tables that have only one.
+    pub labels: SeriesLabels,
+    /// What was measured.
+    pub numbers: N,
 }
+
+/// The statement that reads the newest row of each series of an agent that is not older than a bound: agent, bound → time,
+/// numbers, and where there are several series their labels, by which they are sorted. The bound is a constant to the
+/// planner, which so looks at no older chunk.
+pub(super) fn statement(table: &Table) -> String {
+    let columns: String =
+        table.number_columns().iter().map(|column| format!(", latest.{}", column.name)).collect();
+    let newest = |is_of_series: &str| {
+        format!(
+            "SELECT * FROM {} AS m WHERE m.agent_key = $1{is_of_series} AND $2::int8 <= ts ORDER BY ts DESC LIMIT 1",
+            table.name
+        )
+    };
+    match (NamingTable::of(table), table.series_column()) {
+        (Some(naming), Some(key)) => format!(
+            "SELECT latest.ts{columns}, {labels} FROM {names} AS names \
+             CROSS JOIN LATERAL ({newest}) AS latest WHERE names.agent_key = $1{is_of_kind} ORDER BY names.{identifier}",
+            labels = naming.labels("names"),
+            names = naming.name(),
+            newest = newest(&format!(" AND m.{key} = names.key")),
+            is_of_kind = naming.is_of_kind("names"),
+            identifier = naming.identifier(),
+        ),
+        _ => format!("SELECT latest.ts{columns} FROM ({}) AS latest", newest("")),
+    }
+}
+
+macro_rules! define_latest_metrics {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $container:ident<$measurement:path> = $families:tt,
+    )+) => {
+        /// The newest row of each series of an agent.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct LatestMetrics {
+            $(
+                $(#[$doc])*
+                pub $field: Vec<NewestRow<<$measurement as Measurement>::Numbers>>,
+            )+
+        }
+
+        impl From<PerTable<Vec<Row>>> for LatestMetrics {
+            fn from(rows: PerTable<Vec<Row>>) -> Self {
+                Self { $($field: newest_rows(&rows.$field),)+ }
+            }
+        }
+    };
+}
+families!(define_latest_metrics);
 
 impl Store {
     /// The newest values of an agent, however old they are.
@@ -68,101 +93,50 @@ impl Store {
         let newest = connection.query_opt(NEWEST, &[&agent.0]).await?;
         let newest: Option<TimestampMs> = newest.map(|row| row.get(0));
         let mut statements = Vec::new();
-        for statement in NEWEST_ROWS {
-            statements.push(connection.prepare(statement).await?);
+        for table in Table::ALL {
+            statements.push(connection.prepare(&statement(table)).await?);
         }
         let client = connection.client();
-        let mut rows: [Vec<Row>; NEWEST_ROWS.len()] = Default::default();
+        let mut rows = PerTable::<Vec<Row>>::default();
         // What is not found where it is expected was last reported long before, or never.
         for since in newest.map(|newest| newest - FAMILIES_APART_MS).into_iter().chain([i64::MIN]) {
-            let missing = rows.iter_mut().zip(&statements).filter(|(rows, _)| rows.is_empty());
-            try_join_all(missing.map(async |(rows, statement)| {
+            let missing = rows.iter_mut().zip(&statements).filter(|((_, _, rows), _)| rows.is_empty());
+            try_join_all(missing.map(async |((_, _, rows), statement)| {
                 *rows = client.query(statement, &[&agent.0, &since]).await?;
                 Ok::<_, Error>(())
             }))
             .await?;
         }
-        let [cpu, memory, disk, network, load] = rows;
-        let mut latest = LatestMetrics {
-            cpu: cpu.first().map(cpu_row),
-            memory: memory.first().map(memory_row),
-            disks: disk.iter().map(disk_row).collect(),
-            networks: network.iter().map(network_row).collect(),
-            load: load.first().map(load_row),
-        };
-        if let Some(newest) = latest.disks.iter().map(|(row, ..)| row.ts).max() {
-            latest.disks.retain(|(row, ..)| newest - SERIES_GONE_MS <= row.ts);
-        }
-        if let Some(newest) = latest.networks.iter().map(|(row, _)| row.ts).max() {
-            latest.networks.retain(|(row, _)| newest - SERIES_GONE_MS <= row.ts);
-        }
-        Ok(latest)
+        Ok(LatestMetrics::from(rows))
     }
 }
 
-fn cpu_row(row: &Row) -> CpuRow {
-    CpuRow {
-        ts: row.get(0),
-        agent_key: row.get(1),
-        core_count: row.get(2),
-        usage_percent: row.get(3),
-        user_percent: row.get(4),
-        system_percent: row.get(5),
-        iowait_percent: row.get(6),
-        steal_percent: row.get(7),
+/// The rows of series that are still there.
+fn newest_rows<N: Numbers>(rows: &[Row]) -> Vec<NewestRow<N>> {
+    let mut newest_rows: Vec<NewestRow<N>> = rows.iter().filter_map(newest_row).collect();
+    if let Some(newest) = newest_rows.iter().map(|row| row.ts).max() {
+        newest_rows.retain(|row| newest - SERIES_GONE_MS <= row.ts);
     }
+    newest_rows
 }
 
-fn memory_row(row: &Row) -> MemoryRow {
-    MemoryRow {
+/// A row of [`statement`]; `None` where it is not one.
+fn newest_row<N: Numbers>(row: &Row) -> Option<NewestRow<N>> {
+    let columns = N::TABLE.number_columns();
+    let mut numbers = columns.iter().zip(1..);
+    Some(NewestRow {
         ts: row.get(0),
-        total_bytes: row.get(1),
-        used_bytes: row.get(2),
-        free_bytes: row.get(3),
-        available_bytes: row.get(4),
-        swap_total_bytes: row.get(5),
-        swap_used_bytes: row.get(6),
-        agent_key: row.get(7),
-        usage_percent: row.get(8),
-    }
-}
-
-fn disk_row(row: &Row) -> (DiskRow, SeriesLabel, String) {
-    let disk = DiskRow {
-        ts: row.get(0),
-        total_bytes: row.get(1),
-        used_bytes: row.get(2),
-        free_bytes: row.get(3),
-        agent_key: row.get(4),
-        disk_key: row.get(5),
-        usage_percent: row.get(6),
-        inodes_usage_percent: row.get(7),
-    };
-    (disk, SeriesLabel { name: row.get(8), device: row.get(9) }, row.get(10))
-}
-
-fn network_row(row: &Row) -> (NetworkRow, SeriesLabel) {
-    let network = NetworkRow {
-        ts: row.get(0),
-        received_bytes_total: row.get(1),
-        sent_bytes_total: row.get(2),
-        received_bytes: row.get(3),
-        sent_bytes: row.get(4),
-        interval_ms: row.get(5),
-        receive_errors: row.get(6),
-        send_errors: row.get(7),
-        agent_key: row.get(8),
-        interface_key: row.get(9),
-    };
-    (network, SeriesLabel { name: row.get(10), device: String::new() })
-}
-
-fn load_row(row: &Row) -> LoadRow {
-    LoadRow {
-        ts: row.get(0),
-        agent_key: row.get(1),
-        load1: row.get(2),
-        load5: row.get(3),
-        load15: row.get(4),
-    }
+        labels: match N::TABLE.series {
+            Some(_) => SeriesLabels { texts: row.get(1 + columns.len()) },
+            None => SeriesLabels::default(),
+        },
+        numbers: N::from_values(|| {
+            let (column, index) = numbers.next()?;
+            Some(match column.column_type {
+                ColumnType::Int4 => Value::Int4(row.get(index)),
+                ColumnType::Int8 => Value::Int8(row.get(index)),
+                ColumnType::Float4 => Value::Float4(row.get(index)),
+            })
+        })?,
+    })
 }

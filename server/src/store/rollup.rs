@@ -1,5 +1,5 @@
 //! The rollups: which there are, and what each is made of. Both editions' SQL and the queries follow from this one
-//! definition, which itself follows from the tables' metrics; a new metric is one line in `domain::family`.
+//! definition, which itself follows from the declared tables; a new metric is one line in the file of its family.
 //!
 //! What a database has is brought to what the definition says at every start: [`found`] looks, [`plan`] makes ordered
 //! steps of the difference, and [`build`] takes them.
@@ -23,11 +23,11 @@ pub(super) mod roll;
 mod span;
 pub(super) mod stale;
 
-use crate::domain::family::{Family, Table};
+use crate::domain::family::Table;
 use crate::domain::tier::Tier;
 
 pub use catch_up::RefreshFailure;
-pub(super) use columns::{chart_expressions, sample_expression};
+pub(super) use columns::{chart_expressions, histogram_expression, sample_expression};
 use columns::{histogram_columns, metric_columns};
 pub use definition::Definition;
 
@@ -131,7 +131,7 @@ impl Rollup {
 
     /// The positions of bucket and key in [`Rollup::select`].
     fn group_by(self) -> &'static str {
-        if self.table.series_column.is_some() { "1, 2, 3" } else { "1, 2" }
+        if self.table.series.is_some() { "1, 2, 3" } else { "1, 2" }
     }
 
     /// Fills a template of `sql/editions`.
@@ -185,18 +185,13 @@ pub(super) fn relation(table: &Table, tier: Tier, content: Content) -> String {
     match (tier, content) {
         (Tier::Raw, _) => table.name.to_owned(),
         (_, Content::Metrics) => format!("{}_{}", table.name, tier.name()),
-        (_, Content::Histogram) => format!("{}_histogram_{}", table.family.name(), tier.name()),
+        (_, Content::Histogram) => format!("{}_histogram_{}", table.subject(), tier.name()),
     }
-}
-
-/// The aggregate that makes a histogram from raw samples.
-pub(super) fn histogram_expression(family: Family) -> Option<String> {
-    histogram_columns(family.declaration()).into_iter().next().map(|column| column.from_raw)
 }
 
 /// The columns that tell a series from another.
 pub(super) fn series_key(table: &Table) -> String {
-    match table.series_column {
+    match table.series_column() {
         Some(series) => format!("agent_key, {series}"),
         None => "agent_key".to_owned(),
     }

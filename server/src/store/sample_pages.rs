@@ -48,7 +48,7 @@ impl ChartConnection<'_> {
         range: SampleRange,
     ) -> Result<SamplePage, Error> {
         let connection = &mut *self.connection;
-        let labels = metrics::labels(connection, agent, family).await?;
+        let labels = metrics::labels(connection, agent, family.declaration()).await?;
         let points = usize::try_from(range.points).unwrap_or(usize::MAX);
         let n_rows = points.saturating_mul(labels.len().max(1)).min(ROWS_MAX);
         let limit = i64::try_from(n_rows).unwrap_or(i64::MAX);

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use pika_protocol::families;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Statement, Transaction};
 
@@ -11,7 +12,8 @@ use super::edition::{self, Edition};
 use super::rollup::{community, marks};
 use super::{Error, Store, copy};
 use crate::config::WriteMethod;
-use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow, Rows};
+use crate::domain::family::{Measurement, Numbers, PerTable, Table};
+use crate::domain::row::{Rows, Stored};
 use crate::domain::tier::Tier;
 
 /// Whether rows of a time are late. By the database's clock, which nothing but the cost of rolling them up hangs on:
@@ -120,11 +122,7 @@ async fn write_all(
     rows: &Rows,
 ) -> Result<Written, tokio_postgres::Error> {
     let WriterConnection { connection, marking } = writer;
-    let cpu = connection.prepare(&statement::<CpuRow>(method)).await?;
-    let memory = connection.prepare(&statement::<MemoryRow>(method)).await?;
-    let disk = connection.prepare(&statement::<DiskRow>(method)).await?;
-    let network = connection.prepare(&statement::<NetworkRow>(method)).await?;
-    let load = connection.prepare(&statement::<LoadRow>(method)).await?;
+    let statements = prepare_all(connection, method).await?;
     let are_late = connection.prepare(ARE_LATE).await?;
     let transaction = connection.transaction().await?;
     let late_after_ms = Tier::OneMinute.refresh_end_ms();
@@ -133,11 +131,7 @@ async fn write_all(
     if *marking == Marking::Late && are_late {
         transaction.batch_execute(community::SKIP_INVALIDATION).await?;
     }
-    let stored = write_some(&transaction, method, &cpu, &rows.cpu).await?
-        + write_some(&transaction, method, &memory, &rows.memory).await?
-        + write_some(&transaction, method, &disk, &rows.disk).await?
-        + write_some(&transaction, method, &network, &rows.network).await?
-        + write_some(&transaction, method, &load, &rows.load).await?;
+    let stored = write_tables(&transaction, method, &statements, rows).await?;
     if *marking == Marking::All || are_late {
         marks::insert_for(&transaction, rows, are_late).await?;
     }
@@ -145,19 +139,50 @@ async fn write_all(
     Ok(Written { rows: stored, duplicates: (rows.len() as u64).saturating_sub(stored) })
 }
 
-fn statement<R: MetricRow>(method: WriteMethod) -> String {
+macro_rules! define_for_each_table {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $container:ident<$measurement:path> = $families:tt,
+    )+) => {
+        /// The statements that write rows of each table.
+        async fn prepare_all(
+            connection: &mut Connection,
+            method: WriteMethod,
+        ) -> Result<PerTable<Statement>, tokio_postgres::Error> {
+            Ok(PerTable {
+                $($field: {
+                    let table = <<$measurement as Measurement>::Numbers as Numbers>::TABLE;
+                    connection.prepare(&statement(table, method)).await?
+                },)+
+            })
+        }
+
+        /// The rows of all tables; answers how many were not there yet.
+        async fn write_tables(
+            transaction: &Transaction<'_>,
+            method: WriteMethod,
+            statements: &PerTable<Statement>,
+            rows: &Rows,
+        ) -> Result<u64, tokio_postgres::Error> {
+            Ok(0 $(+ write_some(transaction, method, &statements.$field, &rows.$field).await?)+)
+        }
+    };
+}
+families!(define_for_each_table);
+
+fn statement(table: &Table, method: WriteMethod) -> String {
     match method {
-        WriteMethod::Copy => copy::copy_statement::<R>(),
-        WriteMethod::Insert => copy::insert_statement::<R>(),
+        WriteMethod::Copy => copy::copy_statement(table),
+        WriteMethod::Insert => copy::insert_statement(table),
     }
 }
 
 /// The rows of one table; answers how many were not there yet.
-async fn write_some<R: MetricRow>(
+async fn write_some<N: Numbers>(
     transaction: &Transaction<'_>,
     method: WriteMethod,
     statement: &Statement,
-    rows: &[R],
+    rows: &[Stored<N>],
 ) -> Result<u64, tokio_postgres::Error> {
     match method {
         _ if rows.is_empty() => Ok(0),

@@ -1,18 +1,23 @@
-//! The disks and interfaces of agents: names once, keys everywhere else.
+//! The disks, interfaces and the like of agents: names once, keys everywhere else.
 //!
 //! Whoever stores samples under a key asks for it again at least every [`SERIES_RENEWAL_MS`], and the time of that is
 //! kept. So it is known without a look at the samples of which series there can be none any more: those do not count
 //! against the limit of their agent, and are deleted once nothing is left of them in any rollup either.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use pika_protocol::limits;
 
+use super::connection::{Connection, Parameter};
+use super::series_names::NamingTable;
 use super::{Error, Store};
 use crate::domain::TimestampMs;
+use crate::domain::family::Table;
 use crate::domain::id::AgentKey;
 use crate::domain::retention::Retention;
-use crate::domain::sample::{SERIES_PER_AGENT_MAX, SERIES_RENEWAL_MS, SeriesKeys};
+use crate::domain::series::{
+    ReportedSeries, SERIES_PER_AGENT_MAX, SERIES_RENEWAL_MS, SeriesKeys, SeriesLabels,
+};
 use crate::domain::tier::Tier;
 
 /// `named_at` may be this much older than the last time that the key was asked for: it is not written each time.
@@ -21,128 +26,118 @@ const NAMED_AT_AGE_MS_MAX: i64 = SERIES_RENEWAL_MS / 4;
 const SAMPLES_AFTER_MS: i64 = NAMED_AT_AGE_MS_MAX + SERIES_RENEWAL_MS + limits::FUTURE_MS_MAX;
 
 /// There may be raw samples of a series that was named after the horizon $2, less their retention.
-macro_rules! is_live {
-    ($table:literal) => {
-        concat!(
-            "coalesce((SELECT $2::int8 - keep_ms FROM retention_settings WHERE tier = 'raw'), 0) <= ",
-            $table,
-            ".named_at"
-        )
-    };
+const IS_LIVE: &str =
+    "coalesce((SELECT $2::int8 - keep_ms FROM retention_settings WHERE tier = 'raw'), 0) <= old.named_at";
+
+/// The statement that names new series: agent, horizon, now, how many there may be, what is reported.
+///
+/// The limit is counted here, over all connections that the agent ever had. Two at the same time may exceed it a little. A
+/// series that was not live any more keeps its key, under which there may be rollups.
+fn insert_statement(naming: NamingTable) -> String {
+    let (names, values): (Vec<_>, Vec<_>) = naming.columns().into_iter().unzip();
+    format!(
+        "INSERT INTO {table} AS old (agent_key, {names}, created_at, named_at) \
+         SELECT $1, {values}, $3, $3 FROM {reported} \
+         WHERE NOT EXISTS (SELECT FROM {table} AS old \
+             WHERE old.agent_key = $1{is_of_kind} AND old.{identifier} = new.{identifier} AND {IS_LIVE}) \
+         LIMIT greatest(0, $4::int8 \
+             - (SELECT count(*) FROM {table} AS old WHERE old.agent_key = $1{is_of_kind} AND {IS_LIVE})) \
+         ON CONFLICT (agent_key{kind}, {identifier}) DO UPDATE SET named_at = excluded.named_at",
+        table = naming.name(),
+        names = names.join(", "),
+        values = values.join(", "),
+        reported = reported(naming),
+        is_of_kind = naming.is_of_kind("old"),
+        identifier = naming.identifier(),
+        kind = if names.contains(&"kind") { ", kind" } else { "" },
+    )
 }
 
-// The limit is counted here, over all connections that the agent ever had. Two at the same time may exceed it a little.
-// A series that was not live any more keeps its key, under which there may be rollups.
-const INSERT_DISKS: &str = concat!(
-    "INSERT INTO disks (agent_key, mount_point, device, fs_type, created_at, named_at) \
-     SELECT $1, mount_point, device, fs_type, $3, $3 \
-     FROM unnest($5::text[], $6::text[], $7::text[]) AS new (mount_point, device, fs_type) \
-     WHERE NOT EXISTS (SELECT FROM disks WHERE agent_key = $1 AND disks.mount_point = new.mount_point AND ",
-    is_live!("disks"),
-    ") LIMIT greatest(0, $4::int8 - (SELECT count(*) FROM disks WHERE agent_key = $1 AND ",
-    is_live!("disks"),
-    ")) ON CONFLICT (agent_key, mount_point) DO UPDATE SET named_at = excluded.named_at"
-);
-const RENEW_DISKS: &str = concat!(
-    "UPDATE disks SET device = new.device, fs_type = new.fs_type, named_at = $3 \
-     FROM unnest($5::text[], $6::text[], $7::text[]) AS new (mount_point, device, fs_type) \
-     WHERE disks.agent_key = $1 AND disks.mount_point = new.mount_point \
-         AND ((disks.device, disks.fs_type) IS DISTINCT FROM (new.device, new.fs_type) OR disks.named_at < $4) AND ",
-    is_live!("disks")
-);
-const DISK_KEYS: &str = concat!(
-    "SELECT mount_point, key FROM disks WHERE agent_key = $1 AND mount_point = ANY ($3::text[]) AND ",
-    is_live!("disks")
-);
-const INSERT_INTERFACES: &str = concat!(
-    "INSERT INTO network_interfaces AS old (agent_key, name, created_at, named_at) \
-     SELECT $1, name, $3, $3 FROM unnest($5::text[]) AS new (name) \
-     WHERE NOT EXISTS (SELECT FROM network_interfaces AS old WHERE old.agent_key = $1 AND old.name = new.name AND ",
-    is_live!("old"),
-    ") LIMIT greatest(0, $4::int8 - (SELECT count(*) FROM network_interfaces AS old WHERE agent_key = $1 AND ",
-    is_live!("old"),
-    ")) ON CONFLICT (agent_key, name) DO UPDATE SET named_at = excluded.named_at"
-);
-const RENEW_INTERFACES: &str = concat!(
-    "UPDATE network_interfaces AS old SET named_at = $3 \
-     WHERE agent_key = $1 AND name = ANY ($5::text[]) AND named_at < $4 AND ",
-    is_live!("old")
-);
-const INTERFACE_KEYS: &str = concat!(
-    "SELECT name, key FROM network_interfaces AS old WHERE agent_key = $1 AND name = ANY ($3::text[]) AND ",
-    is_live!("old")
-);
-const DELETE_EXPIRED: [&str; 2] =
-    ["DELETE FROM disks WHERE named_at < $1", "DELETE FROM network_interfaces WHERE named_at < $1"];
+/// The statement that keeps known series and what describes them up to date: agent, horizon, now, the time since which they
+/// need not have been named again, what is reported.
+fn renew_statement(naming: NamingTable) -> String {
+    let identifier = naming.identifier();
+    let described: Vec<_> =
+        naming.columns().into_iter().filter(|(name, _)| *name != identifier && *name != "kind").collect();
+    let set: String = described.iter().map(|(name, value)| format!("{name} = {value}, ")).collect();
+    let differs: String =
+        described.iter().map(|(name, value)| format!("old.{name} IS DISTINCT FROM {value} OR ")).collect();
+    format!(
+        "UPDATE {table} AS old SET {set}named_at = $3 FROM {reported} \
+         WHERE old.agent_key = $1{is_of_kind} AND old.{identifier} = new.{identifier} \
+             AND ({differs}old.named_at < $4) AND {IS_LIVE}",
+        table = naming.name(),
+        reported = reported(naming),
+        is_of_kind = naming.is_of_kind("old"),
+    )
+}
 
-pub(super) const STATEMENTS: &[&str] = &[
-    INSERT_DISKS,
-    RENEW_DISKS,
-    DISK_KEYS,
-    INSERT_INTERFACES,
-    RENEW_INTERFACES,
-    INTERFACE_KEYS,
-    DELETE_EXPIRED[0],
-    DELETE_EXPIRED[1],
-];
+/// What is reported, as rows `new`.
+fn reported(naming: NamingTable) -> String {
+    let columns = naming.reported();
+    let arrays: Vec<String> = (5..).take(columns.len()).map(|number| format!("${number}::text[]")).collect();
+    format!("unnest({}) AS new ({})", arrays.join(", "), columns.join(", "))
+}
 
-/// A disk as its agent reports it.
-#[derive(Clone, Copy, Debug)]
-pub struct ReportedDisk<'a> {
-    /// Where it is mounted: what tells it from the agent's others.
-    pub mount_point: &'a str,
-    /// Its device.
-    pub device: &'a str,
-    /// Its kind of file system.
-    pub fs_type: &'a str,
+/// The statement that asks for keys: agent, horizon, names.
+fn keys_statement(naming: NamingTable) -> String {
+    format!(
+        "SELECT {identifier}, key FROM {table} AS old \
+         WHERE agent_key = $1{is_of_kind} AND {identifier} = ANY ($3::text[]) AND {IS_LIVE}",
+        table = naming.name(),
+        is_of_kind = naming.is_of_kind("old"),
+        identifier = naming.identifier(),
+    )
+}
+
+/// The statements that delete what was last named before a time, one for each table of names.
+fn delete_expired_statements() -> Vec<String> {
+    let tables: BTreeSet<&str> =
+        Table::ALL.into_iter().filter_map(NamingTable::of).map(NamingTable::name).chain(["series"]).collect();
+    tables.into_iter().map(|table| format!("DELETE FROM {table} WHERE named_at < $1")).collect()
+}
+
+/// The statements for a table's series; none where an agent has only one.
+pub(super) fn statements(table: &Table) -> Vec<String> {
+    let statements = |naming| [insert_statement(naming), renew_statement(naming), keys_statement(naming)];
+    NamingTable::of(table).map(statements).into_iter().flatten().chain(delete_expired_statements()).collect()
 }
 
 impl Store {
-    /// The keys of these disks and interfaces of an agent, good for [`SERIES_RENEWAL_MS`]; those that are new get one, as
-    /// long as the agent has samples of fewer than [`SERIES_PER_AGENT_MAX`] of the kind. What is missing in the answer was
-    /// too many.
+    /// The keys of these series of an agent, good for [`SERIES_RENEWAL_MS`]; those that are new get one, as long as the agent
+    /// has samples of fewer than [`SERIES_PER_AGENT_MAX`] of the kind. What is missing in the answer was too many.
     ///
     /// # Errors
     /// When the database is away.
     pub async fn series_keys(
         &self,
         agent: AgentKey,
-        disks: &[ReportedDisk<'_>],
-        interfaces: &[&str],
+        reported: &ReportedSeries,
         now: TimestampMs,
     ) -> Result<SeriesKeys, Error> {
-        #[expect(clippy::cast_possible_wrap, reason = "a thousand")]
-        const MAX: i64 = SERIES_PER_AGENT_MAX as i64;
-
         let mut keys = SeriesKeys::default();
         let mut connection = self.connection().await?;
-        let agent = agent.0;
-        let horizon = now - SAMPLES_AFTER_MS - Tier::Raw.chunk_ms();
-        let stale = now - NAMED_AT_AGE_MS_MAX;
-        if !disks.is_empty() {
-            let mut seen = HashSet::new();
-            let disks: Vec<_> = disks.iter().filter(|disk| seen.insert(disk.mount_point)).collect();
-            let names: Vec<&str> = disks.iter().map(|disk| disk.mount_point).collect();
-            let devices: Vec<&str> = disks.iter().map(|disk| disk.device).collect();
-            let fs_types: Vec<&str> = disks.iter().map(|disk| disk.fs_type).collect();
-            connection
-                .execute(INSERT_DISKS, &[&agent, &horizon, &now, &MAX, &names, &devices, &fs_types])
-                .await?;
-            connection
-                .execute(RENEW_DISKS, &[&agent, &horizon, &now, &stale, &names, &devices, &fs_types])
-                .await?;
-            keys.disks = pairs(&connection.query(DISK_KEYS, &[&agent, &horizon, &names]).await?);
-        }
-        if !interfaces.is_empty() {
-            connection.execute(INSERT_INTERFACES, &[&agent, &horizon, &now, &MAX, &interfaces]).await?;
-            connection.execute(RENEW_INTERFACES, &[&agent, &horizon, &now, &stale, &interfaces]).await?;
-            keys.interfaces =
-                pairs(&connection.query(INTERFACE_KEYS, &[&agent, &horizon, &interfaces]).await?);
+        for ((_, table, reported), (_, _, keys)) in reported.iter().zip(keys.iter_mut()) {
+            *keys = keys_of_table(&mut connection, agent, table, reported, now).await?;
         }
         Ok(keys)
     }
 
-    /// Deletes the disks and interfaces of which nothing is left, neither samples nor rollups. Answers how many there were.
+    /// The same for the series of one table.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn series_keys_of_table(
+        &self,
+        agent: AgentKey,
+        table: &Table,
+        reported: &[SeriesLabels],
+        now: TimestampMs,
+    ) -> Result<HashMap<String, i32>, Error> {
+        keys_of_table(&mut *self.connection().await?, agent, table, reported, now).await
+    }
+
+    /// Deletes the series of which nothing is left, neither samples nor rollups. Answers how many there were.
     ///
     /// # Errors
     /// When the database is away.
@@ -153,19 +148,44 @@ impl Store {
         let before = now.saturating_sub(SAMPLES_AFTER_MS).saturating_sub(longest_ms);
         let mut connection = self.connection().await?;
         let mut n_deleted = 0;
-        for statement in DELETE_EXPIRED {
-            n_deleted += connection.execute(statement, &[&before]).await?;
+        for statement in delete_expired_statements() {
+            n_deleted += connection.execute(&statement, &[&before]).await?;
         }
         Ok(n_deleted)
     }
+}
+
+async fn keys_of_table(
+    connection: &mut Connection,
+    agent: AgentKey,
+    table: &Table,
+    reported: &[SeriesLabels],
+    now: TimestampMs,
+) -> Result<HashMap<String, i32>, Error> {
+    #[expect(clippy::cast_possible_wrap, reason = "a thousand")]
+    const MAX: i64 = SERIES_PER_AGENT_MAX as i64;
+
+    let Some(naming) = NamingTable::of(table).filter(|_| !reported.is_empty()) else {
+        return Ok(HashMap::new());
+    };
+    let mut seen = HashSet::new();
+    let reported: Vec<SeriesLabels> =
+        reported.iter().filter(|series| seen.insert(series.name())).cloned().collect();
+    let horizon = now - SAMPLES_AFTER_MS - Tier::Raw.chunk_ms();
+    let stale = now - NAMED_AT_AGE_MS_MAX;
+    let arrays = naming.arrays(&reported);
+    for (statement, limit) in [(insert_statement(naming), &MAX), (renew_statement(naming), &stale)] {
+        let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &horizon, &now, limit];
+        parameters.extend(arrays.iter().map(|array| array as Parameter<'_>));
+        connection.execute(&statement, &parameters).await?;
+    }
+    let names: Vec<&str> = reported.iter().map(SeriesLabels::name).collect();
+    let rows = connection.query(&keys_statement(naming), &[&agent.0, &horizon, &names]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// How long anything of a sample is kept; `None`: for ever. What has expired stays until its whole chunk has.
 fn kept_for_ms(retention: &Retention) -> Option<i64> {
     let kept_for_ms = |tier: Tier| Some(retention.keep_ms(tier)?.saturating_add(tier.chunk_ms()));
     Tier::ALL.into_iter().map(kept_for_ms).try_fold(0, |longest, kept_for_ms| Some(longest.max(kept_for_ms?)))
-}
-
-fn pairs(rows: &[tokio_postgres::Row]) -> HashMap<String, i32> {
-    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }

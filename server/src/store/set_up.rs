@@ -1,4 +1,4 @@
-//! Brings rollups and policies to what the definition says, at start, for the edition at hand.
+//! Brings tables, rollups and policies to what the definition says, at start, for the edition at hand.
 
 use tokio_postgres::Client;
 
@@ -7,6 +7,7 @@ use super::maintenance;
 use super::rollup::build::{BuildError, Builder};
 use super::rollup::plan::Abilities;
 use super::rollup::{Definition, community};
+use super::tables;
 use crate::domain::TimestampMs;
 
 const APACHE_WATERMARK: &str = include_str!("../../../sql/editions/apache/watermark.sql");
@@ -28,6 +29,7 @@ pub(super) async fn run(
             Edition::Community => COMMUNITY_WATERMARK,
         })
         .await?;
+    tables::bring(client, definition).await?;
     let mut builder = Builder::new(client, definition, Abilities::of(database), now, goes_on);
     let steps = builder.plan().await?;
     if !steps.is_empty() {

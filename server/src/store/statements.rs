@@ -6,20 +6,19 @@ use super::{
     agent_tags, agents, alert_channels, alert_deliveries, alert_evaluation, alert_outbox, alert_readings,
     alert_reconcile, alert_rules, alert_settings, alert_silences, alerts, api_tokens, audit, brin, cadence,
     copy, enrollments, fleet, gaps, identities, latest, maintenance, metrics, newest, passwords, preferences,
-    presence, sample_pages, series, sessions, storage, totp, user_rows, usernames, users, watchdog,
+    presence, sample_pages, series, sessions, storage, tables, totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
 use crate::domain::fleet::FleetMetric;
-use crate::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow};
 use crate::domain::tier::Tier;
 
 pub use super::options::PLANNING_OPTIONS;
 
-/// The statement behind a chart of a table from a tier: agent, width of a bucket, and one bound more than there are
+/// The statement behind a chart of all metrics of a table from a tier: agent, width of a bucket, and one bound more than there are
 /// tiers from that one down to raw → bucket, series, and for each metric average, minimum and maximum.
 pub fn chart(table: &Table, coarsest: Tier) -> String {
-    metrics::buckets_statement(table, coarsest)
+    metrics::buckets_statement(table, table.metrics, coarsest)
 }
 
 /// The statement of a chart's percentiles, for families that have them. Parameters as for the chart, without the tier of
@@ -36,8 +35,8 @@ pub fn samples(family: Family) -> String {
 
 /// The statements behind the latest values of one agent: agent, first millisecond looked at → the newest row of each
 /// series.
-pub fn latest() -> &'static [&'static str] {
-    &newest::NEWEST_ROWS
+pub fn latest() -> Vec<String> {
+    Table::ALL.map(newest::statement).into()
 }
 
 /// The statements behind windows of alert rules that end at `end`, of all families: a raw one, one of an hour and one of a day
@@ -71,9 +70,9 @@ pub fn all() -> Vec<String> {
         passwords::STATEMENTS,
         preferences::STATEMENTS,
         presence::STATEMENTS,
-        series::STATEMENTS,
         sessions::STATEMENTS,
         storage::STATEMENTS,
+        tables::STATEMENTS,
         totp::STATEMENTS,
         user_rows::STATEMENTS,
         usernames::STATEMENTS,
@@ -96,7 +95,8 @@ pub fn all() -> Vec<String> {
     for family in Family::ALL {
         statements.push(cadence::statement(family));
         statements.push(sample_pages::statement(family));
-        statements.extend(Tier::ALL.map(|tier| metrics::buckets_statement(family.declaration(), tier)));
+        let chart = |tier| metrics::buckets_statement(family.declaration(), family.metrics(), tier);
+        statements.extend(Tier::ALL.map(chart));
         let percentiles =
             [Tier::OneHour, Tier::OneDay].map(|tier| metrics::histogram_statement(family, tier));
         statements.extend(percentiles.into_iter().flatten());
@@ -107,10 +107,11 @@ pub fn all() -> Vec<String> {
         }
     }
     statements.extend(alert_windows(1_795_403_300_000));
-    statements.push(copy::insert_statement::<CpuRow>());
-    statements.push(copy::insert_statement::<MemoryRow>());
-    statements.push(copy::insert_statement::<DiskRow>());
-    statements.push(copy::insert_statement::<NetworkRow>());
-    statements.push(copy::insert_statement::<LoadRow>());
+    for table in Table::ALL {
+        statements.push(copy::insert_statement(table));
+        statements.push(newest::statement(table));
+        statements.extend(metrics::labels_statement(table));
+        statements.extend(series::statements(table));
+    }
     statements
 }

@@ -64,19 +64,19 @@ impl Store {
             connection.query(AGENTS, &[&(now - DAY_MS)]).await?.first().map_or(0, |row| row.get(0));
         let client = connection.client();
         let mut found = Vec::new();
-        for (relation, family, tier) in self.definition.relations() {
+        for (relation, subject, tier) in self.definition.relations() {
             let Some(row) = by_relation.remove(&relation) else { continue };
             let columnstore = if database.edition == Edition::Community && 0 < row.get::<_, i64>(3) {
                 columnstore(client, row.get(5)).await?
             } else {
                 None
             };
-            found.push((relation, family, tier, row, columnstore));
+            found.push((relation, subject, tier, row, columnstore));
         }
         // A relation of which nothing has become columns yet is expected to do as the others did.
         let all = Compression::sum(found.iter().filter_map(|(.., columnstore)| *columnstore));
         let mut relations = Vec::new();
-        for (relation, family, tier, row, columnstore) in found {
+        for (relation, subject, tier, row, columnstore) in found {
             let becomes_columns = columnstore.or(all).map(|columns| (policies::rows_ms(tier), columns));
             let bytes = row.get(1);
             let growth = Growth::of(&Stored {
@@ -89,7 +89,7 @@ impl Store {
             let (n_chunks, n_columnstore_chunks) = (row.get(2), row.get(3));
             relations.push(RelationStorage {
                 relation,
-                family,
+                subject,
                 tier,
                 bytes,
                 n_chunks,

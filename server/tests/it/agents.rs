@@ -2,7 +2,7 @@
 
 use pika_server::domain::id::AgentKey;
 use pika_server::domain::latest::AgentLatest;
-use pika_server::domain::row::{CpuRow, Rows};
+use pika_server::domain::row::{CpuNumbers, Rows, Stored};
 use pika_server::store::{SampleWriter, WriteMethod};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -174,17 +174,20 @@ async fn a_deleted_agent_cannot_come_back_and_its_history_is_out_of_reach(databa
     server.stop().await.unwrap();
 }
 
-fn cpu_row(agent_key: i32, ts: i64) -> CpuRow {
-    CpuRow {
+fn cpu_row(agent_key: i32, ts: i64) -> Stored<CpuNumbers> {
+    Stored::new(
         ts,
         agent_key,
-        core_count: 1,
-        usage_percent: 1.0,
-        user_percent: None,
-        system_percent: None,
-        iowait_percent: None,
-        steal_percent: None,
-    }
+        CpuNumbers {
+            core_count: 1,
+            usage_percent: 1.0,
+            user_percent: None,
+            system_percent: None,
+            iowait_percent: None,
+            steal_percent: None,
+            ..CpuNumbers::default()
+        },
+    )
 }
 
 async fn rows_of_a_deleted_agent_that_are_in_flight_fail_nobody(database: TestDatabase) {

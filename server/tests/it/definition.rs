@@ -1,7 +1,6 @@
 //! Rollups follow their definition: metrics and families that join, leave or change meet a database with history.
 
-use pika_server::domain::family::{Family, Metric, MetricKind, Table, Unit};
-use pika_server::domain::row::{Column, ColumnType};
+use pika_server::domain::family::{Column, ColumnType, Family, Metric, MetricKind, Table, Unit};
 use pika_server::domain::tier::{HOUR_MS, MINUTE_MS, Tier};
 use pika_server::store::{Definition, Edition, statements};
 use tokio_postgres::Client;
@@ -47,16 +46,16 @@ fn trial_cpu() -> Table {
 
 fn trial_table() -> Table {
     const COLUMNS: &[Column] = &[
-        Column { name: "ts", column_type: ColumnType::Int8 },
-        Column { name: "agent_key", column_type: ColumnType::Int4 },
+        Column { name: "ts", column_type: ColumnType::Int8, is_optional: false },
+        Column { name: "agent_key", column_type: ColumnType::Int4, is_optional: false },
         column("warmth"),
     ];
     const METRICS: &[Metric] = &[gauge("warmth", "warmth", false)];
     Table {
         name: "trial_metrics",
-        family: Family::Load,
-        series_column: None,
+        series: None,
         columns: COLUMNS,
+        families: &[],
         metrics: METRICS,
         histogram: None,
         retired: &[],
@@ -64,7 +63,7 @@ fn trial_table() -> Table {
 }
 
 const fn column(name: &'static str) -> Column {
-    Column { name, column_type: ColumnType::Float4 }
+    Column { name, column_type: ColumnType::Float4, is_optional: true }
 }
 
 const fn gauge(name: &'static str, column: &'static str, is_optional: bool) -> Metric {
@@ -77,7 +76,7 @@ fn with<T: Copy>(list: &[T], more: &[T]) -> &'static [T] {
     Box::leak([list, more].concat().into_boxed_slice())
 }
 
-/// What a migration would do for the trial.
+/// What the server itself does for the trial, before it does so.
 async fn migrate_raw_tables(client: &Client) {
     client
         .batch_execute(
@@ -131,7 +130,6 @@ async fn a_metric_and_a_family_join_and_leave(database: TestDatabase) {
     let client = database.connect().await;
     store_history(&store, &client).await;
     let (before, charts_before) = (read_tiers(&client).await, read_charts(&store).await);
-    migrate_raw_tables(&client).await;
 
     let trial = database.store().with_definition(trial_definition());
     let steps = migrate_killed_everywhere(&trial, async |_| {

@@ -15,7 +15,9 @@ use pika_server::domain::history::SampleHistory;
 use pika_server::domain::id::AgentKey;
 use pika_server::domain::refused::Refused;
 use pika_server::domain::row::Rows;
-use pika_server::domain::sample::{SeriesKeys, TimeWindow, append_rows, keep_valid_series};
+use pika_server::domain::sample::append_rows;
+use pika_server::domain::series::{SeriesKeys, keep_valid_series};
+use pika_server::domain::time_window::TimeWindow;
 use pika_server::ingest::{Message, decode};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -88,10 +90,10 @@ fn check_rows(mut samples: Vec<Sample>, refused: &mut Vec<Refused>) {
         assert!(sample.disks.len() <= limits::DISKS_PER_SAMPLE_MAX);
         assert!(sample.networks.len() <= limits::NETWORKS_PER_SAMPLE_MAX);
         sample.disks.iter().for_each(|disk| number(&mut keys.disks, &disk.mount_point));
-        sample.networks.iter().for_each(|network| number(&mut keys.interfaces, &network.interface));
+        sample.networks.iter().for_each(|network| number(&mut keys.networks, &network.interface));
         append_rows(&mut rows, refused, sample, WINDOW, AgentKey(1), &keys, &mut history);
     }
-    for name in keys.disks.keys().chain(keys.interfaces.keys()) {
+    for name in keys.disks.keys().chain(keys.networks.keys()) {
         assert!(!name.is_empty() && name.len() <= limits::NAME_BYTES_MAX && !name.contains('\0'), "{name:?}");
     }
     let is_time = |ts: i64| (NOW - WINDOW.late_limit_ms..=NOW + limits::FUTURE_MS_MAX).contains(&ts);
@@ -99,30 +101,59 @@ fn check_rows(mut samples: Vec<Sample>, refused: &mut Vec<Refused>) {
     let percents = |percents: &[Option<f32>]| percents.iter().flatten().all(|percent| is_percent(*percent));
     let sizes = |sizes: &[Option<i64>]| sizes.iter().flatten().all(|size| 0 <= *size);
     for row in &rows.cpu {
-        assert!(is_time(row.ts) && is_percent(row.usage_percent), "{row:?}");
-        assert!((0..=limits::CORE_COUNT_MAX).contains(&row.core_count), "{row:?}");
-        let parts = [row.user_percent, row.system_percent, row.iowait_percent, row.steal_percent];
+        assert!(is_time(row.ts) && is_percent(row.numbers.usage_percent), "{row:?}");
+        assert!((0..=limits::CORE_COUNT_MAX).contains(&row.numbers.core_count), "{row:?}");
+        let parts = [
+            row.numbers.user_percent,
+            row.numbers.system_percent,
+            row.numbers.iowait_percent,
+            row.numbers.steal_percent,
+        ];
         assert!(percents(&parts), "{row:?}");
     }
     for row in &rows.memory {
-        assert!(is_time(row.ts) && is_percent(row.usage_percent), "{row:?}");
-        assert!(0 <= row.total_bytes && 0 <= row.used_bytes && 0 <= row.free_bytes, "{row:?}");
-        assert!(sizes(&[row.available_bytes, row.swap_total_bytes, row.swap_used_bytes]), "{row:?}");
+        assert!(is_time(row.ts) && is_percent(row.numbers.usage_percent), "{row:?}");
+        assert!(
+            0 <= row.numbers.total_bytes && 0 <= row.numbers.used_bytes && 0 <= row.numbers.free_bytes,
+            "{row:?}"
+        );
+        assert!(
+            sizes(&[row.numbers.available_bytes, row.numbers.swap_total_bytes, row.numbers.swap_used_bytes]),
+            "{row:?}"
+        );
     }
-    for row in &rows.disk {
-        assert!(is_time(row.ts) && is_percent(row.usage_percent), "{row:?}");
-        assert!(0 <= row.total_bytes && 0 <= row.used_bytes && 0 <= row.free_bytes, "{row:?}");
-        assert!(percents(&[row.inodes_usage_percent]), "{row:?}");
+    for row in &rows.disks {
+        assert!(is_time(row.ts) && is_percent(row.numbers.usage_percent), "{row:?}");
+        assert!(
+            0 <= row.numbers.total_bytes && 0 <= row.numbers.used_bytes && 0 <= row.numbers.free_bytes,
+            "{row:?}"
+        );
+        assert!(percents(&[row.numbers.inodes_usage_percent]), "{row:?}");
     }
-    for row in &rows.network {
-        assert!(is_time(row.ts) && 0 <= row.received_bytes_total && 0 <= row.sent_bytes_total, "{row:?}");
-        assert!(sizes(&[row.received_bytes, row.sent_bytes, row.receive_errors, row.send_errors]), "{row:?}");
-        let has_deltas = row.received_bytes.is_some() || row.sent_bytes.is_some();
-        assert!(!has_deltas || row.interval_ms.is_some_and(|interval_ms| 0 < interval_ms), "{row:?}");
+    for row in &rows.networks {
+        assert!(
+            is_time(row.ts) && 0 <= row.numbers.received_bytes_total && 0 <= row.numbers.sent_bytes_total,
+            "{row:?}"
+        );
+        assert!(
+            sizes(&[
+                row.numbers.received_bytes,
+                row.numbers.sent_bytes,
+                row.numbers.receive_errors,
+                row.numbers.send_errors
+            ]),
+            "{row:?}"
+        );
+        let has_deltas = row.numbers.received_bytes.is_some() || row.numbers.sent_bytes.is_some();
+        assert!(!has_deltas || row.numbers.interval_ms.is_some_and(|interval_ms| 0 < interval_ms), "{row:?}");
     }
     for row in &rows.load {
-        let is_load = |load: f32| (0.0..=limits::LOAD_MAX).contains(&f64::from(load));
-        assert!(is_time(row.ts) && [row.load1, row.load5, row.load15].into_iter().all(is_load), "{row:?}");
+        let is_load = |load: f32| (0.0..=f64::from(limits::LOAD_MAX)).contains(&f64::from(load));
+        assert!(
+            is_time(row.ts)
+                && [row.numbers.load1, row.numbers.load5, row.numbers.load15].into_iter().all(is_load),
+            "{row:?}"
+        );
     }
 }
 

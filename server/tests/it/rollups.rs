@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pika_server::domain::family::{Family, MetricKind};
+use pika_server::domain::family::{ColumnType, Family, MetricKind};
 use pika_server::domain::id::AgentKey;
 use pika_server::domain::row::{
-    ColumnType, CpuRow, DiskRow, LoadRow, MemoryRow, MetricRow, NetworkRow, Rows,
+    CpuNumbers, DiskNumbers, LoadNumbers, MemoryNumbers, NetworkNumbers, Rows, Stored,
 };
 use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, Tier, bucket_start};
 use pika_server::domain::time_range::TimeRange;
@@ -92,60 +92,75 @@ pub(crate) fn random_rows(random: &mut Random, start: i64, end: i64, count: u64)
         let series = 1 + i32::try_from(random.below(2)).unwrap();
         let bytes = |random: &mut Random| i64::try_from(random.below(1 << 45)).unwrap();
         match random.below(5) {
-            0 => rows.cpu.push(CpuRow {
+            0 => rows.cpu.push(Stored::new(
                 ts,
                 agent_key,
-                core_count: 1 + i32::try_from(random.below(64)).unwrap(),
-                usage_percent: percent(random),
-                user_percent: random.maybe(percent),
-                system_percent: random.maybe(percent),
-                iowait_percent: random.maybe(percent),
-                steal_percent: None,
-            }),
-            1 => rows.memory.push(MemoryRow {
+                CpuNumbers {
+                    core_count: 1 + i32::try_from(random.below(64)).unwrap(),
+                    usage_percent: percent(random),
+                    user_percent: random.maybe(percent),
+                    system_percent: random.maybe(percent),
+                    iowait_percent: random.maybe(percent),
+                    steal_percent: None,
+                    ..CpuNumbers::default()
+                },
+            )),
+            1 => rows.memory.push(Stored::new(
                 ts,
                 agent_key,
-                total_bytes: bytes(random),
-                used_bytes: bytes(random),
-                free_bytes: bytes(random),
-                available_bytes: random.maybe(bytes),
-                swap_total_bytes: random.maybe(bytes),
-                swap_used_bytes: random.maybe(bytes),
-                usage_percent: percent(random),
-            }),
-            2 => rows.disk.push(DiskRow {
+                MemoryNumbers {
+                    total_bytes: bytes(random),
+                    used_bytes: bytes(random),
+                    free_bytes: bytes(random),
+                    available_bytes: random.maybe(bytes),
+                    swap_total_bytes: random.maybe(bytes),
+                    swap_used_bytes: random.maybe(bytes),
+                    usage_percent: percent(random),
+                    ..MemoryNumbers::default()
+                },
+            )),
+            2 => rows.disks.push(Stored::of_series(
                 ts,
                 agent_key,
-                disk_key: series,
-                total_bytes: bytes(random),
-                used_bytes: bytes(random),
-                free_bytes: bytes(random),
-                usage_percent: percent(random),
-                inodes_usage_percent: random.maybe(percent),
-            }),
+                series,
+                DiskNumbers {
+                    total_bytes: bytes(random),
+                    used_bytes: bytes(random),
+                    free_bytes: bytes(random),
+                    usage_percent: percent(random),
+                    inodes_usage_percent: random.maybe(percent),
+                    ..DiskNumbers::default()
+                },
+            )),
             3 => {
                 let has_deltas = random.below(4) != 0;
                 let delta = |random: &mut Random| has_deltas.then(|| bytes(random));
-                rows.network.push(NetworkRow {
+                rows.networks.push(Stored::of_series(
                     ts,
                     agent_key,
-                    interface_key: series,
-                    received_bytes_total: bytes(random),
-                    sent_bytes_total: bytes(random),
-                    received_bytes: delta(random),
-                    sent_bytes: delta(random),
-                    interval_ms: has_deltas.then(|| 1 + i64::try_from(random.below(60_000)).unwrap()),
-                    receive_errors: random.maybe(bytes).filter(|_| has_deltas),
-                    send_errors: None,
-                });
+                    series,
+                    NetworkNumbers {
+                        received_bytes_total: bytes(random),
+                        sent_bytes_total: bytes(random),
+                        received_bytes: delta(random),
+                        sent_bytes: delta(random),
+                        interval_ms: has_deltas.then(|| 1 + i64::try_from(random.below(60_000)).unwrap()),
+                        receive_errors: random.maybe(bytes).filter(|_| has_deltas),
+                        send_errors: None,
+                        ..NetworkNumbers::default()
+                    },
+                ));
             }
-            _ => rows.load.push(LoadRow {
+            _ => rows.load.push(Stored::new(
                 ts,
                 agent_key,
-                load1: percent(random),
-                load5: percent(random),
-                load15: percent(random),
-            }),
+                LoadNumbers {
+                    load1: percent(random),
+                    load5: percent(random),
+                    load15: percent(random),
+                    ..LoadNumbers::default()
+                },
+            )),
         }
     }
     rows
@@ -230,11 +245,11 @@ pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> u
                         set("last", value, |_, value| value);
                     }
                 }
-                MetricKind::Rate { interval_column } => {
-                    let interval_ms = row[interval_column].as_f64().unwrap();
-                    set("interval_ms", interval_ms, |known, value| known + value);
-                    set("rate_min", value * 1000.0 / interval_ms, f64::min);
-                    set("rate_max", value * 1000.0 / interval_ms, f64::max);
+                MetricKind::Ratio { over, scale } => {
+                    let divisor = row[over].as_f64().unwrap();
+                    set(over, divisor, |known, value| known + value);
+                    set("rate_min", value * scale / divisor, f64::min);
+                    set("rate_max", value * scale / divisor, f64::max);
                 }
             }
         }
@@ -297,8 +312,14 @@ async fn rollups_outlive_raw_samples(database: TestDatabase) {
     let now = now();
     let start = bucket_start(now - 40 * DAY_MS, DAY_MS);
     // A sample an hour for forty days, stored as time went by.
-    let loads: Vec<LoadRow> = (0..40 * 24)
-        .map(|hour| LoadRow { ts: start + hour * HOUR_MS, agent_key: 1, load1: 1.5, load5: 1.0, load15: 0.5 })
+    let loads: Vec<Stored<LoadNumbers>> = (0..40 * 24)
+        .map(|hour| {
+            Stored::new(
+                start + hour * HOUR_MS,
+                1,
+                LoadNumbers { load1: 1.5, load5: 1.0, load15: 0.5, ..LoadNumbers::default() },
+            )
+        })
         .collect();
     SampleWriter::new(store.clone(), WriteMethod::Copy)
         .write(&Rows { load: loads, ..Rows::default() })
@@ -367,16 +388,21 @@ async fn percentiles_are_those_of_the_samples(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
     let hour = bucket_start(now() - 5 * HOUR_MS, HOUR_MS);
-    let cpu = |i: i64| CpuRow {
-        ts: hour + i * 10_000,
-        agent_key: 1,
-        core_count: 1,
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        usage_percent: i as f32 / 3.6,
-        user_percent: None,
-        system_percent: None,
-        iowait_percent: None,
-        steal_percent: None,
+    let cpu = |i: i64| {
+        Stored::new(
+            hour + i * 10_000,
+            1,
+            CpuNumbers {
+                core_count: 1,
+                #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+                usage_percent: i as f32 / 3.6,
+                user_percent: None,
+                system_percent: None,
+                iowait_percent: None,
+                steal_percent: None,
+                ..CpuNumbers::default()
+            },
+        )
     };
     // 0 to 100 percent, evenly, over an hour.
     let rows = Rows { cpu: (0..360).map(cpu).collect(), ..Rows::default() };
@@ -411,20 +437,25 @@ async fn absurd_amounts_stop_nobody(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
     let minute = bucket_start(now() - 3 * HOUR_MS, MINUTE_MS);
-    let network = |agent_key, offset_ms, bytes| NetworkRow {
-        ts: minute + offset_ms,
-        agent_key,
-        interface_key: agent_key,
-        received_bytes_total: bytes,
-        sent_bytes_total: bytes,
-        received_bytes: Some(bytes),
-        sent_bytes: Some(bytes),
-        interval_ms: Some(1),
-        receive_errors: None,
-        send_errors: None,
+    let network = |agent_key, offset_ms, bytes| {
+        Stored::of_series(
+            minute + offset_ms,
+            agent_key,
+            agent_key,
+            NetworkNumbers {
+                received_bytes_total: bytes,
+                sent_bytes_total: bytes,
+                received_bytes: Some(bytes),
+                sent_bytes: Some(bytes),
+                interval_ms: Some(1),
+                receive_errors: None,
+                send_errors: None,
+                ..NetworkNumbers::default()
+            },
+        )
     };
-    let network = vec![network(1, 0, i64::MAX), network(1, 1, i64::MAX), network(2, 0, 5), network(2, 1, 6)];
-    let rows = Rows { network, ..Rows::default() };
+    let networks = vec![network(1, 0, i64::MAX), network(1, 1, i64::MAX), network(2, 0, 5), network(2, 1, 6)];
+    let rows = Rows { networks, ..Rows::default() };
     SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
     roll_up(&database.store(), &client).await;
     for tier in ["1m", "1h"] {
@@ -587,7 +618,6 @@ fn every_metric_column_is_rolled_up() {
             assert!(is_rolled_up || left_out.contains(&column.name), "{}.{}", family.table(), column.name);
         }
     }
-    assert_eq!(LoadRow::COLUMNS[0].column_type, ColumnType::Int8);
 }
 
 /// What a refresh of the newest minutes finds its rows by. Left to autovacuum, PostgreSQL fills its log with requests that

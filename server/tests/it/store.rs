@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use pika_server::domain::agent::{AgentDescription, AgentFilter};
 use pika_server::domain::audit::Action;
-use pika_server::domain::family::Family;
+use pika_server::domain::family::{Family, Label, Series, SeriesNames, Table};
 use pika_server::domain::id::{AgentId, AgentKey, ConnectionId, UserId};
 use pika_server::domain::latest::AgentLatest;
 use pika_server::domain::retention::Retention;
-use pika_server::domain::row::{CpuRow, DiskRow, LoadRow, MemoryRow, NetworkRow, Rows};
-use pika_server::domain::sample::SERIES_PER_AGENT_MAX;
+use pika_server::domain::row::{
+    CpuNumbers, DiskNumbers, LoadNumbers, MemoryNumbers, NetworkNumbers, Rows, Stored,
+};
+use pika_server::domain::series::{ReportedSeries, SERIES_PER_AGENT_MAX, SeriesLabels};
 use pika_server::domain::tier::{DAY_MS, Tier};
 use pika_server::domain::time_range::{SampleRange, TimeRange};
 use pika_server::domain::token::{NewToken, TokenHash};
 use pika_server::store::{
-    NewEnrollment, Registration, ReportedDisk, SampleWriter, Store, StoreConfig, WriteMethod, Written,
+    NewEnrollment, Registration, SampleWriter, Store, StoreConfig, WriteMethod, Written,
 };
 use pika_shared::token::TokenKind;
 
@@ -29,6 +31,7 @@ on_both_editions!(
     a_repeated_flush_stores_nothing_twice,
     an_enrollment_token_is_good_for_its_uses_and_its_time,
     series_keep_their_keys,
+    series_that_share_a_table_keep_their_keys,
     a_series_without_samples_makes_room_for_another,
 );
 
@@ -66,60 +69,76 @@ fn registration() -> Registration {
     }
 }
 
-fn cpu(agent: AgentKey, ts: i64, usage_percent: f32) -> CpuRow {
-    CpuRow {
+fn cpu(agent: AgentKey, ts: i64, usage_percent: f32) -> Stored<CpuNumbers> {
+    Stored::new(
         ts,
-        agent_key: agent.0,
-        core_count: 2,
-        usage_percent,
-        user_percent: Some(1.5),
-        system_percent: None,
-        iowait_percent: None,
-        steal_percent: None,
-    }
+        agent.0,
+        CpuNumbers {
+            core_count: 2,
+            usage_percent,
+            user_percent: Some(1.5),
+            system_percent: None,
+            iowait_percent: None,
+            steal_percent: None,
+            ..CpuNumbers::default()
+        },
+    )
 }
 
-fn network(agent: AgentKey, interface_key: i32, ts: i64, received: Option<i64>) -> NetworkRow {
-    NetworkRow {
+fn network(agent: AgentKey, interface_key: i32, ts: i64, received: Option<i64>) -> Stored<NetworkNumbers> {
+    Stored::of_series(
         ts,
-        agent_key: agent.0,
+        agent.0,
         interface_key,
-        received_bytes_total: 1 << 40,
-        sent_bytes_total: 7,
-        received_bytes: received,
-        sent_bytes: received.map(|bytes| 2 * bytes),
-        interval_ms: received.map(|_| 5_000),
-        receive_errors: None,
-        send_errors: None,
-    }
+        NetworkNumbers {
+            received_bytes_total: 1 << 40,
+            sent_bytes_total: 7,
+            received_bytes: received,
+            sent_bytes: received.map(|bytes| 2 * bytes),
+            interval_ms: received.map(|_| 5_000),
+            receive_errors: None,
+            send_errors: None,
+            ..NetworkNumbers::default()
+        },
+    )
 }
 
 fn rows_of_all_families(agent: AgentKey, ts: i64) -> Rows {
     Rows {
         cpu: vec![cpu(agent, ts, 12.5)],
-        memory: vec![MemoryRow {
+        memory: vec![Stored::new(
             ts,
-            agent_key: agent.0,
-            total_bytes: 1 << 40,
-            used_bytes: 1 << 39,
-            free_bytes: 5,
-            available_bytes: Some(1 << 39),
-            swap_total_bytes: None,
-            swap_used_bytes: None,
-            usage_percent: 50.0,
-        }],
-        disk: vec![DiskRow {
+            agent.0,
+            MemoryNumbers {
+                total_bytes: 1 << 40,
+                used_bytes: 1 << 39,
+                free_bytes: 5,
+                available_bytes: Some(1 << 39),
+                swap_total_bytes: None,
+                swap_used_bytes: None,
+                usage_percent: 50.0,
+                ..MemoryNumbers::default()
+            },
+        )],
+        disks: vec![Stored::of_series(
             ts,
-            agent_key: agent.0,
-            disk_key: 1,
-            total_bytes: 10,
-            used_bytes: 4,
-            free_bytes: 6,
-            usage_percent: 40.0,
-            inodes_usage_percent: Some(0.25),
-        }],
-        network: vec![network(agent, 1, ts, Some(1_000))],
-        load: vec![LoadRow { ts, agent_key: agent.0, load1: 0.5, load5: 0.25, load15: 0.125 }],
+            agent.0,
+            1,
+            DiskNumbers {
+                total_bytes: 10,
+                used_bytes: 4,
+                free_bytes: 6,
+                usage_percent: 40.0,
+                inodes_usage_percent: Some(0.25),
+                ..DiskNumbers::default()
+            },
+        )],
+        networks: vec![network(agent, 1, ts, Some(1_000))],
+        load: vec![Stored::new(
+            ts,
+            agent.0,
+            LoadNumbers { load1: 0.5, load5: 0.25, load15: 0.125, ..LoadNumbers::default() },
+        )],
     }
 }
 
@@ -141,7 +160,7 @@ async fn rows_come_back_as_buckets(database: TestDatabase) {
             cpu(agent, start - 1, 99.0),
             cpu(agent, start + 60_000, 99.0),
         ],
-        network: vec![
+        networks: vec![
             network(agent, 1, start, None),
             network(agent, 1, start + 5_000, Some(1_000)),
             network(agent, 1, start + 10_000, Some(4_000)),
@@ -191,45 +210,46 @@ async fn rows_come_back_as_buckets(database: TestDatabase) {
 async fn rows_come_back_as_latest_values(database: TestDatabase) {
     let store = database.store();
     let agent = enrolled(&store).await;
-    let keys = store.series_keys(agent, &[disk("/"), disk("/gone")], &["eth0"], now()).await.unwrap();
+    let keys =
+        store.series_keys(agent, &reported(&[disk("/"), disk("/gone")], &["eth0"]), now()).await.unwrap();
     assert_eq!(store.latest_metrics(agent).await.unwrap(), pika_server::store::LatestMetrics::default());
     let ts = now();
     let mut rows = rows_of_all_families(agent, ts - 600_000);
-    rows.disk[0].disk_key = keys.disks["/gone"];
-    rows.network[0].interface_key = keys.interfaces["eth0"];
+    rows.disks[0].series_key = keys.disks["/gone"];
+    rows.networks[0].series_key = keys.networks["eth0"];
     let mut newer = rows_of_all_families(agent, ts);
-    newer.cpu[0].usage_percent = 77.0;
-    newer.disk[0].disk_key = keys.disks["/"];
-    newer.network[0].interface_key = keys.interfaces["eth0"];
+    newer.cpu[0].numbers.usage_percent = 77.0;
+    newer.disks[0].series_key = keys.disks["/"];
+    newer.networks[0].series_key = keys.networks["eth0"];
     rows.append(&mut newer);
     write(&store, WriteMethod::Copy, &rows).await;
 
     let latest = store.latest_metrics(agent).await.unwrap();
-    assert_eq!(latest.cpu.unwrap(), cpu(agent, ts, 77.0));
-    assert_eq!(latest.memory.unwrap().total_bytes, 1 << 40);
-    assert_eq!(latest.load.unwrap().load15, 0.125);
-    let disks: Vec<_> = latest.disks.iter().map(|(row, label, _)| (row.ts, label.name.as_str())).collect();
+    assert_eq!((latest.cpu[0].ts, latest.cpu[0].numbers), (ts, cpu(agent, ts, 77.0).numbers));
+    assert_eq!(latest.memory[0].numbers.total_bytes, 1 << 40);
+    assert_eq!(latest.load[0].numbers.load15, 0.125);
+    let disks: Vec<_> = latest.disks.iter().map(|row| (row.ts, row.labels.name())).collect();
     assert_eq!(disks, [(ts, "/")], "a disk that is no longer reported is gone");
-    assert_eq!(latest.networks[0].1.name, "eth0");
+    assert_eq!(latest.networks[0].labels.name(), "eth0");
 }
 
 async fn latest_values_are_found_however_old_they_are(database: TestDatabase) {
     let store = database.store();
     let agent = enrolled(&store).await;
-    let keys = store.series_keys(agent, &[disk("/")], &["eth0"], now()).await.unwrap();
+    let keys = store.series_keys(agent, &reported(&[disk("/")], &["eth0"]), now()).await.unwrap();
     // Every family has been reported last at another time; only the newest of all is known beforehand.
     let ts = now();
     let ages_ms = [0, 1, 23 * 3_600_000, 5 * 86_400_000, 20 * 86_400_000];
     let mut rows = Rows::default();
     for (index, age_ms) in ages_ms.into_iter().enumerate() {
         let mut of_all = rows_of_all_families(agent, ts - age_ms);
-        of_all.disk[0].disk_key = keys.disks["/"];
-        of_all.network[0].interface_key = keys.interfaces["eth0"];
+        of_all.disks[0].series_key = keys.disks["/"];
+        of_all.networks[0].series_key = keys.networks["eth0"];
         let of_one = match index {
             0 => Rows { load: of_all.load, ..Rows::default() },
             1 => Rows { cpu: of_all.cpu, ..Rows::default() },
-            2 => Rows { disk: of_all.disk, ..Rows::default() },
-            3 => Rows { network: of_all.network, ..Rows::default() },
+            2 => Rows { disks: of_all.disks, ..Rows::default() },
+            3 => Rows { networks: of_all.networks, ..Rows::default() },
             _ => Rows { memory: of_all.memory, ..Rows::default() },
         };
         rows.append(&mut { of_one });
@@ -243,11 +263,11 @@ async fn latest_values_are_found_however_old_they_are(database: TestDatabase) {
         }
         let latest = store.latest_metrics(agent).await.unwrap();
         let found = [
-            latest.load.unwrap().ts,
-            latest.cpu.unwrap().ts,
-            latest.disks[0].0.ts,
-            latest.networks[0].0.ts,
-            latest.memory.unwrap().ts,
+            latest.load[0].ts,
+            latest.cpu[0].ts,
+            latest.disks[0].ts,
+            latest.networks[0].ts,
+            latest.memory[0].ts,
         ];
         assert_eq!(found.map(|found| ts - found), ages_ms, "known: {is_known}");
     }
@@ -278,7 +298,7 @@ async fn a_repeated_flush_stores_nothing_twice(database: TestDatabase) {
     let mut writer = SampleWriter::new(store.clone(), WriteMethod::Copy);
     assert_eq!(writer.write(&first).await.unwrap(), Written { rows: 5, duplicates: 0 });
     let mut both = rows_of_all_families(agent, ts);
-    both.cpu[0].usage_percent = 99.0;
+    both.cpu[0].numbers.usage_percent = 99.0;
     both.append(&mut rows_of_all_families(agent, ts + 5_000));
     assert_eq!(writer.write(&both).await.unwrap(), Written { rows: 5, duplicates: 5 });
     assert_eq!(writer.write(&both).await.unwrap(), Written { rows: 0, duplicates: 10 });
@@ -303,16 +323,45 @@ async fn an_enrollment_token_is_good_for_its_uses_and_its_time(database: TestDat
 async fn series_keep_their_keys(database: TestDatabase) {
     let store = database.store();
     let agent = enrolled(&store).await;
-    let first = store.series_keys(agent, &[disk("/"), disk("/")], &["eth0"], now()).await.unwrap();
-    let moved = ReportedDisk { device: "/dev/vdb", ..disk("/") };
-    let again = store.series_keys(agent, &[moved, disk("/data")], &["eth0", "eth1"], now()).await.unwrap();
+    let first = store.series_keys(agent, &reported(&[disk("/"), disk("/")], &["eth0"]), now()).await.unwrap();
+    let moved = ["/", "/dev/vdb", ""];
+    let again =
+        store.series_keys(agent, &reported(&[moved, disk("/data")], &["eth0", "eth1"]), now()).await.unwrap();
     assert_eq!(first.disks["/"], again.disks["/"]);
-    assert_eq!(first.interfaces["eth0"], again.interfaces["eth0"]);
-    assert_eq!((again.disks.len(), again.interfaces.len()), (2, 2));
+    assert_eq!(first.networks["eth0"], again.networks["eth0"]);
+    assert_eq!((again.disks.len(), again.networks.len()), (2, 2));
     assert_eq!(database.count("SELECT count(*) FROM disks WHERE device = '/dev/vdb'").await, 1);
     let other = enrolled(&store).await;
-    let others = store.series_keys(other, &[disk("/")], &[], now()).await.unwrap();
+    let others = store.series_keys(other, &reported(&[disk("/")], &[]), now()).await.unwrap();
     assert_ne!(others.disks["/"], first.disks["/"], "another agent's disk is another series");
+}
+
+/// Kinds without a table of names of their own share one.
+async fn series_that_share_a_table_keep_their_keys(database: TestDatabase) {
+    const LABEL: Label =
+        Label { name: "device", api_name: "device", column: "device", chars_min: 1, chars_max: 9, doc: "" };
+    const SERIES: Series = Series {
+        key_column: "trial_key",
+        names: SeriesNames::Shared,
+        labels: &[LABEL, Label { name: "model", ..LABEL }],
+        per_sample_max: 9,
+    };
+    let store = database.store();
+    let agent = enrolled(&store).await;
+    let table = |name| Table { name, series: Some(SERIES), ..*Family::Cpu.declaration() };
+    let (trial, other) = (table("trial_metrics"), table("other_metrics"));
+    let keys = async |table: &Table, series: &[&[&str]]| {
+        let reported: Vec<_> = series.iter().map(|texts| labels(texts)).collect();
+        store.series_keys_of_table(agent, table, &reported, now()).await.unwrap()
+    };
+    let first = keys(&trial, &[&["sda", "old"], &["sda", "twice"], &["sdb", "it's"]]).await;
+    let again = keys(&trial, &[&["sda", "new"], &["sdc"]]).await;
+    assert_eq!((first.len(), again.len(), first["sda"]), (2, 2, again["sda"]));
+    let of_another_kind = keys(&other, &[&["sda", "old"]]).await["sda"];
+    assert_ne!(of_another_kind, first["sda"], "another kind is another series");
+    let models =
+        "SELECT count(*) FROM series WHERE kind = 'trial' AND labels ->> 'model' IN ('new', 'it''s', '')";
+    assert_eq!(database.count(models).await, 3);
 }
 
 async fn a_series_without_samples_makes_room_for_another(database: TestDatabase) {
@@ -321,20 +370,20 @@ async fn a_series_without_samples_makes_room_for_another(database: TestDatabase)
     let start = now();
     let names: Vec<String> = (0..SERIES_PER_AGENT_MAX).map(|n| format!("veth{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let first = store.series_keys(agent, &[disk("/gone")], &names, start).await.unwrap();
-    assert_eq!(first.interfaces.len(), names.len());
+    let first = store.series_keys(agent, &reported(&[disk("/gone")], &names), start).await.unwrap();
+    assert_eq!(first.networks.len(), names.len());
     let is_named = async |name: &'static str, now| {
-        store.series_keys(agent, &[], &[name], now).await.unwrap().interfaces.contains_key(name)
+        store.series_keys(agent, &reported(&[], &[name]), now).await.unwrap().networks.contains_key(name)
     };
     // Half of them are still reported three weeks later.
     let kept = &names[..names.len() / 2];
-    store.series_keys(agent, &[], kept, start + 21 * DAY_MS).await.unwrap();
+    store.series_keys(agent, &reported(&[], kept), start + 21 * DAY_MS).await.unwrap();
     assert!(!is_named("new", start + 30 * DAY_MS).await, "there may still be samples of the others");
     assert!(is_named("new", start + 34 * DAY_MS).await);
-    let again = store.series_keys(agent, &[], &names, start + 34 * DAY_MS).await.unwrap();
-    assert_eq!(again.interfaces.len(), names.len() - 1, "there is room for all but one of the old ones");
-    let is_same = |(name, key): (&String, &i32)| first.interfaces[name] == *key;
-    assert!(again.interfaces.iter().all(is_same), "whose days are kept, with their names");
+    let again = store.series_keys(agent, &reported(&[], &names), start + 34 * DAY_MS).await.unwrap();
+    assert_eq!(again.networks.len(), names.len() - 1, "there is room for all but one of the old ones");
+    let is_same = |(name, key): (&String, &i32)| first.networks[name] == *key;
+    assert!(again.networks.iter().all(is_same), "whose days are kept, with their names");
 
     // Nothing is kept for ever any more.
     let retention = store.retention().await.unwrap();
@@ -343,7 +392,7 @@ async fn a_series_without_samples_makes_room_for_another(database: TestDatabase)
     assert_eq!(store.delete_expired_series(start + 800 * DAY_MS).await.unwrap(), 0);
     // Chunks of days hold 360 of them.
     let expired_at = start + (800 + 360 + 4) * DAY_MS;
-    store.series_keys(agent, &[], &["new"], expired_at).await.unwrap();
+    store.series_keys(agent, &reported(&[], &["new"]), expired_at).await.unwrap();
     let n_deleted = store.delete_expired_series(expired_at).await.unwrap();
     assert_eq!(n_deleted, 2, "the disk, and the interface for which there was no room");
     let later = expired_at + 34 * DAY_MS;
@@ -352,8 +401,22 @@ async fn a_series_without_samples_makes_room_for_another(database: TestDatabase)
     assert_eq!(database.count("SELECT count(*) FROM disks").await, 0);
 }
 
-fn disk(mount_point: &str) -> ReportedDisk<'_> {
-    ReportedDisk { mount_point, device: "/dev/sda", fs_type: "" }
+/// The labels of a disk.
+fn disk(mount_point: &str) -> [&str; 3] {
+    [mount_point, "/dev/sda", ""]
+}
+
+/// Disks and interfaces as an agent reports them.
+fn reported(disks: &[[&str; 3]], interfaces: &[&str]) -> ReportedSeries {
+    ReportedSeries {
+        disks: disks.iter().map(|disk| labels(disk)).collect(),
+        networks: interfaces.iter().map(|name| labels(&[name])).collect(),
+        ..ReportedSeries::default()
+    }
+}
+
+fn labels(texts: &[&str]) -> SeriesLabels {
+    SeriesLabels { texts: texts.iter().map(ToString::to_string).collect() }
 }
 
 /// An agent with many interfaces, asked for many points, must not take the server's memory.

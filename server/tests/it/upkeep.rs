@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pika_server::domain::family::Family;
 use pika_server::domain::id::AgentKey;
-use pika_server::domain::row::{LoadRow, Rows};
+use pika_server::domain::row::{LoadNumbers, Rows, Stored};
 use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, Tier, bucket_start};
 use pika_server::domain::time_range::TimeRange;
 use pika_server::store::{Edition, SampleWriter, Store, WriteMethod};
@@ -27,11 +27,11 @@ on_both_editions!(
 
 const REFRESH: &str = "policy_refresh_continuous_aggregate";
 
-fn load(agent_key: i32, ts: i64) -> LoadRow {
-    LoadRow { ts, agent_key, load1: 1.5, load5: 1.0, load15: 0.5 }
+fn load(agent_key: i32, ts: i64) -> Stored<LoadNumbers> {
+    Stored::new(ts, agent_key, LoadNumbers { load1: 1.5, load5: 1.0, load15: 0.5, ..LoadNumbers::default() })
 }
 
-async fn write(store: &Store, load: Vec<LoadRow>) {
+async fn write(store: &Store, load: Vec<Stored<LoadNumbers>>) {
     let rows = Rows { load, ..Rows::default() };
     SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
 }
@@ -60,7 +60,7 @@ async fn what_no_policy_reaches_is_rolled_up_and_charts_do_not_miss_it(database:
     // A weekend's samples, that came when the jobs stood still; and some of now, from which the jobs go on.
     let start = bucket_start(now - 40 * HOUR_MS, HOUR_MS);
     let end = start + 6 * HOUR_MS;
-    let weekend: Vec<LoadRow> = (start..end).step_by(5 * 60_000).map(|ts| load(1, ts)).collect();
+    let weekend: Vec<Stored<LoadNumbers>> = (start..end).step_by(5 * 60_000).map(|ts| load(1, ts)).collect();
     let n_samples = i64::try_from(weekend.len()).unwrap();
     write(&store, weekend).await;
     write(&store, (10..60).map(|minute| load(1, now - minute * MINUTE_MS)).collect()).await;
@@ -186,7 +186,14 @@ async fn what_late_samples_change_is_gathered_for_an_hour() {
     for (minutes_later, load1, n_rolled) in
         [(0, 1.0, 1), (1, 2.0, 1), (59, 3.0, 1), (60, 4.0, 4), (61, 5.0, 4), (121, 6.0, 6)]
     {
-        write(&store, vec![LoadRow { load1, ..load(1, late + minutes_later) }]).await;
+        write(
+            &store,
+            vec![Stored {
+                numbers: LoadNumbers { load1, ..LoadNumbers::default() },
+                ..load(1, late + minutes_later)
+            }],
+        )
+        .await;
         run_jobs(&client, REFRESH, "load%").await;
         maintain(&store, now + minutes_later * MINUTE_MS).await;
         assert_eq!(database.count(&rolled).await, n_rolled, "after {minutes_later} minutes");

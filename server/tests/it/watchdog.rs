@@ -1,7 +1,7 @@
 //! Which of the database's own jobs are warned of: those whose work is not done, not those that are merely called failed.
 
 use pika_server::domain::latest::AgentLatest;
-use pika_server::domain::row::{LoadRow, Rows};
+use pika_server::domain::row::{LoadNumbers, Rows, Stored};
 use pika_server::domain::tier::{DAY_MS, MINUTE_MS};
 use pika_server::store::{JobProblem, Maintained, SampleWriter, UnhealthyJob, WriteMethod};
 use tokio_postgres::Client;
@@ -36,7 +36,11 @@ async fn failed(client: &Client, procedure: &str, relation: &str, (code, message
 async fn store_load(database: &TestDatabase, ts: i64) {
     let store = database.store();
     let agent_key = enrolled(&store).await.0;
-    let load = vec![LoadRow { ts, agent_key, load1: 1.0, load5: 1.0, load15: 1.0 }];
+    let load = vec![Stored::new(
+        ts,
+        agent_key,
+        LoadNumbers { load1: 1.0, load5: 1.0, load15: 1.0, ..LoadNumbers::default() },
+    )];
     SampleWriter::new(store.clone(), WriteMethod::Insert)
         .write(&Rows { load, ..Rows::default() })
         .await

@@ -18,7 +18,7 @@ pub(crate) struct Item {
     pub(crate) value: String,
     /// Fields or variants.
     pub(crate) members: Vec<Member>,
-    is_camel_case: bool,
+    pub(crate) is_camel_case: bool,
 }
 
 /// A field or a variant.
@@ -28,7 +28,7 @@ pub(crate) struct Member {
     pub(crate) wire_name: String,
     pub(crate) comment: String,
     pub(crate) is_optional: bool,
-    rust_type: String,
+    pub(crate) rust_type: String,
 }
 
 impl Source {
@@ -49,12 +49,12 @@ impl Source {
             }
             let (comment, attributes) =
                 (plain(&std::mem::take(&mut comment).join(" ")), std::mem::take(&mut attributes));
-            if let Some(mut item) = item(line) {
+            if let Some(mut item) = item(trimmed) {
                 item.is_camel_case = attributes.contains("rename_all = \"camelCase\"");
                 item.comment = comment;
                 is_inside = line.ends_with('{');
                 items.push(item);
-            } else if line == "}" {
+            } else if trimmed == "}" {
                 is_inside = false;
             } else if let (true, Some(item)) = (is_inside, items.last_mut()) {
                 let member = member(trimmed, &attributes, item.is_camel_case);
@@ -85,7 +85,9 @@ fn item(line: &str) -> Option<Item> {
 }
 
 fn member(line: &str, attributes: &str, is_camel_case: bool) -> Option<Member> {
-    if let Some((name, rust_type)) = line.strip_prefix("pub ").and_then(|field| field.split_once(": ")) {
+    let field = line.strip_prefix("pub ").and_then(|field| field.split_once(": "));
+    // What a macro fills in is told by its declaration.
+    if let Some((name, rust_type)) = field.filter(|(name, _)| !name.starts_with('$')) {
         let renamed = attributes.split_once("rename = \"").and_then(|(_, rest)| rest.split('"').next());
         let wire_name = match (renamed, is_camel_case) {
             (Some(renamed), _) => renamed.to_owned(),
@@ -123,7 +125,8 @@ impl Member {
 }
 
 /// Without the links of rustdoc, which lead nowhere in the document.
-fn plain(comment: &str) -> String {
+pub(crate) fn plain(comment: &str) -> String {
+    let comment = comment.trim();
     let mut text = String::new();
     let mut rest = comment;
     while let Some((before, link)) = rest.split_once("[`") {

@@ -4,8 +4,7 @@
 //! of failing: one agent that reports absurd amounts must not stop the rollups of all others.
 
 use super::RollupColumn;
-use crate::domain::family::{Metric, MetricKind, Table};
-use crate::domain::row::ColumnType;
+use crate::domain::family::{ColumnType, Histogram, Metric, MetricKind, Table};
 use crate::domain::tier::Tier;
 
 const INT8_MAX: i64 = i64::MAX;
@@ -27,23 +26,30 @@ pub(super) fn metric_columns(table: &Table) -> Vec<RollupColumn> {
                     keeps_last,
                 ));
             }
-            MetricKind::Rate { interval_column } => columns.extend(rate_columns(metric, interval_column)),
+            MetricKind::Ratio { over, .. } => columns.extend(ratio_columns(metric, over)),
         }
     }
     columns
 }
 
 pub(super) fn histogram_columns(table: &Table) -> Vec<RollupColumn> {
-    let histogram = table.histogram.map(|histogram| RollupColumn {
+    let histogram = table.histogram.as_ref().map(|histogram| RollupColumn {
         name: "histogram".to_owned(),
         sql_type: "int4[]",
-        from_raw: format!(
-            "histogram({}, {:.1}, {:.1}, {})",
-            histogram.expression, histogram.min, histogram.max, histogram.n_bins
-        ),
+        from_raw: histogram_expression(histogram),
         from_rollup: "pika_sum_histograms(histogram)".to_owned(),
     });
     histogram.into_iter().collect()
+}
+
+/// The aggregate that makes a histogram from raw samples.
+pub(in crate::store) fn histogram_expression(histogram: &Histogram) -> String {
+    let value = format!("{}::float8", histogram.column);
+    let counted = match histogram.logarithm_offset {
+        Some(offset) => format!("ln({value} + {offset})"),
+        None => value,
+    };
+    format!("histogram({counted}, {:.1}, {:.1}, {})", histogram.min, histogram.max, histogram.n_bins)
 }
 
 fn gauge_columns(
@@ -80,7 +86,7 @@ fn gauge_columns(
     count.into_iter().chain([sum, extreme("min"), extreme("max")]).chain(last)
 }
 
-fn rate_columns(metric: &Metric, interval: &str) -> [RollupColumn; 4] {
+fn ratio_columns(metric: &Metric, over: &str) -> [RollupColumn; 4] {
     let column = metric.column;
     let rate = sample_expression(metric);
     // Not `least`, which takes NULL for the largest of all.
@@ -97,13 +103,13 @@ fn rate_columns(metric: &Metric, interval: &str) -> [RollupColumn; 4] {
         from_raw: capped(format!("sum({column})")),
         from_rollup: capped(format!("sum({column}_sum)")),
     };
-    let covered = RollupColumn {
-        name: format!("{column}_interval_ms"),
+    let divisor = RollupColumn {
+        name: format!("{column}_{over}"),
         sql_type: "int8",
-        from_raw: capped(format!("sum({interval}) FILTER (WHERE {column} IS NOT NULL)")),
-        from_rollup: capped(format!("sum({column}_interval_ms)")),
+        from_raw: capped(format!("sum({over}) FILTER (WHERE {column} IS NOT NULL)")),
+        from_rollup: capped(format!("sum({column}_{over})")),
     };
-    [sum, covered, extreme("min"), extreme("max")]
+    [sum, divisor, extreme("min"), extreme("max")]
 }
 
 fn sql_type(table: &Table, name: &str) -> &'static str {
@@ -119,16 +125,15 @@ pub(in crate::store) fn sample_expression(metric: &Metric) -> String {
     let column = metric.column;
     match metric.kind {
         MetricKind::Gauge { .. } => format!("{column}::float8"),
-        MetricKind::Rate { interval_column } => {
-            format!("{column}::float8 * 1000 / nullif({interval_column}, 0)")
-        }
+        MetricKind::Ratio { over, scale } => format!("{column}::float8 * {scale} / nullif({over}, 0)"),
     }
 }
 
 /// The columns that a metric may have in a rollup, whatever its kind.
-pub(super) fn possible_columns(column: &str) -> impl Iterator<Item = String> {
-    const SUFFIXES: [&str; 8] = ["n", "sum", "min", "max", "last", "interval_ms", "rate_min", "rate_max"];
-    SUFFIXES.iter().map(move |suffix| format!("{column}_{suffix}"))
+pub(super) fn possible_columns(table: &Table, column: &str) -> impl Iterator<Item = String> {
+    const SUFFIXES: [&str; 7] = ["n", "sum", "min", "max", "last", "rate_min", "rate_max"];
+    let divisors = table.columns.iter().map(|divisor| divisor.name);
+    SUFFIXES.into_iter().chain(divisors).map(move |suffix| format!("{column}_{suffix}"))
 }
 
 /// A metric's part of a chart from a tier, in SQL: weight, total, smallest and largest value. The average is total / weight,
@@ -153,18 +158,18 @@ pub(in crate::store) fn chart_expressions(metric: &Metric, tier: Tier) -> [Strin
             format!("min({column}_min)::float8"),
             format!("max({column}_max)::float8"),
         ],
-        (MetricKind::Rate { interval_column }, Tier::Raw) => {
+        (MetricKind::Ratio { over, scale }, Tier::Raw) => {
             let rate = sample_expression(metric);
             [
-                format!("sum({interval_column}::float8) FILTER (WHERE {column} IS NOT NULL)"),
-                format!("sum({column}::float8) * 1000"),
+                format!("sum({over}::float8) FILTER (WHERE {column} IS NOT NULL)"),
+                format!("sum({column}::float8) * {scale}"),
                 format!("min({rate})"),
                 format!("max({rate})"),
             ]
         }
-        (MetricKind::Rate { .. }, _) => [
-            format!("sum({column}_interval_ms::float8)"),
-            format!("sum({column}_sum::float8) * 1000"),
+        (MetricKind::Ratio { over, scale }, _) => [
+            format!("sum({column}_{over}::float8)"),
+            format!("sum({column}_sum::float8) * {scale}"),
             format!("min({column}_rate_min)"),
             format!("max({column}_rate_max)"),
         ],

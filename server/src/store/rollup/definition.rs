@@ -1,7 +1,7 @@
 //! Which tables there are and what is rolled up of them, as a value: the product's own, or a test's.
 
 use super::{Content, Rollup, relation};
-use crate::domain::family::{Family, Table};
+use crate::domain::family::Table;
 use crate::domain::tier::Tier;
 
 /// The tables of metrics and their rollups, as they should be.
@@ -13,7 +13,7 @@ pub struct Definition {
 impl Default for Definition {
     /// The product's tables.
     fn default() -> Self {
-        Self::new(Family::ALL.map(|family| *family.declaration()))
+        Self::new(Table::ALL.map(|table| *table))
     }
 }
 
@@ -46,13 +46,13 @@ impl Definition {
         })
     }
 
-    /// Every table and view of metrics, raw samples first.
-    pub(in crate::store) fn relations(&self) -> impl Iterator<Item = (String, Family, Tier)> {
+    /// Every table and view of metrics, what it keeps, and in which tier; raw samples first.
+    pub(in crate::store) fn relations(&self) -> impl Iterator<Item = (String, &'static str, Tier)> {
         let raw = self
             .tables
             .iter()
-            .map(|table| (relation(table, Tier::Raw, Content::Metrics), table.family, Tier::Raw));
-        let rollups = self.rollups().map(|rollup| (rollup.relation(), rollup.table.family, rollup.tier));
+            .map(|table| (relation(table, Tier::Raw, Content::Metrics), table.subject(), Tier::Raw));
+        let rollups = self.rollups().map(|rollup| (rollup.relation(), rollup.table.subject(), rollup.tier));
         raw.chain(rollups)
     }
 }

@@ -70,7 +70,7 @@ fn has_column(relation: &Relation, column: &RollupColumn) -> bool {
 /// The columns of a relation that are to be removed.
 fn retired(rollup: Rollup, relation: &Relation) -> Vec<String> {
     let wanted = rollup.columns();
-    let retired = rollup.table.retired.iter().flat_map(|column| possible_columns(column));
+    let retired = rollup.table.retired.iter().flat_map(|column| possible_columns(&rollup.table, column));
     retired
         .filter(|name| {
             relation.columns.contains_key(name) && wanted.iter().all(|column| column.name != *name)

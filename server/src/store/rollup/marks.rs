@@ -132,14 +132,18 @@ pub(in crate::store) async fn first_marked(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::row::LoadRow;
+    use crate::domain::row::{LoadNumbers, Stored};
     use crate::domain::tier::MINUTE_MS;
 
-    fn load(agent_key: i32, ts: i64) -> LoadRow {
-        LoadRow { ts, agent_key, load1: 0.0, load5: 0.0, load15: 0.0 }
+    fn load(agent_key: i32, ts: i64) -> Stored<LoadNumbers> {
+        Stored::new(
+            ts,
+            agent_key,
+            LoadNumbers { load1: 0.0, load5: 0.0, load15: 0.0, ..LoadNumbers::default() },
+        )
     }
 
-    fn rows(load: impl IntoIterator<Item = LoadRow>) -> Rows {
+    fn rows(load: impl IntoIterator<Item = Stored<LoadNumbers>>) -> Rows {
         Rows { load: load.into_iter().collect(), ..Rows::default() }
     }
 

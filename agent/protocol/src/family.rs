@@ -1,0 +1,231 @@
+//! The families of metrics: each is declared in a file of its own below, and listed here, once. What the server stores,
+//! rolls up and shows of them, and what it refuses, follows from these declarations.
+
+#[macro_use]
+mod camel_case;
+mod number;
+mod table;
+#[macro_use]
+mod declare;
+
+mod cpu;
+mod disk;
+mod load;
+mod memory;
+mod network;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use cpu::{CpuMetrics, CpuNumbers};
+pub use disk::{DiskMetrics, DiskNumbers};
+pub use load::{LoadMetrics, LoadNumbers};
+pub use memory::{MemoryMetrics, MemoryNumbers};
+pub use network::{NetworkMetrics, NetworkNumbers};
+pub use number::{Bounds, ColumnType, Number, OutOfBounds, Value};
+pub use table::{
+    Column, FamilyMetrics, Field, Histogram, Label, Metric, MetricKind, Series, SeriesNames, Table, Unit,
+};
+
+/// The list of what a sample holds, handed to a macro: `families!(callback)` expands to `callback!` with one line a table,
+/// `field: Container<Measurement> = [Family "name", …],`. The container is `Option` where a sample has one measurement
+/// at most, and `Vec` where it has one a series.
+#[macro_export]
+macro_rules! families {
+    ($callback:ident) => {
+        $callback! {
+            /// Processor metrics.
+            cpu: Option<$crate::family::CpuMetrics> = [Cpu "cpu"],
+            /// Memory and swap.
+            memory: Option<$crate::family::MemoryMetrics> = [Memory "memory"],
+            /// One entry a mount point.
+            disks: Vec<$crate::family::DiskMetrics> = [Disk "disk"],
+            /// One entry an interface.
+            networks: Vec<$crate::family::NetworkMetrics> = [Network "network"],
+            /// Load averages.
+            load: Option<$crate::family::LoadMetrics> = [Load "load"],
+        }
+    };
+}
+
+/// What a sample holds of one table: of a machine, or of one of its disks, interfaces and the like.
+pub trait Measurement:
+    Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// The numbers alone, as the table has them.
+    type Numbers: Numbers;
+    /// What it is.
+    const DOC: &'static str;
+    /// The numbers, in the order of [`Numbers::for_each_value`].
+    const FIELDS: &'static [Field];
+
+    /// The numbers, each within its bounds.
+    ///
+    /// # Errors
+    /// When one is not.
+    fn numbers(&self) -> Result<Self::Numbers, OutOfBounds>;
+
+    /// What identifies the series within its agent; empty where an agent has only one.
+    fn name(&self) -> &str;
+
+    /// Hands out all names of the series, in the order of [`Series::labels`].
+    fn for_each_label<'a>(&'a self, receive: impl FnMut(&'static Label, &'a str));
+}
+
+/// The numbers of a measurement, as its table has them.
+pub trait Numbers: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
+    /// The table.
+    const TABLE: &'static Table;
+    /// Earlier numbers of the same series are needed to [complete](Numbers::complete) them.
+    const IS_COMPLETED: bool;
+
+    /// Hands out the values in the order of the table's columns, time and keys left out.
+    fn for_each_value(&self, receive: impl FnMut(Value));
+
+    /// The numbers of values in the same order; `None` where there are too few, or one has the wrong type.
+    fn from_values(next: impl FnMut() -> Option<Value>) -> Option<Self>;
+
+    /// Looks at all numbers together, and fills in what follows from the newest `earlier` ones of the same series and the
+    /// milliseconds since then.
+    ///
+    /// # Errors
+    /// When the numbers contradict one another.
+    fn complete(self, earlier: Option<(Self, i64)>) -> Result<Self, &'static str> {
+        let _ = earlier;
+        Ok(self)
+    }
+}
+
+/// The column of the time, in milliseconds since the Unix epoch.
+pub(crate) const TS: Column = Column { name: "ts", column_type: ColumnType::Int8, is_optional: false };
+/// The column of the agent's key.
+pub(crate) const AGENT_KEY: Column =
+    Column { name: "agent_key", column_type: ColumnType::Int4, is_optional: false };
+
+macro_rules! define_families {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $container:ident<$measurement:path> = [$($family:ident $name:tt),+],
+    )+) => {
+        /// A family of metrics, as the API names it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Family {
+            $($(
+                #[doc = concat!("`", $name, "`")]
+                $family,
+            )+)+
+        }
+
+        impl Family {
+            /// All families.
+            pub const ALL: [Family; [$($($name),+),+].len()] = [$($(Family::$family),+),+];
+
+            /// The family's name in the API.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($(Family::$family => $name,)+)+
+                }
+            }
+
+            /// The table that keeps the family, alone or with others.
+            pub fn declaration(self) -> &'static Table {
+                match self {
+                    $($(Family::$family => <<$measurement as Measurement>::Numbers as Numbers>::TABLE,)+)+
+                }
+            }
+
+            /// The family's metrics, the most telling first.
+            pub fn metrics(self) -> &'static [Metric] {
+                match self {
+                    $($(Family::$family => const {
+                        table::family(<<$measurement as Measurement>::Numbers as Numbers>::TABLE.families, $name).metrics
+                    },)+)+
+                }
+            }
+        }
+
+        impl Table {
+            /// All tables.
+            pub const ALL: [&'static Table; [$(stringify!($field)),+].len()] =
+                [$(<<$measurement as Measurement>::Numbers as Numbers>::TABLE),+];
+        }
+
+        /// One of something for each table.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct PerTable<T> {
+            $(
+                $(#[$doc])*
+                pub $field: T,
+            )+
+        }
+
+        impl Table {
+            /// The field of a sample that the table keeps, as it is on the wire; empty for a table that the list lacks.
+            pub fn sample_field(&self) -> &'static str {
+                let fields = [$((
+                    <<$measurement as Measurement>::Numbers as Numbers>::TABLE.name,
+                    camel_case!($field),
+                )),+];
+                fields.into_iter().find(|(name, _)| *name == self.name).map_or("", |(_, field)| field)
+            }
+        }
+
+        impl<T> PerTable<T> {
+            /// One for each table.
+            pub fn new(mut make: impl FnMut(&'static Table) -> T) -> Self {
+                Self { $($field: make(<<$measurement as Measurement>::Numbers as Numbers>::TABLE),)+ }
+            }
+
+            /// All, each with its table and the field of a sample that it is of.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static Table, &T)> {
+                [$((
+                    camel_case!($field),
+                    <<$measurement as Measurement>::Numbers as Numbers>::TABLE,
+                    &self.$field,
+                )),+].into_iter()
+            }
+
+            /// All, each with its table and the field of a sample that it is of.
+            pub fn iter_mut(&mut self) -> impl Iterator<Item = (&'static str, &'static Table, &mut T)> {
+                [$((
+                    camel_case!($field),
+                    <<$measurement as Measurement>::Numbers as Numbers>::TABLE,
+                    &mut self.$field,
+                )),+].into_iter()
+            }
+        }
+    };
+}
+families!(define_families);
+
+impl Family {
+    /// The name of the table of raw samples.
+    pub fn table(self) -> &'static str {
+        self.declaration().name
+    }
+
+    /// The column that tells an agent's series apart, where there is more than one.
+    pub fn series_column(self) -> Option<&'static str> {
+        self.declaration().series_column()
+    }
+
+    /// The distribution that is kept for the family's percentiles, where there is one.
+    pub fn histogram(self) -> Option<&'static Histogram> {
+        let histogram = self.declaration().histogram.as_ref();
+        histogram.filter(|histogram| self.metrics().iter().any(|metric| metric.name == histogram.metric))
+    }
+
+    /// The columns of the family's raw table.
+    pub fn columns(self) -> &'static [Column] {
+        self.declaration().columns
+    }
+}
+
+impl<T> PerTable<Vec<T>> {
+    /// Whether there is nothing for any table.
+    pub fn is_empty(&self) -> bool {
+        self.iter().all(|(_, _, items)| items.is_empty())
+    }
+}

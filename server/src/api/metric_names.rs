@@ -1,0 +1,104 @@
+//! What the API calls families, units and tiers.
+
+use pika_protocol::families;
+use poem_openapi::Enum;
+use serde::Serialize;
+
+use crate::domain::family::{Family, Unit};
+use crate::domain::tier::Tier;
+
+macro_rules! define_metric_type {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $container:ident<$measurement:path> = [$($family:ident $name:tt),+],
+    )+) => {
+        /// A family of metrics.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+        pub(super) enum MetricType {
+            $($(
+                #[serde(rename = $name)]
+                #[oai(rename = $name)]
+                $family,
+            )+)+
+        }
+
+        impl From<MetricType> for Family {
+            fn from(metric_type: MetricType) -> Self {
+                match metric_type {
+                    $($(MetricType::$family => Family::$family,)+)+
+                }
+            }
+        }
+
+        impl From<Family> for MetricType {
+            fn from(family: Family) -> Self {
+                match family {
+                    $($(Family::$family => MetricType::$family,)+)+
+                }
+            }
+        }
+    };
+}
+families!(define_metric_type);
+
+/// The stored resolution that an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+#[oai(rename = "Tier")]
+pub(super) enum TierName {
+    /// Samples as they were reported.
+    #[serde(rename = "raw")]
+    #[oai(rename = "raw")]
+    Raw,
+    /// Rollups of one minute.
+    #[serde(rename = "1m")]
+    #[oai(rename = "1m")]
+    OneMinute,
+    /// Rollups of one hour.
+    #[serde(rename = "1h")]
+    #[oai(rename = "1h")]
+    OneHour,
+    /// Rollups of one day.
+    #[serde(rename = "1d")]
+    #[oai(rename = "1d")]
+    OneDay,
+}
+
+impl From<Tier> for TierName {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Raw => TierName::Raw,
+            Tier::OneMinute => TierName::OneMinute,
+            Tier::OneHour => TierName::OneHour,
+            Tier::OneDay => TierName::OneDay,
+        }
+    }
+}
+
+/// What the numbers of a series mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[oai(rename = "Unit", rename_all = "camelCase")]
+pub(super) enum UnitName {
+    /// 0–100.
+    Percent,
+    /// Bytes.
+    Bytes,
+    /// Bytes a second.
+    BytesPerSecond,
+    /// Events a second.
+    PerSecond,
+    /// A bare number.
+    Count,
+}
+
+impl From<Unit> for UnitName {
+    fn from(unit: Unit) -> Self {
+        match unit {
+            Unit::Percent => UnitName::Percent,
+            Unit::Bytes => UnitName::Bytes,
+            Unit::BytesPerSecond => UnitName::BytesPerSecond,
+            Unit::PerSecond => UnitName::PerSecond,
+            Unit::Count => UnitName::Count,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The tables that name series, as SQL: each kind has one of its own, with a column a label, or shares one with others.
+
+use crate::domain::family::{Label, Series, SeriesNames, Table};
+use crate::domain::series::SeriesLabels;
+
+/// Where the series of one table of metrics have their names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NamingTable {
+    /// What tells the series from those of other kinds, in the table that all share.
+    subject: &'static str,
+    series: Series,
+}
+
+impl NamingTable {
+    /// That of a table of metrics; `None` where an agent has only one series.
+    pub(super) fn of(table: &Table) -> Option<Self> {
+        Some(Self { subject: table.subject(), series: table.series? })
+    }
+
+    /// The table.
+    pub(super) fn name(self) -> &'static str {
+        match self.series.names {
+            SeriesNames::Own(table) => table,
+            SeriesNames::Shared => "series",
+        }
+    }
+
+    /// The column that identifies a series within its agent.
+    pub(super) fn identifier(self) -> &'static str {
+        match self.series.names {
+            SeriesNames::Own(_) => self.series.labels.first().map_or("name", |label| label.column),
+            SeriesNames::Shared => "name",
+        }
+    }
+
+    /// The condition under which a row of the table, which is called `alias`, is of this kind; begins with ` AND` where
+    /// there is one.
+    pub(super) fn is_of_kind(self, alias: &str) -> String {
+        match self.series.names {
+            SeriesNames::Own(_) => String::new(),
+            SeriesNames::Shared => format!(" AND {alias}.kind = '{}'", self.subject),
+        }
+    }
+
+    /// The columns that are written: name and value, of a row `new` of what is reported.
+    pub(super) fn columns(self) -> Vec<(&'static str, String)> {
+        match self.series.names {
+            SeriesNames::Own(_) => {
+                let column = |label: &Label| (label.column, format!("new.{}", label.column));
+                self.series.labels.iter().map(column).collect()
+            }
+            SeriesNames::Shared => vec![
+                ("name", "new.name".to_owned()),
+                ("labels", "new.labels::jsonb".to_owned()),
+                ("kind", format!("'{}'", self.subject)),
+            ],
+        }
+    }
+
+    /// The columns of what is reported, each of which comes as one array of texts.
+    pub(super) fn reported(self) -> Vec<&'static str> {
+        match self.series.names {
+            SeriesNames::Own(_) => self.series.labels.iter().map(|label| label.column).collect(),
+            SeriesNames::Shared => vec!["name", "labels"],
+        }
+    }
+
+    /// These arrays.
+    pub(super) fn arrays(self, reported: &[SeriesLabels]) -> Vec<Vec<String>> {
+        match self.series.names {
+            SeriesNames::Own(_) => (0..self.series.labels.len())
+                .map(|index| reported.iter().map(|series| text(series, index)).collect())
+                .collect(),
+            SeriesNames::Shared => vec![
+                reported.iter().map(|series| series.name().to_owned()).collect(),
+                reported.iter().map(|series| self.described(series)).collect(),
+            ],
+        }
+    }
+
+    /// All labels but the identifying one, as JSON.
+    fn described(self, series: &SeriesLabels) -> String {
+        let labels = self.series.labels.iter().enumerate().skip(1);
+        let labels: serde_json::Map<_, _> = labels
+            .map(|(index, label)| (label.name.to_owned(), serde_json::Value::String(text(series, index))))
+            .collect();
+        serde_json::Value::Object(labels).to_string()
+    }
+
+    /// The labels of a row of the table, which is called `alias`: an array in the order in which they are declared.
+    pub(super) fn labels(self, alias: &str) -> String {
+        let labels = self.series.labels.iter().enumerate();
+        let texts: Vec<String> = labels
+            .map(|(index, label)| match self.series.names {
+                SeriesNames::Own(_) => format!("{alias}.{}", label.column),
+                SeriesNames::Shared if index == 0 => format!("{alias}.name"),
+                SeriesNames::Shared => format!("coalesce({alias}.labels ->> '{}', '')", label.name),
+            })
+            .collect();
+        format!("ARRAY[{}]::text[]", texts.join(", "))
+    }
+}
+
+fn text(series: &SeriesLabels, index: usize) -> String {
+    series.texts.get(index).cloned().unwrap_or_default()
+}
