@@ -32,6 +32,7 @@ mod latest;
 mod latest_values;
 mod metric_names;
 mod metrics;
+mod open_answers;
 mod paging;
 mod parameters;
 mod preferences;

@@ -410,11 +410,5 @@ pub fn unit(definition: &Definition) -> &'static str {
 
 /// The name of a unit.
 pub fn unit_name(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Percent => "percent",
-        Unit::Bytes => "bytes",
-        Unit::BytesPerSecond => "bytesPerSecond",
-        Unit::PerSecond => "perSecond",
-        Unit::Count => "count",
-    }
+    unit.name()
 }

@@ -6,9 +6,12 @@
 //!   says nothing, which makes `allOf` of an enumeration one that nothing can be.
 //! - Media types stand without parameters.
 //! - An operation has the error statuses that it can have: the generator gives every operation all of them.
+//! - Names in answers are texts, not enumerations.
 //! - The server is the one that the description comes from.
 
 use serde_json::{Map, Value, json};
+
+use super::open_answers::open_answers;
 
 /// Lists in which null stands for "nothing there": (schema, field).
 const LISTS_WITH_NULLS: [(&str, &str); 6] = [
@@ -55,6 +58,7 @@ pub(super) fn normalize(generated: &str) -> serde_json::Result<String> {
             describe_fields(name, schema);
         }
     }
+    open_answers(&mut description);
     let mut text = serde_json::to_string_pretty(&description)?;
     text.push('\n');
     Ok(text)

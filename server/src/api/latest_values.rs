@@ -155,6 +155,9 @@ fn quotient(unit: Unit) -> &'static str {
         Unit::BytesPerSecond => "Since the previous sample, in bytes a second; null where that is not known.",
         Unit::PerSecond => "Since the previous sample, a second; null where that is not known.",
         Unit::Percent => "Since the previous sample, in percent; null where that is not known.",
+        Unit::Milliseconds => {
+            "The mean since the previous sample, in milliseconds; null where there is none."
+        }
         Unit::Bytes | Unit::Count => "The mean since the previous sample; null where there is none.",
     }
 }

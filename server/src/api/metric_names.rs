@@ -1,10 +1,10 @@
-//! What the API calls families, units and tiers.
+//! What the API calls families and tiers.
 
 use pika_protocol::families;
 use poem_openapi::Enum;
 use serde::Serialize;
 
-use crate::domain::family::{Family, Unit};
+use crate::domain::family::Family;
 use crate::domain::tier::Tier;
 
 macro_rules! define_metric_type {
@@ -70,35 +70,6 @@ impl From<Tier> for TierName {
             Tier::OneMinute => TierName::OneMinute,
             Tier::OneHour => TierName::OneHour,
             Tier::OneDay => TierName::OneDay,
-        }
-    }
-}
-
-/// What the numbers of a series mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[oai(rename = "Unit", rename_all = "camelCase")]
-pub(super) enum UnitName {
-    /// 0–100.
-    Percent,
-    /// Bytes.
-    Bytes,
-    /// Bytes a second.
-    BytesPerSecond,
-    /// Events a second.
-    PerSecond,
-    /// A bare number.
-    Count,
-}
-
-impl From<Unit> for UnitName {
-    fn from(unit: Unit) -> Self {
-        match unit {
-            Unit::Percent => UnitName::Percent,
-            Unit::Bytes => UnitName::Bytes,
-            Unit::BytesPerSecond => UnitName::BytesPerSecond,
-            Unit::PerSecond => UnitName::PerSecond,
-            Unit::Count => UnitName::Count,
         }
     }
 }

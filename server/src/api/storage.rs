@@ -4,11 +4,10 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
-use super::metric_names::{MetricType, TierName};
+use super::metric_names::TierName;
 use super::security::UserAuth;
 use super::system::DatabaseBody;
 use super::{ApiContext, ApiError, Tag};
-use crate::domain::family::Family;
 use crate::domain::permission::Permission;
 use crate::domain::retention::Retention;
 use crate::domain::storage::RelationStorage;
@@ -65,8 +64,8 @@ struct TierStorage {
 struct RelationStorageBody {
     /// Its name in the database.
     relation: String,
-    /// Which family of metrics it holds.
-    family: MetricType,
+    /// Which metrics it holds, by the name of their family.
+    family: String,
     /// In which resolution.
     tier: TierName,
     /// Bytes on disk, indexes included.
@@ -149,7 +148,7 @@ fn storage(report: StorageReport, retention: &Retention) -> Storage {
 
 fn relation_storage(relation: RelationStorage) -> RelationStorageBody {
     RelationStorageBody {
-        family: metric_type(relation.subject),
+        family: relation.subject.to_owned(),
         tier: relation.tier.into(),
         bytes: relation.bytes,
         chunks: relation.n_chunks,
@@ -166,9 +165,4 @@ fn unhealthy_job(job: UnhealthyJob) -> UnhealthyJobBody {
     let UnhealthyJob { job_id, procedure, relation, problem, last_status, failures, last_error } = job;
     let problem = problem.as_str().to_owned();
     UnhealthyJobBody { job_id, procedure, relation, problem, last_status, failures, last_error }
-}
-
-/// The family that a table keeps.
-fn metric_type(subject: &str) -> MetricType {
-    Family::ALL.into_iter().find(|family| family.name() == subject).unwrap_or(Family::Cpu).into()
 }

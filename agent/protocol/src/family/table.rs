@@ -129,12 +129,14 @@ pub enum Unit {
     PerSecond,
     /// A bare number.
     Count,
+    /// Milliseconds.
+    Milliseconds,
 }
 
 impl Unit {
     /// All units.
-    pub const ALL: [Unit; 5] =
-        [Unit::Percent, Unit::Bytes, Unit::BytesPerSecond, Unit::PerSecond, Unit::Count];
+    pub const ALL: [Unit; 6] =
+        [Unit::Percent, Unit::Bytes, Unit::BytesPerSecond, Unit::PerSecond, Unit::Count, Unit::Milliseconds];
 
     /// What the API calls it.
     pub fn name(self) -> &'static str {
@@ -144,6 +146,7 @@ impl Unit {
             Unit::BytesPerSecond => "bytesPerSecond",
             Unit::PerSecond => "perSecond",
             Unit::Count => "count",
+            Unit::Milliseconds => "milliseconds",
         }
     }
 }

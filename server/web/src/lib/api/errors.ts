@@ -1,14 +1,12 @@
 // What the server answers when it does not do what it was asked.
 import type { components } from './schema';
 
-export type ErrorCode = components['schemas']['ErrorCode'];
-
 /** An answer that is an error. A request without any answer is the browser's own TypeError. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;
-  /** For programs. Other codes may come with later servers. */
-  readonly code: ErrorCode | 'unknown';
+  /** For programs; `unknown` where there is none. Other codes may come with later servers. */
+  readonly code: string;
   /** What the server's log calls the request; empty where something on the way answered. */
   readonly requestId: string;
   /** Seconds to wait before the next attempt; null where the server does not say. */

@@ -4,7 +4,7 @@ import { api, dataOf } from '$lib/api/client';
 import type { components } from '$lib/api/schema';
 
 type Schemas = components['schemas'];
-export type Tier = Schemas['Tier'];
+export type Tier = 'raw' | '1m' | '1h' | '1d';
 export type Retention = Schemas['Retention'];
 export type Storage = Schemas['Storage'];
 
