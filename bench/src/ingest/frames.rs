@@ -124,6 +124,7 @@ fn sample(shape: Shape, number: u32) -> Sample {
             system_percent: Some(percent / 4.0),
             iowait_percent: Some(0.5),
             steal_percent: Some(0.0),
+            ..CpuMetrics::default()
         }),
         memory: Some(MemoryMetrics {
             total: 1 << 34,
@@ -133,10 +134,12 @@ fn sample(shape: Shape, number: u32) -> Sample {
             available: Some(1 << 33),
             swap_total: Some(1 << 31),
             swap_used: Some(0),
+            ..MemoryMetrics::default()
         }),
         disks: (0..shape.disks).map(disk).collect(),
         networks: (0..shape.networks).map(network).collect(),
-        load: Some(LoadMetrics { load1: percent / 10.0, load5: 1.5, load15: 1.25 }),
+        load: Some(LoadMetrics { load1: percent / 10.0, load5: 1.5, load15: 1.25, ..LoadMetrics::default() }),
+        ..Sample::default()
     }
 }
 

@@ -293,5 +293,5 @@ async fn what_was_stored_before_is_rolled_up_whatever_interrupts_it(database: Te
 async fn nothing_is_done_where_nothing_differs(database: TestDatabase) {
     let store = database.store();
     assert!(steps_of(&store).await.is_empty());
-    assert_eq!(rollups().len(), 19);
+    assert!(19 <= rollups().len());
 }

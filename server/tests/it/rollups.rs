@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pika_server::domain::family::{ColumnType, Family, MetricKind};
+use pika_protocol::families;
+use pika_server::domain::family::{Column, ColumnType, Family, Metric, MetricKind, Numbers, Table, Value};
 use pika_server::domain::id::AgentKey;
-use pika_server::domain::row::{
-    CpuNumbers, DiskNumbers, LoadNumbers, MemoryNumbers, NetworkNumbers, Rows, Stored,
-};
+use pika_server::domain::row::{CpuNumbers, LoadNumbers, NetworkNumbers, Rows, Stored};
 use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, Tier, bucket_start};
 use pika_server::domain::time_range::TimeRange;
 use pika_server::store::{Edition, Maintained, SampleWriter, Store, WriteMethod};
@@ -77,93 +76,65 @@ pub(crate) async fn run_jobs(client: &Client, procedure: &str, relations: &str) 
     jobs.len()
 }
 
-/// Random rows of three agents over a span: irregular, with gaps, resets and absent values.
+/// Random rows of three agents over a span, of all tables: irregular, with gaps, resets and absent values.
 pub(crate) fn random_rows(random: &mut Random, start: i64, end: i64, count: u64) -> Rows {
     let mut rows = Rows::default();
-    let percent = |random: &mut Random| {
-        #[expect(clippy::cast_precision_loss, reason = "noise")]
-        let percent = random.below(100_000) as f32 / 1_000.0;
-        percent
-    };
     for _ in 0..count {
         let span = u64::try_from(end - start).unwrap();
         let ts = start + i64::try_from(random.below(span)).unwrap();
         let agent_key = 1 + i32::try_from(random.below(3)).unwrap();
-        let series = 1 + i32::try_from(random.below(2)).unwrap();
-        let bytes = |random: &mut Random| i64::try_from(random.below(1 << 45)).unwrap();
-        match random.below(5) {
-            0 => rows.cpu.push(Stored::new(
-                ts,
-                agent_key,
-                CpuNumbers {
-                    core_count: 1 + i32::try_from(random.below(64)).unwrap(),
-                    usage_percent: percent(random),
-                    user_percent: random.maybe(percent),
-                    system_percent: random.maybe(percent),
-                    iowait_percent: random.maybe(percent),
-                    steal_percent: None,
-                    ..CpuNumbers::default()
-                },
-            )),
-            1 => rows.memory.push(Stored::new(
-                ts,
-                agent_key,
-                MemoryNumbers {
-                    total_bytes: bytes(random),
-                    used_bytes: bytes(random),
-                    free_bytes: bytes(random),
-                    available_bytes: random.maybe(bytes),
-                    swap_total_bytes: random.maybe(bytes),
-                    swap_used_bytes: random.maybe(bytes),
-                    usage_percent: percent(random),
-                    ..MemoryNumbers::default()
-                },
-            )),
-            2 => rows.disks.push(Stored::of_series(
-                ts,
-                agent_key,
-                series,
-                DiskNumbers {
-                    total_bytes: bytes(random),
-                    used_bytes: bytes(random),
-                    free_bytes: bytes(random),
-                    usage_percent: percent(random),
-                    inodes_usage_percent: random.maybe(percent),
-                    ..DiskNumbers::default()
-                },
-            )),
-            3 => {
-                let has_deltas = random.below(4) != 0;
-                let delta = |random: &mut Random| has_deltas.then(|| bytes(random));
-                rows.networks.push(Stored::of_series(
-                    ts,
-                    agent_key,
-                    series,
-                    NetworkNumbers {
-                        received_bytes_total: bytes(random),
-                        sent_bytes_total: bytes(random),
-                        received_bytes: delta(random),
-                        sent_bytes: delta(random),
-                        interval_ms: has_deltas.then(|| 1 + i64::try_from(random.below(60_000)).unwrap()),
-                        receive_errors: random.maybe(bytes).filter(|_| has_deltas),
-                        send_errors: None,
-                        ..NetworkNumbers::default()
-                    },
-                ));
-            }
-            _ => rows.load.push(Stored::new(
-                ts,
-                agent_key,
-                LoadNumbers {
-                    load1: percent(random),
-                    load5: percent(random),
-                    load15: percent(random),
-                    ..LoadNumbers::default()
-                },
-            )),
-        }
+        let table = usize::try_from(random.below(PUSH.len() as u64)).unwrap();
+        PUSH[table](&mut rows, random, ts, agent_key);
     }
     rows
+}
+
+/// Adds a random row of a table: time, agent.
+type Push = fn(&mut Rows, &mut Random, i64, i32);
+
+macro_rules! define_push {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident: $container:ident<$measurement:path> = $families:tt,
+    )+) => {
+        /// For each table.
+        const PUSH: &[Push] =
+            &[$(|rows, random, ts, agent_key| rows.$field.push(random_row(random, ts, agent_key))),+];
+    };
+}
+families!(define_push);
+
+fn random_row<N: Numbers>(random: &mut Random, ts: i64, agent_key: i32) -> Stored<N> {
+    let series_key = if N::TABLE.series.is_some() { 1 + i32::try_from(random.below(2)).unwrap() } else { 0 };
+    // Amounts come with what they are divided by, or not at all.
+    let has_amounts = random.below(4) != 0;
+    let is = |column: &Column, of: fn(&Metric) -> Option<&'static str>| {
+        N::TABLE.metrics.iter().any(|metric| of(metric) == Some(column.name))
+    };
+    let is_divisor = |column: &Column| is(column, divisor);
+    let is_amount = |column: &Column| is(column, |metric| divisor(metric).map(|_| metric.column));
+    let mut columns = N::TABLE.number_columns().iter();
+    let numbers = N::from_values(|| {
+        let column = columns.next()?;
+        let may_be_there = has_amounts || !(is_divisor(column) || is_amount(column));
+        let is_there = !column.is_optional || may_be_there && (is_divisor(column) || random.below(4) != 0);
+        let int8 = if is_divisor(column) { 1 + random.below(60_000) } else { random.below(1 << 45) };
+        #[expect(clippy::cast_precision_loss, reason = "noise")]
+        let percent = random.below(100_000) as f32 / 1_000.0;
+        Some(match column.column_type {
+            ColumnType::Int4 => Value::Int4(is_there.then(|| 1 + i32::try_from(random.below(64)).unwrap())),
+            ColumnType::Int8 => Value::Int8(is_there.then(|| i64::try_from(int8).unwrap())),
+            ColumnType::Float4 => Value::Float4(is_there.then_some(percent)),
+        })
+    });
+    Stored::of_series(ts, agent_key, series_key, numbers.unwrap())
+}
+
+fn divisor(metric: &Metric) -> Option<&'static str> {
+    match metric.kind {
+        MetricKind::Ratio { over, .. } => Some(over),
+        MetricKind::Gauge { .. } => None,
+    }
 }
 
 async fn every_bucket_is_what_the_raw_rows_give(database: TestDatabase) {
@@ -603,19 +574,14 @@ async fn the_policies_are_as_they_should_be_and_run() {
 /// Every column of a metric row is rolled up, or is known not to be.
 #[test]
 fn every_metric_column_is_rolled_up() {
-    let left_out = [
-        "ts",
-        "agent_key",
-        "disk_key",
-        "interface_key",
-        "received_bytes_total",
-        "sent_bytes_total",
-        "interval_ms",
-    ];
-    for family in Family::ALL {
-        for column in family.columns() {
-            let is_rolled_up = family.metrics().iter().any(|metric| metric.column == column.name);
-            assert!(is_rolled_up || left_out.contains(&column.name), "{}.{}", family.table(), column.name);
+    let totals = ["received_bytes_total", "sent_bytes_total"];
+    for table in Table::ALL {
+        for column in table.number_columns() {
+            let is_rolled_up = table.metrics.iter().any(|metric| match metric.kind {
+                MetricKind::Ratio { over, .. } => [metric.column, over].contains(&column.name),
+                MetricKind::Gauge { .. } => metric.column == column.name,
+            });
+            assert!(is_rolled_up || totals.contains(&column.name), "{}.{}", table.name, column.name);
         }
     }
 }

@@ -139,6 +139,7 @@ fn rows_of_all_families(agent: AgentKey, ts: i64) -> Rows {
             agent.0,
             LoadNumbers { load1: 0.5, load5: 0.25, load15: 0.125, ..LoadNumbers::default() },
         )],
+        ..Rows::default()
     }
 }
 

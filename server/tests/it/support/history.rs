@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pika_server::domain::family::Family;
+use pika_server::domain::family::{Family, Table};
 use pika_server::domain::id::AgentKey;
 use pika_server::domain::tier::{DAY_MS, HOUR_MS, Tier, bucket_start};
 use pika_server::domain::time_range::TimeRange;
@@ -31,6 +31,12 @@ pub(crate) fn rollups() -> Vec<(String, Tier)> {
     rollups
 }
 
+/// Whether there is a relation: a database that an earlier release has left may lack some.
+pub(crate) async fn exists(client: &Client, relation: &str) -> bool {
+    let row = client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&relation]).await;
+    row.unwrap().get(0)
+}
+
 /// The hypertable that holds a rollup's rows.
 pub(crate) async fn hypertable(client: &Client, relation: &str) -> String {
     let sql = "SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name) \
@@ -42,6 +48,9 @@ pub(crate) async fn hypertable(client: &Client, relation: &str) -> String {
 /// Refreshes the aggregates of the Community edition from the day of a time on, as far as their policies would by now.
 pub(crate) async fn refresh(client: &Client, start: i64, now: i64) {
     for (relation, tier) in rollups() {
+        if !exists(client, &relation).await {
+            continue;
+        }
         let start = bucket_start(start, DAY_MS);
         let end = bucket_start(now - tier.refresh_end_ms(), tier.bucket_ms());
         let sql = format!("CALL refresh_continuous_aggregate('{relation}', {start}::int8, {end}::int8)");
@@ -80,11 +89,15 @@ pub(crate) type Tiers = BTreeMap<String, BTreeMap<(i64, i64, i64), Value>>;
 pub(crate) async fn read_tiers(client: &Client) -> Tiers {
     let mut tiers = Tiers::new();
     for (relation, _) in rollups() {
+        if !exists(client, &relation).await {
+            continue;
+        }
         let rows = client.query(&format!("SELECT to_jsonb(t)::text FROM {relation} t"), &[]).await.unwrap();
         let rows = rows.iter().map(|row| {
             let row: Value = serde_json::from_str(row.get(0)).unwrap();
             let number = |name: &str| row.get(name).and_then(Value::as_i64);
-            let series = number("disk_key").or(number("interface_key")).unwrap_or_default();
+            let keys = Table::ALL.into_iter().filter_map(Table::series_column);
+            let series = keys.filter_map(number).next().unwrap_or_default();
             ((number("bucket").unwrap(), number("agent_key").unwrap(), series), row)
         });
         tiers.insert(relation, rows.collect());

@@ -40,9 +40,4 @@ impl Random {
     pub(crate) fn fork(&mut self) -> Self {
         Self::seeded(self.below(1 << 53))
     }
-
-    /// A value two times out of three.
-    pub(crate) fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        (self.below(3) != 0).then(|| value(self))
-    }
 }
