@@ -1,5 +1,5 @@
 // What the navigation shows, in its order: Fleet, Compare, Alerts, Add, Settings. Only what is in src/routes.ts can be here.
-import { CirclePlus, Columns2, Server, Settings, type LucideIcon } from '@lucide/svelte';
+import { Bell, CirclePlus, Columns2, Server, Settings, type LucideIcon } from '@lucide/svelte';
 import type { Messages } from '$lib/i18n/en';
 import type { Match, RouteName } from '../../routes';
 
@@ -23,6 +23,13 @@ export const navigation: readonly NavigationItem[] = [
     isActive: (match) => match?.name === 'fleet' || match?.route.path.startsWith('/agents/') === true,
   },
   { route: 'compare', label: (t) => t.machine.compare.title, icon: Columns2 },
+  {
+    route: 'alerts',
+    label: (t) => t.alerts.title,
+    icon: Bell,
+    // On phones the bell of the header leads there.
+    isActive: (match) => match?.route.path.startsWith('/alerts') === true,
+  },
   { route: 'add', label: (t) => t.shell.add, icon: CirclePlus, isOnPhone: true },
   {
     route: 'status',

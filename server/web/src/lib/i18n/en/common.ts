@@ -27,6 +27,9 @@ export const common = {
   nextPage: 'Next page',
   rangeOf: (first: string, last: string, total: string) => `${first}–${last} of ${total}`,
   tryAgainIn: (seconds: number) => `Try again in ${seconds} s`,
+  notADuration: 'A number from 0 on.',
+  unitOf: (label: string) => `${label}: unit`,
+  durationUnits: { s: 'seconds', min: 'minutes', h: 'hours', d: 'days' },
   errors: {
     unreachable: 'The server cannot be reached.',
     unavailable: 'The database is away; agents keep their samples.',

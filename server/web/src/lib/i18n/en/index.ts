@@ -1,7 +1,9 @@
 // All English texts. Their type is the form that every other language has to have.
 import { account } from './account';
 import { add } from './add';
+import { alerts } from './alerts';
 import { audit } from './audit';
+import { channels } from './channels';
 import { chart } from './chart';
 import { common } from './common';
 import { fleet } from './fleet';
@@ -10,9 +12,29 @@ import { login } from './login';
 import { machine } from './machine';
 import { palette } from './palette';
 import { range } from './range';
+import { rules } from './rules';
 import { settings } from './settings';
 import { shell } from './shell';
+import { silences } from './silences';
 
-export const en = { account, add, audit, chart, common, fleet, live, login, machine, palette, range, settings, shell };
+export const en = {
+  account,
+  add,
+  alerts,
+  audit,
+  channels,
+  chart,
+  common,
+  fleet,
+  live,
+  login,
+  machine,
+  palette,
+  range,
+  rules,
+  settings,
+  shell,
+  silences,
+};
 
 export type Messages = typeof en;

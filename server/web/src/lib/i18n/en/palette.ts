@@ -19,6 +19,7 @@ export const palette = {
     palette: 'Search and commands',
     help: 'Keyboard shortcuts',
     goFleet: 'Go to the fleet',
+    goAlerts: 'Go to the alerts',
     goAdd: 'Add a machine',
     goSettings: 'Go to the settings',
     next: 'Next row',

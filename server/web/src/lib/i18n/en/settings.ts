@@ -6,6 +6,8 @@ export const settings = {
     enrollments: 'Enrollment tokens',
     users: 'Users',
     retention: 'Retention',
+    channels: 'Channels',
+    deliveries: 'Messages',
     audit: 'Audit log',
   },
   enrollments: {

@@ -29,6 +29,9 @@ export const common: Messages['common'] = {
   nextPage: '下一页',
   rangeOf: (first, last, total) => `第 ${first}–${last} 条，共 ${total} 条`,
   tryAgainIn: (seconds) => `${seconds} 秒后可重试`,
+  notADuration: '请输入不小于 0 的数字。',
+  unitOf: (label) => `${label}：单位`,
+  durationUnits: { s: '秒', min: '分钟', h: '小时', d: '天' },
   errors: {
     unreachable: '无法连接服务器。',
     unavailable: '数据库暂时不可用；代理会保留采样数据。',

@@ -2,7 +2,9 @@
 import type { Messages } from '../en';
 import { account } from './account';
 import { add } from './add';
+import { alerts } from './alerts';
 import { audit } from './audit';
+import { channels } from './channels';
 import { chart } from './chart';
 import { common } from './common';
 import { fleet } from './fleet';
@@ -11,13 +13,17 @@ import { login } from './login';
 import { machine } from './machine';
 import { palette } from './palette';
 import { range } from './range';
+import { rules } from './rules';
 import { settings } from './settings';
 import { shell } from './shell';
+import { silences } from './silences';
 
 export const zh: Messages = {
   account,
   add,
+  alerts,
   audit,
+  channels,
   chart,
   common,
   fleet,
@@ -26,6 +32,8 @@ export const zh: Messages = {
   machine,
   palette,
   range,
+  rules,
   settings,
   shell,
+  silences,
 };

@@ -21,6 +21,7 @@ export const palette: Messages['palette'] = {
     palette: '搜索与命令',
     help: '键盘快捷键',
     goFleet: '前往主机列表',
+    goAlerts: '前往告警',
     goAdd: '添加主机',
     goSettings: '前往设置',
     next: '下一行',

@@ -3,7 +3,15 @@ import type { Messages } from '../en';
 
 export const settings: Messages['settings'] = {
   title: '设置',
-  pages: { status: '状态', enrollments: '注册令牌', users: '用户', retention: '保留时间', audit: '审计日志' },
+  pages: {
+    status: '状态',
+    enrollments: '注册令牌',
+    users: '用户',
+    retention: '保留时间',
+    channels: '通知渠道',
+    deliveries: '消息',
+    audit: '审计日志',
+  },
   enrollments: {
     text: '每个令牌都允许机器加入，直到到期或用完。',
     uses: '机器',
