@@ -1,5 +1,6 @@
 // Starts pika-server for scenarios, and waits for it.
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
@@ -41,6 +42,10 @@ export function spawnServer({ binaries, port, databaseUrl, password, isLogged = 
       PIKA_LOG_LEVEL: isLogged ? 'info' : 'error',
       // Scenarios of all projects fail to log in from one address.
       PIKA_AUTH_FAILURES_PER_ADDRESS_MAX: '1000',
+      // Scenarios of alerts wait for rules to be looked at, and have a receiver of messages on this machine.
+      PIKA_ALERTING_EVALUATION_INTERVAL_MS: '1000',
+      PIKA_ALERTING_ALLOWED_NETWORKS: '127.0.0.1/32',
+      PIKA_ALERTING_SECRET_KEYS: randomBytes(32).toString('base64'),
     },
   });
 }

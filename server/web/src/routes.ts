@@ -24,6 +24,9 @@ export const routes = {
   compare: route({ path: '/compare', load: () => import('./pages/compare/ComparePage.svelte') }),
   alerts: route({ path: '/alerts', load: () => import('./pages/alerts/AlertsPage.svelte') }),
   alertHistory: route({ path: '/alerts/history', load: () => import('./pages/alerts/HistoryPage.svelte') }),
+  rules: route({ path: '/alerts/rules', load: () => import('./pages/rules/RulesPage.svelte') }),
+  rule: route({ path: '/alerts/rules/:id', load: () => import('./pages/rules/RulePage.svelte'), role: 'admin' }),
+  // After the ones above, whose paths it has as well.
   alert: route({ path: '/alerts/:id', load: () => import('./pages/alerts/AlertPage.svelte') }),
   login: route({ path: '/login', load: () => import('./pages/login/LoginPage.svelte'), isBare: true }),
   add: route({ path: '/add', load: () => import('./pages/add/AddPage.svelte'), role: 'admin' }),

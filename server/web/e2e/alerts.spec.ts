@@ -1,0 +1,286 @@
+// Alerts from the rule to the message: a rule of the scenario fires for a machine of its own, people look after it, and a
+// receiver on this machine is told.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, makeUser, type Api } from './fixtures';
+import type { MadeUpAgent } from './agents.js';
+import { nameOf, test as base, VALUES } from './machines';
+
+interface Receiver {
+  readonly url: string;
+  /** Bodies of requests, in their order. */
+  readonly bodies: string[];
+  status: number;
+}
+
+interface Fixtures {
+  receiver: Receiver;
+  /** Reports again and again; a call later changes what. */
+  report: (machine: MadeUpAgent, cpu: number) => void;
+  fire: (agentId: string, name: string) => Promise<string>;
+}
+
+const REPORT_EVERY_MS = 1000;
+
+const test = base.extend<Fixtures>({
+  // eslint-disable-next-line no-empty-pattern -- Playwright reads which fixtures are asked for
+  receiver: async ({}, use) => {
+    const bodies: string[] = [];
+    const receiver = { url: '', bodies, status: 200 };
+    const server: Server = createServer((request, response) => {
+      let body = '';
+      request.on('data', (data: Buffer) => (body += data.toString()));
+      request.on('end', () => {
+        bodies.push(body);
+        response.writeHead(receiver.status).end('{}');
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+    await use(receiver);
+    server.close();
+  },
+
+  // eslint-disable-next-line no-empty-pattern -- as above
+  report: async ({}, use) => {
+    const reported = new Map<MadeUpAgent, number>();
+    const timer = setInterval(() => {
+      for (const [machine, cpu] of reported) machine.report({ ...VALUES, cpu });
+    }, REPORT_EVERY_MS);
+    await use((machine, cpu) => reported.set(machine, cpu));
+    clearInterval(timer);
+  },
+
+  /** Makes a rule that fires for one machine, and waits until it does. Returns the alert's id. */
+  fire: async ({ api }, use) => {
+    const rules: string[] = [];
+    await use(async (agentId, name) => {
+      const rule = await api.send<{ id: string }>('POST', '/api/alert-rules', ruleOf(agentId, name));
+      rules.push(rule.id);
+      let id = '';
+      await expect(async () => {
+        const query = new URLSearchParams({ ruleId: rule.id, state: 'firing' });
+        const { items } = await api.send<{ items: { id: string }[] }>('GET', `/api/alerts?${query}`);
+        expect(items).toHaveLength(1);
+        id = items[0]?.id ?? '';
+      }).toPass({ timeout: 50_000 });
+      return id;
+    });
+    for (const id of rules) await api.send('DELETE', `/api/alert-rules/${id}`);
+  },
+});
+
+/** No channel is told: other scenarios have channels of their own. */
+function ruleOf(agentId: string, name: string) {
+  const severities = { warning: { threshold: 1, recoveryThreshold: 0.5 } };
+  return {
+    name,
+    scope: { kind: 'agents', tags: [], agentIds: [agentId], exceptTags: [], exceptAgentIds: [] },
+    conditions: [
+      {
+        kind: 'metric',
+        family: 'cpu',
+        metric: 'usagePercent',
+        function: 'last',
+        windowMs: 60_000,
+        operator: 'above',
+        severities,
+      },
+    ],
+    forMs: 0,
+    recoverForMs: 0,
+    minCoveragePercent: 10,
+    dependsOn: [],
+    channelIds: [],
+  };
+}
+
+/** Removes every channel of this project's scenario. */
+async function removeChannels(api: Api, name: string) {
+  const { items } = await api.send<{ items: { id: string; name: string }[] }>('GET', '/api/alert-channels');
+  for (const { id } of items.filter((channel) => channel.name === name)) {
+    await api.send('DELETE', `/api/alert-channels/${id}`);
+  }
+}
+
+test('what fires is listed with its value; somebody looks after it, snoozes it and notes why', async ({
+  page,
+  t,
+  logIn,
+  enroll,
+  report,
+  fire,
+  checkAccessible,
+}) => {
+  const name = nameOf('hot');
+  const machine = await enroll(name, ['<b>web</b>']);
+  report(machine, 97);
+  const rule = nameOf('hot <i>rule</i>');
+  const id = await fire(machine.id, rule);
+
+  await logIn();
+  await page.goto('/alerts');
+  const t_ = t.alerts;
+  await page.getByRole('searchbox').fill(rule);
+  await expect(page).toHaveURL(/\?q=/);
+  const row = page.getByRole('article').filter({ hasText: rule });
+  await expect(row).toContainText('97');
+  await expect(row).toContainText(t_.severities.warning);
+  await expect(row.getByRole('link', { name, exact: true })).toHaveAttribute('href', `/agents/${machine.id}`);
+  await expect(page.getByRole('banner').getByRole('link', { name: /\d/ })).toBeVisible();
+  await checkAccessible();
+
+  await row.getByRole('link', { name: rule }).click();
+  await expect(page).toHaveURL(`/alerts/${id}`);
+  await page.getByRole('button', { name: t_.acknowledge.action }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel(t_.note).fill('<script>alert(1)</script>');
+  await checkAccessible();
+  await dialog.getByRole('button', { name: t_.acknowledge.take }).click();
+  await expect(page.getByRole('button', { name: t_.acknowledge.back })).toBeVisible();
+  await expect(page.getByText('<script>alert(1)</script>').first()).toBeVisible();
+  await expect(page.getByText(t_.acknowledgedBy('admin'))).toBeVisible();
+
+  await page.getByRole('button', { name: t_.snooze.action, exact: true }).click();
+  await page.getByRole('dialog').getByRole('button', { name: t_.snooze.action, exact: true }).click();
+  await expect(page.getByRole('button', { name: t_.snooze.end })).toBeVisible();
+  await page.getByRole('button', { name: t_.snooze.end }).click();
+  await expect(page.getByRole('button', { name: t_.snooze.action, exact: true })).toBeVisible();
+  await page.getByRole('button', { name: t_.acknowledge.back }).click();
+  await expect(page.getByRole('button', { name: t_.acknowledge.action })).toBeVisible();
+  await expect(page.getByText(t_.events.unacknowledged)).toBeVisible();
+
+  await page.goto(`/agents/${machine.id}`);
+  await page.getByRole('link', { name: t_.machineFires('1', true) }).click();
+  await expect(page).toHaveURL(`/alerts?agent=${machine.id}`);
+  await expect(page.getByRole('article')).toHaveCount(1);
+});
+
+test('what is over is in the history, and its filters are in the address', async ({
+  page,
+  t,
+  logIn,
+  enroll,
+  report,
+  fire,
+  checkAccessible,
+}) => {
+  const machine = await enroll(nameOf('cooling'));
+  report(machine, 97);
+  const rule = nameOf('cooling');
+  const id = await fire(machine.id, rule);
+  await logIn();
+  await page.goto(`/alerts/${id}`);
+  await expect(page.getByRole('button', { name: t.alerts.acknowledge.action })).toBeVisible();
+  report(machine, 0);
+  await expect(page.getByText(t.alerts.states.resolved).first()).toBeVisible({ timeout: 50_000 });
+  await expect(page.getByRole('button', { name: t.alerts.acknowledge.action })).toHaveCount(0);
+
+  await page.getByRole('link', { name: t.alerts.pages.alertHistory }).click();
+  await page.getByRole('searchbox').fill(rule);
+  await page.getByLabel(t.common.state).selectOption('resolved');
+  await expect(page).toHaveURL(/state=resolved/);
+  await expect(page.getByRole('article')).toHaveCount(1);
+  await checkAccessible();
+  await page.getByLabel(t.alerts.severity).selectOption('critical');
+  await expect(page.getByText(t.alerts.noMatch)).toBeVisible();
+  await page.goBack();
+  await expect(page.getByRole('article')).toHaveCount(1);
+});
+
+test('a channel is made, tried, changed without its secret, and what fails says why', async ({
+  page,
+  t,
+  api,
+  logIn,
+  receiver,
+  checkAccessible,
+}) => {
+  const name = nameOf('hook');
+  await logIn();
+  await page.goto('/settings/channels');
+  await page.getByRole('link', { name: t.channels.create }).first().click();
+  await expect(page.getByRole('link', { name: 'Telegram' })).toBeVisible();
+  await checkAccessible();
+  await page.getByRole('link', { name: 'Webhook' }).click();
+  await expect(page).toHaveURL('/settings/channels/new?kind=webhook');
+  await page.getByLabel(t.channels.form.name, { exact: true }).fill(name);
+  await page.getByLabel(t.channels.fields.url).fill(receiver.url);
+  // Rules of other scenarios shall not tell it.
+  await page.getByLabel(t.channels.form.isDefault).uncheck();
+  await checkAccessible();
+  await page.getByRole('button', { name: t.channels.test.action }).click();
+  await expect(page.getByRole('status').filter({ hasText: 'ms' })).toBeVisible();
+  expect(receiver.bodies).toHaveLength(1);
+
+  await page.getByRole('button', { name: t.channels.preview.action }).click();
+  await expect(page.getByRole('dialog')).toContainText('pika.alerts/1');
+  await expect(page.getByRole('dialog')).not.toContainText(receiver.url);
+  await page.getByRole('dialog').getByRole('button', { name: t.common.close }).last().click();
+  await page.getByRole('button', { name: t.common.create }).click();
+  await expect(page).toHaveURL('/settings/channels');
+
+  await page.getByRole('link', { name }).click();
+  await expect(page.getByLabel(t.channels.fields.url)).toHaveValue('');
+  await expect(page.locator('body')).not.toContainText(receiver.url);
+  await page.getByLabel(t.channels.form.tellsResolved).uncheck();
+  receiver.status = 404;
+  await page.getByRole('button', { name: t.channels.test.action }).click();
+  await expect(page.getByText(t.channels.test.status('404'))).toBeVisible();
+  await page.getByRole('button', { name: t.common.save }).click();
+  await expect(page).toHaveURL('/settings/channels');
+  const { items } = await api.send<{ items: { name: string; tellsResolved: boolean; secrets: object }[] }>(
+    'GET',
+    '/api/alert-channels',
+  );
+  const kept = items.find((channel) => channel.name === name);
+  expect(kept?.tellsResolved).toBe(false);
+  expect(Object.keys(kept?.secrets ?? {})).toEqual(['url']);
+
+  const item = page.getByRole('listitem').filter({ has: page.getByRole('link', { name, exact: true }) });
+  receiver.status = 200;
+  await item.getByRole('button', { name: t.channels.test.action }).click();
+  await expect(item.getByRole('status')).toBeVisible();
+  await item.getByRole('button', { name: t.channels.disable }).click();
+  await expect(item).toContainText(t.channels.disabled);
+  await item.getByRole('button', { name: t.channels.delete }).click();
+  await page.getByRole('dialog').getByRole('button', { name: t.channels.delete }).click();
+  await expect(item).toHaveCount(0);
+  await removeChannels(api, name);
+});
+
+test.describe('an address within the network', () => {
+  test.use({ expected: { '/api/alert-channels': 422 } });
+
+  test('is refused, and the page says what allows it', async ({ page, t, logIn }) => {
+    await logIn();
+    await page.goto('/settings/channels/new?kind=webhook');
+    await page.getByLabel(t.channels.form.name, { exact: true }).fill(nameOf('inside'));
+    await page.getByLabel(t.channels.fields.url).fill('http://192.168.7.7/hook');
+    await page.getByRole('button', { name: t.common.create }).click();
+    await expect(page.getByRole('alert')).toContainText('allowed_networks');
+  });
+});
+
+test('without a channel the page says that nobody is told; users see it and no channels', async ({
+  page,
+  t,
+  api,
+  logIn,
+}) => {
+  await page.route('/api/alerts/summary', async (route) => {
+    const answer = await route.fetch();
+    const summary = (await answer.json()) as { channels: number };
+    await route.fulfill({ response: answer, json: { ...summary, channels: 0 } });
+  });
+  await logIn(await makeUser(api, 'reader'));
+  await page.goto('/alerts');
+  await expect(page.getByText(t.alerts.nobodyTold)).toBeVisible();
+  await expect(page.getByRole('link', { name: t.alerts.addChannel })).toHaveCount(0);
+  await page.goto('/settings/channels');
+  await expect(page.getByText(t.common.notAllowed.title)).toBeVisible();
+  await logIn();
+  await page.goto('/alerts');
+  await page.getByRole('link', { name: t.alerts.addChannel }).click();
+  await expect(page).toHaveURL('/settings/channels/new');
+});
