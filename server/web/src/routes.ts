@@ -26,6 +26,7 @@ export const routes = {
   alertHistory: route({ path: '/alerts/history', load: () => import('./pages/alerts/HistoryPage.svelte') }),
   rules: route({ path: '/alerts/rules', load: () => import('./pages/rules/RulesPage.svelte') }),
   rule: route({ path: '/alerts/rules/:id', load: () => import('./pages/rules/RulePage.svelte'), role: 'admin' }),
+  silences: route({ path: '/alerts/silences', load: () => import('./pages/silences/SilencesPage.svelte') }),
   // After the ones above, whose paths it has as well.
   alert: route({ path: '/alerts/:id', load: () => import('./pages/alerts/AlertPage.svelte') }),
   login: route({ path: '/login', load: () => import('./pages/login/LoginPage.svelte'), isBare: true }),

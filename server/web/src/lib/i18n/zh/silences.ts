@@ -1,2 +1,46 @@
+// Texts of silences: when nobody is told of what fires.
 import type { Messages } from '../en';
-export const silences: Messages['silences'] = {};
+
+export const silences: Messages['silences'] = {
+  text: '静默期间告警照常显示，但不会通知渠道。结束后仍未恢复的告警会再通知。',
+  create: '新建静默',
+  empty: '没有静默',
+  kinds: { silence: '静默', maintenance: '维护', quiet: '免打扰时段' },
+  active: '正在静默',
+  over: '已结束',
+  planned: '尚未开始',
+  waiting: '当前未静默',
+  from: (time) => `自 ${time}`,
+  until: (time) => `至 ${time}`,
+  by: (name) => `创建者：${name}`,
+  through: (severity) => `${severity}及以上仍会通知`,
+  everything: '所有告警',
+  end: '结束',
+  endTitle: (name) => `结束“${name}”？`,
+  endText: '此后将重新通知仍在触发的告警。',
+  allDays: '每天',
+  allDay: '全天',
+  weekdays: { mon: '周一', tue: '周二', wed: '周三', thu: '周四', fri: '周五', sat: '周六', sun: '周日' },
+  form: {
+    name: '名称',
+    when: '时间',
+    modes: { once: '现在，一次', recurring: '重复' },
+    hours: '从现在起的小时数',
+    isMaintenance: '正在维护机器',
+    weekdays: '星期',
+    weekdaysHint: '不选则为每天。跨午夜的时段属于开始的那一天。',
+    start: '开始',
+    stop: '结束',
+    timeZone: '时区',
+    through: '仍然通知',
+    throughs: { none: '无', critical: '严重告警', warning: '警告和严重告警' },
+    comment: '原因',
+  },
+  preview: {
+    action: '预览',
+    windows: '接下来的时段',
+    none: '永远不会静默。',
+    forEver: '永久',
+    agents: (count) => `当前涉及的机器：${count}`,
+  },
+};
