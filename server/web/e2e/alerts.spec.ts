@@ -284,3 +284,64 @@ test('without a channel the page says that nobody is told; users see it and no c
   await page.getByRole('link', { name: t.alerts.addChannel }).click();
   await expect(page).toHaveURL('/settings/channels/new');
 });
+
+test('a rule is made, asked for whom it would hold, disabled and deleted', async ({
+  page,
+  t,
+  logIn,
+  enroll,
+  report,
+  checkAccessible,
+}) => {
+  const name = nameOf('ruled');
+  const machine = await enroll(name);
+  report(machine, 97);
+  await logIn();
+  await page.goto('/alerts/rules');
+  await checkAccessible();
+  await page.getByRole('link', { name: t.rules.create }).click();
+  await expect(page).toHaveURL('/alerts/rules/new');
+  await page.getByLabel(t.rules.form.name, { exact: true }).fill(name);
+  const warning = t.rules.form.threshold(t.alerts.severities.warning, '%');
+  await expect(page.getByRole('button', { name: t.rules.test.action })).toBeDisabled();
+  await page.getByLabel(warning, { exact: true }).fill('99.5');
+  await page.getByRole('radio', { name: t.rules.scopes.agents }).check({ force: true });
+  await page.getByLabel(t.rules.form.agents, { exact: true }).selectOption(machine.id);
+  await page.getByRole('radio', { name: t.rules.form.channelKinds.nobody }).check({ force: true });
+  await checkAccessible();
+  await page.getByRole('button', { name: t.rules.test.action }).click();
+  await expect(page.getByRole('region', { name: t.rules.test.title })).toContainText(name);
+  await page.getByRole('button', { name: t.common.create }).click();
+  await expect(page).toHaveURL('/alerts/rules');
+  const row = page.getByRole('article').filter({ hasText: name });
+  await expect(row).toContainText('99.5');
+  await row.getByRole('checkbox').uncheck();
+  await page.reload();
+  await expect(row.getByRole('checkbox')).not.toBeChecked();
+  await row.getByRole('button', { name: t.rules.delete }).click();
+  await page.getByRole('dialog').getByRole('button', { name: t.rules.delete }).click();
+  await expect(row).toHaveCount(0);
+});
+
+test('quiet hours show their next times, are made and ended', async ({ page, t, logIn, checkAccessible }) => {
+  const name = nameOf('nights');
+  await logIn();
+  await page.goto('/alerts/silences');
+  await page.getByRole('button', { name: t.silences.create }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel(t.silences.form.name, { exact: true }).fill(name);
+  await dialog.getByRole('radio', { name: t.silences.form.modes.recurring }).check({ force: true });
+  await dialog.getByLabel(t.silences.weekdays.mon, { exact: true }).check();
+  await dialog.getByRole('button', { name: t.silences.preview.action }).click();
+  await expect(dialog.getByRole('status').getByRole('listitem')).toHaveCount(5);
+  await checkAccessible();
+  // What other scenarios wait for is not silenced: nobody has this tag.
+  await dialog.getByRole('radio', { name: t.rules.scopes.tags }).check({ force: true });
+  await dialog.getByLabel(t.rules.form.tags).fill('nobody-has-this');
+  await dialog.getByRole('button', { name: t.common.create }).click();
+  const item = page.getByRole('listitem').filter({ hasText: name });
+  await expect(item).toContainText('22:00–07:00');
+  await item.getByRole('button', { name: t.silences.end }).click();
+  await page.getByRole('dialog').getByRole('button', { name: t.silences.end }).click();
+  await expect(item).toHaveCount(0);
+});

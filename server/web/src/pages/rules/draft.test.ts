@@ -78,7 +78,8 @@ describe('a new rule', () => {
   it('leaves the choice of mount points to the server, and is over where it began without a way back', () => {
     const draft = draftOf(null, metrics);
     Object.assign(draft, { name: ' hot ' });
-    draft.conditions[0]!.levels.warning = { threshold: '90', recovery: '' };
+    draft.conditions = [newCondition('metric')];
+    for (const { levels } of draft.conditions) levels.warning = { threshold: '90', recovery: '' };
     const request = requestOf(draft, null, metrics);
     expect(request).not.toHaveProperty('series');
     expect(request).not.toHaveProperty('version');
