@@ -59,5 +59,12 @@ export const audit = {
     'alert.unacknowledge': '{actor} took back the acknowledgement of the alert {object}',
     'alert.snooze': '{actor} snoozed the alert {object}, or ended that',
     'alert.note': '{actor} noted something about the alert {object}',
+    'alert_channel.create': '{actor} made the channel {object}',
+    'alert_channel.update': '{actor} changed the channel {object}',
+    'alert_channel.delete': '{actor} deleted the channel {object}',
+    'alert_channel.enable': '{actor} enabled the channel {object}',
+    'alert_channel.disable': '{actor} disabled the channel {object}',
+    'alert_channel.test': '{actor} sent a test message to {object}',
+    'alert_delivery.retry': '{actor} sent a message to {object} again',
   },
 };

@@ -92,7 +92,7 @@ export const rules = {
     when: 'When',
     forTime: 'It has to hold for',
     recoverFor: 'It is over after being well for',
-    repeat: 'Reminders while nobody looks after it',
+    repeat: 'Reminders until somebody acknowledges it',
     repeats: { never: 'None', hour: 'Every hour', sixHours: 'Every 6 hours', day: 'Every day' },
     repeatOwn: (span: string) => `Every ${span}`,
     told: 'Who is told',

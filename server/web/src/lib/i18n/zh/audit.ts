@@ -55,5 +55,12 @@ export const audit: Messages['audit'] = {
     'alert.unacknowledge': '{actor} 撤回了对告警 {object} 的确认',
     'alert.snooze': '{actor} 暂缓了告警 {object}，或结束了暂缓',
     'alert.note': '{actor} 为告警 {object} 添加了备注',
+    'alert_channel.create': '{actor} 创建了通知渠道 {object}',
+    'alert_channel.update': '{actor} 更改了通知渠道 {object}',
+    'alert_channel.delete': '{actor} 删除了通知渠道 {object}',
+    'alert_channel.enable': '{actor} 启用了通知渠道 {object}',
+    'alert_channel.disable': '{actor} 停用了通知渠道 {object}',
+    'alert_channel.test': '{actor} 向 {object} 发送了测试消息',
+    'alert_delivery.retry': '{actor} 重新发送了给 {object} 的消息',
   },
 };

@@ -93,7 +93,7 @@ export const rules: Messages['rules'] = {
     when: '时间',
     forTime: '须持续',
     recoverFor: '恢复正常多久后结束',
-    repeat: '无人处理时的重复提醒',
+    repeat: '无人确认时的重复提醒',
     repeats: { never: '不提醒', hour: '每小时', sixHours: '每 6 小时', day: '每天' },
     repeatOwn: (span) => `每 ${span}`,
     told: '通知谁',
