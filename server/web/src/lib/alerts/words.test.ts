@@ -9,7 +9,7 @@ const base = { state: 'firing', value: 95.6, peakValue: 97, threshold: 95, recov
 
 describe('a value against its threshold', () => {
   it('names the bad side by where the way back lies', () => {
-    expect(againstThreshold(base, t, format)).toBe('96 %, above 95 %');
+    expect(againstThreshold(base, t, format)).toBe('95.6 %, above 95 %');
     const GIB = 2 ** 30;
     const free = { ...base, value: 4 * GIB, threshold: 5 * GIB, recoveryThreshold: 6 * GIB, unit: 'bytes' };
     expect(againstThreshold(free, t, format)).toBe('4 GiB, below 5 GiB');
@@ -24,11 +24,12 @@ describe('a value against its threshold', () => {
   it('is the peak of what is over, and nothing where there is no value', () => {
     expect(againstThreshold({ ...base, state: 'resolved' }, t, format)).toBe('peak 97 %, above 95 %');
     expect(againstThreshold({ ...base, value: null }, t, format)).toBe('');
-    expect(againstThreshold({ ...base, threshold: null }, t, format)).toBe('96 %');
+    expect(againstThreshold({ ...base, threshold: null }, t, format)).toBe('95.6 %');
   });
 });
 
 it('says values in their units, also in those of a later server', () => {
+  expect(valueText(99.5, 'percent', format)).toBe('99.5 %');
   expect(valueText(0.25, 'perSecond', format)).toBe('0.25/s');
   expect(valueText(250, 'milliseconds', format)).toBe('250 ms');
   expect(valueText(-120_000, 'milliseconds', format)).toBe('2 min');

@@ -4,7 +4,7 @@ import { NONE } from '$lib/format/numbers';
 import type { Messages } from '$lib/i18n/en';
 import type { Alert } from '$lib/queries/alerts';
 
-type Formatters = Pick<typeof Format, 'percent' | 'bytes' | 'rate' | 'decimal' | 'span'>;
+type Formatters = Pick<typeof Format, 'bytes' | 'rate' | 'decimal' | 'span'>;
 type Value = number | null | undefined;
 
 /** The word for a name that the server gives. */
@@ -17,7 +17,8 @@ export function valueText(value: Value, unit: string, format: Formatters): strin
   if (value === null || value === undefined) return NONE;
   switch (unit) {
     case 'percent':
-      return format.percent(value);
+      // A threshold of 99.5 % is none of 100 %.
+      return `${format.decimal(value)} %`;
     case 'bytes':
       return format.bytes(value);
     case 'bytesPerSecond':
