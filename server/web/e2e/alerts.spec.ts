@@ -315,7 +315,9 @@ test('a rule is made, asked for whom it would hold, disabled and deleted', async
   await expect(page).toHaveURL('/alerts/rules');
   const row = page.getByRole('article').filter({ hasText: name });
   await expect(row).toContainText('99.5');
+  const answered = page.waitForResponse((answer) => answer.url().endsWith('/status'));
   await row.getByRole('checkbox').uncheck();
+  expect((await answered).status()).toBe(200);
   await page.reload();
   await expect(row.getByRole('checkbox')).not.toBeChecked();
   await row.getByRole('button', { name: t.rules.delete }).click();

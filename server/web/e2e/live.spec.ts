@@ -48,6 +48,7 @@ test.describe('a server that is killed', () => {
       '/api/agents': 0,
       '/api/agents/metrics/latest': 0,
       '/api/account/info': 0,
+      '/api/alerts/summary': 0,
     },
   });
 

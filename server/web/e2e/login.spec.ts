@@ -168,7 +168,15 @@ test.describe('a database that is away', () => {
 });
 
 test.describe('a session that ends', () => {
-  test.use({ expected: { '/api/agents': 401, '/api/agents/metrics/latest': 401, '/api/events': 401 } });
+  test.use({
+    expected: {
+      '/api/agents': 401,
+      '/api/agents/metrics/latest': 401,
+      '/api/events': 401,
+      '/api/alerts': 401,
+      '/api/alerts/*': 401,
+    },
+  });
 
   test('is asked for over the page, which stays', async ({ page, t, api, logIn, checkAccessible }) => {
     const user = await makeUser(api, 'ends');

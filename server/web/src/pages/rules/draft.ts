@@ -32,7 +32,7 @@ export interface ConditionDraft {
   operator: string;
   /** Thresholds as typed, in the unit of `editUnit`. */
   levels: Record<Severity, LevelDraft>;
-  severity: string;
+  severity: Severity;
   staleMs: number;
   minSamples: string;
   /** As the server said it, for kinds that the editor does not know. */
@@ -40,7 +40,7 @@ export interface ConditionDraft {
 }
 
 export interface ScopeDraft {
-  kind: string;
+  kind: Scope['kind'];
   /** Separated by commas. */
   tags: string;
   agentIds: string[];
