@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Walks through the whole API of a running Pika with curl and prints each call and its
-# answer. What it makes (a user, tokens) it also removes; agents and settings stay as they
-# are, and no secret of an agent is touched.
+# answer. What it makes (a user, tokens, a rule, a silence, a channel) it also removes;
+# agents, alerts and settings stay as they are, no secret of an agent is touched, and
+# nobody is sent anything.
 #
 #   openapi/walk.sh [URL [USERNAME [PASSWORD]]]
 #
@@ -15,7 +16,7 @@ readonly username=${2:-${PIKA_USERNAME:-admin}}
 readonly nobody=00000000-0000-7000-8000-000000000000
 # How long a call may take, in seconds.
 limit=30
-scratch='' failures=0 token='' user_id='' api_token_id='' enrollment_id=''
+scratch='' failures=0 token='' user_id='' api_token_id='' enrollment_id='' rule_id='' silence_id='' channel_id=''
 
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 
@@ -47,6 +48,9 @@ clean_up() {
   [[ -z $api_token_id ]] || quietly DELETE "/api/tokens/$api_token_id"
   [[ -z $enrollment_id ]] || quietly DELETE "/api/enrollments/$enrollment_id"
   [[ -z $user_id ]] || quietly DELETE "/api/users/$user_id"
+  [[ -z $silence_id ]] || quietly DELETE "/api/alert-silences/$silence_id"
+  [[ -z $rule_id ]] || quietly DELETE "/api/alert-rules/$rule_id"
+  [[ -z $channel_id ]] || quietly DELETE "/api/alert-channels/$channel_id"
   [[ -z $token ]] || quietly POST /api/logout
   rm -rf "$scratch"
   exit "$status"
@@ -101,6 +105,69 @@ object() { # NAME TEXT...
     shift 2
   done
   printf '{%s}' "$fields"
+}
+
+walk_alerts() { # NAME NOW
+  local name=$1 now=$2 rule silence channel
+
+  section "Alerts"
+  call 200 listAlerts GET "/api/alerts?pageSize=3"
+  call 200 listPendingAlerts GET /api/alerts/pending
+  call 200 getAlertSummary GET /api/alerts/summary
+  call 404 getAlert GET "/api/alerts/$nobody"
+  call 404 listAlertEvents GET "/api/alerts/$nobody/events"
+  call 404 acknowledgeAlert PUT "/api/alerts/$nobody/acknowledgement" '{"note":"walked by"}'
+  call 404 unacknowledgeAlert DELETE "/api/alerts/$nobody/acknowledgement"
+  call 404 snoozeAlert PUT "/api/alerts/$nobody/snooze" "{\"until\":$((now + 3600000))}"
+  call 404 unsnoozeAlert DELETE "/api/alerts/$nobody/snooze"
+  call 404 addAlertNote POST "/api/alerts/$nobody/notes" '{"note":"walked by"}'
+  call 200 acknowledgeAlerts POST /api/alerts/acknowledgements "{\"alertIds\":[\"$nobody\"],\"note\":\"walked by\"}"
+
+  section "Alert rules"
+  call 200 listAlertRules GET /api/alert-rules
+  call 200 listAlertMetrics GET /api/alert-rules/metrics
+  rule="{\"name\":\"$name\",\"enabled\":false,\"channelIds\":[],\"conditions\":[{\"kind\":\"metric\",\"family\":\"cpu\",\"metric\":\"usagePercent\",\"function\":\"avg\",\"windowMs\":300000,\"operator\":\"above\",\"severities\":{\"warning\":{\"threshold\":99,\"recoveryThreshold\":90}}}]}"
+  call 200 testAlertRule POST /api/alert-rules/test "$rule"
+  call 201 createAlertRule POST /api/alert-rules "$rule"
+  rule_id=$(answer .id)
+  call 409 createAlertRule POST /api/alert-rules "$rule"
+  call 200 getAlertRule GET "/api/alert-rules/$rule_id"
+  call 200 updateAlertRule PUT "/api/alert-rules/$rule_id" "$(jq -c --argjson rule "$rule" '$rule + {version, summary: "walked by"}' "$scratch/answer")"
+  call 200 setAlertRuleStatus POST "/api/alert-rules/$rule_id/status" '{"enabled":false}'
+  call 409 resetAlertRule POST "/api/alert-rules/$rule_id/reset"
+
+  section "Silences"
+  silence="{\"kind\":\"silence\",\"name\":\"$name\",\"startsAt\":$((now + 3600000)),\"endsAt\":$((now + 7200000)),\"matcher\":{\"ruleIds\":[\"$rule_id\"]}}"
+  call 200 previewAlertSilence POST /api/alert-silences/preview "$silence"
+  call 201 createAlertSilence POST /api/alert-silences "$silence"
+  silence_id=$(answer .id)
+  call 200 listAlertSilences GET /api/alert-silences
+  call 200 getAlertSilence GET "/api/alert-silences/$silence_id"
+  call 200 updateAlertSilence PUT "/api/alert-silences/$silence_id" "$(jq -c --argjson silence "$silence" '$silence + {version, comment: "walked by"}' "$scratch/answer")"
+  call 204 deleteAlertSilence DELETE "/api/alert-silences/$silence_id"
+  silence_id=''
+  call 204 deleteAlertRule DELETE "/api/alert-rules/$rule_id"
+  rule_id=''
+
+  section "Channels"
+  call 200 listAlertChannelKinds GET /api/alert-channel-kinds
+  call 200 listAlertChannels GET /api/alert-channels
+  # Nobody has a name that ends so: nothing leaves.
+  channel="{\"name\":\"$name\",\"kind\":\"ntfy\",\"enabled\":false,\"isDefault\":false,\"settings\":{\"server\":\"https://ntfy.invalid\",\"topic\":\"walk\"}}"
+  call 200 previewAlertChannel POST /api/alert-channels/preview "{\"channel\":$channel}"
+  call 200 testNewAlertChannel POST /api/alert-channels/test "{\"channel\":$channel}"
+  call 201 createAlertChannel POST /api/alert-channels "$channel"
+  channel_id=$(answer .id)
+  call 200 getAlertChannel GET "/api/alert-channels/$channel_id"
+  call 200 updateAlertChannel PUT "/api/alert-channels/$channel_id" "$(jq -c --argjson channel "$channel" '$channel + {version, minSeverity: "critical"}' "$scratch/answer")"
+  call 200 setAlertChannelStatus POST "/api/alert-channels/$channel_id/status" '{"enabled":false}'
+  call 200 testAlertChannel POST "/api/alert-channels/$channel_id/test"
+  call 204 deleteAlertChannel DELETE "/api/alert-channels/$channel_id"
+  channel_id=''
+  call 200 listAlertDeliveries GET /api/alert-deliveries
+  call 404 retryAlertDelivery POST "/api/alert-deliveries/$nobody/retry"
+  call 200 getAlertSettings GET /api/settings/alerting
+  call 200 setAlertSettings PUT /api/settings/alerting "$(<"$scratch/answer")"
 }
 
 walk() {
@@ -209,6 +276,8 @@ walk() {
   call 200 getStorage GET /api/system/storage
   call 200 getRetention GET /api/settings/retention
   call 200 setRetention PUT /api/settings/retention "$(<"$scratch/answer")"
+
+  walk_alerts "$name" "$now"
 
   section "Logging out"
   call 204 logout POST /api/logout
