@@ -175,10 +175,11 @@ fuzz_as_administrator() {
   fuzz --header "Authorization: Bearer $token"
 }
 
-# Not logging out, which would end the session, nor a WebSocket or a stream of events, which do not end by themselves.
+# Not logging out, which would end the session, nor a WebSocket or a stream of events, which do not end by themselves. By one
+# worker: what generates requests is not made for threads, and now and then one of two fails with a KeyError of its own.
 fuzz() { # [OPTION...]
   (cd "$scratch" && "$venv/bin/st" --config-file "$repo/openapi/schemathesis.toml" run "$repo/openapi/openapi.json" \
-    --url "$PIKA_URL" --no-color --warnings off --workers 2 \
+    --url "$PIKA_URL" --no-color --warnings off --workers 1 \
     --exclude-operation-id logout --exclude-operation-id connectAgent --exclude-operation-id followEvents "$@")
 }
 

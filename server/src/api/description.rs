@@ -24,7 +24,7 @@ const LISTS_WITH_NULLS: [(&str, &str); 6] = [
 ];
 
 /// Operations that can contradict what is there: 409.
-const CONFLICTING: [&str; 8] = [
+const CONFLICTING: [&str; 22] = [
     "createApiToken",
     "createUser",
     "updateUser",
@@ -33,9 +33,23 @@ const CONFLICTING: [&str; 8] = [
     "beginTotp",
     "confirmTotp",
     "updateAgent",
+    "acknowledgeAlert",
+    "unacknowledgeAlert",
+    "snoozeAlert",
+    "unsnoozeAlert",
+    "createAlertRule",
+    "updateAlertRule",
+    "deleteAlertRule",
+    "resetAlertRule",
+    "createAlertSilence",
+    "updateAlertSilence",
+    "createAlertChannel",
+    "updateAlertChannel",
+    "retryAlertDelivery",
+    "setAlertSettings",
 ];
 /// Operations without a parameter in their path that can miss what they are about all the same: 404.
-const MISSING: [&str; 2] = ["confirmTotp", "removeTotp"];
+const MISSING: [&str; 4] = ["confirmTotp", "removeTotp", "testNewAlertChannel", "previewAlertChannel"];
 
 /// Puts the generator's description right.
 ///
