@@ -174,7 +174,9 @@ test('what is over is in the history, and its filters are in the address', async
   await expect(page.getByRole('button', { name: t.alerts.acknowledge.action, exact: true })).toBeVisible();
   report(machine, 0);
   await expect(page.getByText(t.alerts.states.resolved).first()).toBeVisible({ timeout: 50_000 });
-  await expect(page.getByRole('button', { name: t.alerts.acknowledge.action, exact: true })).toHaveCount(0);
+  // The alert and its events are each asked for every quarter of a minute.
+  const acknowledge = page.getByRole('button', { name: t.alerts.acknowledge.action, exact: true });
+  await expect(acknowledge).toHaveCount(0, { timeout: 40_000 });
 
   await page.getByRole('link', { name: t.alerts.pages.alertHistory }).click();
   await page.getByRole('searchbox').fill(rule);

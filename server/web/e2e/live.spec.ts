@@ -47,6 +47,7 @@ test.describe('a server that is killed', () => {
       '/api/events': 0,
       '/api/agents': 0,
       '/api/agents/metrics/latest': 0,
+      '/api/agents/metrics/sparklines': [0, 429],
       '/api/account/info': 0,
       '/api/alerts/summary': 0,
     },

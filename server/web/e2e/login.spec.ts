@@ -172,6 +172,7 @@ test.describe('a session that ends', () => {
     expected: {
       '/api/agents': 401,
       '/api/agents/metrics/latest': 401,
+      '/api/agents/metrics/sparklines': [401, 429],
       '/api/events': 401,
       '/api/alerts': 401,
       '/api/alerts/*': 401,
