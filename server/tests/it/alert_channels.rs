@@ -4,7 +4,7 @@ use pika_server::config::Config;
 use serde_json::{Value, json};
 
 use crate::support::server::{Answer, config};
-use crate::support::{LogBuffer, Receiver, TestDatabase, TestServer, eventually, on_both_editions};
+use crate::support::{LogCapture, Receiver, TestDatabase, TestServer, eventually, on_both_editions};
 
 on_both_editions!(channels_are_kept_as_they_were_made);
 
@@ -317,10 +317,7 @@ async fn a_new_key_seals_anew_and_a_lost_one_asks_for_the_secrets_again() {
 /// All that can be read of the server, with every secret of a channel in use.
 #[tokio::test]
 async fn secrets_turn_up_nowhere() {
-    let log = LogBuffer(std::sync::Arc::default());
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = LogCapture::start();
     let database = TestDatabase::on_server().await;
     let server = TestServer::start_with(alerting(&database)).await;
     let receiver = Receiver::start().await;
@@ -360,7 +357,7 @@ async fn secrets_turn_up_nowhere() {
     }
     assert_eq!(receiver.received().len(), 3);
     server.stop().await.unwrap();
-    let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let log = log.text();
     assert!(log.contains("made a channel"), "{log}");
     // The statement's parameters and the request's body are nobody's business either.
     assert!(!log.lines().any(|line| line.contains(CANARY) && line.contains("pika_server")), "{log}");

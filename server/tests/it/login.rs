@@ -144,14 +144,7 @@ async fn logins_at_the_same_time_succeed_while_the_password_is_hashed_anew() {
 /// Everything that the accounts' API is given or makes, followed through answers, log, audit log and database.
 #[tokio::test]
 async fn secrets_are_in_no_answer_but_one_and_in_no_log_nor_row() {
-    let log = std::sync::Arc::new(std::sync::Mutex::new(Vec::<u8>::new()));
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer(crate::support::LogBuffer(log.clone()))
-        .finish();
-    // As long as there is only one, other tests' threads, which have none, decide what is worth logging.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = crate::support::LogCapture::start();
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let mut secrets = vec![ADMIN_PASSWORD.to_owned(), server.admin_token.clone(), PASSWORD.to_owned()];
@@ -175,7 +168,7 @@ async fn secrets_are_in_no_answer_but_one_and_in_no_log_nor_row() {
     secrets.push(reset["password"].as_str().unwrap().to_owned());
     secrets.push(server.enrollment_token(1).await);
 
-    let mut texts = vec![("log", String::from_utf8(log.lock().unwrap().clone()).unwrap())];
+    let mut texts = vec![("log", log.text())];
     assert!(texts[0].1.contains("request_id"), "the log was listened to");
     for path in
         ["/api/users", "/api/audit?pageSize=100", "/api/tokens", "/api/account/sessions", "/api/enrollments"]

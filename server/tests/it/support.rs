@@ -34,9 +34,33 @@ pub(crate) fn by_test(action: Action) -> AuditEvent {
     AuditEvent::new(Actor::System, Origin { at: client::now(), ..Origin::default() }, action)
 }
 
-/// A log that a test reads.
+/// What a subscriber writes to.
 #[derive(Clone)]
-pub(crate) struct LogBuffer(pub(crate) Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
+
+/// All that a test's thread logs as long as this lives.
+pub(crate) struct LogCapture {
+    buffer: LogBuffer,
+    // As long as there is only one subscriber, other tests' threads, which have none, decide what is worth logging.
+    _second: tracing::Dispatch,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl LogCapture {
+    pub(crate) fn start() -> Self {
+        let buffer = LogBuffer(Arc::default());
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(buffer.clone())
+            .finish();
+        let second = tracing::Dispatch::new(tracing_subscriber::registry());
+        Self { buffer, _second: second, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.buffer.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl std::io::Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
