@@ -54,10 +54,14 @@ pub(in crate::store) async fn insert_for(
 fn marks_for(rows: &Rows, are_late: bool) -> Vec<Mark> {
     let mut minutes = BTreeSet::new();
     let mut agents: BTreeMap<i32, Span> = BTreeMap::new();
+    // Rows are sorted by series, so that most are of the same agent and minute as the one before.
+    let mut last = None;
     rows.for_each_agent_and_time(|agent_key, ts| {
         let span = Span::of_bucket(ts, Tier::OneMinute);
-        minutes.insert(span);
-        agents.entry(agent_key).and_modify(|known| *known = known.to(span)).or_insert(span);
+        if last.replace((agent_key, span)) != Some((agent_key, span)) {
+            minutes.insert(span);
+            agents.entry(agent_key).and_modify(|known| *known = known.to(span)).or_insert(span);
+        }
     });
     let are_of_all = !are_late || AGENTS_APART_MAX < agents.len();
     if are_of_all && minutes.len() <= LIVE_MINUTES_MAX {
