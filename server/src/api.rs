@@ -21,6 +21,7 @@ mod chart_limit;
 mod checked;
 mod context;
 mod description;
+mod done;
 mod enrollments;
 mod error;
 mod event_parameters;

@@ -17,6 +17,7 @@ use super::alert_channel_body::{
 };
 use super::body::Body;
 use super::checked::checked;
+use super::done::DoneResponse;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::audit::{Action, Object, ObjectKind};
@@ -52,13 +53,6 @@ enum CreateResponse {
         #[oai(header = "Location")]
         String,
     ),
-}
-
-#[derive(ApiResponse)]
-enum DoneResponse {
-    /// Done.
-    #[oai(status = 204)]
-    NoContent,
 }
 
 impl From<FieldError> for ApiError {

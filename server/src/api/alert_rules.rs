@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::alert_body::SeverityName;
 use super::alert_rule_body::{AlertRuleBody, AlertRuleRequest};
 use super::body::Body;
+use super::done::DoneResponse;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
 use crate::alerting::dry_run::{DryRun, DryRunItem, dry_run};
@@ -136,13 +137,6 @@ enum CreateResponse {
         #[oai(header = "Location")]
         String,
     ),
-}
-
-#[derive(ApiResponse)]
-enum DoneResponse {
-    /// Done.
-    #[oai(status = 204)]
-    NoContent,
 }
 
 impl From<AlertRuleError> for ApiError {

@@ -12,6 +12,7 @@ use super::alert_body::SeverityName;
 use super::alert_rule_body::{ScopeBody, text};
 use super::body::Body;
 use super::checked::checked;
+use super::done::DoneResponse;
 use super::security::{Caller, UserAuth};
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::agent::AgentFilter;
@@ -215,13 +216,6 @@ enum CreateResponse {
         #[oai(header = "Location")]
         String,
     ),
-}
-
-#[derive(ApiResponse)]
-enum DoneResponse {
-    /// Done.
-    #[oai(status = 204)]
-    NoContent,
 }
 
 impl From<AlertSilenceError> for ApiError {

@@ -173,6 +173,17 @@ async fn change(
     context.store.change_alert(id, &deed, caller.event(action).with(details)).await
 }
 
+/// Does something with an alert, and answers what has become of it.
+async fn change_and_show(
+    context: &ApiContext,
+    caller: &Caller,
+    id: Uuid,
+    deed: AlertDeed,
+) -> Result<Json<AlertBody>, ApiError> {
+    let alert = change(context, caller, id, deed).await?;
+    body(context, alert).await
+}
+
 #[OpenApi(prefix_path = "/api/alerts", tag = "Tag::Alerting")]
 impl AlertsApi {
     /// List alerts
@@ -347,8 +358,7 @@ impl AlertsApi {
     ) -> Result<Json<AlertBody>, ApiError> {
         let caller = auth.require(Permission::AcknowledgeAlerts)?;
         let deed = AlertDeed::Acknowledge { note: note(request.0.note)? };
-        let alert = change(&context, caller, id.0, deed).await?;
-        body(&context, alert).await
+        change_and_show(&context, caller, id.0, deed).await
     }
 
     /// Take back an acknowledgement
@@ -361,8 +371,7 @@ impl AlertsApi {
         id: Path<Uuid>,
     ) -> Result<Json<AlertBody>, ApiError> {
         let caller = auth.require(Permission::AcknowledgeAlerts)?;
-        let alert = change(&context, caller, id.0, AlertDeed::Unacknowledge).await?;
-        body(&context, alert).await
+        change_and_show(&context, caller, id.0, AlertDeed::Unacknowledge).await
     }
 
     /// Snooze an alert
@@ -383,8 +392,7 @@ impl AlertsApi {
             return Err(ApiError::unprocessable("until", "must be ahead, by 30 days at most"));
         }
         let deed = AlertDeed::Snooze { until: Some(request.0.until) };
-        let alert = change(&context, caller, id.0, deed).await?;
-        body(&context, alert).await
+        change_and_show(&context, caller, id.0, deed).await
     }
 
     /// End a snooze
@@ -397,8 +405,7 @@ impl AlertsApi {
         id: Path<Uuid>,
     ) -> Result<Json<AlertBody>, ApiError> {
         let caller = auth.require(Permission::AcknowledgeAlerts)?;
-        let alert = change(&context, caller, id.0, AlertDeed::Snooze { until: None }).await?;
-        body(&context, alert).await
+        change_and_show(&context, caller, id.0, AlertDeed::Snooze { until: None }).await
     }
 
     /// Say something about an alert
@@ -415,7 +422,6 @@ impl AlertsApi {
     ) -> Result<Json<AlertBody>, ApiError> {
         let caller = auth.require(Permission::AcknowledgeAlerts)?;
         let note = text("note", request.0.note, NOTE_CHARS_MAX)?;
-        let alert = change(&context, caller, id.0, AlertDeed::Note(note)).await?;
-        body(&context, alert).await
+        change_and_show(&context, caller, id.0, AlertDeed::Note(note)).await
     }
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::body::Body;
+use super::done::DoneResponse;
 use super::security::UserAuth;
-use super::users::DoneResponse;
 use super::{ApiContext, ApiError, Tag};
 use crate::auth::NewPassword;
 use crate::domain::audit::Action;

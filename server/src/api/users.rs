@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::body::Body;
 use super::checked::search_text;
+use super::done::DoneResponse;
 use super::role::RoleName;
 use super::security::UserAuth;
 use super::user_request::{SortOrder, UserChange, UserRequest, audit_details, parse_sort};
@@ -98,13 +99,6 @@ enum CreateResponse {
         #[oai(header = "Location")]
         String,
     ),
-}
-
-#[derive(ApiResponse)]
-pub(super) enum DoneResponse {
-    /// Done.
-    #[oai(status = 204)]
-    NoContent,
 }
 
 impl From<User> for UserBody {
