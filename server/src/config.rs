@@ -186,6 +186,7 @@ pub struct AlertingConfig {
 pub struct IngestConfig {
     pub flush_rows_max: usize,
     pub flush_interval_ms: u64,
+    pub writers: usize,
     pub write_timeout_ms: u64,
     pub late_after_ms: i64,
     pub late_limit_ms: i64,

@@ -56,7 +56,7 @@ use tokio_util::task::TaskTracker;
 use crate::config;
 use crate::domain::id::{AgentId, AgentKey};
 use crate::domain::latest::AgentLatest;
-use crate::store::{SampleWriter, Store};
+use crate::store::Store;
 use crate::telemetry::Instruments;
 
 use batcher::Batcher;
@@ -66,7 +66,7 @@ use pace::Paces;
 use pending_rows::PendingRows;
 use presence::{Ending, Presence};
 use shared::Shared;
-use writer::{Audience, Writer};
+use writer::{Audience, Writers};
 
 pub use live::{AgentChange, LiveEvent};
 
@@ -77,7 +77,7 @@ pub use peer::{Peer, Probation};
 /// database; each takes as much memory as its frame.
 const TURNS: usize = 64;
 
-/// Flushes that wait for the writer.
+/// Flushes that wait for a writer.
 const FLUSH_QUEUE_CAPACITY: usize = 1;
 
 /// The ingest path of one server.
@@ -134,7 +134,6 @@ impl Ingest {
         let guard = |name| StageGuard { name, stopping: stopping.clone(), failed: failed.clone() };
 
         let batcher = Batcher::new(&config, submissions, flush_sender, draining.clone());
-        let sample_writer = SampleWriter::new(store.clone(), config.write_method);
         let latest = Latest::default();
         let presence = Arc::new(Presence::default());
         let live = Live::new(Arc::clone(&presence));
@@ -144,10 +143,10 @@ impl Ingest {
             presence: Arc::clone(&presence),
             instruments: Arc::clone(&instruments),
         };
-        let writer = Writer::new(&config, sample_writer, flushes, audience, aborting.clone());
-        let written = writer.written();
+        let writers = Writers::new(&config, &store, flushes, audience, aborting.clone());
+        let written = writers.written();
         stages.spawn(guard("batcher").watch(batcher.run()));
-        stages.spawn(guard("writer").watch(writer.run()));
+        stages.spawn(guard("writers").watch(writers.run()));
         stages.spawn(guard("latest values").watch(latest.clone().run(store.clone(), written)));
 
         let admission = Semaphore::new(config.registrations_max);

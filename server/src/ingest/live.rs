@@ -1,7 +1,7 @@
 //! What changes in the fleet, as it happens, for those who watch. Watching costs nothing where nobody does, and who
 //! watches too slowly is told so instead of holding anybody up.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
 
@@ -61,11 +61,13 @@ impl AgentChange {
 pub(super) struct Live {
     presence: Arc<Presence>,
     events: broadcast::Sender<LiveEvent>,
+    /// Held while newest values are told, so that of two writers the one that took the newer ones tells them later.
+    telling: Arc<Mutex<()>>,
 }
 
 impl Live {
     pub(super) fn new(presence: Arc<Presence>) -> Self {
-        Self { presence, events: broadcast::Sender::new(EVENTS_MAX) }
+        Self { presence, events: broadcast::Sender::new(EVENTS_MAX), telling: Arc::default() }
     }
 
     /// What happens from now on.
@@ -78,6 +80,7 @@ impl Live {
         if self.events.receiver_count() == 0 {
             return;
         }
+        let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let latest = self.presence.with_ids(latest.take_unpublished());
         if !latest.is_empty() {
             self.tell(LiveEvent::Metrics(latest.into()));

@@ -1,5 +1,8 @@
-//! Writes flushes, one after the other, and acknowledges them. A flush that fails is kept and tried again until the
-//! database takes it: the store makes repeating harmless.
+//! Writes flushes, as many at a time as there are connections for, and acknowledges them. A flush that fails is kept and
+//! tried again until the database takes it: the store makes repeating harmless.
+//!
+//! Flushes may be committed in another order than they came in. Frames are acknowledged one by one, rows are told apart by
+//! their series and time, and the newest value of a series is the one of the latest time, so nothing hangs on the order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,6 +10,7 @@ use std::time::Duration;
 
 use pika_shared::chain;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +20,7 @@ use super::live::Live;
 use super::presence::Presence;
 use crate::config;
 use crate::domain::row::Rows;
-use crate::store::{Backoff, Error, Lapse, SampleWriter, Speaker, Written};
+use crate::store::{Backoff, Error, Lapse, SampleWriter, Speaker, Store, Written};
 use crate::telemetry::Instruments;
 
 /// Who is told of a flush that is committed, beside the agents themselves.
@@ -28,30 +32,41 @@ pub(super) struct Audience {
     pub(super) instruments: Arc<Instruments>,
 }
 
-/// Writes flushes.
+/// Takes flushes and hands each to a writer that has none.
 #[derive(Debug)]
-pub(super) struct Writer {
-    samples: SampleWriter,
+pub(super) struct Writers {
+    idle: Vec<Writer>,
     flushes: mpsc::Receiver<Flush>,
-    audience: Audience,
-    /// A flush that takes longer has been lost on the way; it is tried again over a new connection.
-    write_timeout: Duration,
     aborting: CancellationToken,
     /// Cancelled when nothing will be written any more.
     written: CancellationToken,
 }
 
-impl Writer {
+/// Writes one flush at a time.
+#[derive(Debug)]
+struct Writer {
+    samples: SampleWriter,
+    audience: Arc<Audience>,
+    /// A flush that takes longer has been lost on the way; it is tried again over a new connection.
+    write_timeout: Duration,
+}
+
+impl Writers {
     pub(super) fn new(
         config: &config::IngestConfig,
-        samples: SampleWriter,
+        store: &Store,
         flushes: mpsc::Receiver<Flush>,
         audience: Audience,
         aborting: CancellationToken,
     ) -> Self {
-        let write_timeout = Duration::from_millis(config.write_timeout_ms);
-        let written = CancellationToken::new();
-        Self { samples, flushes, audience, write_timeout, aborting, written }
+        let audience = Arc::new(audience);
+        let writer = || Writer {
+            samples: SampleWriter::new(store.clone(), config.write_method),
+            audience: Arc::clone(&audience),
+            write_timeout: Duration::from_millis(config.write_timeout_ms),
+        };
+        let idle = std::iter::repeat_with(writer).take(config.writers).collect();
+        Self { idle, flushes, aborting, written: CancellationToken::new() }
     }
 
     /// Tells when nothing will be written any more.
@@ -60,22 +75,37 @@ impl Writer {
     }
 
     /// Runs until the batcher has ended and everything is written, or until it is aborted.
-    pub(super) async fn run(mut self) {
-        let _written = self.written.clone().drop_guard();
-        while let Some(flush) = self.flushes.recv().await {
-            let aborting = self.aborting.clone();
-            let written = tokio::select! {
+    pub(super) async fn run(self) {
+        let Self { mut idle, mut flushes, aborting, written } = self;
+        let _written = written.drop_guard();
+        let mut busy = JoinSet::new();
+        let mut is_open = true;
+        while is_open || !busy.is_empty() {
+            tokio::select! {
                 biased;
-                () = aborting.cancelled() => None,
-                () = self.write(flush) => Some(()),
-            };
-            if written.is_none() {
-                return;
+                () = aborting.cancelled() => return,
+                Some(writer) = busy.join_next() => match writer {
+                    // The one that was used last is used next: its connection is open.
+                    Ok(writer) => idle.push(writer),
+                    Err(error) => {
+                        tracing::error!(error = %chain(&error), "writing ended unexpectedly");
+                        return;
+                    }
+                },
+                flush = flushes.recv(), if is_open && !idle.is_empty() => match (flush, idle.pop()) {
+                    (Some(flush), Some(writer)) => {
+                        busy.spawn(writer.write(flush));
+                    }
+                    _ => is_open = false,
+                },
             }
         }
     }
+}
 
-    async fn write(&mut self, flush: Flush) {
+impl Writer {
+    /// Writes a flush, however often that takes. Returns the writer, which is free again.
+    async fn write(mut self, flush: Flush) -> Self {
         let speakers: HashSet<Speaker> = flush.acks.iter().map(|ack| ack.speaker).collect();
         let started_at = Instant::now();
         let mut backoff = Backoff::default();
@@ -89,7 +119,8 @@ impl Writer {
                         let failures = backoff.failures();
                         tracing::info!(failures, rows = written.rows, "the database takes samples again");
                     }
-                    return self.audience.tell(flush, &lapsed);
+                    self.audience.tell(flush, &lapsed);
+                    return self;
                 }
                 Err(error) => {
                     self.audience.instruments.add_flush_error();

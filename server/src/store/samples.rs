@@ -1,4 +1,4 @@
-//! Writing samples: one connection, one transaction a flush, every row exactly once.
+//! Writing samples: one transaction a flush, every row exactly once.
 
 use std::collections::HashSet;
 
@@ -47,7 +47,7 @@ struct WriterConnection {
     marking: Marking,
 }
 
-/// The one connection through which all samples of this server are stored.
+/// Stores samples, one flush at a time, over a connection of its own.
 #[derive(Debug)]
 pub struct SampleWriter {
     store: Store,

@@ -16,6 +16,7 @@ impl Config {
         vec![
             ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
             ("ingest.flush_interval_ms", (1..=60_000).contains(&self.ingest.flush_interval_ms), "1–60000"),
+            ("ingest.writers", (1..=16).contains(&self.ingest.writers), "1–16"),
             (
                 "ingest.write_timeout_ms",
                 (100..=HOUR_MS).contains(&self.ingest.write_timeout_ms),
