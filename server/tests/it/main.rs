@@ -69,3 +69,4 @@ mod tls;
 mod upkeep;
 mod users;
 mod watchdog;
+mod writers;
