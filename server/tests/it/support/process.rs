@@ -95,6 +95,12 @@ impl LoggedServer {
         line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 
+    /// The server as those see it who talk to it, with its administrator logged in. It has to have been started with
+    /// the password that tests have.
+    pub(crate) async fn client(&self) -> TestServer {
+        TestServer::of_process(self.address.clone()).await
+    }
+
     /// Ends the server. Returns what it has logged.
     pub(crate) async fn end(self) -> String {
         let Self { directory, process, .. } = self;

@@ -96,6 +96,22 @@ impl TestServer {
         }
     }
 
+    /// A server that runs as a process of its own, with its administrator logged in.
+    pub(crate) async fn of_process(address: String) -> Self {
+        let mut server = Self {
+            address,
+            metrics_address: None,
+            http: reqwest::Client::new(),
+            instruments: Arc::new(Instruments::new().unwrap()),
+            admin_token: String::new(),
+            shutdown: CancellationToken::new(),
+            task: None,
+        };
+        server.ready().await;
+        server.admin_token = server.session("admin", ADMIN_PASSWORD).await;
+        server
+    }
+
     /// Waits until the server says that it is ready.
     pub(crate) async fn ready(&self) {
         eventually("the server is ready", || async {
