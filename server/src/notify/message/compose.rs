@@ -203,7 +203,7 @@ impl Composer<'_> {
         let tags = notice.agent.iter().flat_map(|agent| &agent.tags);
         let tags: Vec<String> = tags.take(NAMES_MAX).map(|tag| neutral(tag)).collect();
         if !tags.is_empty() {
-            text = format!("{text} {}", self.say("tags", &[("tags", &self.list(&tags))]));
+            text = format!("{text} {}", self.say("tags", &[("tags", &self.list(&tags, tags.len()))]));
         }
         match neutral_text(&notice.rule_summary, 200) {
             summary if summary.is_empty() => text,
@@ -244,17 +244,13 @@ impl Composer<'_> {
 
     /// How many agents an outage has, and which.
     fn members(&self, notice: &Notice) -> Option<String> {
-        let members = notice.details.get("members")?.as_array()?;
-        let name = |member: &serde_json::Value| {
-            let name = member.as_str().or_else(|| member.get("name")?.as_str());
-            name.map(neutral)
-        };
-        let names: Vec<String> = members.iter().filter_map(name).collect();
-        if names.is_empty() {
-            return None;
-        }
-        let shown = self.list(&names);
-        Some(self.say("members", &[("count", &names.len().to_string()), ("names", &shown)]))
+        let names = notice.details.get("names")?.as_array()?.iter().filter_map(|name| name.as_str());
+        let names: Vec<String> = names.map(neutral).collect();
+        let n_away = notice.details.get("away")?.as_u64()?;
+        (!names.is_empty()).then(|| {
+            let shown = self.list(&names, usize::try_from(n_away).unwrap_or(names.len()));
+            self.say("members", &[("count", &n_away.to_string()), ("names", &shown)])
+        })
     }
 
     fn since(&self, notice: &Notice) -> String {
@@ -295,7 +291,10 @@ impl Composer<'_> {
             return None;
         }
         let names: Vec<String> = notice.also_firing.iter().map(|name| neutral(name)).collect();
-        Some(self.say("also_firing", &[("agent", &self.place(notice)), ("names", &self.list(&names))]))
+        Some(self.say(
+            "also_firing",
+            &[("agent", &self.place(notice)), ("names", &self.list(&names, names.len()))],
+        ))
     }
 
     fn runbook(&self, notice: &Notice) -> Option<String> {
@@ -328,11 +327,11 @@ impl Composer<'_> {
             .then(|| self.say("late", &[("duration", &values::duration(self.texts, late_ms))]))
     }
 
-    /// The first names of a list, and how many there are besides.
-    fn list(&self, names: &[String]) -> String {
+    /// The first names of a list, and how many of `total` there are besides.
+    fn list(&self, names: &[String], total: usize) -> String {
         let comma = self.say("comma", &[]);
         let shown = names.iter().take(NAMES_MAX).map(String::as_str).collect::<Vec<_>>().join(&comma);
-        match names.len().saturating_sub(NAMES_MAX) {
+        match total.saturating_sub(names.len().min(NAMES_MAX)) {
             0 => shown,
             n_more => format!("{shown} {}", self.say("more", &[("count", &n_more.to_string())])),
         }

@@ -121,10 +121,10 @@ fn an_outage_names_its_members_and_what_is_unknown_is_said_somehow() {
     notice.value = None;
     notice.target = "fleet".to_owned();
     notice.subject = Subject { key: "fleetOutage".to_owned(), ..Subject::default() };
-    notice.details = json!({"members": ["a", "b", {"name": "c"}]});
+    notice.details = json!({"away": 60, "members": 62, "of": 70, "since": NOW, "names": ["a", "b", "c"]});
     let text = written(&message(Language::English, vec![notice.clone()]));
     assert!(text.starts_with("[critical] the fleet: many agents have left at once\n"), "{text}");
-    assert!(text.contains("3 agents: a, b, c."), "{text}");
+    assert!(text.contains("60 agents: a, b, c … and 57 more."), "{text}");
 
     notice.subject.key = "somethingNew".to_owned();
     notice.target = "system:somethingNew".to_owned();
