@@ -65,7 +65,7 @@ const INSERT_ALERTS: &str = "INSERT INTO alerts (id, rule_id, rule_name, rule_ve
          fired_at int8, value float8, threshold float8, recovery_threshold float8, unit text, details jsonb, \
          flapping bool) \
      WHERE agent_key IS NULL OR EXISTS (SELECT FROM agents WHERE key = agent_key)";
-// A peak is the value that lies furthest beyond the threshold.
+// A peak is the value that lies furthest beyond the threshold. What is over keeps the thresholds that it had.
 const UPDATE_ALERTS: &str = "UPDATE alerts SET state = new.state, severity = new.severity, \
          peak_severity = greatest(peak_severity, new.severity), ended_at = new.ended_at, end_reason = new.end_reason, \
          value = coalesce(new.value, alerts.value), \
@@ -74,7 +74,10 @@ const UPDATE_ALERTS: &str = "UPDATE alerts SET state = new.state, severity = new
          peak_at = CASE WHEN new.value IS NOT NULL AND (peak_value IS NULL \
              OR (new.is_below AND new.value < peak_value) OR (NOT new.is_below AND peak_value < new.value)) \
              THEN $2 ELSE peak_at END, \
-         threshold = new.threshold, recovery_threshold = new.recovery_threshold, details = new.details, \
+         threshold = CASE WHEN new.state = 'firing' THEN new.threshold ELSE alerts.threshold END, \
+         recovery_threshold = CASE WHEN new.state = 'firing' THEN new.recovery_threshold \
+             ELSE alerts.recovery_threshold END, \
+         details = CASE WHEN new.state = 'firing' THEN new.details ELSE alerts.details END, \
          data_state = new.data_state, flapping = new.flapping, occurrences = occurrences + new.reopened, \
          snoozed_until = CASE WHEN new.state = 'firing' THEN snoozed_until END, \
          acknowledged_at = CASE WHEN new.is_worse THEN NULL ELSE acknowledged_at END, \

@@ -9,7 +9,7 @@ use pika_server::domain::alert::condition::{
     Condition, Function, Levels, MetricCondition, Operator, Threshold,
 };
 use pika_server::domain::alert::rule::{Definition, Rule};
-use pika_server::domain::alert::scope::Scope;
+use pika_server::domain::alert::scope::{Scope, ScopeKind};
 use pika_server::domain::alert::severity::Severity;
 use pika_server::domain::alert::silence::{Matcher, Silence, SilenceKind};
 use pika_server::domain::audit::Action;
@@ -31,6 +31,7 @@ on_both_editions!(
     an_agent_that_stops_is_told_of_once_and_so_is_its_return,
     a_restart_of_the_server_tells_nothing,
     a_breach_fires_and_is_over,
+    what_is_over_keeps_its_thresholds,
     one_sample_is_no_breach,
     a_rule_that_is_edited_goes_on_unless_it_judges_something_else,
     an_alert_ends_with_its_agent,
@@ -271,6 +272,22 @@ async fn a_breach_fires_and_is_over(database: TestDatabase) {
     scene.usage[1] = Some(20.0);
     scene.pass(9 * MINUTE_MS).await;
     assert_eq!(scene.messages().await, ["firing busy web-1", "resolved busy web-1"]);
+}
+
+async fn what_is_over_keeps_its_thresholds(database: TestDatabase) {
+    let mut scene = Scene::start(database, 4).await;
+    let tagged = Scope { kind: ScopeKind::Tags, tags: vec!["prod".to_owned()], ..Scope::default() };
+    scene.rule(Definition { scope: tagged, ..busy(80.0) }).await;
+    (scene.usage[1], scene.usage[2]) = (Some(95.0), Some(95.0));
+    scene.pass(9 * MINUTE_MS).await;
+    // One is not the rule's any more, the other recovers.
+    let sql = "UPDATE agents SET tags = '{}' WHERE key = $1";
+    scene.client.execute(sql, &[&scene.agents[1].0]).await.unwrap();
+    scene.usage[2] = Some(10.0);
+    scene.pass(10 * MINUTE_MS).await;
+    let sql =
+        "SELECT concat_ws(' ', agent_name, end_reason, threshold, recovery_threshold) FROM alerts ORDER BY 1";
+    assert_eq!(scene.texts(sql).await, ["web-1 out_of_scope 80 70", "web-2 recovered 80 70"]);
 }
 
 async fn one_sample_is_no_breach(database: TestDatabase) {
