@@ -14,7 +14,8 @@ on_both_editions!(
     a_chart_plans_only_the_chunks_of_its_range,
     the_latest_values_are_in_the_newest_chunks,
     a_page_of_samples_reads_no_chunk_behind_it,
-    a_window_of_an_alert_rule_plans_only_its_own_chunks
+    a_window_of_an_alert_rule_plans_only_its_own_chunks,
+    deliveries_of_an_alert_are_found_by_an_index
 );
 
 /// Ten days of one row an hour, a chunk a day.
@@ -119,4 +120,33 @@ async fn a_window_of_an_alert_rule_plans_only_its_own_chunks(database: TestDatab
         assert!(planned.len() <= n_chunks, "plans for {} chunks: {statement}: {plan}", planned.len());
         assert!(!plan.contains("excluded during startup"), "{plan}");
     }
+}
+
+async fn deliveries_of_an_alert_are_found_by_an_index(database: TestDatabase) {
+    let client = database.connect().await;
+    client
+        .batch_execute(
+            "INSERT INTO alert_channels (id, name, kind, enabled, is_default, tells_outages, min_severity, \
+                 tells_resolved, settings, group_wait_ms, group_interval_ms, min_interval_ms, per_hour_max, \
+                 created_at, updated_at) \
+             VALUES (gen_random_uuid(), 'ops', 'webhook', true, true, false, 1, true, '{}', 0, 0, 0, 60, 0, 0); \
+             INSERT INTO alert_outbox (channel_id, kind, items, key, status, created_at, next_attempt_at, expires_at) \
+             SELECT id, 'alerts', jsonb_build_array(jsonb_build_object('alertId', gen_random_uuid())), \
+                 gen_random_uuid(), 'sent', i, i, i FROM alert_channels, generate_series(1, 20000) AS i; \
+             ANALYZE alert_outbox",
+        )
+        .await
+        .unwrap();
+    for option in statements::PLANNING_OPTIONS.split("-c ").filter(|option| !option.is_empty()) {
+        client.batch_execute(&format!("SET {}", option.trim().replace('=', " TO "))).await.unwrap();
+    }
+    let is_count = |statement: &&String| {
+        statement.starts_with("SELECT count(*) FROM alert_outbox o JOIN alert_channels")
+    };
+    let all = statements::all();
+    let statement = all.iter().find(is_count).unwrap();
+    client.batch_execute(&format!("PREPARE deliveries (uuid, text, text) AS {statement}")).await.unwrap();
+    let plan =
+        explain(&client, "EXECUTE deliveries (NULL, NULL, '00000000-0000-4000-8000-000000000001')").await;
+    assert!(plan.contains("alert_outbox_items") && !plan.contains("Seq Scan on alert_outbox"), "{plan}");
 }
