@@ -40,6 +40,8 @@ export default defineConfig({
     target: 'es2022',
     cssTarget: ['chrome123', 'firefox121', 'safari17.5'],
     assetsInlineLimit: 0,
+    // Some fifty small files compress badly and keep the few connections of HTTP/1.1 busy: one of all pages has a third of their size.
+    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     manifest: true,
     reportCompressedSize: false,
