@@ -327,7 +327,7 @@ test('a rule is made, asked for whom it would hold, disabled and deleted', async
   await expect(row).toHaveCount(0);
 });
 
-test('quiet hours show their next times, are made and ended', async ({ page, t, logIn, checkAccessible }) => {
+test('quiet hours show their next times, are made, changed and ended', async ({ page, t, logIn, checkAccessible }) => {
   const name = nameOf('nights');
   await logIn();
   await page.goto('/alerts/silences');
@@ -345,7 +345,117 @@ test('quiet hours show their next times, are made and ended', async ({ page, t, 
   await dialog.getByRole('button', { name: t.common.create }).click();
   const item = page.getByRole('listitem').filter({ hasText: name });
   await expect(item).toContainText('22:00–07:00');
+  await item.getByRole('button', { name: t.silences.edit }).click();
+  await expect(dialog.getByLabel(t.silences.form.name, { exact: true })).toHaveValue(name);
+  await expect(dialog.getByLabel(t.silences.weekdays.mon, { exact: true })).toBeChecked();
+  await dialog.getByLabel(t.silences.form.stop, { exact: true }).fill('06:15');
+  await checkAccessible();
+  await dialog.getByRole('button', { name: t.common.save }).click();
+  await expect(item).toContainText('22:00–06:15');
   await item.getByRole('button', { name: t.silences.end }).click();
   await page.getByRole('dialog').getByRole('button', { name: t.silences.end }).click();
   await expect(item).toHaveCount(0);
+});
+
+test.describe('a silence that somebody else changes meanwhile', () => {
+  test.use({ expected: { '/api/alert-silences/*': 409 } });
+
+  test('is not overwritten', async ({ page, t, api, logIn }) => {
+    const name = nameOf('shared silence');
+    const scope = { kind: 'tags', tags: ['nobody-has-this'] };
+    const body = {
+      kind: 'maintenance',
+      name,
+      matcher: { scope },
+      startsAt: Date.now(),
+      endsAt: Date.now() + 7_200_000,
+    };
+    const { id, version } = await api.send<{ id: string; version: number }>('POST', '/api/alert-silences', body);
+    await logIn();
+    await page.goto('/alerts/silences');
+    const item = page.getByRole('listitem').filter({ hasText: name });
+    const dialog = page.getByRole('dialog');
+    await item.getByRole('button', { name: t.silences.edit }).click();
+    await api.send('PUT', `/api/alert-silences/${id}`, { ...body, comment: 'of somebody else', version });
+    await dialog.getByLabel(t.silences.form.comment).fill('mine');
+    await dialog.getByRole('button', { name: t.common.save }).click();
+    await expect(dialog.getByRole('alert')).toHaveText(t.common.changedMeanwhile);
+    await dialog.getByRole('button', { name: t.common.cancel }).click();
+    await expect(item).toContainText('of somebody else');
+    // The end that nobody touched has not moved.
+    await item.getByRole('button', { name: t.silences.edit }).click();
+    await dialog.getByLabel(t.silences.form.comment).fill('mine');
+    await dialog.getByRole('button', { name: t.common.save }).click();
+    await expect(item).toContainText('mine');
+    const kept = await api.send<{ endsAt: number; kind: string }>('GET', `/api/alert-silences/${id}`);
+    expect(kept).toMatchObject({ endsAt: body.endsAt, kind: 'maintenance' });
+    await api.send('DELETE', `/api/alert-silences/${id}`);
+  });
+});
+
+test('several alerts are acknowledged with one note', async ({ page, t, api, logIn, enroll, report, fire }) => {
+  const rule = nameOf('many');
+  const ids: string[] = [];
+  for (const n of [1, 2, 3]) {
+    const machine = await enroll(nameOf(`many${n}`));
+    report(machine, 97);
+    ids.push(await fire(machine.id, `${rule} ${n}`));
+  }
+  await logIn();
+  await page.goto(`/alerts?q=${encodeURIComponent(rule)}`);
+  const { acknowledge } = t.alerts;
+  await expect(page.getByRole('article')).toHaveCount(3);
+  await page.getByLabel(acknowledge.chooseAll).check();
+  await page.getByLabel(acknowledge.choose(`${rule} 2`, nameOf('many2'))).uncheck();
+  await expect(page.getByLabel(acknowledge.chooseAll)).toHaveJSProperty('indeterminate', true);
+  await page.getByRole('button', { name: acknowledge.chosen('2') }).click();
+  await page.getByRole('dialog').getByLabel(t.alerts.note).fill('one rack');
+  await page.getByRole('dialog').getByRole('button', { name: acknowledge.take, exact: true }).click();
+  await expect(page.getByText(acknowledge.allDone('2'))).toBeVisible();
+  await expect(page.getByRole('article').filter({ hasText: t.alerts.acknowledgedBy('admin') })).toHaveCount(2);
+  // What somebody looks after can be chosen no longer.
+  await expect(page.getByRole('checkbox')).toHaveCount(2);
+  const notes = await Promise.all(ids.map((id) => api.send<{ note?: string }>('GET', `/api/alerts/${id}`)));
+  expect(notes.map(({ note }) => note ?? '')).toEqual(['one rack', '', 'one rack']);
+});
+
+test.describe('the settings of alerting', () => {
+  test.use({ expected: { '/api/settings/alerting': 409 } });
+
+  interface Settings {
+    version: number;
+    historyKeepMs: number;
+  }
+
+  test('are changed, and not over what somebody else has changed', async ({ page, t, api, logIn, checkAccessible }) => {
+    const before = await api.send<Settings>('GET', '/api/settings/alerting');
+    const words = t.settings.alerting;
+    await logIn();
+    await page.goto('/settings/alerting');
+    await checkAccessible();
+    const days = 200 + Math.floor(Math.random() * 100);
+    const save = page.getByRole('button', { name: t.common.save });
+    // Other projects change the same settings at the same time.
+    await expect(async () => {
+      await page.goto('/settings/alerting');
+      await page.getByLabel(words.historyKeep, { exact: true }).fill(String(days));
+      const answered = page.waitForResponse((answer) => answer.request().method() === 'PUT');
+      await save.click();
+      const answer = await answered;
+      expect(answer.status()).toBe(200);
+      expect(((await answer.json()) as Settings).historyKeepMs).toBe(days * 86_400_000);
+    }).toPass();
+    await expect(page.getByText(t.common.saved)).toBeVisible();
+
+    await expect(async () => {
+      const now = await api.send<Settings>('GET', '/api/settings/alerting');
+      await api.send('PUT', '/api/settings/alerting', { ...before, version: now.version });
+    }).toPass();
+    await page.getByLabel(words.historyKeep, { exact: true }).fill('77');
+    await save.click();
+    await expect(page.getByRole('alert')).toHaveText(t.common.changedMeanwhile);
+    await logIn(await makeUser(api, 'reader'));
+    await page.goto('/settings/alerting');
+    await expect(page.getByText(t.common.notAllowed.title)).toBeVisible();
+  });
 });

@@ -363,7 +363,7 @@ test.describe('a machine that is not there', () => {
 
 test.describe('administration', () => {
   // What the page had asked for when the machine was deleted.
-  test.use({ expected: { '/api/agents/*/metrics': [404, 429], '/api/agents/*/gaps': 404 } });
+  test.use({ expected: { '/api/agents/*': 409, '/api/agents/*/metrics': [404, 429], '/api/agents/*/gaps': 404 } });
 
   test('administrators edit, renew, revoke and delete, and are told what happens', async ({
     page,
@@ -393,6 +393,15 @@ test.describe('administration', () => {
     await expect(page.getByText('<b>eu</b>')).toBeVisible();
     await expect(page.getByText('Ask Ada.')).toBeVisible();
     expect(await agent()).toMatchObject({ name: machine.name, tags: ['prod', '<b>eu</b>'] });
+
+    // What somebody else says meanwhile is not overwritten.
+    await choose(t.machine.edit.action);
+    await api.send('PUT', `/api/agents/${machine.id}`, { name: machine.name, tags: ['theirs'], note: 'theirs' });
+    await edit.getByLabel(t.machine.edit.note).fill('mine');
+    await edit.getByRole('button', { name: t.machine.edit.save }).click();
+    await expect(edit.getByRole('alert')).toHaveText(t.common.changedMeanwhile);
+    await edit.getByRole('button', { name: t.common.cancel }).click();
+    await expect(page.getByText('theirs').first()).toBeVisible();
 
     await choose(t.machine.enroll.action);
     await expect(page.getByRole('dialog')).toContainText(t.machine.enroll.text(machine.name));

@@ -41,6 +41,11 @@ export const routes = {
   users: route({ path: '/settings/users', load: () => import('./pages/settings/UsersPage.svelte'), role: 'admin' }),
   user: route({ path: '/settings/users/:id', load: () => import('./pages/settings/UserPage.svelte'), role: 'admin' }),
   retention: route({ path: '/settings/retention', load: () => import('./pages/settings/RetentionPage.svelte') }),
+  alertSettings: route({
+    path: '/settings/alerting',
+    load: () => import('./pages/settings/AlertSettingsPage.svelte'),
+    role: 'admin',
+  }),
   channels: route({
     path: '/settings/channels',
     load: () => import('./pages/channels/ChannelsPage.svelte'),

@@ -8,6 +8,7 @@ export type Alert = Schemas['Alert'];
 export type AlertEvent = Schemas['AlertEvent'];
 export type AlertSummary = Schemas['AlertSummary'];
 export type PendingAlert = Schemas['PendingAlert'];
+export type AlertSettings = Schemas['AlertSettings'];
 export type Severity = Schemas['AlertSeverity'];
 export type AlertState = Schemas['AlertState'];
 
@@ -75,11 +76,30 @@ export const alertEventsQuery = (id: string) =>
     refetchInterval: ALERTS_EVERY_MS,
   });
 
+export const alertSettingsKey = ['settings', 'alerting'] as const;
+
+export const alertSettingsQuery = () =>
+  queryOptions({
+    queryKey: alertSettingsKey,
+    queryFn: ({ signal }) => dataOf(api.GET('/api/settings/alerting', { signal })),
+  });
+
+/** With the version that was read; 409 where somebody else was faster. */
+export const setAlertSettings = (body: AlertSettings): Promise<AlertSettings> =>
+  dataOf(api.PUT('/api/settings/alerting', { body }));
+
 const of = (id: string) => ({ params: { path: { id } } });
 
 /** An empty note leaves what was said before. */
 export const acknowledge = (id: string, note: string): Promise<Alert> =>
   dataOf(api.PUT('/api/alerts/{id}/acknowledgement', { ...of(id), body: note ? { note } : {} }));
+
+/** Many at once; each that can be is. Returns how many were not, because they had ended or are gone. */
+export async function acknowledgeAll(alertIds: string[], note: string): Promise<number> {
+  const body = { alertIds, ...(note && { note }) };
+  const { items } = await dataOf(api.POST('/api/alerts/acknowledgements', { body }));
+  return items.filter(({ error }) => error != null).length;
+}
 
 export const unacknowledge = (id: string): Promise<Alert> =>
   dataOf(api.DELETE('/api/alerts/{id}/acknowledgement', of(id)));

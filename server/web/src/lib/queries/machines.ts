@@ -67,7 +67,8 @@ export const gapsQuery = (id: string, start: number, end: number) =>
     placeholderData: keepPreviousData,
   });
 
-async function changed(id: string): Promise<void> {
+/** Reads a machine again after it was changed, here or by somebody else. */
+export async function reread(id: string): Promise<void> {
   void fleet.read();
   await queryClient.invalidateQueries({ queryKey: ['agents', id] });
   await queryClient.invalidateQueries({ queryKey: ['latest', id] });
@@ -83,7 +84,7 @@ export const tagsIn = (text: string) =>
 /** Name, tags and note together: all three are replaced; with `updatedAt` only if nobody has changed them since. */
 export async function updateMachine(id: string, body: components['schemas']['AgentUpdate']): Promise<void> {
   await dataOf(api.PUT('/api/agents/{id}', { params: { path: { id } }, body }));
-  await changed(id);
+  await reread(id);
 }
 
 /** The token is the caller's alone: it is in no cache. */
@@ -93,7 +94,7 @@ export function enrollAgain(id: string): Promise<{ token: string; expiresAt: num
 
 export async function revokeSecret(id: string): Promise<void> {
   await api.DELETE('/api/agents/{id}/secret', { params: { path: { id } } });
-  await changed(id);
+  await reread(id);
 }
 
 export async function deleteMachine(id: string): Promise<void> {

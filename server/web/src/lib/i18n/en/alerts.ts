@@ -103,6 +103,12 @@ export const alerts = {
     noteHint: 'Left empty: what was noted before stays.',
     take: 'Acknowledge',
     back: 'Take back the acknowledgement',
+    choose: (rule: string, machine: string) => `Choose ${rule} ${machine}`,
+    chooseAll: 'Choose all that nobody looks after',
+    chosen: (count: string) => `Acknowledge the chosen ones (${count})`,
+    manyTitle: (count: string) => `Acknowledge these alerts (${count})`,
+    allDone: (count: string) => `Acknowledged: ${count}`,
+    someDone: (done: string, failed: string) => `Acknowledged: ${done}; ended meanwhile: ${failed}`,
   },
   snooze: {
     action: 'Snooze',

@@ -10,6 +10,7 @@ export const common = {
   loading: 'Loading…',
   save: 'Save',
   saved: 'Saved',
+  changedMeanwhile: 'It has been changed meanwhile: open it again.',
   done: 'Done',
   create: 'Create',
   none: 'none',

@@ -2,6 +2,7 @@
 export const silences = {
   text: 'While it is silent, alerts go on and are shown here, but channels are not told. What still fires afterwards is told then.',
   create: 'New silence',
+  edit: 'Change',
   empty: 'There is no silence',
   kinds: { silence: 'silence', maintenance: 'maintenance', quiet: 'quiet hours' },
   active: 'silent now',
@@ -24,6 +25,7 @@ export const silences = {
     when: 'When',
     modes: { once: 'Now, once', recurring: 'Again and again' },
     hours: 'Hours from now',
+    hoursHint: 'Left as it is, the end stays; empty: for ever.',
     isMaintenance: 'Somebody works on the machines (maintenance)',
     weekdays: 'On these days',
     weekdaysHint: 'None chosen: every day. A time over midnight belongs to the day on which it begins.',

@@ -102,6 +102,12 @@ export const alerts: Messages['alerts'] = {
     noteHint: '留空则保留原有备注。',
     take: '确认',
     back: '撤回确认',
+    choose: (rule, machine) => `选择 ${rule} ${machine}`,
+    chooseAll: '选择所有无人处理的告警',
+    chosen: (count) => `确认所选告警（${count}）`,
+    manyTitle: (count) => `确认这些告警（${count}）`,
+    allDone: (count) => `已确认：${count}`,
+    someDone: (done, failed) => `已确认：${done}；期间已结束：${failed}`,
   },
   snooze: {
     action: '暂缓',

@@ -12,6 +12,7 @@ export const common: Messages['common'] = {
   loading: '正在加载…',
   save: '保存',
   saved: '已保存',
+  changedMeanwhile: '期间已被修改：请重新打开。',
   done: '完成',
   create: '创建',
   none: '无',

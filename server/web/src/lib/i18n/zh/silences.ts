@@ -4,6 +4,7 @@ import type { Messages } from '../en';
 export const silences: Messages['silences'] = {
   text: '静默期间告警照常显示，但不会通知渠道。结束后仍未恢复的告警会再通知。',
   create: '新建静默',
+  edit: '修改',
   empty: '没有静默',
   kinds: { silence: '静默', maintenance: '维护', quiet: '免打扰时段' },
   active: '正在静默',
@@ -26,6 +27,7 @@ export const silences: Messages['silences'] = {
     when: '时间',
     modes: { once: '现在，一次', recurring: '重复' },
     hours: '从现在起的小时数',
+    hoursHint: '不改动则结束时间不变；留空为永久。',
     isMaintenance: '正在维护机器',
     weekdays: '星期',
     weekdaysHint: '不选则为每天。跨午夜的时段属于开始的那一天。',
