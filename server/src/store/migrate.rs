@@ -34,7 +34,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V21__preferences", include_str!("../../../sql/migrations/0021_preferences.sql")),
     ("V22__alerting", include_str!("../../../sql/migrations/0022_alerting.sql")),
     ("V23__series", include_str!("../../../sql/migrations/0023_series.sql")),
-    ("V26__alert_outbox_items", include_str!("../../../sql/migrations/0026_alert_outbox_items.sql")),
+    ("V24__alert_outbox_items", include_str!("../../../sql/migrations/0024_alert_outbox_items.sql")),
 ];
 
 /// What migrating found and did.
