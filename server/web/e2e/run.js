@@ -113,6 +113,8 @@ async function main() {
       ...process.env,
       // Scenarios have machines of their own; Node.js 22 has WebSocket without being asked.
       NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --experimental-websocket --no-warnings`,
+      // By default it lies in the folder for temporary files, for ever.
+      PWTEST_CACHE_DIR: `${web}node_modules/.cache/playwright`,
       PIKA_E2E_URL: url,
       PIKA_E2E_PASSWORD: ADMIN_PASSWORD,
       PIKA_E2E_BIN_DIR: binaries,
