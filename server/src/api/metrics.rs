@@ -164,15 +164,17 @@ pub(super) async fn read_buckets(
     range: TimeRange,
     now: TimestampMs,
 ) -> Result<Option<Metrics>, store::Error> {
-    let mut connection = store.chart_connection().await?;
-    let Some(agent) = connection.agent(agent).await? else {
+    let connection = store.chart_connection().await?;
+    let (agent, retention) = tokio::try_join!(connection.agent(agent), connection.retention())?;
+    let Some(agent) = agent else {
         return Ok(None);
     };
-    let retention = connection.retention().await?;
     let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier));
-    let buckets = connection.metric_buckets(agent.key, family, tier, range).await?;
-    let percentiles = connection.percentiles(agent.key, family, tier, range).await?;
-    let sample_interval_ms = connection.sample_interval_ms(agent.key, family, range).await?;
+    let (buckets, percentiles, sample_interval_ms) = tokio::try_join!(
+        connection.metric_buckets(agent.key, family, tier, range),
+        connection.percentiles(agent.key, family, tier, range),
+        connection.sample_interval_ms(agent.key, family, range),
+    )?;
     Ok(Some(Metrics {
         agent_id: agent.id.0,
         metric_type: family.into(),
@@ -194,13 +196,15 @@ async fn read_samples(
     family: Family,
     range: SampleRange,
 ) -> Result<Option<Metrics>, store::Error> {
-    let mut connection = store.chart_connection().await?;
+    let connection = store.chart_connection().await?;
     let Some(agent) = connection.agent(agent).await? else {
         return Ok(None);
     };
-    let page = connection.samples(agent.key, family, range).await?;
     let whole = TimeRange { start: range.start, end: range.end, interval_ms: 1 };
-    let sample_interval_ms = connection.sample_interval_ms(agent.key, family, whole).await?;
+    let (page, sample_interval_ms) = tokio::try_join!(
+        connection.samples(agent.key, family, range),
+        connection.sample_interval_ms(agent.key, family, whole),
+    )?;
     Ok(Some(Metrics {
         agent_id: agent.id.0,
         metric_type: family.into(),

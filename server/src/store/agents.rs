@@ -107,7 +107,7 @@ pub struct Touch {
 }
 
 /// One agent.
-pub(super) async fn find(connection: &mut Connection, id: AgentId) -> Result<Option<Agent>, Error> {
+pub(super) async fn find(connection: &Connection, id: AgentId) -> Result<Option<Agent>, Error> {
     Ok(connection.query_opt(FIND, &[&id.0]).await?.as_ref().map(agent))
 }
 
@@ -173,7 +173,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, Error> {
-        find(&mut *self.connection().await?, id).await
+        find(&*self.connection().await?, id).await
     }
 
     /// Keeps what an administrator says about an agent, as long as nothing else has changed it since `unchanged_since`, where

@@ -119,7 +119,7 @@ impl Store {
     ) -> Result<(Vec<AlertDelivery>, i64), Error> {
         let alert = filter.alert.map(|id| id.to_string());
         let mut parameters: Vec<Parameter<'_>> = vec![&filter.channel, &filter.status, &alert];
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let total = connection.query_opt(COUNT, &parameters).await?;
         parameters.extend([&limit as Parameter<'_>, &offset]);
         let rows = connection.query(LIST, &parameters).await?;

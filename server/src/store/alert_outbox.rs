@@ -187,7 +187,7 @@ impl Store {
         now: TimestampMs,
         leased_until: TimestampMs,
     ) -> Result<Option<AlertChannel>, Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let Some(leased) = connection.query_opt(LEASE, &[&server, &now, &leased_until]).await? else {
             return Ok(None);
         };
@@ -231,7 +231,7 @@ impl Store {
         channel: Uuid,
         since: TimestampMs,
     ) -> Result<(Vec<WaitingMessage>, i64), Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let rows = connection.query(WAITING, &[&channel, &WAITING_MAX]).await?;
         let sent = connection.query_opt(SENT_SINCE, &[&channel, &since]).await?;
         Ok((rows.iter().map(waiting).collect(), sent.map_or(0, |row| row.get(0))))

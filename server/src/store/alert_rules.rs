@@ -328,7 +328,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn keep_builtin_alert_rules(&self, now: TimestampMs) -> Result<(), Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         for rule in builtin::rules() {
             let definition = json(&rule.definition);
             let id = Uuid::now_v7();

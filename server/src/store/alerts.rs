@@ -255,7 +255,7 @@ impl Store {
         } = filter;
         let mut parameters: Vec<Parameter<'_>> =
             vec![state, severities, rule_id, agent_id, tag, withheld, acknowledged, from, to, search];
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let total = connection.query_opt(COUNT, &parameters).await?;
         parameters.extend([&limit as Parameter<'_>, &offset]);
         let statement = match sort {
@@ -403,7 +403,7 @@ impl Store {
         let mut total = 0;
         for statement in [DELETE_OLD, DELETE_OLD_EVENTS] {
             loop {
-                let mut connection = self.connection().await?;
+                let connection = self.connection().await?;
                 let n_deleted = connection.execute(statement, &[&before, &DELETED_AT_ONCE]).await?;
                 total += n_deleted;
                 if n_deleted < DELETED_AT_ONCE.unsigned_abs() {

@@ -133,7 +133,7 @@ impl Store {
         token_hash: TokenHash,
         now: TimestampMs,
     ) -> Result<Option<(User, ApiToken)>, Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let Some(row) = connection.query_opt(FIND_USER, &[&token_hash.0.as_slice(), &now]).await? else {
             return Ok(None);
         };

@@ -90,7 +90,7 @@ impl Store {
     ) -> Result<(Vec<AuditEntry>, i64), Error> {
         let AuditFilter { actor, action, object, from, to, address } = filter;
         let mut parameters: Vec<Parameter<'_>> = vec![actor, action, object, from, to, address];
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let total = connection.query_opt(COUNT, &parameters).await?;
         parameters.extend([&limit as Parameter<'_>, &offset]);
         let rows = connection.query(LIST, &parameters).await?;

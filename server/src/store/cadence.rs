@@ -26,7 +26,7 @@ impl ChartConnection<'_> {
     /// # Errors
     /// When the database is away.
     pub async fn sample_interval_ms(
-        &mut self,
+        &self,
         agent: AgentKey,
         family: Family,
         range: TimeRange,

@@ -33,15 +33,15 @@ impl ChartConnection<'_> {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn agent(&mut self, id: AgentId) -> Result<Option<Agent>, Error> {
-        agents::find(&mut self.connection, id).await
+    pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, Error> {
+        agents::find(&self.connection, id).await
     }
 
     /// As [`Store::retention`].
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn retention(&mut self) -> Result<Retention, Error> {
-        Ok(maintenance::read_retention(self.connection.client()).await?)
+    pub async fn retention(&self) -> Result<Retention, Error> {
+        maintenance::find_retention(&self.connection).await
     }
 }

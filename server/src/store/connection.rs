@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
@@ -45,10 +45,11 @@ async fn in_time<T>(
     }
 }
 
-/// A connection with a cache of prepared statements, which tokio-postgres does not have.
+/// A connection with a cache of prepared statements, which tokio-postgres does not have. Questions that do not hang on one
+/// another can be asked at the same time: they share one round trip.
 pub(super) struct Connection {
     client: Client,
-    statements: HashMap<Box<str>, Statement>,
+    statements: Mutex<HashMap<Box<str>, Statement>>,
     errors: Arc<ErrorCounts>,
 }
 
@@ -60,7 +61,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     fn new(client: Client, errors: Arc<ErrorCounts>) -> Self {
-        Self { client, statements: HashMap::new(), errors }
+        Self { client, statements: Mutex::default(), errors }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -77,26 +78,30 @@ impl Connection {
     }
 
     /// Prepares a statement once a connection.
-    pub(super) async fn prepare(&mut self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
+    pub(super) async fn prepare(&self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
         self.prepare_typed(sql, &[]).await
     }
 
     /// As [`Connection::prepare`], with the types of the first parameters given.
     pub(super) async fn prepare_typed(
-        &mut self,
+        &self,
         sql: &str,
         types: &[Type],
     ) -> Result<Statement, tokio_postgres::Error> {
-        if let Some(statement) = self.statements.get(sql) {
+        if let Some(statement) = self.statements().get(sql) {
             return Ok(statement.clone());
         }
         let statement = self.errors.count(self.client.prepare_typed(sql, types).await)?;
-        self.statements.insert(sql.into(), statement.clone());
+        self.statements().insert(sql.into(), statement.clone());
         Ok(statement)
     }
 
+    fn statements(&self) -> MutexGuard<'_, HashMap<Box<str>, Statement>> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) async fn query(
-        &mut self,
+        &self,
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
@@ -105,7 +110,7 @@ impl Connection {
     }
 
     pub(super) async fn query_opt(
-        &mut self,
+        &self,
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, tokio_postgres::Error> {
@@ -114,7 +119,7 @@ impl Connection {
     }
 
     pub(super) async fn execute(
-        &mut self,
+        &self,
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<u64, tokio_postgres::Error> {

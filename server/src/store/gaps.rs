@@ -26,7 +26,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn insert_gap(&self, agent: AgentKey, gap: &SampleGap) -> Result<(), Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let SampleGap { start, end, samples, reason, reported_at } = gap;
         connection.execute(INSERT, &[&agent.0, start, end, samples, &reason.as_str(), reported_at]).await?;
         connection.execute(DELETE_OLDEST, &[&agent.0, &GAPS_PER_AGENT_MAX]).await?;

@@ -153,7 +153,7 @@ impl Store {
         secret_hash: TokenHash,
         registration: &Registration,
     ) -> Result<Option<ConnectedAgent>, Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let row = connection.query_opt(CONNECT, &registration.changes(&secret_hash.0.as_slice())).await?;
         Ok(row.as_ref().map(connected))
     }

@@ -53,7 +53,7 @@ impl Store {
             &column(latest, |latest| latest.sent_bytes_per_second),
             &column(latest, |latest| latest.load1),
         ];
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         match connection.execute(UPSERT, &parameters).await {
             // An agent was deleted meanwhile, which must not cost the others their values: now it is not found any more.
             Err(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => {

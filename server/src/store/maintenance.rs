@@ -1,7 +1,8 @@
 //! Keeps the rollups and the retention of either edition while the server runs.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
+use super::connection::Connection;
 use super::edition::{self, Edition};
 use super::expiry::{self, HeldBack};
 use super::rollup::catch_up::{self, CaughtUp, RefreshFailure};
@@ -45,8 +46,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn retention(&self) -> Result<Retention, Error> {
-        let mut connection = self.connection().await?;
-        Ok(read_retention(connection.client()).await?)
+        find_retention(&*self.connection().await?).await
     }
 
     /// Changes how long each tier is kept: the next round of maintenance drops by it. The caller has checked it.
@@ -121,7 +121,7 @@ async fn look_after(
         maintained.unhealthy_jobs = watched.unhealthy;
         maintained.misreported_jobs = watched.n_misreported;
     }
-    let retention = read_retention(client).await?;
+    let retention = retention(&client.query(FIND_RETENTION, &[]).await?);
     let expired = expiry::drop_expired(client, edition, definition, &retention, now).await?;
     maintained.chunks_dropped = expired.chunks_dropped;
     maintained.held_back = expired.held_back;
@@ -142,12 +142,17 @@ pub(super) async fn reconcile_policies(
     Ok(())
 }
 
-pub(super) async fn read_retention(client: &Client) -> Result<Retention, tokio_postgres::Error> {
+/// How long each tier is kept.
+pub(super) async fn find_retention(connection: &Connection) -> Result<Retention, Error> {
+    Ok(retention(&connection.query(FIND_RETENTION, &[]).await?))
+}
+
+fn retention(rows: &[Row]) -> Retention {
     let mut retention = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
-    for row in client.query(FIND_RETENTION, &[]).await? {
+    for row in rows {
         if let Some(tier) = Tier::parse(row.get(0)) {
             retention.set_keep_ms(tier, row.get(1));
         }
     }
-    Ok(retention)
+    retention
 }

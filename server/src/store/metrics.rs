@@ -131,19 +131,21 @@ impl ChartConnection<'_> {
     /// # Errors
     /// When the database is away, and when there would be too many buckets.
     pub async fn metric_buckets(
-        &mut self,
+        &self,
         agent: AgentKey,
         family: Family,
         tier: Tier,
         range: TimeRange,
     ) -> Result<MetricBuckets, Error> {
-        let connection = &mut *self.connection;
+        let connection = &*self.connection;
         let bounds = bounds(connection, family, Content::Metrics, tiers_from(tier), range).await?;
         let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));
         let statement = buckets_statement(family.declaration(), family.metrics(), tier);
-        let rows = connection.query(&statement, &parameters).await?;
-        let labels = labels(connection, agent, family.declaration()).await?;
+        let (rows, labels) = tokio::try_join!(
+            async { Ok(connection.query(&statement, &parameters).await?) },
+            labels(connection, agent, family.declaration()),
+        )?;
         arrange(family, &rows, &labels, 3).ok_or(Error::TooManyBuckets)
     }
 
@@ -153,7 +155,7 @@ impl ChartConnection<'_> {
     /// # Errors
     /// When the database is away.
     pub async fn percentiles(
-        &mut self,
+        &self,
         agent: AgentKey,
         family: Family,
         tier: Tier,
@@ -166,7 +168,7 @@ impl ChartConnection<'_> {
         if tier < Tier::OneHour {
             return Ok(BTreeMap::new());
         }
-        let connection = &mut *self.connection;
+        let connection = &*self.connection;
         let tiers = histogram_tiers_from(tier);
         let bounds = bounds(connection, family, Content::Histogram, tiers, range).await?;
         let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &range.interval_ms];
@@ -191,7 +193,7 @@ impl ChartConnection<'_> {
 
 /// Where each tier's part of a range begins, and where the last one's ends: a rollup answers up to where it is complete.
 pub(super) async fn bounds(
-    connection: &mut Connection,
+    connection: &Connection,
     family: Family,
     content: Content,
     tiers: impl Iterator<Item = Tier>,
@@ -227,7 +229,7 @@ pub(super) fn labels_statement(table: &Table) -> Option<String> {
 
 /// What the series of an agent are called.
 pub(super) async fn labels(
-    connection: &mut Connection,
+    connection: &Connection,
     agent: AgentKey,
     table: &Table,
 ) -> Result<BTreeMap<i32, SeriesLabels>, Error> {

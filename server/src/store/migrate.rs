@@ -149,7 +149,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn is_schema_current(&self) -> Result<bool, Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let found = connection.query_opt("SELECT max(version)::int4 FROM pika_migrations", &[]).await;
         let row = match found {
             // Nobody has migrated it yet.

@@ -37,7 +37,7 @@ impl Store {
         start: TimestampMs,
         end: TimestampMs,
     ) -> Result<Vec<PresenceChange>, Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let limit = i64::from(CHANGES_PER_AGENT_MAX);
         let rows = connection.query(LIST, &[&agent.0, &start, &end, &limit]).await?;
         Ok(rows.iter().rev().map(|row| PresenceChange { at: row.get(0), online: row.get(1) }).collect())
@@ -51,7 +51,7 @@ impl Store {
     pub async fn delete_old_presence(&self, now: TimestampMs) -> Result<u64, Error> {
         let keep_ms =
             self.retention().await?.one_hour_ms.map_or(KEEP_MS_MAX, |keep_ms| keep_ms.min(KEEP_MS_MAX));
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let n_old = connection.execute(DELETE_OLD, &[&now.saturating_sub(keep_ms)]).await?;
         Ok(n_old + connection.execute(DELETE_SURPLUS, &[&CHANGES_PER_AGENT_MAX]).await?)
     }

@@ -42,12 +42,12 @@ impl ChartConnection<'_> {
     /// # Errors
     /// When the database is away.
     pub async fn samples(
-        &mut self,
+        &self,
         agent: AgentKey,
         family: Family,
         range: SampleRange,
     ) -> Result<SamplePage, Error> {
-        let connection = &mut *self.connection;
+        let connection = &*self.connection;
         let labels = metrics::labels(connection, agent, family.declaration()).await?;
         let points = usize::try_from(range.points).unwrap_or(usize::MAX);
         let n_rows = points.saturating_mul(labels.len().max(1)).min(ROWS_MAX);

@@ -146,7 +146,7 @@ impl Store {
             return Ok(0);
         };
         let before = now.saturating_sub(SAMPLES_AFTER_MS).saturating_sub(longest_ms);
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let mut n_deleted = 0;
         for statement in delete_expired_statements() {
             n_deleted += connection.execute(&statement, &[&before]).await?;

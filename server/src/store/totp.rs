@@ -45,7 +45,7 @@ impl Store {
         secret: &SecretSlice<u8>,
         now: TimestampMs,
     ) -> Result<bool, Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         Ok(0 < connection.execute(BEGIN, &[&user_id.0, &secret.expose_secret(), &now]).await?)
     }
 
@@ -128,7 +128,7 @@ impl Store {
         old: &SecretSlice<u8>,
         new: &SecretSlice<u8>,
     ) -> Result<(), Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         connection.execute(REPLACE, &[&user_id.0, &old.expose_secret(), &new.expose_secret()]).await?;
         Ok(())
     }

@@ -194,7 +194,7 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<(Vec<User>, i64), Error> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
         let list = list_statement(sort, is_descending);
         let rows = connection.query(&list, &[&search, &limit, &offset]).await?;
         let total = connection.query_opt(COUNT, &[&search]).await?;

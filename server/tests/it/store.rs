@@ -490,7 +490,7 @@ async fn a_chart_is_read_over_one_connection() {
     let store = Store::new(&database.url, &options).unwrap();
     let agent = enrolled(&store).await;
     let retention = store.retention().await.unwrap();
-    let mut chart = store.chart_connection().await.unwrap();
+    let chart = store.chart_connection().await.unwrap();
     assert!(store.user(UserId::random()).await.unwrap_err().is_temporary(), "it has the only connection");
     let found = chart.agent(AgentId::random()).await.unwrap();
     assert!(found.is_none());
