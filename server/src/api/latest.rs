@@ -90,13 +90,15 @@ impl LatestApi {
         auth: UserAuth,
     ) -> Result<Serialized<FleetLatest>, ApiError> {
         auth.require(Permission::Read)?;
-        let mut latest: HashMap<AgentId, AgentLatest> =
-            context.store.fleet_latest().await?.into_iter().collect();
+        let written = context.store.fleet_latest().await?;
         // What events told of is not written down yet, and somebody who began to watch after that would miss it.
-        for (id, newest) in context.sockets.latest() {
-            latest.entry(id).and_modify(|written| *written = written.merged_with(newest)).or_insert(newest);
+        let mut newest: HashMap<AgentId, AgentLatest> = context.sockets.latest().into_iter().collect();
+        let mut items = Vec::with_capacity(written.len() + newest.len());
+        for (id, written) in written {
+            let latest = newest.remove(&id).map_or(written, |newest| written.merged_with(newest));
+            items.push(AgentLatestBody::from((id, latest)));
         }
-        let items: Vec<AgentLatestBody> = latest.into_iter().map(AgentLatestBody::from).collect();
+        items.extend(newest.into_iter().map(AgentLatestBody::from));
         Ok(Serialized(FleetLatest { total: items.len() as u64, items }))
     }
 
