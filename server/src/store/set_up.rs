@@ -4,8 +4,8 @@ use tokio_postgres::Client;
 
 use super::edition::{DatabaseInfo, Edition};
 use super::maintenance;
+use super::rollup::abilities::Abilities;
 use super::rollup::build::{BuildError, Builder};
-use super::rollup::plan::Abilities;
 use super::rollup::{Definition, community};
 use super::tables;
 use crate::domain::TimestampMs;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::abilities::Abilities;
 use super::found::{Found, Kind, Relation};
-use super::plan::{Abilities, Step, plan};
+use super::plan::{Step, plan};
 use super::{Definition, Rollup};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{Tier, bucket_start};

@@ -3,11 +3,23 @@
 //! Averages are kept as sum and count, so that tiers compose exactly. Sums of integers stop at the largest one instead
 //! of failing: one agent that reports absurd amounts must not stop the rollups of all others.
 
-use super::RollupColumn;
 use crate::domain::family::{ColumnType, Histogram, Metric, MetricKind, Table};
 use crate::domain::tier::Tier;
 
 const INT8_MAX: i64 = i64::MAX;
+
+/// A column of a rollup.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct RollupColumn {
+    /// Its name.
+    pub(in crate::store) name: String,
+    /// Its type.
+    pub(in crate::store) sql_type: &'static str,
+    /// The aggregate that makes it from raw samples.
+    pub(in crate::store) from_raw: String,
+    /// The aggregate that makes it from the finer rollup's column of the same name.
+    pub(in crate::store) from_rollup: String,
+}
 
 pub(super) fn metric_columns(table: &Table) -> Vec<RollupColumn> {
     let mut columns = vec![RollupColumn {

@@ -1,8 +1,8 @@
 //! How a relation of the database differs from the rollup that it should be.
 
+use super::abilities::Abilities;
 use super::columns::possible_columns;
 use super::found::{Found, Kind, Relation};
-use super::plan::Abilities;
 use super::{Rollup, RollupColumn};
 
 /// How a rollup differs from its definition.

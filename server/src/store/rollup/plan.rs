@@ -8,13 +8,10 @@
 //! another type, one that is made of another relation, and on the Community edition everything that is made of such a
 //! one. Columns that the definition does not name (any more) are left alone unless they are retired.
 
+use super::abilities::Abilities;
 use super::difference::{Difference, difference, fits};
 use super::found::{Found, Kind, former, next};
 use super::{Definition, Rollup, RollupColumn};
-use crate::store::edition::{DatabaseInfo, Edition};
-
-/// The first TimescaleDB that adds columns to continuous aggregates.
-const AGGREGATE_COLUMNS_MIN: (u32, u32) = (2, 28);
 
 /// A step towards the definition.
 #[derive(Clone, Debug)]
@@ -49,27 +46,6 @@ impl Step {
             Step::Copy(_) => "copy",
             Step::Replace(_) => "replace",
             Step::DropFormer(_) => "drop former",
-        }
-    }
-}
-
-/// What the database is able to do.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Abilities {
-    /// Of which kind rollups are.
-    pub(super) kind: Kind,
-    /// Whether columns can be added to a rollup that exists.
-    pub(super) adds_columns: bool,
-}
-
-impl Abilities {
-    /// What a database is able to do.
-    pub(in crate::store) fn of(database: &DatabaseInfo) -> Self {
-        match database.edition {
-            Edition::Apache => Self { kind: Kind::Table, adds_columns: true },
-            Edition::Community => {
-                Self { kind: Kind::Aggregate, adds_columns: database.has_timescaledb(AGGREGATE_COLUMNS_MIN) }
-            }
         }
     }
 }
