@@ -94,12 +94,17 @@ impl AgentClient {
 
     /// The next message of this type; others are passed over.
     pub(crate) async fn receive_type(&mut self, message_type: &str) -> Value {
-        loop {
-            let message = self.receive().await.unwrap_or_else(|| panic!("closed instead of {message_type}"));
-            if message["type"] == message_type {
-                return message;
+        let received = async {
+            loop {
+                let message =
+                    self.receive().await.unwrap_or_else(|| panic!("closed instead of {message_type}"));
+                if message["type"] == message_type {
+                    return message;
+                }
             }
-        }
+        };
+        // Pings and other messages must not keep a test waiting for ever.
+        tokio::time::timeout(PATIENCE, received).await.unwrap_or_else(|_| panic!("no {message_type} in time"))
     }
 
     /// The code of the close frame.
