@@ -2,7 +2,6 @@
 //! environment, then the command line.
 
 mod endpoint;
-mod merge;
 
 use std::fs;
 use std::io;
@@ -10,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use pika_protocol::families;
 use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, NAME_CHARS_MAX, SAMPLES_PER_FRAME_MAX};
+use pika_shared::layers::overlay;
 use serde::Deserialize;
-use serde_norway::Value;
+use serde_json::{Map, Value, json};
 
 pub use endpoint::{Endpoint, EndpointError};
 
@@ -172,7 +172,9 @@ pub enum ConfigError {
     #[error("{origin} must hold a map of settings")]
     NotAMap { origin: String },
     #[error("{origin}: at `{path}`")]
-    Field { origin: String, path: String, source: serde_norway::Error },
+    Field { origin: String, path: String, source: serde_json::Error },
+    #[error("{origin}: {key} must be text; put it in quotes")]
+    Unquoted { origin: String, key: String },
     #[error("`{key}` must be {expected}")]
     Range { key: &'static str, expected: String },
     #[error("`server` is not usable")]
@@ -211,14 +213,16 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Config, ConfigError> {
         let mut settings = parse("the built-in configuration", DEFAULTS)?;
-        merge::merge(&mut settings, parse(origin, text)?);
+        lay(&mut settings, parse(origin, text)?, origin)?;
         let mut origin = origin.to_owned();
         for (name, keys) in ENVIRONMENT {
             if let Some(text) = variable(name).filter(|text| !text.is_empty()) {
                 origin = format!("{origin} with {name}");
                 // Only the number is not text; what does not parse as one fails below, under its key.
                 let number = text.parse::<u64>().ok().filter(|_| name == "PIKA_AGENT_INTERVAL_MS");
-                merge::set(&mut settings, keys, number.map_or(Value::from(text), Value::from));
+                let value = number.map_or(Value::from(text), Value::from);
+                let over = keys.iter().rev().fold(value, |value, key| json!({ *key: value }));
+                lay(&mut settings, over, &origin)?;
             }
         }
 
@@ -284,9 +288,15 @@ fn parse(origin: &str, text: &str) -> Result<Value, ConfigError> {
     let value = serde_norway::from_str(text)
         .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source })?;
     match value {
-        Value::Null | Value::Mapping(_) => Ok(value),
+        Value::Null => Ok(Value::Object(Map::new())),
+        Value::Object(_) => Ok(value),
         _ => Err(ConfigError::NotAMap { origin: origin.to_owned() }),
     }
+}
+
+fn lay(settings: &mut Value, over: Value, origin: &str) -> Result<(), ConfigError> {
+    overlay(settings, over)
+        .map_err(|unquoted| ConfigError::Unquoted { origin: origin.to_owned(), key: unquoted.key })
 }
 
 #[cfg(test)]

@@ -41,6 +41,12 @@ fn files_are_merged_key_by_key() {
 }
 
 #[test]
+fn text_is_told_from_numbers() {
+    let text = chain(&load("state_dir: 17\n").unwrap_err());
+    assert!(text.contains("state_dir must be text"), "{text}");
+}
+
+#[test]
 fn unknown_keys_are_named_with_their_path() {
     let text = chain(&load("disk:\n  exclude_mounts: []\n").unwrap_err());
     assert!(text.contains("test.yaml") && text.contains("disk") && text.contains("exclude_mounts"), "{text}");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pika_shared::layers::overlay;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -35,8 +36,8 @@ impl Layers {
             origin = path.display().to_string();
             let over = parse(text, &origin)?;
             in_file = leaves(&over).iter().map(|path| path.join(".")).collect();
-            overlay(&mut merged, over, "")
-                .map_err(|key| ConfigError::Unquoted { origin: origin.clone(), key })?;
+            overlay(&mut merged, over)
+                .map_err(|unquoted| ConfigError::Unquoted { origin: origin.clone(), key: unquoted.key })?;
         }
         let variables = environment::apply(&mut merged, &keys, environment)?;
         Ok(Self { merged, origin, in_file, variables })
@@ -58,21 +59,4 @@ impl Layers {
     pub(super) fn given(&self) -> impl Iterator<Item = &str> {
         self.in_file.iter().chain(self.variables.iter().map(|(key, _)| key)).map(String::as_str)
     }
-}
-
-/// Puts `over` on top. An empty section (`log:` and nothing below it) leaves what is there. Fails with the path of a
-/// key that is no text but ought to be.
-fn overlay(base: &mut Value, over: Value, path: &str) -> Result<(), String> {
-    match (base, over) {
-        (_, Value::Null) => {}
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                overlay(base.entry(key).or_insert(Value::Null), value, &path)?;
-            }
-        }
-        (Value::String(_), Value::Number(_) | Value::Bool(_)) => return Err(path.to_owned()),
-        (base, over) => *base = over,
-    }
-    Ok(())
 }
