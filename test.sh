@@ -89,6 +89,7 @@ check_shell() {
 lacking() {
   lacking_command shellcheck "check the shell scripts" shellcheck
   lacking_rust rustfmt clippy
+  lacking_portable_target
   lacking_c_compiler
   lacking_command node "build the console, run TimescaleDB's Community edition, and check the API" nodejs
   lacking_command npm "install what that takes" npm
@@ -98,6 +99,27 @@ lacking() {
   [[ -n ${PIKA_CHROMIUM:-} ]] || lacking_command chromium "test the console" chromium fonts-noto-cjk
   lacking_command python3 "check the API" python3 python3-venv
   [[ -n ${PIKA_TEST_DATABASE_URL:-} ]] || docker/database/cluster.sh needs --state "$scratch/database"
+}
+
+# A system that is not Linux: the portable half of the agent is checked for it.
+portable_target=x86_64-apple-darwin
+
+has_portable_target() { rustup target list --installed 2>/dev/null | grep -qx "$portable_target"; }
+
+lacking_portable_target() {
+  has_portable_target || { have cargo && ! have rustup; } ||
+    echo "Rust's library for $portable_target, to check the agent's portable half: by rustup"
+}
+
+check_portable() {
+  if ! has_portable_target && ! { have rustup && rustup target add "$portable_target" >&2; }; then
+    note "Rust's library for $portable_target is not to be had here: the agent's portable half is not checked for it"
+    return
+  fi
+  # Nothing is linked, so no C compiler for that system is needed.
+  CC_x86_64_apple_darwin=true AR_x86_64_apple_darwin=true \
+    step "cargo clippy ($portable_target)" \
+    cargo clippy --package pika-agent --target "$portable_target" -- -D warnings
 }
 
 # Debian's Chromium, or the one that PIKA_CHROMIUM names: the scenarios of the console run in it.
@@ -163,6 +185,7 @@ main() {
   start_database
   step "npm ci (server/tests/community)" npm ci --prefix server/tests/community --no-audit --no-fund
   step "cargo clippy" cargo clippy --workspace --all-targets -- -D warnings
+  check_portable
   RUSTDOCFLAGS='-D warnings' step "cargo doc" cargo doc --workspace --no-deps --document-private-items
   # The checks of the API and the end-to-end tests run the programs.
   step "cargo build" cargo build --workspace
