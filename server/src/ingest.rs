@@ -1,4 +1,4 @@
-//! Takes samples in: exactly once, bounded at every stage, acknowledged after they are committed.
+//! Ingests samples: exactly once, bounded at every stage, acknowledged after the commit.
 //!
 //! ```text
 //! socket (one task an agent: decode, validate) → queue → batcher → flush → writer → commit
@@ -9,15 +9,15 @@
 //! |---|---|---|
 //! | one agent, over time | `ingest.samples_per_second_max`, `rows_per_second_max`, `bytes_per_second_max`, `rows_per_day_max` | no more is read from that agent for a while |
 //! | frames of one agent | `ingest.unacknowledged_frames_max` | no more is read from that agent |
-//! | frames that were read and wait for room | 64, one an agent | no more is read; agents take turns |
-//! | rows that are taken in and not committed: with sockets, in queue, batcher and writer together | `ingest.pending_rows_max` | frames wait for room, first come, first served |
-//! | queue | `ingest.queue_frames_max` frames | sockets wait, with their room |
+//! | frames read and waiting for room | 64, one an agent | no more is read; agents take turns |
+//! | uncommitted rows: in sockets, queue, batcher and writer together | `ingest.pending_rows_max` | frames wait for room, first come, first served |
+//! | queue | `ingest.queue_frames_max` frames | sockets wait, keeping their room |
 //! | batcher | `ingest.flush_rows_max` rows, live and late each | takes nothing from the queue |
 //! | writer | one flush waiting, one being written | the batcher keeps its rows |
 //!
-//! So a slow or absent database reaches the agents as late acknowledgements, nothing is dropped on the way, and what waits
-//! for the database takes a bounded amount of memory however many agents there are. Whoever holds a turn waits for nothing
-//! but room, and whoever holds room for nothing but the database, so no two wait for each other.
+//! A slow or unavailable database therefore reaches agents as late acknowledgements: nothing is dropped, and the rows
+//! waiting for the database take a bounded amount of memory however many agents there are. A connection that holds a
+//! turn waits only for room, and one that holds room waits only for the database, so they cannot deadlock.
 
 mod batcher;
 mod clock_offset;
@@ -73,27 +73,28 @@ pub use live::{AgentChange, LiveEvent};
 pub use decode::{DecodeError, Decoded, Message, decode};
 pub use peer::{Peer, Probation};
 
-/// Connections that have read a frame for which there is no room yet, at a time. More would bring no more rows to the
-/// database; each takes as much memory as its frame.
+/// Maximum number of connections that hold a frame for which there is no room yet. More would not bring more rows to
+/// the database, and each takes as much memory as its frame.
 const TURNS: usize = 64;
 
-/// Flushes that wait for a writer.
+/// Flushes waiting for a writer.
 const FLUSH_QUEUE_CAPACITY: usize = 1;
 
 /// The ingest path of one server.
 #[derive(Clone, Debug)]
 pub struct Ingest {
     shared: Arc<Shared>,
-    /// No socket is left: write what is there, then end.
+    /// No sockets are left: write what is pending, then end.
     draining: CancellationToken,
-    /// Time is up.
+    /// The deadline has passed.
     aborting: CancellationToken,
-    /// A stage has ended that must not.
+    /// A stage ended unexpectedly.
     failed: CancellationToken,
     stages: TaskTracker,
 }
 
-/// Held by a stage while it runs: its end, even by a panic, while nothing is stopping is that of the whole path.
+/// Held by a stage while it runs. If the stage ends while the server is not stopping, even by a panic, ingestion has
+/// failed.
 struct StageGuard {
     name: &'static str,
     stopping: CancellationToken,
@@ -170,18 +171,18 @@ impl Ingest {
         Self { shared, draining, aborting, failed, stages }
     }
 
-    /// Ends when samples can no longer be taken in, although nobody asked for a stop.
+    /// Completes when samples can no longer be ingested although no stop was requested.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }
 
-    /// The sockets of the agents: their tasks, and what they need.
+    /// Returns a handle to the agents' sockets.
     pub fn sockets(&self) -> Sockets {
         Sockets { shared: Arc::clone(&self.shared) }
     }
 
-    /// Stops reading from agents, stores and acknowledges what is in flight, and closes the connections. What is
-    /// not stored when `deadline` has passed stays unacknowledged, so the agents send it again.
+    /// Stops reading from agents, stores and acknowledges what is in flight, and closes the connections. Whatever is
+    /// not stored by `deadline` stays unacknowledged, so the agents send it again.
     pub async fn stop(self, deadline: Duration) {
         self.shared.stopping.cancel();
         self.shared.sockets.close();
@@ -199,65 +200,66 @@ impl Ingest {
     }
 }
 
-/// Runs the sockets of agents.
+/// Serves the agents' sockets.
 #[derive(Clone, Debug)]
 pub struct Sockets {
     shared: Arc<Shared>,
 }
 
 impl Sockets {
-    /// What changes in the fleet from now on.
+    /// Subscribes to changes in the fleet.
     pub fn watch(&self) -> broadcast::Receiver<LiveEvent> {
         self.shared.live.watch()
     }
 
-    /// The newest values of the agents that are connected here. They hold everything that [`Sockets::watch`] told of.
+    /// Returns the newest values of the agents connected to this server. They include everything that
+    /// [`Sockets::watch`] has announced.
     pub fn latest(&self) -> Vec<(AgentId, AgentLatest)> {
         self.shared.presence.with_ids(self.shared.latest.all())
     }
 
-    /// Tells those who watch that an agent was changed or deleted.
+    /// Announces to watchers that an agent was changed or deleted.
     pub fn tell_agent(&self, agent: AgentId, change: AgentChange) {
         self.shared.live.tell_agent(agent, change);
     }
 
-    /// Ends when the server begins to stop.
+    /// Completes when the server begins to stop.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
         self.shared.stopping.clone().cancelled_owned()
     }
 
-    /// Agents that are registered here.
+    /// Number of agents registered with this server.
     pub fn agents_connected(&self) -> usize {
         self.shared.presence.count()
     }
 
-    /// Frames that wait for the batcher.
+    /// Number of frames waiting for the batcher.
     pub fn queue_frames(&self) -> usize {
         let queue = &self.shared.queue;
         queue.max_capacity() - queue.capacity()
     }
 
-    /// Rows of all agents that are taken in and not committed yet.
+    /// Number of rows of all agents that are ingested but not committed yet.
     pub fn pending_rows(&self) -> usize {
         self.shared.pending_rows.count()
     }
 
-    /// Most bytes that may come over a connection before its agent is registered.
+    /// Maximum bytes a connection may receive before its agent is registered.
     pub fn register_bytes_max(&self) -> usize {
         self.shared.config.register_bytes_max
     }
 
-    /// Largest frame of an agent, in bytes.
+    /// Maximum size of an agent's frame, in bytes.
     pub fn frame_bytes_max(&self) -> usize {
         self.shared.config.frame_bytes_max
     }
 
-    /// Most bytes of answers that wait for one agent.
+    /// Maximum bytes of answers queued for one agent.
     pub fn outbound_bytes_max(&self) -> usize {
         self.shared.config.outbound_bytes_max
     }
 
-    /// Ends the connection of an agent that was deleted.
+    /// Ends the connection of a deleted agent.
     pub fn end_deleted(&self, agent: AgentKey) {
         self.shared.presence.end(agent, Ending::Deleted);
     }
@@ -267,7 +269,7 @@ impl Sockets {
         self.shared.presence.end(agent, Ending::Revoked);
     }
 
-    /// Serves one upgraded connection until it ends. Tracked, so that a stop waits for it.
+    /// Serves one upgraded connection until it ends. The task is tracked, so a stop waits for it.
     pub async fn serve(
         &self,
         stream: poem::web::websocket::WebSocketStream,
@@ -275,7 +277,7 @@ impl Sockets {
         probation: Probation,
     ) {
         let shared = Arc::clone(&self.shared);
-        // A task of its own: the one that calls is not known to the tracker.
+        // The calling task is not known to the tracker, so this needs a task of its own.
         let task = self.shared.sockets.spawn(socket::serve(shared, stream, peer, probation));
         if let Err(error) = task.await {
             tracing::error!(%error, "an agent's socket task failed");

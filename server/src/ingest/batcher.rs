@@ -1,4 +1,4 @@
-//! Gathers the rows of all agents into flushes: by number of rows or by age, late rows apart from live ones.
+//! Gathers the rows of all agents into flushes by number of rows or by age, late rows apart from live ones.
 
 use std::future::pending;
 use std::time::Duration;
@@ -11,36 +11,36 @@ use crate::config;
 use crate::domain::row::Rows;
 use crate::store::Speaker;
 
-/// Late rows wait this many times longer than live ones: they are in no hurry, and each of their transactions makes
-/// the rollups look at an old span again.
+/// Late rows wait this many times longer than live ones: they are not urgent, and each of their transactions makes the
+/// rollups recompute an old span.
 const LATE_WAIT_FACTOR: u32 = 5;
 
-/// The rows of one frame, on their way to the database.
+/// The rows of one frame on their way to the database.
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) rows: Rows,
-    /// Some rows are so old that the rest should not be stored with them.
+    /// Whether some rows are so old that the live rows should not wait for them.
     pub(super) late: bool,
     pub(super) ack: PendingAck,
 }
 
-/// Whom to tell once the rows are committed.
+/// An acknowledgement to send once the rows are committed.
 #[derive(Debug)]
 pub(super) struct PendingAck {
-    /// When the frame came.
+    /// When the frame arrived.
     pub(super) received_at: Instant,
-    /// The frame's number, where it had one.
+    /// The frame's sequence number, if any.
     pub(super) seq: Option<u64>,
-    /// Whose frame it is: it is acknowledged only while that is so.
+    /// The connection that sent the frame. It is acknowledged only while that connection speaks for its agent.
     pub(super) speaker: Speaker,
-    /// The rows' part of `ingest.pending_rows_max`, given back with the acknowledgement.
+    /// The rows' share of `ingest.pending_rows_max`, released with the acknowledgement.
     pub(super) room: OwnedSemaphorePermit,
-    /// The frame's socket. Has room for every frame that the socket may have in flight, so it is never full.
+    /// The frame's socket. It has capacity for every frame the socket may have in flight, so it is never full.
     pub(super) socket: mpsc::Sender<Option<u64>>,
 }
 
 impl PendingAck {
-    /// The rows are committed. A socket that is gone needs no telling: its agent will send the frame again.
+    /// Acknowledges the committed rows. If the socket is gone, its agent sends the frame again.
     pub(super) fn committed(self) {
         drop(self.room);
         if self.socket.try_send(self.seq).is_err() {
@@ -49,7 +49,7 @@ impl PendingAck {
     }
 }
 
-/// Rows to be stored in one transaction, and whom to tell.
+/// Rows to store in one transaction, and the acknowledgements to send afterwards.
 #[derive(Debug, Default)]
 pub(super) struct Flush {
     pub(super) rows: Rows,
@@ -94,7 +94,7 @@ impl Gathering {
         self.is_full() || self.due_at.is_some_and(|due_at| due_at <= Instant::now())
     }
 
-    /// What has been gathered, in the order of the tables. Sorted here, while the writer is busy with the flush before.
+    /// Takes the gathered rows in table order. Sorted here while the writer is busy with the previous flush.
     fn take(&mut self) -> Flush {
         self.due_at = None;
         let mut flush = std::mem::take(&mut self.flush);
@@ -120,7 +120,7 @@ impl Batcher {
         }
     }
 
-    /// Runs until it is told to drain; then hands over what it has and ends, and with it the writer.
+    /// Runs until told to drain, then hands over what is left and ends, which also ends the writer.
     pub(super) async fn run(self) {
         let Self { mut submissions, flushes, draining, mut live, mut late } = self;
         loop {
@@ -140,7 +140,7 @@ impl Batcher {
                 },
                 () = sleep_until_some(due_at), if !is_due => {}
                 () = draining.cancelled(), if has_room => {
-                    // What is already queued is still taken; then `recv` ends.
+                    // `recv` still returns what is already queued, then ends.
                     submissions.close();
                 }
             }
@@ -153,7 +153,8 @@ impl Batcher {
     }
 }
 
-/// Which goes first: what is overdue for longest, or has to wait for the least time. Live rows have the shorter wait, because somebody is looking at them; late ones have their turn all the same.
+/// Returns the side that is most overdue, or due soonest. Live rows have the shorter wait because somebody may be
+/// watching them; late rows still get their turn.
 fn first_due<'a>(live: &'a mut Gathering, late: &'a mut Gathering) -> &'a mut Gathering {
     match (live.is_due(), late.is_due()) {
         (true, true) if late.due_at < live.due_at => late,
@@ -162,7 +163,7 @@ fn first_due<'a>(live: &'a mut Gathering, late: &'a mut Gathering) -> &'a mut Ga
     }
 }
 
-/// Sleeps until then; for good, where there is no such time.
+/// Sleeps until the deadline; never completes without one.
 pub(super) async fn sleep_until_some(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,

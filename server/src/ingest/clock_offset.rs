@@ -1,17 +1,17 @@
-//! What has to be added to an agent's clock, measured by the time that each of its frames carries.
+//! The offset between an agent's clock and the server's, measured by the timestamp of each frame.
 //!
-//! A frame's time plus the offset is the moment at which it was sent. It arrives later than that, never earlier: one
-//! that seems to come from the future tells of a clock that has been set forward. One that seems late may just have been
-//! on its way for long, so a clock that has been set back is believed only when all frames keep saying so.
+//! A frame's timestamp plus the offset is the moment it was sent. A frame can arrive later than that but never earlier:
+//! one that seems to come from the future shows that the agent's clock was set forward. One that seems late may only
+//! have been delayed, so a clock set back is believed only when all frames keep showing it.
 
 use pika_protocol::limits::CLOCK_OFFSET_TOLERANCE_MS;
 
 use crate::domain::TimestampMs;
 
-/// So many frames, over so long, have to be late before the clock is blamed.
+/// This many frames, over this long, must be late before the clock is blamed.
 const LATE_FRAMES_MIN: u32 = 5;
 const LATE_SPAN_MS_MIN: i64 = 60_000;
-/// No frame is on its way for this long while its receiver is waiting for it.
+/// No frame is in transit for longer than this while its receiver is waiting for it.
 const LATENCY_MS_MAX: i64 = 600_000;
 
 /// Server's clock minus agent's clock.
@@ -21,18 +21,18 @@ pub(super) struct ClockOffset {
     late: Option<Late>,
 }
 
-/// An unbroken row of late frames.
+/// An unbroken run of late frames.
 #[derive(Clone, Copy, Debug)]
 struct Late {
     since: TimestampMs,
     n_frames: u32,
-    /// The offset that the quickest of them shows.
+    /// The offset shown by the fastest of them.
     offset_ms: i64,
 }
 
 impl ClockOffset {
-    /// Measures by `register`, which has just come over a fresh connection: what is more than usual latency is the
-    /// clock. An agent that does not tell its time is taken to be right.
+    /// Measures by `register`, which has just arrived over a fresh connection: anything above normal latency is the
+    /// clock. An agent that sends no timestamp is assumed to be right.
     pub(super) fn measured(now: TimestampMs, sent_at: Option<TimestampMs>) -> Self {
         let offset_ms = sent_at.map_or(0, |sent_at| believable(now.saturating_sub(sent_at)));
         Self { offset_ms, late: None }
@@ -42,8 +42,8 @@ impl ClockOffset {
         self.offset_ms
     }
 
-    /// A frame has come. Answers the new offset where it shows that the agent's clock was set. `was_awaited` is false
-    /// for one that may have lain here unread: its lateness says nothing.
+    /// Observes a frame. Returns the new offset if the frame shows that the agent's clock was set. `was_awaited` is
+    /// false for a frame that may have been buffered here unread: its lateness proves nothing.
     pub(super) fn observe(
         &mut self,
         now: TimestampMs,

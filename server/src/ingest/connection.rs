@@ -1,7 +1,7 @@
-//! A registered agent's connection: reads frames, hands their rows on, answers. One task, one loop.
+//! A registered agent's connection: reads frames, passes their rows on, answers. One task, one loop.
 //!
-//! At most one frame is being worked on, and at most `unacknowledged_frames_max` are on their way to the database;
-//! beyond that nothing is read, and the agent feels it as back-pressure of TCP.
+//! At most one frame is being processed, and at most `unacknowledged_frames_max` are on their way to the database;
+//! beyond that nothing is read, which the agent sees as TCP back-pressure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +28,10 @@ use crate::domain::id::AgentId;
 use crate::domain::refused::Refused;
 use crate::domain::time_window::TimeWindow;
 
-/// A connection was ended.
+/// How a connection was ended from outside.
 pub(super) struct Ended {
     pub(super) ending: Ending,
-    /// The agent has answered the close frame, so it was there.
+    /// Whether the agent answered the close frame, so was still alive.
     pub(super) was_alive: bool,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Connection {
     intake: Intake,
     sequence: Sequence,
     pace: SharedPace,
-    /// Too much has come: nothing is read until then.
+    /// Nothing is read until then, because the agent exceeded a limit.
     paused_until: Option<Instant>,
     reading: Reading,
 }
@@ -82,7 +82,7 @@ impl Connection {
         self.present
     }
 
-    /// Answers why it ended, where somebody else wanted it to.
+    /// Serves until the connection ends. Returns how it ended if it was ended from outside.
     pub(super) async fn run(&mut self) -> Option<Ended> {
         let (end, ending) = match self.serve().await {
             Ok(None) => (End::Close(CloseCode::Away, "the server is stopping"), None),
@@ -106,7 +106,8 @@ impl Connection {
         Some(Ended { ending, was_alive })
     }
 
-    /// Ends without error when the server stops and everything in flight is acknowledged, or when it has to.
+    /// Returns `Ok` when the server stops and everything in flight is acknowledged, or when the connection is told to
+    /// end.
     async fn serve(&mut self) -> Result<Option<Ending>, End> {
         let idle_timeout = Duration::from_millis(self.shared.config.idle_timeout_ms);
         let stopping = self.shared.stopping.clone();
@@ -145,7 +146,7 @@ impl Connection {
                 }
                 _ = pings.tick() => {
                     if !self.reading.is_listening() {
-                        // Silence counts only while somebody listens.
+                        // Silence counts only while the server is listening.
                         heard_at = Instant::now();
                         self.present.seen(self.shared.clock.now());
                     } else if idle_timeout <= heard_at.elapsed() {
@@ -186,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// Reads an agent more slowly that sends too much, and tells it so.
+    /// Slows down reading from an agent that sends too much, and tells it so.
     async fn keep_pace(&mut self, load: Load) -> Flow {
         let pause = self.pace.lock().take(load, Instant::now());
         match pause {
@@ -198,13 +199,12 @@ impl Connection {
         }
     }
 
-    /// Counts what the agent has done again. Returns how often it has within the hour, if this time is to be logged.
+    /// Counts one more occurrence for this agent. Returns the count within the hour if it should be logged.
     fn note(&self, what: &'static str) -> Option<u64> {
         self.shared.instruments.agents().note(what, &self.session.agent.id.to_string())
     }
 
-    /// Counts and logs frames that went missing or came twice. Nothing is lost by it: what is not acknowledged comes
-    /// again.
+    /// Counts and logs missing or repeated frames. No data is lost by them: what is not acknowledged is sent again.
     fn check_sequence(&mut self, seq: Option<u64>) {
         let Some(seq) = seq else {
             return;
@@ -221,7 +221,7 @@ impl Connection {
             }
         };
         if let Some(count) = self.note("sequence") {
-            tracing::warn!(agent = %self.session.agent.id, seq, missing, count, "an agent's frames do not follow one another");
+            tracing::warn!(agent = %self.session.agent.id, seq, missing, count, "an agent's frames are out of sequence");
         }
     }
 
@@ -277,7 +277,7 @@ impl Connection {
         }
     }
 
-    /// A step of the frame that is being worked on was done.
+    /// Handles a completed step of the frame being processed.
     async fn go_on(&mut self, progress: Progress) -> Flow {
         match progress {
             Progress::Entered { frame, room } => self.take_samples(frame, room).await,
@@ -312,7 +312,7 @@ impl Connection {
             now,
             late_limit_ms: self.shared.config.late_limit_ms,
             clock_offset_ms: if stamped_by_server { 0 } else { self.session.clock.ms() },
-            // What is stamped when it comes may have been taken long before, one second after the other.
+            // Samples stamped on arrival may have been taken much earlier, a second apart.
             spacing_ms_min: if stamped_by_server { 0 } else { self.shared.config.sample_spacing_ms_min },
         };
         let mut refused = Vec::new();
@@ -330,7 +330,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A frame is committed, or nothing of it is to be stored: the agent may forget it.
+    /// Tells the agent that it may drop a frame: it is committed, or nothing of it is to be stored.
     async fn acknowledge(&mut self, seq: Option<u64>) -> Flow {
         match seq {
             Some(seq) => self.frames.send(&ServerMessage::Ack(Ack { seq })).await,
@@ -339,7 +339,7 @@ impl Connection {
     }
 }
 
-/// How the agent is told why its connection ends: code and message, and the reason of the close frame.
+/// What the agent is told when its connection is ended: error code, message, and the reason in the close frame.
 fn close_reason(ending: &Ending) -> (ErrorCode, &'static str, &'static str) {
     match ending {
         Ending::Superseded(_) => {
@@ -350,7 +350,7 @@ fn close_reason(ending: &Ending) -> (ErrorCode, &'static str, &'static str) {
     }
 }
 
-/// What a frame takes, beside its bytes.
+/// The load of a frame, without its bytes.
 fn load(decoded: &Decoded) -> Load {
     match &decoded.message {
         Message::Samples { samples, .. } => {

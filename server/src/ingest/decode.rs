@@ -1,5 +1,5 @@
-//! From the text of a frame to what it says. What cannot be understood costs only itself: one bad metric in a batch
-//! is refused by name, and the rest of the batch goes on.
+//! Decodes the text of a frame. Errors are contained: one bad metric in a batch is refused by name, and the rest of the
+//! batch is kept.
 
 mod pieces;
 mod samples;
@@ -17,45 +17,45 @@ use self::samples::{decode_batch, decode_metrics};
 use crate::domain::TimestampMs;
 use crate::domain::refused::Refused;
 
-/// A frame that was understood, at least in part.
+/// A frame that was decoded, at least in part.
 #[derive(Debug, PartialEq)]
 pub struct Decoded {
     /// The number to acknowledge it by.
     pub seq: Option<u64>,
     /// The agent's clock when it sent the frame.
     pub timestamp: Option<TimestampMs>,
-    /// What it says.
+    /// The decoded message.
     pub message: Message,
-    /// The parts that were not understood.
+    /// The parts that could not be decoded.
     pub refused: Vec<Refused>,
 }
 
-/// What an agent said.
+/// An agent's message.
 #[derive(Debug, PartialEq)]
 pub enum Message {
-    /// Who it is.
+    /// The agent identifies itself.
     Register(Box<Register>),
-    /// That it is alive.
+    /// The agent is alive.
     Heartbeat,
     /// Samples.
     Samples {
-        /// In the order in which they were sent.
+        /// In the order they were sent.
         samples: Vec<Sample>,
-        /// The frame had no time of its own, so the samples carry the server's.
+        /// Whether the frame had no time of its own, so the samples carry the server's.
         stamped_by_server: bool,
     },
-    /// That it had to drop samples.
+    /// The agent had to drop samples.
     Gap(Gap),
 }
 
-/// A frame of which nothing was understood.
+/// A frame of which nothing could be decoded.
 #[derive(Debug, PartialEq)]
 pub struct DecodeError {
-    /// The frame's number, where at least that was readable.
+    /// The frame's number, if at least that was readable.
     pub seq: Option<u64>,
-    /// It is a `register`.
+    /// Whether it is a `register`.
     pub is_register: bool,
-    /// Why.
+    /// The reason to tell the agent.
     pub refused: Refused,
 }
 
@@ -69,11 +69,11 @@ struct Envelope<'a> {
     seq: Option<u64>,
 }
 
-/// Understands one text frame. `now` is the server's clock, for samples without a time of their own; `samples_max` is how
-/// many samples a frame may hold.
+/// Decodes one text frame. `now` is the server's clock, for samples without a time of their own; `samples_max` is the
+/// maximum number of samples in a frame.
 ///
 /// # Errors
-/// When nothing of the frame can be used.
+/// If nothing in the frame can be used.
 pub fn decode(text: &str, now: TimestampMs, samples_max: usize) -> Result<Decoded, DecodeError> {
     let envelope: Envelope<'_> = parse_discreetly(text).map_err(|reason| DecodeError {
         seq: None,
@@ -114,15 +114,15 @@ fn decode_register(data: &RawValue) -> Result<Message, Refused> {
     }
 }
 
-/// Understands what may hold a token. The reason says where something is wrong, and never what is there: a token in the
-/// wrong place must not get into an answer or a log.
+/// Parses data that may hold a token. The error says where something is wrong but never repeats the value: a token in
+/// the wrong place must not get into an answer or a log.
 fn parse_discreetly<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
         match error.classify() {
-            // Names of fields are the protocol's own.
+            // Field names come from the protocol itself.
             Category::Data if error.to_string().starts_with("missing field") => error.to_string(),
             Category::Data => format!("{path} has the wrong type"),
             Category::Syntax | Category::Eof | Category::Io => {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_originals_messages_are_understood() {
+    fn messages_of_the_original_pika_are_decoded() {
         let register = r#"{"type":"register","data":{"name":"探针名称","hostname":"主机名","ip":"192.168.1.100","os":"linux","arch":"amd64","version":"1.0.0"}}"#;
         assert!(matches!(decode(register, 5).unwrap().message, Message::Register(_)));
         assert_eq!(decode(r#"{"type":"heartbeat","data":{}}"#, 5).unwrap().message, Message::Heartbeat);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_may_come_alone_or_in_a_list() {
+    fn a_disk_may_be_an_object_or_a_list() {
         let disk = r#"{"mountPoint":"/","total":3,"used":1,"free":2,"usagePercent":33}"#;
         for (data, count) in [(disk.to_owned(), 1), (format!("[{disk},{disk}]"), 2)] {
             let text = format!(r#"{{"type":"metrics","data":{{"type":"disk","data":{data}}}}}"#);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_nonsense_has_its_code() {
+    fn each_kind_of_invalid_frame_has_its_code() {
         assert_eq!(refused("").code, ErrorCode::Malformed);
         assert_eq!(refused("[]").code, ErrorCode::Malformed);
         assert_eq!(refused(r#"{"type":"heartbeat""#).code, ErrorCode::Malformed);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_understood() {
+    fn a_gap_is_decoded() {
         let text = r#"{"type":"gap","seq":9,"data":{"start":1,"end":2,"samples":3,"reason":"expired"}}"#;
         let Message::Gap(gap) = decode(text, 5).unwrap().message else { panic!("no gap") };
         assert_eq!((gap.start, gap.end, gap.samples), (1, 2, 3));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_good_in_a_batch_survives_what_is_bad() {
+    fn valid_samples_survive_invalid_ones_in_a_batch() {
         let text = r#"{"type":"batch","seq":3,"data":{"samples":[
             {"timestamp":1,"cpu":{"usagePercent":"much","coreCount":1},"load":{"load1":1,"load5":1,"load15":1},
              "disks":[{"mountPoint":"/","total":1,"used":1,"free":0,"usagePercent":100},{"mountPoint":"/x"}]},
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_rubbish_does_not_grow() {
+    fn an_invalid_frame_does_not_grow() {
         let rubbish = vec!["0"; 100_000].join(",");
         let text =
             format!(r#"{{"type":"batch","data":{{"samples":[{{"timestamp":1,"disks":[{rubbish}]}}]}}}}"#);

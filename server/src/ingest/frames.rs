@@ -1,4 +1,4 @@
-//! The frames of one connection: sent, received, refused.
+//! Sends, receives and refuses the frames of one connection.
 
 use std::io;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use super::refusals::Refusals;
 use crate::domain::TimestampMs;
 use crate::domain::refused::Refused;
 
-/// An agent that does not take an answer within this time is gone.
+/// An agent that does not accept an answer within this time is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// An agent that does not finish the close handshake within this time was gone before.
+/// An agent that does not finish the close handshake within this time was already gone.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most refusals of one frame that are told to the agent one by one.
+/// Maximum refusals of one frame reported to the agent individually.
 const REFUSALS_PER_FRAME_MAX: usize = 8;
 
 /// Why a connection ends.
@@ -32,14 +32,14 @@ pub(super) enum End {
 
 pub(super) type Flow = Result<(), End>;
 
-/// What the stream gives: `None` at its end.
+/// An item of the stream: `None` at its end.
 pub(super) type Received = Option<io::Result<Frame>>;
 
-/// How large frames may be.
+/// Limits on the size of frames.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameLimits {
     pub(super) frame_bytes_max: usize,
-    /// For all that comes before the agent is registered.
+    /// For everything received before the agent is registered.
     pub(super) register_bytes_max: usize,
     pub(super) samples_per_frame_max: usize,
 }
@@ -49,7 +49,7 @@ pub(super) struct Frames {
     stream: WebSocketStream,
     pub(super) refusals: Refusals,
     limits: FrameLimits,
-    /// A frame that came while nobody could take it.
+    /// A frame that arrived while nobody could process it.
     held: Received,
 }
 
@@ -92,7 +92,7 @@ impl Frames {
         Ok(())
     }
 
-    /// The next frame. Nothing is lost when the future is dropped.
+    /// Receives the next frame. Cancel safe.
     pub(super) async fn next(&mut self) -> Received {
         match self.held.take() {
             Some(frame) => Some(frame),
@@ -100,7 +100,7 @@ impl Frames {
         }
     }
 
-    /// Ends when the agent has hung up. A frame that comes before that is kept for [`Frames::next`].
+    /// Completes when the agent has hung up. A frame that arrives before that is kept for [`Frames::next`].
     pub(super) async fn hung_up(&mut self) {
         while self.held.is_none() {
             match self.stream.next().await {
@@ -113,8 +113,8 @@ impl Frames {
         std::future::pending::<()>().await;
     }
 
-    /// Reads one frame before the agent is known. `None` where it was not `register`, which is answered here; a refusal where
-    /// it was one that cannot be understood.
+    /// Reads one frame before the agent is known. Returns `None` for a frame other than `register`, which is answered
+    /// here, and the inner error for a `register` that cannot be decoded.
     pub(super) async fn read_register(
         &mut self,
         now: impl Fn() -> TimestampMs,
@@ -138,13 +138,13 @@ impl Frames {
         Ok(None)
     }
 
-    /// Understands the text of a frame.
+    /// Decodes the text of a frame.
     pub(super) fn decode(&self, text: &str, now: TimestampMs) -> Result<Decoded, DecodeError> {
         decode::decode(text, now, self.limits.samples_per_frame_max)
     }
 
-    /// Tells the agent that it is read more slowly from now on, because it exceeds a limit; not every time, because that
-    /// would be more of the same.
+    /// Tells the agent that it is being read more slowly because it exceeds a limit. Not sent every time, which would
+    /// only add to the load.
     pub(super) async fn slow_down(&mut self, limit: &str) -> Flow {
         let message = format!("more than {limit}; reading more slowly, nothing is lost");
         let refused = Refused::new(ErrorCode::TooFast, message);
@@ -155,7 +155,7 @@ impl Frames {
         Ok(())
     }
 
-    /// The text of a frame; `None` where it carries none.
+    /// Returns the text of a frame; `None` if it carries none.
     pub(super) async fn text_of(&mut self, frame: Received) -> Result<Option<String>, End> {
         match frame {
             Some(Ok(Frame::Text(text))) => Ok(Some(text)),
@@ -181,15 +181,15 @@ impl Frames {
         }
     }
 
-    /// Whether the agent answers the close frame that it was sent. One that has vanished does not; the network, or a machine
-    /// that has been restarted since, answers with an error at best.
+    /// Returns whether the agent answers the close frame it was sent. One that has vanished does not; at best the
+    /// network, or a machine that has restarted since, answers with an error.
     pub(super) async fn is_close_answered(&mut self) -> bool {
         let answered = async {
             loop {
                 match self.stream.next().await {
                     Some(Ok(Frame::Close(_))) | None => return true,
                     Some(Err(_)) => return false,
-                    // Sent before the agent has seen the close frame; not acknowledged, so it is not lost.
+                    // Sent before the agent saw the close frame; not acknowledged, so not lost.
                     Some(Ok(_)) => {}
                 }
             }
@@ -201,13 +201,13 @@ impl Frames {
         if let End::Close(code, reason) = end
             && self.send_frame(Frame::Close(Some((code, reason.to_owned())))).await.is_err()
         {
-            tracing::trace!("the agent did not wait for the close frame");
+            tracing::trace!("the agent was gone before the close frame was sent");
         }
         self.refusals.log_totals();
     }
 }
 
-/// poem hands the WebSocket library's errors on as text; a test holds this to what the library says.
+/// poem passes the WebSocket library's errors on as text; a test checks this against the library.
 fn is_too_large(error: &io::Error) -> bool {
     error.to_string().starts_with("Space limit exceeded")
 }

@@ -1,4 +1,4 @@
-//! The one frame of a connection that is being worked on, between its text and its place on the way to the database.
+//! The one frame of a connection that is being processed, between its text and the queue to the database.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -24,15 +24,15 @@ pub(super) struct SampleFrame {
     pub(super) received_at: Instant,
 }
 
-/// What is being done with the frame, if there is one.
+/// The step being done with the frame, if there is one.
 #[derive(Default)]
 pub(super) struct Intake {
     step: Option<Pin<Box<dyn Future<Output = Progress> + Send>>>,
-    /// Whether it takes memory that is not counted.
+    /// Whether the frame holds memory that is not counted yet.
     waits_for_room: bool,
 }
 
-/// A step was done.
+/// A completed step.
 pub(super) enum Progress {
     /// There is room for the frame's rows.
     Entered { frame: SampleFrame, room: OwnedSemaphorePermit },
@@ -45,24 +45,24 @@ pub(super) enum Progress {
     },
     /// The frame's rows are on their way to the database.
     Queued,
-    /// The gap that the frame told of is written down.
+    /// The gap reported by the frame is recorded.
     GapRecorded { seq: Option<u64> },
-    /// Nothing is taken in any more.
+    /// Ingestion has stopped.
     Closed,
 }
 
 impl Intake {
-    /// Whether there is no frame, so that the next one may be read.
+    /// Returns whether there is no frame, so the next one may be read.
     pub(super) fn is_idle(&self) -> bool {
         self.step.is_none()
     }
 
-    /// Whether there is a frame that takes memory which is not counted yet.
+    /// Returns whether the frame holds memory that is not counted yet.
     pub(super) fn waits_for_room(&self) -> bool {
         self.waits_for_room
     }
 
-    /// The frame waits for room.
+    /// Starts waiting for room for the frame's rows.
     pub(super) fn enter(&mut self, frame: SampleFrame, n_rows: usize, shared: Arc<Shared>) {
         self.begin(async move {
             match shared.pending_rows.room(n_rows).await {
@@ -73,7 +73,7 @@ impl Intake {
         self.waits_for_room = true;
     }
 
-    /// The frame's disks or interfaces are being given keys.
+    /// Starts resolving keys for the frame's disks or interfaces.
     pub(super) fn resolve(
         &mut self,
         frame: SampleFrame,
@@ -88,7 +88,7 @@ impl Intake {
         });
     }
 
-    /// The frame's rows go to the queue.
+    /// Starts sending the frame's rows to the queue.
     pub(super) fn queue(&mut self, submission: Submission, shared: Arc<Shared>) {
         self.begin(async move {
             match shared.queue.send(submission).await {
@@ -98,7 +98,7 @@ impl Intake {
         });
     }
 
-    /// The frame told of a gap, which is being written down.
+    /// Starts recording the gap reported by the frame.
     pub(super) fn record_gap(
         &mut self,
         gap: SampleGap,
@@ -116,7 +116,7 @@ impl Intake {
         *self = Self { step: Some(Box::pin(step)), waits_for_room: false };
     }
 
-    /// Waits for the step that is being done; for good, where there is none. Nothing is lost when the future is dropped.
+    /// Waits for the current step; never completes without one. Cancel safe.
     pub(super) async fn progress(&mut self) -> Progress {
         let Some(step) = &mut self.step else {
             return pending().await;

@@ -1,4 +1,4 @@
-//! Keeps the newest values of every agent on the way of the rows, and writes them down every few seconds.
+//! Tracks the newest values of every agent as rows are stored, and saves them every few seconds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::domain::latest::{AgentLatest, LatestValues};
 use crate::domain::row::Rows;
 use crate::store::Store;
 
-/// How often what has changed is written down.
+/// How often changes are saved.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
-/// Agents in one statement.
+/// Maximum agents in one statement.
 const AGENTS_PER_STATEMENT: usize = 5_000;
 
 /// The newest values of the agents that report to this server.
@@ -20,22 +20,22 @@ const AGENTS_PER_STATEMENT: usize = 5_000;
 pub(super) struct Latest(Arc<Mutex<LatestValues>>);
 
 impl Latest {
-    /// Looks at rows that have been stored.
+    /// Takes the newest values from rows that have been stored.
     pub(super) fn note(&self, rows: &Rows) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).note(rows);
     }
 
-    /// The newest values of the agents, whether they are written down or not.
+    /// Returns the newest values of all agents, whether saved or not.
     pub(super) fn all(&self) -> Vec<(i32, AgentLatest)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).all()
     }
 
-    /// What has changed since the last call, for those who watch.
+    /// Takes what has changed since the last call, for watchers.
     pub(super) fn take_unpublished(&self) -> Vec<(i32, AgentLatest)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take_unpublished()
     }
 
-    /// Writes down what changes until it is told to stop, and then once more.
+    /// Saves changes until told to stop, then once more.
     pub(super) async fn run(self, store: Store, stopped: CancellationToken) {
         let mut ticks = tokio::time::interval(WRITE_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -56,7 +56,7 @@ impl Latest {
         for changed in changed.chunks(AGENTS_PER_STATEMENT) {
             if let Err(error) = store.write_latest(changed).await {
                 // The next sample of each agent brings newer ones.
-                tracing::warn!(error = %chain(&error), "the agents' newest values could not be written");
+                tracing::warn!(error = %chain(&error), "the agents' newest values could not be saved");
                 return;
             }
         }

@@ -1,5 +1,5 @@
-//! What changes in the fleet, as it happens, for those who watch. Watching costs nothing where nobody does, and who
-//! watches too slowly is told so instead of holding anybody up.
+//! Live changes in the fleet, for watchers. Without watchers this costs nothing, and a watcher that is too slow is told
+//! so instead of blocking anybody.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,43 +10,43 @@ use super::presence::Presence;
 use crate::domain::id::AgentId;
 use crate::domain::latest::AgentLatest;
 
-/// Events that wait for the slowest watcher. One who falls further behind misses some.
+/// Events buffered for the slowest watcher. A watcher that falls further behind misses some.
 const EVENTS_MAX: usize = 256;
 
-/// Something that has changed.
+/// A change in the fleet.
 #[derive(Clone, Debug)]
 pub enum LiveEvent {
     /// New samples of these agents are stored: their newest values.
     Metrics(Arc<[(AgentId, AgentLatest)]>),
-    /// An agent is online from now on, or offline.
+    /// An agent went online or offline.
     Status {
-        /// Which.
+        /// The agent's id.
         agent: AgentId,
         /// Whether it is online.
         online: bool,
     },
-    /// There is an agent more or less, or something else is known about one.
+    /// An agent was added, changed or removed.
     Agent {
-        /// Which.
+        /// The agent's id.
         agent: AgentId,
-        /// What has become of it.
+        /// What happened to it.
         change: AgentChange,
     },
 }
 
-/// What has become of an agent.
+/// What happened to an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentChange {
     /// It was enrolled.
     Created,
-    /// An administrator has changed it.
+    /// An administrator changed it.
     Updated,
     /// It was deleted.
     Deleted,
 }
 
 impl AgentChange {
-    /// The change's name in the API.
+    /// Returns the change's name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             AgentChange::Created => "created",
@@ -56,12 +56,12 @@ impl AgentChange {
     }
 }
 
-/// Tells watchers what changes among the agents that are connected to this server.
+/// Announces changes among the agents connected to this server.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
     presence: Arc<Presence>,
     events: broadcast::Sender<LiveEvent>,
-    /// Held while newest values are told, so that of two writers the one that took the newer ones tells them later.
+    /// Held while newest values are sent, so that of two writers the one with the newer values sends last.
     telling: Arc<Mutex<()>>,
 }
 
@@ -70,12 +70,12 @@ impl Live {
         Self { presence, events: broadcast::Sender::new(EVENTS_MAX), telling: Arc::default() }
     }
 
-    /// What happens from now on.
+    /// Subscribes to changes from now on.
     pub(super) fn watch(&self) -> broadcast::Receiver<LiveEvent> {
         self.events.subscribe()
     }
 
-    /// A flush is stored.
+    /// Announces the values of a stored flush.
     pub(super) fn tell_latest(&self, latest: &Latest) {
         if self.events.receiver_count() == 0 {
             return;
@@ -87,18 +87,18 @@ impl Live {
         }
     }
 
-    /// An agent has come or gone.
+    /// Announces that an agent went online or offline.
     pub(super) fn tell_status(&self, agent: AgentId, online: bool) {
         self.tell(LiveEvent::Status { agent, online });
     }
 
-    /// An agent was enrolled, changed or deleted through this server.
+    /// Announces that an agent was enrolled, changed or deleted through this server.
     pub(super) fn tell_agent(&self, agent: AgentId, change: AgentChange) {
         self.tell(LiveEvent::Agent { agent, change });
     }
 
     fn tell(&self, event: LiveEvent) {
-        // Fails where nobody watches.
+        // Fails if nobody watches.
         drop(self.events.send(event));
     }
 }

@@ -1,6 +1,6 @@
-//! How fast one agent is read, over all its connections: buckets that fill evenly, of samples, rows and bytes for a second
-//! each, and of rows for a day. A frame is read when none of them is empty, and may take more than is left; the next one
-//! waits until that is made up for. So an agent is slowed down, and nothing of it is lost.
+//! Limits how fast one agent is read, over all its connections: token buckets of samples, rows and bytes per second,
+//! and of rows per day. A frame is read when no bucket is empty and may take more than is left; the next one waits
+//! until the deficit is made up. The agent is slowed down, and nothing is lost.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::domain::id::AgentKey;
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a frame takes.
+/// What a frame takes from the buckets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Load {
     pub(super) samples: usize,
@@ -22,21 +22,21 @@ pub(super) struct Load {
     pub(super) bytes: usize,
 }
 
-/// Too much has come.
+/// A pause in reading, because a limit was exceeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pause {
-    /// Until then nothing more should be read.
+    /// Nothing more should be read until then.
     pub(super) until: Instant,
-    /// What was exceeded, for people.
+    /// The exceeded limit, for people.
     pub(super) limit: String,
 }
 
-/// What an agent may send within a time.
+/// What an agent may send within a period.
 #[derive(Debug)]
 struct Bucket {
     max: f64,
     period: Duration,
-    /// What is counted, and for how long.
+    /// What is counted, and per which period.
     unit: &'static str,
     /// Negative after a frame that took more than was left.
     allowance: f64,
@@ -57,7 +57,7 @@ impl Bucket {
         self.allowance -= f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
-    /// How long it takes until it is not overdrawn any more.
+    /// How long until the bucket is no longer overdrawn.
     fn pause(&self) -> Duration {
         self.period.mul_f64((-self.allowance / self.max).max(0.0))
     }
@@ -84,19 +84,19 @@ impl Pace {
         }
     }
 
-    /// A frame has come. Answers whether, and until when, no further one should be read.
+    /// Takes a frame's load. Returns the pause before the next frame, if any.
     pub(super) fn take(&mut self, load: Load, now: Instant) -> Option<Pause> {
         self.fill(now);
         self.samples.take(load.samples);
         self.bytes.take(load.bytes);
-        // One that is nothing but a frame is some work, too.
+        // An empty frame is some work, too.
         let rows = load.rows.max(1);
         self.rows.take(rows);
         self.daily_rows.take(rows);
         self.pause(now)
     }
 
-    /// Whether, and until when, no frame should be read.
+    /// Returns the pause before the next frame, if any.
     pub(super) fn pause(&mut self, now: Instant) -> Option<Pause> {
         self.fill(now);
         let longest = self.buckets().into_iter().max_by_key(|bucket| bucket.pause())?;
@@ -121,18 +121,18 @@ impl Pace {
     }
 }
 
-/// One agent's pace, as its connections share it.
+/// One agent's pace, shared by its connections.
 #[derive(Clone, Debug)]
 pub(super) struct SharedPace(Arc<Mutex<Pace>>);
 
 impl SharedPace {
     pub(super) fn lock(&self) -> MutexGuard<'_, Pace> {
-        // A panic while the lock is held leaves an allowance that is off by a frame.
+        // A panic while the lock is held leaves an allowance that is off by one frame.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The paces of all agents that have sent something lately: a new connection is no new allowance.
+/// The paces of all agents that have sent something lately, so that a new connection gets no new allowance.
 #[derive(Debug)]
 pub(super) struct Paces {
     config: config::IngestConfig,
@@ -144,13 +144,13 @@ impl Paces {
         Self { config, agents: Mutex::default() }
     }
 
-    /// The pace of an agent.
+    /// Returns the pace of an agent.
     pub(super) fn of(&self, agent: AgentKey, now: Instant) -> SharedPace {
         let new = || SharedPace(Arc::new(Mutex::new(Pace::new(&self.config, now))));
         self.lock().entry(agent).or_insert_with(new).clone()
     }
 
-    /// Forgets agents that have no connection and may send as much as one that has never come.
+    /// Forgets agents that have no connection and a full allowance.
     pub(super) fn forget_idle(&self, now: Instant) {
         self.lock().retain(|_, pace| 1 < Arc::strong_count(&pace.0) || !pace.lock().is_full(now));
     }
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// Frames of older samples as agents send them by default.
+    /// Interval between frames of older samples, by an agent's defaults.
     const BACKLOG_FRAME_INTERVAL: Duration = Duration::from_millis(200);
     const BACKLOG_SAMPLES_PER_FRAME: usize = 100;
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_comes_back_has_the_pace_it_had_and_is_forgotten_when_that_says_nothing_any_more() {
+    fn a_returning_agent_keeps_its_pace_and_is_forgotten_once_its_buckets_are_full() {
         let start = Instant::now();
         let config = config::IngestConfig { rows_per_second_max: 100, ..defaults() };
         let paces = Paces::new(config);
@@ -222,7 +222,7 @@ mod tests {
         drop(other);
     }
 
-    /// A sample as large as they come, of a machine with so many disks and interfaces.
+    /// A sample as large as they come, of a machine with this many disks and interfaces.
     fn sample(n_disks: usize, n_networks: usize) -> Sample {
         let disk = |n| DiskMetrics {
             mount_point: format!("/mnt/{n}"),
@@ -255,7 +255,7 @@ mod tests {
         }
     }
 
-    /// As many of these samples as a frame has room for.
+    /// A frame filled with as many of these samples as it has room for.
     fn frame(sample: &Sample) -> Load {
         let bytes = |samples| serde_json::to_string(&Batch { samples }).unwrap().len();
         let bytes_per_sample = bytes(vec![sample.clone()]);
@@ -273,7 +273,7 @@ mod tests {
             let newest = Load { samples: 1, rows: sample.len(), bytes: kept.bytes / kept.samples };
             let start = Instant::now();
             let mut pace = Pace::new(&defaults(), start);
-            // A sample every second, the shortest interval; those of the day before with them, until they are all sent.
+            // A sample every second, the shortest interval, together with those of the day before until all are sent.
             let mut n_kept = 24 * 60 * 60;
             for n in 0..24 * 60 * 60 * 5 {
                 let now = start + n * BACKLOG_FRAME_INTERVAL;

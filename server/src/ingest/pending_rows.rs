@@ -1,11 +1,11 @@
-//! Room for the rows of all agents that are taken in and not committed yet.
+//! Bounds the rows of all agents that are ingested but not committed yet.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The rows of all agents that are taken in and not committed yet: those of frames that are being worked on, and those in
-/// queue, batcher and writer.
+/// The rows of all agents that are ingested but not committed yet: those of frames being processed, and those in queue,
+/// batcher and writer.
 #[derive(Debug)]
 pub(super) struct PendingRows {
     room: Arc<Semaphore>,
@@ -17,13 +17,13 @@ impl PendingRows {
         Self { room: Arc::new(Semaphore::new(rows_max.try_into().unwrap_or(usize::MAX))), rows_max }
     }
 
-    /// Rows that are taken in and not committed yet.
+    /// Number of rows that are ingested but not committed yet.
     pub(super) fn count(&self) -> usize {
         usize::try_from(self.rows_max).unwrap_or(usize::MAX).saturating_sub(self.room.available_permits())
     }
 
-    /// Waits for room for so many rows; first come, first served. It is given back when the answer is dropped. A frame with
-    /// more rows than there may be takes all the room. `None` where nothing is taken in any more.
+    /// Waits for room for this many rows; first come, first served. Dropping the permit returns the room. A frame with
+    /// more rows than the limit takes all the room. Returns `None` if ingestion has stopped.
     pub(super) async fn room(&self, n_rows: usize) -> Option<OwnedSemaphorePermit> {
         let n_rows = u32::try_from(n_rows).unwrap_or(u32::MAX).min(self.rows_max);
         Arc::clone(&self.room).acquire_many_owned(n_rows).await.ok()
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn room_goes_to_those_who_have_waited_longest_and_comes_back() {
+    async fn room_goes_to_the_longest_waiting_and_is_returned() {
         let pending_rows = PendingRows::new(100);
         let first = pending_rows.room(60).await.unwrap();
         assert_eq!(pending_rows.count(), 60);

@@ -1,5 +1,5 @@
-//! Who is online. The database holds the answer, so that it survives restarts and is shared by all servers; this
-//! module keeps it true for the agents that are connected here.
+//! Who is online. The database holds this, so that it survives restarts and is shared by all servers; this module keeps
+//! it up to date for the agents connected here.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::domain::id::{AgentId, AgentKey, ConnectionId};
 use crate::domain::token::TokenHash;
 use crate::store::{ConnectedAgent, Lapse, Registration, Speaker, Touch};
 
-/// Agents that may register at the same time.
+/// Maximum agents registering at the same time.
 const TURNS: usize = 32;
 
 /// The agents that are connected to this server.
@@ -28,10 +28,10 @@ pub(super) struct Presence {
 #[derive(Debug, Default)]
 struct Connected(Mutex<HashMap<AgentKey, Entry>>);
 
-/// Why a connection ends that neither its agent nor its server wanted to end.
+/// Why a connection is ended by something other than its agent or its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Another connection of the same agent has taken over, from this address; empty where it is not known.
+    /// Another connection of the same agent took over, from this address; empty if unknown.
     Superseded(String),
     /// The agent was deleted.
     Deleted,
@@ -48,7 +48,7 @@ struct Entry {
     ending: Arc<watch::Sender<Option<Ending>>>,
 }
 
-/// What is written down about a connected agent now and then.
+/// What is recorded about a connected agent periodically.
 #[derive(Debug)]
 struct Signs {
     last_seen_at: AtomicI64,
@@ -56,7 +56,7 @@ struct Signs {
 }
 
 impl Entry {
-    /// Tells the connection to end. What it was told first counts.
+    /// Tells the connection to end. The first reason counts.
     fn end(&self, ending: Ending) {
         self.ending.send_if_modified(|told| {
             let is_first = told.is_none();
@@ -74,8 +74,8 @@ impl Entry {
     }
 }
 
-/// A connection's own view of its presence. The agent is not present any more when it is dropped: a connection that
-/// panics leaves nothing behind.
+/// A connection's handle to its presence. Dropping it removes the agent, so a connection that panics leaves nothing
+/// behind.
 #[derive(Debug)]
 pub(super) struct Present {
     pub(super) agent: ConnectedAgent,
@@ -84,22 +84,22 @@ pub(super) struct Present {
 }
 
 impl Present {
-    /// A sign of life.
+    /// Records a sign of life.
     pub(super) fn seen(&self, now: TimestampMs) {
         self.entry.signs.last_seen_at.store(now, Ordering::Relaxed);
     }
 
-    /// The agent's clock was measured.
+    /// Records the measured offset of the agent's clock.
     pub(super) fn set_clock_offset_ms(&self, clock_offset_ms: i64) {
         self.entry.signs.clock_offset_ms.store(clock_offset_ms, Ordering::Relaxed);
     }
 
-    /// The connection, as the database knows it.
+    /// Returns the connection as the database knows it.
     pub(super) fn speaker(&self) -> Speaker {
         Speaker { agent: self.agent.key, connection_id: self.entry.connection_id }
     }
 
-    /// Waits until the connection has to end.
+    /// Completes when the connection has to end.
     pub(super) fn ended(&self) -> impl Future<Output = Ending> + Send + use<> {
         let mut ending = self.entry.ending.subscribe();
         async move {
@@ -110,17 +110,17 @@ impl Present {
         }
     }
 
-    /// The address that the connection comes from.
+    /// Returns the address the connection comes from.
     pub(super) fn remote_address(&self) -> &str {
         &self.entry.remote_address
     }
 
-    /// The last sign of life.
+    /// Returns the last sign of life.
     pub(super) fn touch(&self) -> Touch {
         self.entry.touch(self.agent.key)
     }
 
-    /// Returns whether this was the agent's current connection; it is none any more.
+    /// Removes the connection. Returns whether it was the agent's current one.
     pub(super) fn disconnect(&self) -> bool {
         let mut connected = self.connected.lock();
         let is_current = connected
@@ -140,15 +140,15 @@ impl Drop for Present {
 }
 
 impl Presence {
-    /// The turn of one agent to register. The database and the map must see the connections of one agent in the same
-    /// order, or each would end the other's. Waiting for a turn gives that order without a number of connections in
-    /// the database; between servers it needs none, because each asks the database which of its agents have left.
+    /// Waits for an agent's turn to register. The database and the map must see the connections of one agent in the
+    /// same order, or each would end the other's. Turns give that order without numbering connections in the database;
+    /// between servers no order is needed, because each asks the database which of its agents have left.
     pub(super) async fn turn(&self, token: TokenHash) -> tokio::sync::MutexGuard<'_, ()> {
         let [first, ..] = token.0;
         self.turns[usize::from(first) % TURNS].lock().await
     }
 
-    /// An agent has registered over a new connection, which takes over from an older one if there is any.
+    /// Registers an agent's new connection, which takes over from an older one, if any.
     pub(super) fn connect(&self, agent: ConnectedAgent, registration: &Registration) -> Present {
         let entry = Entry {
             id: agent.id,
@@ -167,8 +167,8 @@ impl Presence {
         Present { agent, entry, connected: Arc::clone(&self.connected) }
     }
 
-    /// Ends the connection of an agent that is none any more, if it has one here. Other servers notice when they store its
-    /// next sample, or write its next sign of life.
+    /// Ends the connection of an agent that no longer exists, if it is connected here. Other servers notice when they
+    /// store its next sample or record its next sign of life.
     pub(super) fn end(&self, agent: AgentKey, ending: Ending) {
         if let Some(entry) = self.connected.lock().get(&agent) {
             entry.end(ending);
@@ -176,15 +176,15 @@ impl Presence {
         self.takeovers.forget(agent);
     }
 
-    /// The agent has a new secret: whoever took over before had the old one.
+    /// Forgets the takeovers of an agent that has a new secret: the other machine used the old one.
     pub(super) fn forget_takeovers(&self, agent: AgentKey) {
         self.takeovers.forget(agent);
     }
 
-    /// The database says that a connection does not speak for its agent any more: it ends.
+    /// Ends a connection that, according to the database, no longer speaks for its agent.
     pub(super) fn end_lapsed(&self, speaker: Speaker, lapse: Lapse) {
         let connected = self.connected.lock();
-        // The agent may be back already, over a connection that has not been written down when this one was.
+        // The agent may be back already, over a connection that was not recorded yet when this one was checked.
         if let Some(entry) = connected.get(&speaker.agent)
             && entry.connection_id == speaker.connection_id
         {
@@ -196,14 +196,14 @@ impl Presence {
         }
     }
 
-    /// The ids of those agents that are connected here, in place of their keys.
+    /// Replaces the keys of agents connected here by their ids, dropping the others.
     pub(super) fn with_ids<T>(&self, of_agents: Vec<(i32, T)>) -> Vec<(AgentId, T)> {
         let connected = self.connected.lock();
         let with_id = |(key, value)| Some((connected.get(&AgentKey(key))?.id, value));
         of_agents.into_iter().filter_map(with_id).collect()
     }
 
-    /// How many agents are connected here.
+    /// Number of agents connected here.
     pub(super) fn count(&self) -> usize {
         self.connected.lock().len()
     }

@@ -1,4 +1,4 @@
-//! Keeps the database's word on who is online true: signs of life, departures, and identities that two machines use.
+//! Keeps the recorded presence up to date: signs of life, departures, and identities used by two machines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::takeovers::Takeover;
 use crate::config;
 use crate::domain::TimestampMs;
 
-/// Signs of life are written down at least this often.
+/// Signs of life are recorded at least this often.
 const TOUCH_INTERVAL_MS_MAX: u64 = 10_000;
-/// Signs of life in one statement.
+/// Maximum signs of life in one statement.
 const TOUCHES_PER_STATEMENT: usize = 5_000;
 
-/// A connection has ended: the agent is offline if it does not come back within the grace. When the server itself is
-/// stopping nobody is marked: the agents are well, and will be back.
+/// Ends a connection's presence: the agent is offline unless it comes back within the grace period. When the server
+/// itself is stopping nobody is marked offline: the agents are well and will be back.
 pub(super) async fn leave(shared: Arc<Shared>, present: Present) {
     if !present.disconnect() || shared.stopping.is_cancelled() {
         return;
@@ -32,19 +32,19 @@ pub(super) async fn leave(shared: Arc<Shared>, present: Present) {
     if shared.presence.is_connected(agent.key) {
         return;
     }
-    // Where the agent has reconnected to another server, the database knows and this changes nothing.
+    // If the agent has reconnected to another server, the database knows and this changes nothing.
     match shared.store.disconnect_agent(present.touch()).await {
         Ok(true) => {
             tracing::info!(agent = %agent.id, "agent is offline");
             shared.live.tell_status(agent.id, false);
         }
         Ok(false) => {}
-        // Expiry will find the agent once the database is back.
+        // Expiry finds the agent once the database is back.
         Err(error) => tracing::warn!(error = %chain(&error), "an agent could not be marked offline"),
     }
 }
 
-/// A connection that was alive has been taken over by another. Where that goes on and on, two machines use one identity.
+/// Notes that a live connection was taken over by another. If that keeps happening, two machines use one identity.
 pub(super) async fn note_takeover(shared: &Shared, present: &Present, by: String) {
     let agent = present.agent;
     let now = shared.clock.now();
@@ -60,16 +60,16 @@ pub(super) async fn note_takeover(shared: &Shared, present: &Present, by: String
          anew with `pika-agent enroll --replace`"
     );
     if let Err(error) = shared.store.note_identity_conflict(agent.key, &addresses, now).await {
-        tracing::warn!(error = %chain(&error), "a conflict of identities could not be written down");
+        tracing::warn!(error = %chain(&error), "an identity conflict could not be recorded");
     }
 }
 
-/// How often signs of life are written down: several times before anybody counts as silent.
+/// How often signs of life are recorded: several times within the timeout for silence.
 fn touch_interval_ms(config: &config::IngestConfig) -> u64 {
     (config.idle_timeout_ms / 9).clamp(1, TOUCH_INTERVAL_MS_MAX)
 }
 
-/// Who was not heard for this long is offline.
+/// An agent not heard from for this long is offline.
 fn silence_ms(config: &config::IngestConfig) -> i64 {
     let silence_ms = config
         .idle_timeout_ms
@@ -78,13 +78,13 @@ fn silence_ms(config: &config::IngestConfig) -> i64 {
     i64::try_from(silence_ms).unwrap_or(i64::MAX)
 }
 
-/// Writes signs of life down, and marks agents offline that nobody has heard for too long: those whose server
-/// has died, too.
+/// Records signs of life, and marks agents offline that were silent for too long, including those whose server has
+/// died.
 pub(super) async fn run(shared: Arc<Shared>) {
     let silence_ms = silence_ms(&shared.config);
     let mut ticks = tokio::time::interval(Duration::from_millis(touch_interval_ms(&shared.config)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // While no server ran, or the database was away, nobody wrote signs of life: that must not look like silence, so
+    // While no server ran, or the database was unavailable, no signs of life were recorded. That is not silence, so
     // agents first get the time to come back.
     let mut trusted_since = shared.clock.now();
     loop {
@@ -105,12 +105,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
         match expired {
             Ok(agents) => {
                 for agent in agents {
-                    tracing::info!(%agent, "agent is offline: nothing was heard of it for too long");
+                    tracing::info!(%agent, "agent is offline: it was silent for too long");
                     shared.live.tell_status(agent, false);
                 }
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "signs of life could not be written; trying again");
+                tracing::warn!(error = %chain(&error), "signs of life could not be recorded; retrying");
                 trusted_since = now;
             }
         }

@@ -1,8 +1,9 @@
-//! When the next frame of a connection is read: in its turn.
+//! Gives connections their turns to read the next frame.
 //!
-//! A frame that was read takes memory until there is room for its rows, and while the database is away that is long. So
-//! only so many connections have one at a time; what the others are sent stays in the network, and with their agents. A
-//! turn is given to those first that have waited longest, and given back at once by one that has nothing to read.
+//! A frame that was read takes memory until there is room for its rows, which is long while the database is
+//! unavailable. Therefore only a limited number of connections hold one at a time; what the others are sent stays in
+//! the network and with their agents. Turns go to those that have waited longest, and are returned at once by a
+//! connection that has nothing to read.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -13,14 +14,14 @@ use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// A frame that comes after at least this much waiting has not lain unread in a buffer of this machine.
+/// A frame that arrives after at least this much waiting was not buffered unread on this machine.
 const AWAITED_MIN: Duration = Duration::from_millis(100);
 
-/// One connection's reading.
+/// The state of reading from one connection.
 pub(super) struct Reading {
     turns: Arc<Semaphore>,
     turn: Turn,
-    /// Since when the next frame has been waited for; `None` while nothing is read.
+    /// Since when the next frame has been awaited; `None` while nothing is read.
     listening_since: Option<Instant>,
 }
 
@@ -38,8 +39,8 @@ impl Reading {
         Self { turns, turn: Turn::None, listening_since: None }
     }
 
-    /// The next frame, when it is this connection's turn, which is kept from then on. The place among those who wait is not
-    /// lost when the future is dropped.
+    /// Reads the next frame when it is this connection's turn, which is kept from then on. Dropping the future does not
+    /// lose the place in the queue.
     pub(super) async fn read<T>(&mut self, next: impl Future<Output = T>) -> T {
         let mut next = pin!(next);
         poll_fn(|cx| {
@@ -54,25 +55,25 @@ impl Reading {
         .await
     }
 
-    /// There is room for the frame that was read.
+    /// Returns the turn: there is room for the frame that was read.
     pub(super) fn end_turn(&mut self) {
         if matches!(self.turn, Turn::Held(_)) {
             self.turn = Turn::None;
         }
     }
 
-    /// Nothing is to be read for now.
+    /// Stops reading for now.
     pub(super) fn pause(&mut self) {
         self.turn = Turn::None;
         self.listening_since = None;
     }
 
-    /// Whether a frame that comes now is read at once.
+    /// Returns whether a frame that arrives now is read at once.
     pub(super) fn is_listening(&self) -> bool {
         self.listening_since.is_some()
     }
 
-    /// A frame has come: answers whether it had been waited for.
+    /// Notes that a frame arrived. Returns whether it had been awaited.
     pub(super) fn was_awaited(&mut self) -> bool {
         self.listening_since.take().is_some_and(|since| AWAITED_MIN <= since.elapsed())
     }
@@ -108,19 +109,19 @@ mod tests {
 
     use super::*;
 
-    /// As many connections, which share one turn.
+    /// Connections that share one turn.
     fn connections<const N: usize>() -> [Reading; N] {
         let turns = Arc::new(Semaphore::new(1));
         [(); N].map(|()| Reading::new(Arc::clone(&turns)))
     }
 
-    /// Whether a frame that is there is read.
+    /// Returns whether a frame that is available is read.
     async fn reads(reading: &mut Reading) -> bool {
         poll!(pin!(reading.read(ready(())))).is_ready()
     }
 
     #[tokio::test]
-    async fn who_has_nothing_to_read_keeps_nobody_waiting() {
+    async fn a_connection_with_nothing_to_read_blocks_nobody() {
         let [mut idle, mut busy] = connections();
         assert!(poll!(pin!(idle.read(pending::<()>()))).is_pending());
         assert!(idle.is_listening());
@@ -135,11 +136,11 @@ mod tests {
         assert!(!second.is_listening());
         first.end_turn();
         assert!(reads(&mut second).await);
-        assert!(!second.was_awaited(), "it had come before");
+        assert!(!second.was_awaited(), "it arrived before");
     }
 
     #[tokio::test]
-    async fn turns_go_to_those_who_have_waited_longest() {
+    async fn turns_go_to_the_longest_waiting() {
         let [mut first, mut second, mut third] = connections();
         assert!(reads(&mut first).await);
         assert!(!reads(&mut second).await);
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_to_read_gives_the_turn_up_that_it_waited_for() {
+    async fn a_paused_connection_gives_up_the_turn_it_waited_for() {
         let [mut first, mut second, mut third] = connections();
         assert!(reads(&mut first).await);
         assert!(!reads(&mut second).await);

@@ -1,4 +1,4 @@
-//! Counts and logs what one connection's agent had refused, without letting it flood the log.
+//! Counts and logs what an agent had refused on one connection, without letting it flood the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(super) struct Refusals {
     instruments: Arc<Instruments>,
     counts: HashMap<ErrorCode, u64>,
     address: String,
-    /// Who it is, once that is known.
+    /// The agent, once it is known.
     agent: Option<AgentId>,
 }
 
@@ -24,12 +24,12 @@ impl Refusals {
         Self { instruments, counts: HashMap::new(), address, agent: None }
     }
 
-    /// The agent has told who it is.
+    /// Sets the agent once it is known.
     pub(super) fn identify(&mut self, agent: AgentId) {
         self.agent = Some(agent);
     }
 
-    /// The connection has ended: says how much was refused in all, where an agent had anything refused.
+    /// Logs how much was refused on this connection in all, if anything was.
     pub(super) fn log_totals(&self) {
         let total: u64 = self.counts.values().sum();
         let Some(agent) = self.agent.filter(|_| 0 < total) else {
@@ -42,8 +42,8 @@ impl Refusals {
         }
     }
 
-    /// Counts a refusal and logs it: the 1st, 2nd, 4th, 8th … within an hour for its reason of this agent, or of the address
-    /// where no agent is known. Returns whether it is the 1st, 2nd, 4th, 8th … of this connection.
+    /// Counts and logs a refusal: the 1st, 2nd, 4th, 8th … within an hour for its reason and this agent, or this
+    /// address if no agent is known. Returns whether it is the 1st, 2nd, 4th, 8th … of this connection.
     pub(super) fn add(&mut self, refused: &Refused) -> bool {
         self.instruments.add_refused(refused.code);
         self.log(refused);

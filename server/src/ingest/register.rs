@@ -1,5 +1,5 @@
-//! Lets agents in: an enrollment token makes a new agent or gives a known one a new secret, an agent's secret brings it
-//! back.
+//! Registers agents: an enrollment token creates a new agent or gives a known one a new secret; an agent's secret
+//! brings it back.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::domain::text::clean;
 use crate::domain::token::{NewToken, TokenHash};
 use crate::store::{ConnectedAgent, Enrolled, Error, Registration};
 
-/// An agent that was let in.
+/// An agent that was registered.
 pub(super) struct Registered {
     pub(super) agent: ConnectedAgent,
     pub(super) clock: ClockOffset,
@@ -31,7 +31,7 @@ pub(super) struct Registered {
     pub(super) ack: RegisterAck,
 }
 
-/// Checks who it is and marks it online.
+/// Authenticates an agent and marks it online.
 pub(super) async fn register(
     shared: &Shared,
     peer: &Peer,
@@ -55,7 +55,7 @@ pub(super) async fn register(
         clock_offset_ms: clock.ms(),
         now,
     };
-    // A fleet that comes back all at once is let in a few at a time.
+    // A fleet that comes back all at once is admitted a few at a time.
     let wait_max = Duration::from_millis(shared.config.registration_wait_ms);
     let Ok(_admitted) = timeout(wait_max, shared.admission.acquire()).await else {
         return Err(Refused::new(
@@ -63,7 +63,7 @@ pub(super) async fn register(
             "too many agents register at the same time; try again later",
         ));
     };
-    // Held until the map knows what the database was told.
+    // Held until the map matches what was recorded in the database.
     let turn_of = register.secret.as_deref().unwrap_or(token);
     let _turn = shared.presence.turn(TokenHash::of(turn_of)).await;
     let admitted = match (TokenKind::of(token), register.secret.as_deref()) {
@@ -75,7 +75,7 @@ pub(super) async fn register(
         (Some(TokenKind::AgentSecret), None) => connect(shared, token, &registration).await?,
         (Some(TokenKind::Session | TokenKind::Api) | None, _) => None,
     };
-    // One message for unknown, expired and used up: a stranger learns nothing from it.
+    // One message for unknown, expired and used up, so that strangers learn nothing from it.
     let Some(Admitted { agent, secret }) = admitted else {
         return Err(unauthorized("the token is unknown, expired or used up"));
     };
@@ -86,10 +86,10 @@ pub(super) async fn register(
     Ok(Registered { agent, clock, present, ack })
 }
 
-/// An agent that the database knows.
+/// An agent that the database has admitted.
 struct Admitted {
     agent: ConnectedAgent,
-    /// What it is told about its secret.
+    /// The secret to tell it, if it has a new one.
     secret: Option<String>,
 }
 
@@ -99,7 +99,7 @@ impl Admitted {
     }
 }
 
-/// The agent has a secret.
+/// Admits an agent by its secret.
 async fn connect(
     shared: &Shared,
     secret: &str,
@@ -110,8 +110,8 @@ async fn connect(
     Ok(agent.map(Admitted::as_it_is))
 }
 
-/// The agent has made its secret itself. Where that is known, the answer to an earlier try was lost: it is the same agent,
-/// and the token is not used again.
+/// Enrolls an agent that generated its secret itself. If that secret is known already, the answer to an earlier attempt
+/// was lost: it is the same agent, and the token is not used again.
 async fn enroll_with_secret(
     shared: &Shared,
     token: &str,
@@ -132,15 +132,15 @@ async fn enroll(
     registration: &Registration,
 ) -> Result<Option<Admitted>, Refused> {
     let secret = NewToken::random(TokenKind::AgentSecret).map_err(|error| {
-        tracing::error!(%error, "the operating system gives no random numbers");
-        Refused::new(ErrorCode::Unavailable, "the server cannot make a secret now")
+        tracing::error!(%error, "the operating system provides no random numbers");
+        Refused::new(ErrorCode::Unavailable, "the server cannot generate a secret now")
     })?;
     let agent = redeem(shared, token, secret.hash, registration).await?;
     let secret = secret.secret.expose_secret();
     Ok(agent.map(|agent| Admitted { agent, secret: Some(secret.to_owned()) }))
 }
 
-/// Spends an enrollment token.
+/// Redeems an enrollment token.
 async fn redeem(
     shared: &Shared,
     token: &str,
@@ -157,15 +157,16 @@ async fn redeem(
         }
         Some(Enrolled::Again(agent)) => {
             shared.presence.forget_takeovers(agent.key);
-            tracing::info!(agent = %agent.id, name, "enrolled an agent again; its old secret has ended");
+            tracing::info!(agent = %agent.id, name, "enrolled an agent again; its old secret is invalid now");
         }
         None => {}
     }
     Ok(enrolled.map(Enrolled::agent))
 }
 
-/// The agent has a secret and wants another, which it has made itself. Where that is known, the answer to an earlier try was
-/// lost. The answer repeats the new secret: a server that knows nothing of this would not, and the agent keeps its old one.
+/// Replaces an agent's secret by one it generated itself. If that one is known already, the answer to an earlier
+/// attempt was lost. The answer repeats the new secret: a server without this feature would not, and the agent would
+/// keep its old one.
 async fn rotate(
     shared: &Shared,
     old: &str,
@@ -202,11 +203,11 @@ fn unauthorized(message: &str) -> Refused {
     Refused::new(ErrorCode::Unauthorized, message)
 }
 
-/// The database cannot be asked. Whoever asks again and again is told each time; the log is not.
+/// Refuses an agent because the database is unavailable. Every attempt is answered; not every one is logged.
 fn unavailable(shared: &Shared, registration: &Registration, error: &Error) -> Refused {
     let address = registration.remote_address.as_str();
     if let Some(count) = shared.instruments.strangers().note("registration failed", address) {
-        tracing::warn!(error = %chain(error), %address, count, "an agent could not be let in");
+        tracing::warn!(error = %chain(error), %address, count, "an agent could not be registered");
     }
     Refused::new(ErrorCode::Unavailable, "the server cannot reach its database now; try again later")
 }

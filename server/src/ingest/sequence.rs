@@ -1,24 +1,24 @@
-//! Notices frames that are missing: their numbers follow one another on a connection.
+//! Detects missing frames by their sequence numbers, which are consecutive within a connection.
 
-/// What the number of a frame says.
+/// What a frame's number shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// The frame follows the one before.
     Next,
-    /// So many frames in between never came.
+    /// This many frames in between never arrived.
     Missing(u64),
-    /// The number came before, or a larger one did.
+    /// The number, or a larger one, was seen before.
     Repeated,
 }
 
-/// The numbers of one connection's frames.
+/// Tracks the frame numbers of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     last: Option<u64>,
 }
 
 impl Sequence {
-    /// A numbered frame has come.
+    /// Observes a numbered frame.
     pub(super) fn observe(&mut self, seq: u64) -> Step {
         let Some(last) = self.last else {
             self.last = Some(seq);

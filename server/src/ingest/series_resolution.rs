@@ -1,4 +1,4 @@
-//! Series resolution: gets keys for disks, interfaces and the like that an agent reports for the first time.
+//! Resolves series: gets keys for disks, interfaces and the like that an agent reports for the first time.
 
 use pika_shared::chain;
 
@@ -7,15 +7,15 @@ use crate::domain::id::AgentKey;
 use crate::domain::series::{ReportedSeries, SeriesKeys};
 use crate::store::{Error, retry};
 
-/// What became of new series.
+/// The outcome for new series.
 pub(super) enum Resolution {
-    /// These have keys now. The others are too many for one agent.
+    /// These have keys now. The others exceed the limit of one agent.
     Keys(Box<SeriesKeys>),
-    /// The database does not want them, and asking again would not help: the agent was deleted, for example.
+    /// The database rejected them, and retrying would not help: the agent was deleted, for example.
     Refused,
 }
 
-/// Asks the database, for as long as it is away.
+/// Asks the database, retrying while it is unavailable.
 pub(super) async fn resolve_series(shared: &Shared, agent: AgentKey, unknown: &ReportedSeries) -> Resolution {
     let resolved = retry(
         || async {
@@ -25,14 +25,14 @@ pub(super) async fn resolve_series(shared: &Shared, agent: AgentKey, unknown: &R
         Error::is_temporary,
         |error, failures| {
             if failures == 1 {
-                tracing::warn!(error = %chain(error), "new disks or interfaces could not be given keys; trying again");
+                tracing::warn!(error = %chain(error), "new disks or interfaces could not be given keys; retrying");
             }
         },
     );
     match resolved.await {
         Ok(keys) => Resolution::Keys(Box::new(keys)),
         Err(error) => {
-            tracing::error!(error = %chain(&error), "the database refuses to give keys to new disks or interfaces");
+            tracing::error!(error = %chain(&error), "the database rejected new disks or interfaces");
             Resolution::Refused
         }
     }

@@ -1,5 +1,5 @@
-//! What the server knows about a registered agent while it is connected; decides what of its samples is stored.
-//! No I/O: the connection asks it, and does what it answers.
+//! What the server knows about a connected agent; decides which of its samples are stored. Does no I/O: the connection
+//! asks it and acts.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use crate::domain::series::{
 use crate::domain::time_window::TimeWindow;
 use crate::store::ConnectedAgent;
 
-/// How long names that were refused are not asked for again.
+/// How long refused names are not asked for again.
 const DENIED_MS: i64 = 600_000;
 
 /// A registered agent.
@@ -30,9 +30,9 @@ pub(super) struct AgentSession {
     pub(super) agent: ConnectedAgent,
     pub(super) clock: ClockOffset,
     keys: SeriesKeys,
-    /// When all keys have to be asked for again.
+    /// When all keys have to be resolved again.
     renew_at: TimestampMs,
-    /// The keys until then, while they are being asked for.
+    /// The keys to use until then, while they are being resolved.
     renewing: Option<SeriesKeys>,
     denied: PerTable<DeniedNames>,
     history: SampleHistory,
@@ -52,8 +52,8 @@ impl AgentSession {
         }
     }
 
-    /// Takes out of the samples what may not be stored for its name, and answers the series that the database has to name
-    /// first.
+    /// Removes samples that may not be stored because of their names, and returns the series whose keys the database
+    /// has to resolve first.
     pub(super) fn unknown_series(
         &mut self,
         samples: &mut [Sample],
@@ -74,7 +74,7 @@ impl AgentSession {
         unknown
     }
 
-    /// The database has answered about the series that were `asked` for.
+    /// Learns the database's answer about the series that were `asked` for.
     pub(super) fn learn(
         &mut self,
         asked: &ReportedSeries,
@@ -102,7 +102,7 @@ impl AgentSession {
         }
     }
 
-    /// The rows of these samples. What may not be stored is told to `refused`.
+    /// Returns the rows of these samples. Adds to `refused` what may not be stored.
     pub(super) fn rows(
         &mut self,
         samples: &[Sample],
@@ -117,8 +117,8 @@ impl AgentSession {
     }
 }
 
-/// When the keys of an agent's series have to be asked for again: within the time for which they are good, and not those
-/// of all agents at once after all have connected at once.
+/// When the keys of an agent's series have to be resolved again: while they are still valid, and spread out so that
+/// agents that connected together are not renewed together.
 fn renewal_after(now: TimestampMs, agent: AgentKey) -> TimestampMs {
     let spread_ms = i64::from(agent.0).wrapping_mul(7_919_000).rem_euclid(SERIES_RENEWAL_MS / 2);
     now + SERIES_RENEWAL_MS / 2 + spread_ms
@@ -135,15 +135,15 @@ fn refuse_names(field: &str, count: usize, refused: &mut Vec<Refused>) {
     }
 }
 
-/// Names that the database has refused, and until when it is not asked again.
+/// Names the database has refused, and until when it is not asked again.
 #[derive(Debug, Default)]
 struct DeniedNames {
     until: HashMap<String, TimestampMs>,
 }
 
 impl DeniedNames {
-    /// Takes refused names out of what is to be asked for, and answers how many. An agent that keeps making names up
-    /// is asked for none until some time has passed.
+    /// Removes refused names from what is to be asked for, and returns how many there were. An agent that keeps
+    /// inventing names is not asked about until some time has passed.
     fn take_out(&mut self, asked: &mut Vec<SeriesLabels>, now: TimestampMs) -> usize {
         if self.until.is_empty() || asked.is_empty() {
             return 0;
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_names_are_told_and_not_asked_for_again_for_a_while() {
+    fn refused_names_are_reported_and_not_asked_for_again_for_a_while() {
         let mut session = session();
         let (unknown, refused) = asked(&mut session, &["a", "b"], 0);
         assert_eq!((unknown.disks.len(), unknown.networks.len(), refused.len()), (2, 2, 0));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_the_database_does_not_want_are_refused() {
+    fn names_that_the_database_rejects_are_refused() {
         let mut session = session();
         let (unknown, _) = asked(&mut session, &["a"], 0);
         let mut refused = Vec::new();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn who_makes_names_up_is_not_asked_for_more() {
+    fn an_agent_that_invents_names_is_not_asked_for_more() {
         let mut session = session();
         let names: Vec<String> = (0..SERIES_PER_AGENT_MAX).map(|n| n.to_string()).collect();
         for names in names.chunks(100) {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_cannot_be_asked_for_again_go_on_for_a_while() {
+    fn keys_that_cannot_be_renewed_stay_valid_for_a_while() {
         let mut session = session();
         let (unknown, _) = asked(&mut session, &["a"], 0);
         session.learn(&unknown, Resolution::Keys(Box::new(keys(&["a"], 1))), 0, &mut Vec::new());

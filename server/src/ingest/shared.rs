@@ -1,4 +1,4 @@
-//! What the sockets share.
+//! The state shared by all sockets.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::config;
 use crate::store::Store;
 use crate::telemetry::Instruments;
 
-/// What the sockets share.
+/// The state shared by all sockets.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: config::IngestConfig,
@@ -27,10 +27,10 @@ pub(super) struct Shared {
     pub(super) presence: Arc<Presence>,
     pub(super) live: Live,
     pub(super) latest: Latest,
-    /// Turns to ask the database on behalf of agents that have just come.
+    /// Permits to query the database on behalf of agents that have just connected.
     pub(super) admission: Semaphore,
     pub(super) paces: Paces,
-    /// Turns to read a frame.
+    /// Permits to read a frame.
     pub(super) turns: Arc<Semaphore>,
     pub(super) pending_rows: PendingRows,
     pub(super) queue: mpsc::Sender<Submission>,

@@ -1,4 +1,4 @@
-//! One agent's connection from its upgrade to its end: lets the agent in, serves it, sees it off.
+//! One agent's connection from its upgrade to its end: registers the agent, serves it, closes the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: WebSocketStream, peer: Pe
     }
 }
 
-/// Waits for `register` and lets the agent in.
+/// Waits for `register` and admits the agent.
 async fn admit(
     shared: &Arc<Shared>,
     frames: &mut Frames,
@@ -74,7 +74,7 @@ async fn admit(
     };
     let registered = tokio::select! {
         registered = register(shared, peer, &message, sent_at) => registered,
-        // Nobody is waiting any more. Going on could push out the connection that the agent has made since.
+        // The agent is gone. Going on could end the connection that it has opened since.
         () = frames.hung_up() => return Err(End::Gone),
         () = shared.stopping.cancelled() => return Err(STOPPING),
         () = displaced.cancelled() => return Err(DISPLACED),
@@ -93,7 +93,7 @@ async fn admit(
     }
 }
 
-/// Tells the agent why it is not let in.
+/// Tells the agent why it is refused.
 async fn refuse(frames: &mut Frames, refused: Refused) -> End {
     frames.refusals.add(&refused);
     let refusal = Refusal { code: refused.code, message: refused.message, seq: None };
@@ -103,10 +103,10 @@ async fn refuse(frames: &mut Frames, refused: Refused) -> End {
     }
 }
 
-/// A `register` and the time that it says it was sent, or what is wrong with it.
+/// A `register` and the time it claims to have been sent, or what is wrong with it.
 type First = Result<(Register, Option<TimestampMs>), Refused>;
 
-/// Waits for `register`; the inner error says what is wrong with one that came.
+/// Waits for `register`; the inner error says what is wrong with the one that arrived.
 async fn first_message(shared: &Shared, frames: &mut Frames) -> Result<First, End> {
     let first = async {
         loop {

@@ -1,4 +1,5 @@
-//! Notices when two machines use one agent's identity: each that connects pushes the other one out, again and again.
+//! Detects two machines that use one agent's identity: each one that connects ends the other's connection, again and
+//! again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -6,26 +7,26 @@ use std::sync::{Mutex, PoisonError};
 use crate::domain::TimestampMs;
 use crate::domain::id::AgentKey;
 
-/// So many within the window are no accident. An agent that restarts, or whose network has changed, does not push out a
-/// connection that is alive.
+/// This many within the window are no accident. An agent that restarts, or whose network has changed, does not end a
+/// live connection.
 const TAKEOVERS_MIN: usize = 3;
-/// An agent that was pushed out tries again after five minutes.
+/// An agent whose connection was taken over tries again after five minutes.
 const WINDOW_MS: i64 = 20 * 60_000;
 
-/// A connection that was alive was taken over by another.
+/// A live connection was taken over by another.
 #[derive(Clone, Debug)]
 pub(super) struct Takeover {
     pub(super) at: TimestampMs,
-    /// Where the two came from; empty where that is not known.
+    /// Where the two came from; empty if unknown.
     pub(super) addresses: [String; 2],
 }
 
-/// The takeovers of the last minutes: at most [`TAKEOVERS_MIN`] an agent, and only of agents that had any.
+/// The takeovers within the window: at most [`TAKEOVERS_MIN`] per agent, and only of agents that had any.
 #[derive(Debug, Default)]
 pub(super) struct Takeovers(Mutex<HashMap<AgentKey, VecDeque<Takeover>>>);
 
 impl Takeovers {
-    /// Notes a takeover. Where there have been too many, answers the addresses that they came from, each once.
+    /// Notes a takeover. If there have been too many, returns the addresses they came from, each once.
     pub(super) fn note(&self, agent: AgentKey, takeover: Takeover) -> Option<Vec<String>> {
         let oldest = takeover.at.saturating_sub(WINDOW_MS);
         let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +46,7 @@ impl Takeovers {
         Some(addresses)
     }
 
-    /// Forgets what was noted about an agent.
+    /// Forgets an agent's takeovers.
     pub(super) fn forget(&self, agent: AgentKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&agent);
     }
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn two_machines_that_push_each_other_out_are_noticed() {
+    fn two_machines_that_take_over_from_each_other_are_detected() {
         let takeovers = Takeovers::default();
         assert_eq!(takeovers.note(AGENT, takeover(0, "a", "b")), None);
         assert_eq!(takeovers.note(AgentKey(2), takeover(0, "x", "y")), None);

@@ -1,8 +1,9 @@
-//! Writes flushes, as many at a time as there are connections for, and acknowledges them. A flush that fails is kept and
-//! tried again until the database takes it: the store makes repeating harmless.
+//! Writes flushes, as many at a time as there are connections for them, and acknowledges them. A flush that fails is
+//! kept and retried until the database accepts it; storing rows is idempotent.
 //!
-//! Flushes may be committed in another order than they came in. Frames are acknowledged one by one, rows are told apart by
-//! their series and time, and the newest value of a series is the one of the latest time, so nothing hangs on the order.
+//! Flushes may be committed in another order than they arrived. That does not matter: frames are acknowledged
+//! individually, rows are identified by series and time, and the newest value of a series is the one with the latest
+//! time.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::domain::row::Rows;
 use crate::store::{Backoff, Error, Lapse, SampleWriter, Speaker, Store, Written};
 use crate::telemetry::Instruments;
 
-/// Who is told of a flush that is committed, beside the agents themselves.
+/// Who is told about a committed flush, besides the agents themselves.
 #[derive(Debug)]
 pub(super) struct Audience {
     pub(super) latest: Latest,
@@ -32,13 +33,13 @@ pub(super) struct Audience {
     pub(super) instruments: Arc<Instruments>,
 }
 
-/// Takes flushes and hands each to a writer that has none.
+/// Takes flushes and hands each to an idle writer.
 #[derive(Debug)]
 pub(super) struct Writers {
     idle: Vec<Writer>,
     flushes: mpsc::Receiver<Flush>,
     aborting: CancellationToken,
-    /// Cancelled when nothing will be written any more.
+    /// Cancelled when nothing more will be written.
     written: CancellationToken,
 }
 
@@ -47,7 +48,7 @@ pub(super) struct Writers {
 struct Writer {
     samples: SampleWriter,
     audience: Arc<Audience>,
-    /// A flush that takes longer has been lost on the way; it is tried again over a new connection.
+    /// A flush that takes longer was lost on the way and is retried over a new connection.
     write_timeout: Duration,
 }
 
@@ -69,12 +70,12 @@ impl Writers {
         Self { idle, flushes, aborting, written: CancellationToken::new() }
     }
 
-    /// Tells when nothing will be written any more.
+    /// Returns a token that is cancelled when nothing more will be written.
     pub(super) fn written(&self) -> CancellationToken {
         self.written.clone()
     }
 
-    /// Runs until the batcher has ended and everything is written, or until it is aborted.
+    /// Runs until the batcher has ended and everything is written, or until aborted.
     pub(super) async fn run(self) {
         let Self { mut idle, mut flushes, aborting, written } = self;
         let _written = written.drop_guard();
@@ -85,7 +86,7 @@ impl Writers {
                 biased;
                 () = aborting.cancelled() => return,
                 Some(writer) = busy.join_next() => match writer {
-                    // The one that was used last is used next: its connection is open.
+                    // The most recently used writer goes first: its connection is open.
                     Ok(writer) => idle.push(writer),
                     Err(error) => {
                         tracing::error!(error = %chain(&error), "writing ended unexpectedly");
@@ -104,7 +105,7 @@ impl Writers {
 }
 
 impl Writer {
-    /// Writes a flush, however often that takes. Returns the writer, which is free again.
+    /// Writes a flush, retrying as often as needed. Returns the writer for the next flush.
     async fn write(mut self, flush: Flush) -> Self {
         let speakers: HashSet<Speaker> = flush.acks.iter().map(|ack| ack.speaker).collect();
         let started_at = Instant::now();
@@ -117,7 +118,7 @@ impl Writer {
                     self.audience.instruments.add_flush(written.rows, written.duplicates, seconds);
                     if 0 < backoff.failures() {
                         let failures = backoff.failures();
-                        tracing::info!(failures, rows = written.rows, "the database takes samples again");
+                        tracing::info!(failures, rows = written.rows, "the database accepts samples again");
                     }
                     self.audience.tell(flush, &lapsed);
                     return self;
@@ -130,7 +131,7 @@ impl Writer {
                             error = %chain(&error),
                             failures,
                             rows = flush.rows.len(),
-                            "samples could not be stored; they are kept and tried again"
+                            "samples could not be stored; they are kept and retried"
                         );
                     }
                 }
@@ -139,7 +140,7 @@ impl Writer {
         }
     }
 
-    /// Stores the rows. Returns also which connections may not be acknowledged any more.
+    /// Stores the rows. Also returns the connections whose frames may no longer be acknowledged.
     async fn try_to_write(
         &mut self,
         rows: &Rows,
@@ -152,8 +153,8 @@ impl Writer {
 }
 
 impl Audience {
-    /// A flush is committed. Its frames are acknowledged, but for those of connections that do not speak for their agents
-    /// any more: these end.
+    /// Acknowledges the frames of a committed flush, except those of connections that no longer speak for their agents;
+    /// these are ended.
     fn tell(&self, flush: Flush, lapsed: &HashMap<Speaker, Lapse>) {
         self.latest.note(&flush.rows);
         self.live.tell_latest(&self.latest);

@@ -1,4 +1,4 @@
-//! Reads parts of a frame one by one: what cannot be understood is refused by name, and costs only itself.
+//! Decodes parts of a frame one by one: each that is invalid is refused by name without affecting the others.
 
 use pika_protocol::ErrorCode;
 use serde::de::DeserializeOwned;
@@ -6,12 +6,12 @@ use serde_json::value::RawValue;
 
 use crate::domain::refused::Refused;
 
-/// Longer names of types are not repeated.
+/// Longer type names are not repeated in errors.
 const TYPE_BYTES_SHOWN_MAX: usize = 24;
-/// Pieces of one frame that are refused one by one. A frame of commas must not become a hundred times its size in reasons.
+/// Maximum pieces of one frame refused individually. A frame of commas must not grow a hundredfold into reasons.
 pub(super) const REFUSED_PIECES_MAX: usize = 1_000;
 
-/// Repeats the name where it is short, and so no token.
+/// Repeats the name only if it is too short to be a token.
 pub(super) fn unknown_type(kind: &str, name: &str) -> Refused {
     let message = if name.len() <= TYPE_BYTES_SHOWN_MAX {
         format!("there is no {kind} type {name:?}")
@@ -26,7 +26,7 @@ pub(super) fn parse_field<T: DeserializeOwned>(field: &str, data: &RawValue) -> 
         .map_err(|error| Refused::new(ErrorCode::InvalidField, format!("{field}: {error}")))
 }
 
-/// Notes what was not understood; of a frame that holds little else, only so many pieces.
+/// Adds a refusal, up to [`REFUSED_PIECES_MAX`].
 pub(super) fn note(refused: &mut Vec<Refused>, refusal: Refused) {
     if refused.len() < REFUSED_PIECES_MAX {
         refused.push(refusal);
@@ -35,10 +35,10 @@ pub(super) fn note(refused: &mut Vec<Refused>, refusal: Refused) {
 
 /// One piece, or a list of them.
 pub(super) trait Pieces<T> {
-    /// What was understood of them.
+    /// The pieces that could be decoded.
     type Understood;
 
-    /// Understands what can be understood.
+    /// Decodes what can be decoded.
     fn understand(self, field: &str, refused: &mut Vec<Refused>) -> Self::Understood;
 }
 

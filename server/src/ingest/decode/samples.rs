@@ -1,5 +1,5 @@
-//! From the data of `batch` and `metrics` to samples. One bad metric in a batch is refused by name, and the rest of the
-//! batch goes on.
+//! Decodes the data of `batch` and `metrics` into samples. One bad metric in a batch is refused by name, and the rest
+//! of the batch is kept.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::domain::TimestampMs;
 use crate::domain::family::{Measurement, Numbers};
 use crate::domain::refused::Refused;
 
-/// One family, in the form of the original Pika. There are no others in that form.
+/// Decodes one family in the form of the original Pika, which has no other families.
 pub(super) fn decode_metrics(
     data: &RawValue,
     timestamp: TimestampMs,
@@ -49,7 +49,7 @@ pub(super) fn decode_metrics(
     Ok(sample)
 }
 
-/// An object or an array of them; of an array, the objects that can be understood.
+/// Decodes an object or an array of them; from an array, the objects that are valid.
 fn decode_list<T: DeserializeOwned>(
     field: &str,
     data: &RawValue,
@@ -68,7 +68,7 @@ pub(super) fn decode_batch(
     samples_max: usize,
     refused: &mut Vec<Refused>,
 ) -> Result<Vec<Sample>, Refused> {
-    // The straight way for well-formed batches; a second look, piece by piece, only for the others.
+    // Well-formed batches are decoded in one go; only others are decoded piece by piece.
     let samples = match serde_json::from_str::<Batch>(data.get()) {
         Ok(batch) => batch.samples,
         Err(_) => decode_batch_piecewise(data, refused)?,
@@ -119,7 +119,7 @@ macro_rules! define_sample_pieces {
         }
 
         impl SamplePieces<'_> {
-            /// The sample, without what cannot be understood.
+            /// Returns the sample without the parts that are invalid.
             fn understand(self, name: &str, refused: &mut Vec<Refused>) -> Sample {
                 Sample {
                     timestamp: self.timestamp,
