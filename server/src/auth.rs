@@ -1,4 +1,4 @@
-//! How people and their programs get in: passwords, second factors, sessions, API tokens, and limits on guessing.
+//! How people and their programs authenticate: passwords, second factors, sessions, API tokens, and limits on guessing.
 
 mod accounts;
 mod attempts;

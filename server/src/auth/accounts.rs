@@ -1,4 +1,4 @@
-//! Passwords and second factors of users: set, changed and removed, by themselves and by administrators.
+//! Sets, changes and removes users' passwords and second factors, for the users themselves and for administrators.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -14,7 +14,7 @@ pub use totp::TotpSetup;
 /// The name of the first user.
 pub const FIRST_ADMIN: &str = "admin";
 
-/// A user to be made. The texts have been checked.
+/// A user to create. The texts have been validated.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the fields of a user")]
 pub struct NewAccount {
@@ -26,29 +26,29 @@ pub struct NewAccount {
     pub role: Role,
 }
 
-/// The password of a user to be made.
+/// The password of a user to create.
 #[derive(Clone, Debug)]
 pub enum NewPassword {
-    /// As somebody chose it.
+    /// Chosen by a person.
     Given(SecretString),
-    /// To be made up, and told once.
+    /// To be generated, and shown once.
     MadeUp,
-    /// None that anybody knows: an administrator has to set one before the user can log in.
+    /// Nobody knows it: an administrator has to set one before the user can log in.
     Unusable,
 }
 
 impl NewPassword {
-    /// The given password, or one that is made up.
+    /// Returns the given password, or asks for a generated one.
     pub fn given_or_made_up(password: Option<String>) -> Self {
         password.map_or(NewPassword::MadeUp, |password| NewPassword::Given(password.into()))
     }
 }
 
 impl Auth {
-    /// Makes a user. Answers the password where it was made up here, so that it can be shown once.
+    /// Creates a user. Returns the password if it was generated, so that it can be shown once.
     ///
     /// # Errors
-    /// Where the password cannot be one or the name is taken.
+    /// If the password is not acceptable or the name is taken.
     pub async fn create_user(
         &self,
         account: NewAccount,
@@ -61,10 +61,10 @@ impl Auth {
         Ok((self.store.insert_user(&new, event).await?, shown))
     }
 
-    /// Changes the password of somebody who is logged in and knows the old one; all other sessions end.
+    /// Changes the password of a logged-in user who knows the old one, and ends all other sessions.
     ///
     /// # Errors
-    /// Where the old one is wrong or the new one cannot be one.
+    /// If the old password is wrong or the new one is not acceptable.
     pub async fn change_password(
         &self,
         user: &User,
@@ -79,10 +79,10 @@ impl Auth {
         Ok(self.store.set_password(user.id, &hash, Some(session), event).await?)
     }
 
-    /// Sets somebody else's password and ends all sessions of that user. Answers the password where it was made up here.
+    /// Sets another user's password and ends all sessions of that user. Returns the password if it was generated.
     ///
     /// # Errors
-    /// Where the password cannot be one, there is no such user, or it is the one who acts.
+    /// If the password is not acceptable, there is no such user, or the user is the acting one.
     pub async fn reset_password(
         &self,
         id: UserId,
@@ -95,19 +95,19 @@ impl Auth {
         Ok(shown)
     }
 
-    /// Removes somebody else's second factor. Answers whether there was one.
+    /// Removes another user's second factor. Returns whether there was one.
     ///
     /// # Errors
-    /// Where it is the one who acts.
+    /// If the user is the acting one.
     pub async fn reset_totp(&self, user: &User, event: AuditEvent) -> Result<bool, AuthError> {
         check_other(user.id, &event)?;
         Ok(self.store.delete_totp(user.id, &event.about(Object::user(user))).await?)
     }
 
-    /// Makes a secret for one-time passwords. It is not asked for until [`Auth::confirm_totp`].
+    /// Generates a secret for one-time passwords. It has no effect until [`Auth::confirm_totp`].
     ///
     /// # Errors
-    /// Where the password is wrong, or there is a second factor already.
+    /// If the password is wrong, or there is a second factor already.
     pub async fn begin_totp(
         &self,
         user: &User,
@@ -124,11 +124,11 @@ impl Auth {
         Ok(setup)
     }
 
-    /// Turns the second factor on, once a code has shown that the user's device has the secret. Answers the recovery
+    /// Enables the second factor once a code has shown that the user's device has the secret. Returns the recovery
     /// codes, so that they can be shown once.
     ///
     /// # Errors
-    /// Where the code is wrong, there is nothing to confirm, or it has been confirmed before.
+    /// If the code is wrong, there is nothing to confirm, or it has been confirmed before.
     pub async fn confirm_totp(
         &self,
         user: &User,
@@ -155,10 +155,10 @@ impl Auth {
         Ok(codes)
     }
 
-    /// Removes the second factor of somebody who has the password and a code of it, or a recovery code.
+    /// Removes the second factor of a user who provides the password and either a code or a recovery code.
     ///
     /// # Errors
-    /// Where either is wrong, or there is no second factor.
+    /// If either is wrong, or there is no second factor.
     pub async fn disable_totp(
         &self,
         user: &User,
@@ -181,11 +181,11 @@ impl Auth {
         Ok(())
     }
 
-    /// Makes the user `admin` in a database that has no users yet. Answers the password where it was made up here,
-    /// so that it can be shown once.
+    /// Creates the user `admin` in a database without users. Returns the password if it was generated, so that it can
+    /// be shown once.
     ///
     /// # Errors
-    /// When the database is away, or the password cannot be one.
+    /// If the database is unavailable, or the password is not acceptable.
     pub async fn create_first_admin(
         &self,
         password: &SecretString,
@@ -210,14 +210,14 @@ impl Auth {
                 tracing::info!(username = FIRST_ADMIN, "created the first administrator");
                 Ok(shown)
             }
-            // Another server was quicker.
+            // Another server was faster.
             Err(AuthError::User(UserError::NameTaken)) => Ok(None),
             Err(AuthError::User(UserError::Store(error))) => Err(error.into()),
             Err(error) => Err(error),
         }
     }
 
-    /// The hash of a new password, and the password itself where it is to be shown.
+    /// Returns the hash of a new password, and the password itself if it is to be shown.
     async fn new_password(&self, password: NewPassword) -> Result<(String, Option<SecretString>), AuthError> {
         let (password, is_shown) = match password {
             NewPassword::Given(password) => (password, false),
@@ -230,8 +230,8 @@ impl Auth {
     }
 }
 
-/// What guards one's own account is changed with the password or a code, by administrators, too: a session that somebody
-/// else has got hold of must not be enough to keep the account.
+/// Rejects administrative changes to one's own credentials: they take the password or a code, even for administrators,
+/// so that a stolen session is not enough to take over the account.
 fn check_other(id: UserId, event: &AuditEvent) -> Result<(), AuthError> {
     if event.actor.user_id() == Some(id) { Err(AuthError::OwnAccount) } else { Ok(()) }
 }

@@ -1,5 +1,5 @@
-//! Attempts at passwords, codes and tokens: let through within the limits, judged by how their checks end, and written down
-//! where they fail.
+//! Attempts with passwords, codes and tokens: admitted within the limits, judged by the outcome of their checks, and
+//! recorded in the audit log if they fail.
 
 use std::future::Future;
 
@@ -11,7 +11,7 @@ use super::{Auth, AuthError};
 use crate::domain::audit::{Action, Actor, AuditEvent, Object, Origin};
 use crate::domain::user::User;
 
-/// What a check of a password, a code or a token came to.
+/// The outcome of checking a password, a code or a token.
 pub(super) enum Checked<T> {
     /// It is right.
     Right(T),
@@ -21,7 +21,7 @@ pub(super) enum Checked<T> {
 
 /// A password, a code or a token that is wrong.
 pub(super) struct Wrong {
-    /// Whose it was said to be; none where there is no such user.
+    /// The user it was claimed to belong to; `None` if there is no such user.
     pub(super) user: Option<User>,
     /// What is wrong, for the audit log.
     pub(super) what: &'static str,
@@ -36,7 +36,7 @@ impl<T> Checked<T> {
 }
 
 impl Auth {
-    /// Checks something that somebody who is logged in has given, with the limits of a login.
+    /// Checks a credential given by a logged-in user, with the limits of a login.
     pub(super) async fn check_own<T>(
         &self,
         user: &User,
@@ -47,9 +47,9 @@ impl Auth {
         self.judge(attempt, origin, check).await
     }
 
-    /// Ends an attempt as its check ends. Only what was found wrong counts as a failure; what could not be checked does not.
-    /// What was wrong is written down. What was given for a name is not kept where no user has it: it may be a password that
-    /// was typed into the wrong field.
+    /// Ends an attempt with the outcome of its check. Only a wrong credential counts as a failure, and is recorded; one
+    /// that could not be checked does not count. A username that nobody has is not recorded: it may be a password typed
+    /// into the wrong field.
     pub(super) async fn judge<T>(
         &self,
         attempt: Attempt,
@@ -76,8 +76,8 @@ impl Auth {
         Err(error)
     }
 
-    /// Lets an attempt through, unless too many have failed. Only where it would not be, the sessions are asked whether
-    /// the account is at home at this address.
+    /// Admits an attempt unless too many have failed. The sessions are asked whether the account is at home at this
+    /// address only if it would be refused otherwise.
     pub(super) async fn admit(&self, account: &Account, origin: &Origin) -> Result<Attempt, AuthError> {
         let refusal = match self.limits.admit(account, &origin.address, false, origin.at).await {
             Ok(attempt) => return Ok(attempt),
@@ -92,7 +92,7 @@ impl Auth {
         admitted.map_err(|refusal| self.refused(refusal))
     }
 
-    /// Lets an attempt through that names no account, unless too many from its address have failed.
+    /// Admits an attempt that names no account, unless too many from its address have failed.
     pub(super) async fn admit_address(&self, origin: &Origin) -> Result<Attempt, AuthError> {
         let admitted = self.limits.admit_address(&origin.address, origin.at).await;
         admitted.map_err(|refusal| self.refused(refusal))

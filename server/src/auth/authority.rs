@@ -1,4 +1,4 @@
-//! What logging in needs, put together; and who holds a token.
+//! The parts that logging in needs, and the lookup of a token's owner.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::secrets::SecretKeys;
 use crate::store::{self, Store};
 use crate::telemetry::Instruments;
 
-/// Logs people in and knows them again.
+/// Authenticates people and their tokens.
 #[derive(Clone, Debug)]
 pub struct Auth {
     pub(super) store: Store,
@@ -24,15 +24,15 @@ pub struct Auth {
     pub(super) limits: LoginLimits,
     pub(super) instruments: Arc<Instruments>,
     pub(super) config: config::AuthConfig,
-    /// What secrets of second factors are sealed with.
+    /// The keys that seal secrets of second factors.
     pub(super) keys: SecretKeys,
 }
 
 impl Auth {
-    /// Puts the parts together.
+    /// Creates the authority.
     ///
     /// # Errors
-    /// When scrypt's parameters make no sense.
+    /// If the parameters of scrypt are invalid.
     pub fn new(
         store: Store,
         clock: Clock,
@@ -45,10 +45,10 @@ impl Auth {
         Ok(Self { store, clock, passwords, limits, instruments, config: config.clone(), keys: keys.clone() })
     }
 
-    /// The enabled user behind a live session token or API token, and what the token is.
+    /// Returns the enabled user behind a live session token or API token, and the credential.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn authenticate(&self, token: &str) -> Result<Option<(User, Credential)>, store::Error> {
         let now = self.clock.now();
         let hash = TokenHash::of(token);

@@ -1,31 +1,31 @@
-//! Why nobody was let in, or nothing was changed.
+//! Errors of logging in and of changing accounts.
 
 use super::password::PasswordError;
 use crate::secrets::SecretsError;
 use crate::store::{self, UserError};
 
-/// Why nobody was let in, or nothing was changed.
+/// Why nobody was logged in, or nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// Wrong name, wrong password, or disabled: which one is nobody's business.
+    /// Wrong name, wrong password, or disabled; which one is not revealed.
     #[error("the username or the password is wrong")]
     InvalidCredentials,
-    /// The token is none, or not any more.
+    /// The token is unknown or no longer valid.
     #[error("the token is not valid")]
     InvalidToken,
     /// Name and password are right, but the user has a second factor.
     #[error("a code of the second factor is needed")]
     CodeRequired,
-    /// Name and password are right, the code is not, or it has been used.
+    /// Name and password are right, but the code is wrong or has been used.
     #[error("the code is wrong or has been used")]
     InvalidCode,
-    /// Somebody who is logged in gave a wrong password.
+    /// A logged-in user gave a wrong password.
     #[error("the password is wrong")]
     WrongPassword,
-    /// Somebody who is logged in gave a wrong code.
+    /// A logged-in user gave a wrong code.
     #[error("the code is wrong or has been used")]
     WrongCode,
-    /// Somebody means to set the own password, or to remove the own second factor, as an administrator does with others.
+    /// An administrator tried to reset their own password or second factor as they may those of others.
     #[error(
         "this is your own account: change the password with the old one, and remove the second factor with the \
          password and a code"
@@ -34,7 +34,7 @@ pub enum AuthError {
     /// Too many attempts have failed.
     #[error("too many attempts have failed; try again later")]
     Limited {
-        /// How long to wait.
+        /// How long to wait, in milliseconds.
         retry_after_ms: i64,
     },
     /// There is a second factor already.
@@ -56,6 +56,6 @@ pub enum AuthError {
     #[error("the secret of a second factor cannot be used")]
     Secrets(#[from] SecretsError),
     /// There is no randomness.
-    #[error("the operating system gives no random numbers")]
+    #[error("the operating system provides no random numbers")]
     Random(#[from] getrandom::Error),
 }

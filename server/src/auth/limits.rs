@@ -50,15 +50,15 @@ impl Account {
 pub(super) enum Refusal {
     /// Too many have failed.
     Limited {
-        /// How long to wait.
+        /// How long to wait, in milliseconds.
         retry_after_ms: i64,
     },
-    /// Too many wait, or the others take too long to end.
+    /// Too many are waiting, or the others take too long to end.
     Busy,
 }
 
-/// An attempt that was admitted. It has failed unless it is forgiven: whoever hangs up before the answer has had as much
-/// of it as whoever is refused.
+/// An admitted attempt. It counts as failed unless it is forgiven: a client that hangs up before the answer may have
+/// learned as much as one that is refused.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Attempt {
@@ -69,7 +69,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// The attempt did not fail.
+    /// Ends the attempt without counting it as failed.
     pub(super) fn forgive(mut self) {
         self.has_failed = false;
     }
@@ -81,16 +81,16 @@ impl Drop for Attempt {
     }
 }
 
-/// The limits.
+/// Limits on failed logins.
 #[derive(Clone, Debug)]
 pub(super) struct LoginLimits {
     per_pair: Limit,
     per_address: Limit,
     per_account: Limit,
-    /// Random for every process, so that nobody can aim at a bucket of somebody else.
+    /// Random per process, so that nobody can aim at somebody else's bucket.
     hasher: RandomState,
     state: Arc<Mutex<State>>,
-    /// An attempt has ended.
+    /// Notified when an attempt ends.
     ended: Arc<Notify>,
     /// Bounds how many attempts wait.
     waiting: Arc<Semaphore>,
@@ -106,7 +106,7 @@ struct State {
     homes: HashMap<u64, TimestampMs>,
 }
 
-/// So many failures at once, and one more whenever an interval has passed.
+/// This many failures at once, and one more whenever an interval has passed.
 #[derive(Clone, Copy, Debug)]
 struct Limit {
     interval_ms: i64,
@@ -127,13 +127,13 @@ impl Limit {
 }
 
 impl State {
-    /// When a bucket will be full again if so many more attempts fail.
+    /// When a bucket is full again if this many more attempts fail.
     fn full_after(&self, bucket: &Bucket, failures: u32, now: TimestampMs) -> TimestampMs {
         let full_at = self.full_at.get(&bucket.key).copied().unwrap_or(now).max(now);
         full_at + i64::from(failures) * bucket.limit.interval_ms
     }
 
-    /// How long until a bucket has tokens for so many failures.
+    /// How long until a bucket has tokens for this many failures.
     fn wait_ms(&self, bucket: &Bucket, failures: u32, now: TimestampMs) -> i64 {
         self.full_after(bucket, failures, now) - now - bucket.limit.window_ms
     }
@@ -165,7 +165,7 @@ impl LoginLimits {
         }
     }
 
-    /// Admits an attempt at an account, unless too many have failed.
+    /// Admits an attempt at an account unless too many have failed.
     pub(super) async fn admit(
         &self,
         account: &Account,
@@ -187,7 +187,7 @@ impl LoginLimits {
         self.take(vec![self.bucket(("address", &network(address)), self.per_address)], now).await
     }
 
-    /// The account has logged in from there.
+    /// Remembers that the account has logged in from this address.
     pub(super) fn remember_home(&self, account: &Account, address: &str, now: TimestampMs) {
         let key = self.home(account, address);
         let mut state = self.state();
@@ -207,7 +207,7 @@ impl LoginLimits {
         Bucket { key: self.hasher.hash_one(key), limit }
     }
 
-    /// Admits an attempt, after those before it have ended where that decides.
+    /// Admits an attempt, waiting for those before it if their outcome decides.
     async fn take(&self, buckets: Vec<Bucket>, now: TimestampMs) -> Result<Attempt, Refusal> {
         if let Some(attempt) = self.try_take(&buckets, now)? {
             return Ok(attempt);
@@ -215,7 +215,7 @@ impl LoginLimits {
         let _waiting = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let taken = async {
             loop {
-                // From here on an end is noticed, also one that comes before the waiting.
+                // Registered before looking, so that an attempt that ends in between is noticed.
                 let ended = self.ended.notified();
                 if let Some(attempt) = self.try_take(&buckets, now)? {
                     return Ok(attempt);
@@ -226,8 +226,8 @@ impl LoginLimits {
         tokio::time::timeout(WAIT_TIMEOUT, taken).await.unwrap_or(Err(Refusal::Busy))
     }
 
-    /// Admits an attempt where every bucket has a token for it and for those that have not ended. `None` where that
-    /// depends on how those end.
+    /// Admits an attempt if every bucket has a token for it and for those still pending. Returns `None` if that depends
+    /// on how those end.
     fn try_take(&self, buckets: &[Bucket], now: TimestampMs) -> Result<Option<Attempt>, Refusal> {
         let mut state = self.state();
         let wait = buckets.iter().map(|bucket| state.wait_ms(bucket, 1, now)).max();
@@ -265,7 +265,7 @@ impl LoginLimits {
     }
 }
 
-/// Forgets what is over by `now`, and where that is not enough the earlier half of the rest.
+/// Drops what is over by `now`, and if that is not enough the earlier half of the rest.
 fn shrink(map: &mut HashMap<u64, TimestampMs>, max: usize, now: TimestampMs) {
     if map.len() <= max {
         return;
@@ -280,7 +280,7 @@ fn shrink(map: &mut HashMap<u64, TimestampMs>, max: usize, now: TimestampMs) {
     }
 }
 
-/// What counts as one address: an IPv4 address, or the /64 of an IPv6 address.
+/// What counts as one address: an IPv4 address, or the /64 network of an IPv6 address.
 pub(super) fn network(address: &str) -> String {
     address
         .parse()

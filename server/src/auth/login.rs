@@ -16,13 +16,13 @@ use crate::domain::token::{NewToken, TokenHash};
 use crate::domain::user::User;
 use crate::store::{NewSession, UserWithPassword};
 
-/// Longest user agent that is kept with a session, in characters.
+/// Maximum length of the user agent kept with a session, in characters.
 const USER_AGENT_CHARS_MAX: usize = 256;
 
-/// Somebody who wants in.
+/// A login request.
 #[derive(Debug)]
 pub struct LoginAttempt {
-    /// Who it is said to be.
+    /// The claimed username.
     pub username: String,
     /// The password.
     pub password: SecretString,
@@ -30,31 +30,31 @@ pub struct LoginAttempt {
     pub code: Option<SecretString>,
     /// Where the request comes from.
     pub origin: Origin,
-    /// What it comes with.
+    /// The client's `User-Agent`.
     pub user_agent: String,
-    /// The token of the session that the client had until now; it ends.
+    /// The token of the client's previous session, which ends.
     pub replaces: Option<SecretString>,
 }
 
 /// A login that succeeded.
 #[derive(Debug)]
 pub struct Login {
-    /// What the client shows from now on.
+    /// The token of the new session.
     pub token: SecretString,
-    /// When it ends.
+    /// When the session expires.
     pub expires_at: TimestampMs,
-    /// How long it lasts from now, in milliseconds.
+    /// Remaining lifetime, in milliseconds.
     pub lifetime_ms: i64,
-    /// Who it is.
+    /// The user who logged in.
     pub user: User,
 }
 
 impl Auth {
-    /// Checks a name, a password and where there is one the second factor, and opens a session.
+    /// Checks a name, a password and the second factor if there is one, and opens a session.
     ///
     /// # Errors
-    /// [`AuthError::InvalidCredentials`] where name and password do not fit; it takes the same time whether the user
-    /// exists. [`AuthError::CodeRequired`] and [`AuthError::InvalidCode`] only where they do.
+    /// [`AuthError::InvalidCredentials`] if name and password do not match; it takes the same time whether or not the
+    /// user exists. [`AuthError::CodeRequired`] and [`AuthError::InvalidCode`] only if they match.
     pub async fn login(&self, request: LoginAttempt) -> Result<Login, AuthError> {
         let account = Account::named(&request.username);
         let origin = request.origin.clone();
@@ -86,23 +86,23 @@ impl Auth {
         let (id, old_hash) = (found.user.id, found.password_hash.clone());
         let opened = self.open_session(found, password.clone(), &origin, &user_agent, replaces).await?;
         if fit == Fit::Outdated
-            && let Err(error) = self.hash_anew(id, &old_hash, password).await
+            && let Err(error) = self.rehash(id, &old_hash, password).await
         {
-            // The old hash is good for this login and for the next one.
-            tracing::warn!(error = %chain(&error), user = %id, "a password could not be hashed anew");
+            // The old hash serves this login and the next one.
+            tracing::warn!(error = %chain(&error), user = %id, "a password could not be rehashed");
         }
         Ok(opened)
     }
 
-    async fn hash_anew(&self, id: UserId, old_hash: &str, password: SecretString) -> Result<(), AuthError> {
+    async fn rehash(&self, id: UserId, old_hash: &str, password: SecretString) -> Result<(), AuthError> {
         let new_hash = self.passwords.hash(password).await?;
         Ok(self.store.rehash_password(id, old_hash, &new_hash).await?)
     }
 
-    /// The user and the credential of an API token or a session token.
+    /// Returns the user and the credential of an API token or a session token.
     ///
     /// # Errors
-    /// [`AuthError::InvalidToken`] where it is neither, or not any more.
+    /// [`AuthError::InvalidToken`] if it is neither, or no longer valid.
     pub async fn login_with_token(
         &self,
         token: &SecretString,
@@ -118,7 +118,7 @@ impl Auth {
         self.judge(attempt, origin, check).await
     }
 
-    /// Checks the password of somebody who is logged in, with the limits of a login.
+    /// Checks the password of a logged-in user, with the limits of a login.
     ///
     /// # Errors
     /// [`AuthError::WrongPassword`].
@@ -138,7 +138,7 @@ impl Auth {
         self.check_own(user, origin, check).await
     }
 
-    /// Uses up a code of the second factor, or a recovery code. Answers whether it was a good one.
+    /// Consumes a code of the second factor, or a recovery code. Returns whether it was valid.
     pub(super) async fn use_code(
         &self,
         user: &User,
@@ -166,7 +166,7 @@ impl Auth {
         }
     }
 
-    /// Opens a session for somebody whose password has been found right.
+    /// Opens a session for a user whose password was correct.
     async fn open_session(
         &self,
         mut found: UserWithPassword,
@@ -187,7 +187,7 @@ impl Auth {
         let actor = Actor::User { id: found.user.id, name: found.user.username.clone() };
         let event = AuditEvent::new(actor, origin.clone(), Action::Login).about(Object::user(&found.user));
         if self.store.insert_session(&session, &found.password_hash, &event).await?.is_none() {
-            // The user has been disabled, or the password changed, or a login at the same time has hashed it anew.
+            // The user was disabled, the password changed, or a concurrent login rehashed it.
             let wrong = Checked::wrong(Some(&found.user), "password", AuthError::InvalidCredentials);
             let again = self.store.user_with_password(&found.user.username).await?;
             let Some(again) = again.filter(|again| again.user.id == session.user_id && again.user.enabled)

@@ -15,36 +15,36 @@ use crate::domain::name::normalize;
 use crate::domain::user::{PasswordRuleError, check_password_length};
 use crate::telemetry::Instruments;
 
-/// Passwords that may wait for their turn; more are turned away, or a flood of logins would keep everybody out for hours.
+/// Passwords that may wait for their turn. More are rejected, or a flood of logins would lock everybody out for hours.
 const WAITING_MAX: usize = 64;
 
 /// Hashes and verifies passwords.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     params: Params,
-    /// A hash takes tens of megabytes and a tenth of a second: this many at a time.
+    /// A hash takes tens of megabytes and a tenth of a second, so only this many run at a time.
     permits: Arc<Semaphore>,
-    /// Those and the ones that wait for them.
+    /// Those running and those waiting for them.
     waiting: Arc<Semaphore>,
-    /// What the passwords of unknown users are compared with, so that they take as long as those of known ones.
+    /// Passwords of unknown users are compared with this one, so that they take as long as those of known ones.
     dummy_hash: Arc<str>,
     instruments: Arc<Instruments>,
 }
 
-/// Whether a password fits a hash.
+/// Whether a password matches a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// No.
+    /// It does not.
     Wrong,
-    /// Yes.
+    /// It does.
     Right,
-    /// Yes, but the hash is to be made anew: it was made at less cost than is configured now, or of a password that was
-    /// not normalised.
+    /// It does, but the hash should be replaced: it was made at less cost than is configured now, or from a password
+    /// that was not normalized.
     Outdated,
 }
 
 impl Fit {
-    /// Whether it does.
+    /// Returns whether the password matches.
     pub fn is_right(self) -> bool {
         self != Fit::Wrong
     }
@@ -53,16 +53,16 @@ impl Fit {
 /// Why a password could not be hashed or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    /// The configured cost makes no sense.
+    /// The configured cost is invalid.
     #[error("auth.scrypt_log_n, scrypt_r and scrypt_p are not valid parameters of scrypt")]
     Parameters,
-    /// It can be nobody's password.
+    /// The password is not acceptable for anybody.
     #[error(transparent)]
     Rule(#[from] PasswordRuleError),
     /// The library refused, or the stored hash is damaged.
     #[error("scrypt failed")]
     Hash(#[source] scrypt::password_hash::Error),
-    /// As many as may are waiting already.
+    /// The maximum number of passwords is already waiting.
     #[error("too many passwords are being checked; try again later")]
     Busy,
     /// The process is shutting down.
@@ -81,7 +81,7 @@ impl Passwords {
         Ok(Self::with_limits(params, dummy_hash, config.password_checks_max, WAITING_MAX, instruments))
     }
 
-    /// Whether passwords can be hashed at the configured cost: hashes one.
+    /// Checks that passwords can be hashed at the configured cost, by hashing one.
     ///
     /// # Errors
     /// [`PasswordError::Parameters`].
@@ -101,27 +101,27 @@ impl Passwords {
         Self { params, permits, waiting, dummy_hash, instruments }
     }
 
-    /// Whether a hash was made at less cost than is configured now.
+    /// Returns whether a hash was made at less cost than is configured now.
     fn is_too_cheap(&self, hash: &str) -> bool {
         let cost = |params: &Params| (u128::from(params.r()) * u128::from(params.p())) << params.log_n();
         let found = PasswordHash::new(hash).ok().and_then(|hash| Params::try_from(&hash).ok());
         found.is_some_and(|found| cost(&found) < cost(&self.params))
     }
 
-    /// The hash of a new password, in PHC form.
+    /// Hashes a new password, in PHC form.
     ///
     /// # Errors
-    /// Where the password is too long.
+    /// If the password is too long.
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
         check_password_length(password.expose_secret())?;
         let params = self.params;
         self.compute(move || hash(params, normalized(&password).expose_secret().as_bytes())).await
     }
 
-    /// Whether a password fits a hash. Without a hash it does not, after the same time.
+    /// Returns whether a password matches a hash. Without a hash it never does, after the same time.
     ///
     /// # Errors
-    /// Where the stored hash is damaged.
+    /// If the stored hash is damaged.
     pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<Fit, PasswordError> {
         if check_password_length(password.expose_secret()).is_err() {
             return Ok(Fit::Wrong);
@@ -153,12 +153,12 @@ impl Passwords {
     }
 }
 
-/// As hashes are made of it: in NFC, since the same password comes in other bytes from another keyboard.
+/// The password in NFC, the form that is hashed, since keyboards differ in the bytes they send for one password.
 fn normalized(password: &SecretString) -> SecretString {
     normalize(password.expose_secret()).into()
 }
 
-/// Hashes that were made of a password as it came fit it as it comes.
+/// Hashes made before passwords were normalized match the password as it was typed.
 fn fit(password: &SecretString, hash: &str) -> Result<Fit, PasswordError> {
     let normalized = normalized(password);
     let (normalized, given) = (normalized.expose_secret(), password.expose_secret());
@@ -169,7 +169,7 @@ fn fit(password: &SecretString, hash: &str) -> Result<Fit, PasswordError> {
     Ok(if is_outdated { Fit::Outdated } else { Fit::Wrong })
 }
 
-/// A password that nobody can guess.
+/// Generates a password that nobody can guess.
 pub(super) fn random() -> Result<SecretString, getrandom::Error> {
     let mut bytes = [0_u8; 18];
     getrandom::fill(&mut bytes)?;

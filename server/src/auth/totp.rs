@@ -1,4 +1,4 @@
-//! One-time passwords (RFC 6238: SHA-1, 6 digits, 30 seconds) and recovery codes. Computes; keeps nothing.
+//! One-time passwords (RFC 6238: SHA-1, 6 digits, 30 seconds) and recovery codes. Pure computation.
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use totp_rs::{Algorithm, Secret, TOTP};
@@ -6,26 +6,26 @@ use totp_rs::{Algorithm, Secret, TOTP};
 use crate::domain::TimestampMs;
 use crate::domain::token::TokenHash;
 
-/// Recovery codes that a user gets.
+/// Number of recovery codes a user gets.
 pub(super) const RECOVERY_CODES: usize = 10;
 
 const STEP_SECONDS: i64 = 30;
 const DIGITS: usize = 6;
-/// How many steps the clock of the user's device may be off, either way.
+/// Maximum steps the clock of the user's device may be off, either way.
 const STEPS_OFF_MAX: i64 = 1;
 /// As RFC 4226 recommends for SHA-1.
 const SECRET_BYTES: usize = 20;
-/// Enough that the hash of a code cannot be searched.
+/// Enough that the code cannot be found from its hash by search.
 const RECOVERY_CODE_BYTES: usize = 10;
-/// Who asks for the code, as authenticator apps show it.
+/// The issuer shown by authenticator apps.
 const ISSUER: &str = "Pika";
 
-/// What a new device is told.
+/// What is needed to set up a new device.
 #[derive(Debug)]
 pub struct TotpSetup {
-    /// The secret in base32, to be typed in.
+    /// The secret in base32, for typing in.
     pub secret: SecretString,
-    /// The same as an `otpauth://` URL, to be shown as a QR code.
+    /// The same as an `otpauth://` URL, for a QR code.
     pub url: SecretString,
 }
 
@@ -35,14 +35,14 @@ pub(super) fn random_secret() -> Result<SecretSlice<u8>, getrandom::Error> {
     Ok(bytes.into())
 }
 
-/// What a device is told about a secret; none where the secret is too short to be one.
+/// Returns what a device needs to know about a secret; `None` if the secret is too short.
 pub(super) fn setup(secret: &SecretSlice<u8>, username: &str) -> Option<TotpSetup> {
     // A colon separates issuer and account in the URL.
     let totp = totp(secret, &username.replace(':', " "))?;
     Some(TotpSetup { secret: totp.get_secret_base32().into(), url: totp.get_url().into() })
 }
 
-/// The step whose code this is, of the current one and its neighbours.
+/// Returns the step this code belongs to, out of the current one and its neighbours.
 pub(super) fn matching_step(secret: &SecretSlice<u8>, code: &str, now: TimestampMs) -> Option<i64> {
     let totp = totp(secret, "")?;
     let current = now.div_euclid(1_000 * STEP_SECONDS);
@@ -50,7 +50,7 @@ pub(super) fn matching_step(secret: &SecretSlice<u8>, code: &str, now: Timestamp
         .find(|step| u64::try_from(step * STEP_SECONDS).is_ok_and(|seconds| totp.check(code, seconds)))
 }
 
-/// New recovery codes, and what is kept of them.
+/// Generates recovery codes and their hashes.
 pub(super) fn random_recovery_codes() -> Result<Vec<(SecretString, TokenHash)>, getrandom::Error> {
     let mut codes = Vec::with_capacity(RECOVERY_CODES);
     for _ in 0..RECOVERY_CODES {
@@ -65,13 +65,13 @@ pub(super) fn random_recovery_codes() -> Result<Vec<(SecretString, TokenHash)>, 
     Ok(codes)
 }
 
-/// The hash of a recovery code, however it was typed.
+/// Returns the hash of a recovery code, however it was typed.
 pub(super) fn recovery_code_hash(code: &str) -> TokenHash {
     let plain: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
     TokenHash::of(&plain.to_lowercase())
 }
 
-/// A code of digits only is one of the device, any other a recovery code.
+/// A code of digits only comes from the device; any other is a recovery code.
 pub(super) fn is_of_device(code: &str) -> bool {
     code.len() == DIGITS && code.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_told_what_it_needs() {
+    fn a_device_gets_what_it_needs() {
         let setup = setup(&secret(), "ana:müller").unwrap();
         assert_eq!(setup.secret.expose_secret(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
         let url = setup.url.expose_secret();

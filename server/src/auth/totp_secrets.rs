@@ -1,4 +1,4 @@
-//! Secrets of second factors as they are kept: sealed where the configuration has a key, as they are where it has none.
+//! Stored secrets of second factors: sealed if the configuration has a key, plain if it has none.
 
 use secrecy::{ExposeSecret as _, SecretSlice};
 
@@ -8,7 +8,7 @@ use crate::secrets::is_sealed;
 use crate::store;
 
 impl Auth {
-    /// A user's secret as it is to be kept.
+    /// Converts a user's secret to its stored form.
     pub(super) fn seal_totp(
         &self,
         user: UserId,
@@ -20,7 +20,7 @@ impl Auth {
         Ok(self.keys.seal(secret.expose_secret(), &owner(user))?.into())
     }
 
-    /// A user's secret, of what was kept of it.
+    /// Restores a user's secret from its stored form.
     pub(super) fn open_totp(
         &self,
         user: UserId,
@@ -32,10 +32,10 @@ impl Auth {
         Ok(self.keys.open(kept.expose_secret(), &owner(user))?)
     }
 
-    /// Seals secrets with the current key that are kept as they are, or sealed with another one. Answers how many.
+    /// Seals with the current key all secrets that are stored plain or sealed with another one. Returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn seal_totp_secrets(&self) -> Result<u64, store::Error> {
         let mut n_sealed = 0;
         for (user, kept) in self.store.totp_secrets().await? {
@@ -57,7 +57,7 @@ impl Auth {
     }
 }
 
-/// What a user's secret is sealed for.
+/// What a user's secret is bound to when it is sealed.
 fn owner(user: UserId) -> String {
     format!("totp:{user}")
 }

@@ -1,4 +1,4 @@
-//! What counts against whom, and what does not.
+//! Tests of what counts against whom.
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -16,7 +16,7 @@ fn account(name: &str) -> Account {
     Account::named(name)
 }
 
-/// An attempt that need not wait.
+/// Admits an attempt that need not wait.
 fn admit(
     limits: &LoginLimits,
     name: &str,
@@ -27,7 +27,7 @@ fn admit(
     limits.admit(&account(name), address, is_at_home, now).now_or_never().unwrap()
 }
 
-/// Fails until it is limited, and answers how often that was.
+/// Fails until it is limited. Returns how often that was.
 fn fail(limits: &LoginLimits, name: &str, address: &str, now: TimestampMs) -> usize {
     (0..100).take_while(|_| admit(limits, name, address, false, now).map(drop).is_ok()).count()
 }
@@ -60,7 +60,7 @@ fn a_name_is_one_account_in_all_its_spellings() {
 }
 
 #[test]
-fn what_did_not_fail_does_not_count() {
+fn successful_attempts_do_not_count() {
     let limits = limits();
     for _ in 0..100 {
         admit(&limits, "ana", "192.0.2.1", false, 0).unwrap().forgive();
