@@ -1,7 +1,7 @@
-//! Everything that is kept: the only module that speaks SQL, and the only one that names `tokio_postgres`.
+//! Everything that is stored: the only module that speaks SQL, and the only one that names `tokio_postgres`.
 //!
-//! [`Store`] is the facade; each file beside its own adds the operations of one kind of thing to it. It knows nothing of
-//! HTTP or of the wire protocol.
+//! [`Store`] is the facade; each file adds the operations on one kind of thing to it. It knows nothing of HTTP or of
+//! the wire protocol.
 
 mod advisory_lock;
 mod agent_tags;

@@ -1,11 +1,11 @@
-//! Limits on failed logins: how many, by address and by account, before the next attempt has to wait.
+//! Limits on failed logins, by address and by account, before the next attempt has to wait.
 //!
-//! Three buckets give a token for every failure: that of the account and the address together, that of the address, and that
-//! of the account. From an address that the account is at home at (it has logged in there before), only the first one
-//! counts, so that no stranger elsewhere can keep anybody out.
+//! Every failure takes a token from three buckets: that of account and address together, that of the address, and that
+//! of the account. From an address where the account is at home (it has logged in there before), only the first one
+//! counts, so that no stranger elsewhere can lock anybody out.
 //!
-//! An attempt is admitted only if there are tokens for it and for all others that have not ended yet, so no more guesses
-//! than that can be made at the same time. One for which there may be a token when others have ended waits for that.
+//! An attempt is admitted only if there are tokens for it and for all others still pending, which also bounds
+//! concurrent guesses. An attempt that may get a token once others have ended waits for that.
 //!
 //! Nothing here knows which accounts exist.
 
@@ -20,26 +20,26 @@ use crate::config;
 use crate::domain::TimestampMs;
 use crate::domain::name::username_key;
 
-/// Buckets that are kept. When there are more, the emptiest half is forgotten: those whose owners failed least.
+/// Maximum buckets kept. Beyond that, the half with the fewest failures is dropped.
 const BUCKETS_MAX: usize = 100_000;
-/// Pairs of account and address that are kept. When there are more, the half that logged in longest ago is forgotten.
+/// Maximum pairs of account and address kept. Beyond that, the half that logged in longest ago is dropped.
 const HOMES_MAX: usize = 100_000;
-/// Attempts that may wait for others to end; more are turned away.
+/// Maximum attempts waiting for others to end; more are rejected.
 const WAITING_MAX: usize = 256;
-/// How long an attempt waits for others to end before it is turned away.
+/// How long an attempt waits for others to end before it is rejected.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whose password it is: the name by which the account is found, whether there is one or not.
+/// The account an attempt is aimed at, by the key of its username, whether it exists or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Account(String);
 
 impl Account {
-    /// The account of a username, however that is spelled.
+    /// Returns the account of a username, whatever its spelling.
     pub(super) fn named(username: &str) -> Self {
         Self(username_key(username))
     }
 
-    /// The key of the username.
+    /// Returns the key of the username.
     pub(super) fn key(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Tags of many agents at once.
+//! Changes the tags of many agents at once.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use crate::domain::agent::TAGS_MAX;
 use crate::domain::audit::{AuditEvent, Object, ObjectKind};
 use crate::domain::id::AgentId;
 
-/// Agents that have what is added and nothing of what is removed stay as they are.
+/// Agents that already have all added and none of the removed tags stay unchanged.
 const CHANGE: &str = "UPDATE agents SET updated_at = $4, tags = \
          ARRAY(SELECT tag FROM unnest(tags) WITH ORDINALITY AS old (tag, n) WHERE tag <> ALL ($3) ORDER BY n) \
          || ARRAY(SELECT tag FROM unnest($2::text[]) WITH ORDINALITY AS new (tag, n) WHERE tag <> ALL (tags) ORDER BY n) \
@@ -23,17 +23,17 @@ pub enum TagsError {
     /// An agent would have too many.
     #[error("the agent {0} would have more than {TAGS_MAX} tags")]
     TooMany(AgentId),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
 impl Store {
-    /// Adds tags to agents and removes others, of all agents or of none. Answers which were changed. The event's object is
+    /// Adds and removes tags of agents, of all of them or of none. Returns which were changed. The event's object is
     /// filled in.
     ///
     /// # Errors
-    /// When an agent would have too many tags; when the database is away.
+    /// If an agent would have too many tags, or the database is unavailable.
     pub async fn change_tags(
         &self,
         agents: &[Uuid],

@@ -1,4 +1,4 @@
-//! Agents: connecting, presence, reading, and what administrators say about them.
+//! Agents: connecting, presence, reading, and the labels administrators give them.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ macro_rules! select_agents {
     };
 }
 
-// Line breaks are in none of these texts, so that nothing is found across two of them.
+// Searched texts are joined by line breaks, which none of them contains, so that no match spans two of them.
 const LIST: &str = select_agents!(
     "WHERE ($1::int2 IS NULL OR status = $1) AND ($3 = '' OR $3 = ANY (tags)) \
          AND ($4::uuid IS NULL OR enrollment_id = $4) \
@@ -36,8 +36,8 @@ const LABEL: &str = "UPDATE agents SET custom_name = nullif($2, ''), tags = $3, 
      WHERE id = $1 AND ($6::int8 IS NULL OR updated_at = $6) \
      RETURNING coalesce(custom_name, name)";
 const DELETE: &str = "DELETE FROM agents WHERE id = $1 RETURNING key, coalesce(custom_name, name)";
-// An agent that nobody speaks for any more, although it is connected, is taken up again. One that was not heard for so
-// long that it would expire at once is not put online for that moment.
+// A connected agent for which no connection speaks is taken up again. One silent for so long that it would expire at
+// once is not put online for that moment.
 const TOUCH: &str = "UPDATE agents SET last_seen_at = greatest(agents.last_seen_at, seen.at), \
      connection_id = seen.connection_id, clock_offset_ms = seen.clock_offset_ms, \
      status = CASE WHEN $5 <= seen.at THEN 1 ELSE agents.status END \
@@ -46,7 +46,7 @@ const TOUCH: &str = "UPDATE agents SET last_seen_at = greatest(agents.last_seen_
          AND (agents.connection_id = seen.connection_id OR agents.connection_id IS NULL) RETURNING agents.key";
 const DISCONNECT: &str = "UPDATE agents SET status = 0, connection_id = NULL, last_seen_at = greatest(last_seen_at, $3) \
      WHERE key = $1 AND connection_id = $2";
-// A connection speaks for its agent while the agent's row names it, or names none: then it is taken up again.
+// A connection speaks for its agent while the agent's row names it, or names none, in which case it is taken up again.
 const FIND_LAPSED: &str = "SELECT speaker.key, speaker.connection_id, agents.key IS NULL, agents.secret_hash IS NULL \
      FROM unnest($1::int4[], $2::uuid[]) AS speaker (key, connection_id) \
      LEFT JOIN agents ON agents.key = speaker.key \
@@ -58,25 +58,25 @@ pub(super) const STATEMENTS: &[&str] = &[LIST, FIND, LABEL, DELETE, TOUCH, DISCO
 /// An agent that may send samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectedAgent {
-    /// Its key in the database.
+    /// The agent's key in the database.
     pub key: AgentKey,
-    /// Its public id.
+    /// The agent's public id.
     pub id: AgentId,
 }
 
 /// A connection that speaks for an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Speaker {
-    /// For whom.
+    /// The agent's key.
     pub agent: AgentKey,
-    /// The connection.
+    /// The connection's id.
     pub connection_id: ConnectionId,
 }
 
-/// Why a connection does not speak for its agent any more.
+/// Why a connection no longer speaks for its agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lapse {
-    /// Another connection does.
+    /// Another connection took over.
     Superseded,
     /// The agent's secret was revoked.
     Revoked,
@@ -84,39 +84,38 @@ pub enum Lapse {
     Deleted,
 }
 
-/// What has become of an administrator's words about an agent.
+/// The outcome of [`Store::label_agent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labelled {
-    /// They are kept.
+    /// The labels were saved.
     Kept,
     /// There is no such agent.
     NoAgent,
-    /// The agent is not any more what it was to whoever sent them.
+    /// The agent has changed since the administrator read it.
     ChangedMeanwhile,
 }
 
 /// A sign of life.
 #[derive(Clone, Copy, Debug)]
 pub struct Touch {
-    /// Whose, and over which connection.
+    /// The agent and the connection it was seen on.
     pub speaker: Speaker,
-    /// When.
+    /// When the agent was last heard.
     pub at: TimestampMs,
-    /// Server's clock minus agent's clock, as last measured.
+    /// Server's clock minus agent's clock, as last measured, in milliseconds.
     pub clock_offset_ms: i64,
 }
 
-/// One agent.
 pub(super) async fn find(connection: &Connection, id: AgentId) -> Result<Option<Agent>, Error> {
     Ok(connection.query_opt(FIND, &[&id.0]).await?.as_ref().map(agent))
 }
 
 impl Store {
-    /// Writes signs of life; those since `recent` put their agents online. Answers which of the connections do not speak
-    /// for their agents any more, and why.
+    /// Records signs of life; those since `recent` put their agents online. Returns which of the connections no longer
+    /// speak for their agents, and why.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn touch_agents(
         &self,
         touches: &[Touch],
@@ -134,10 +133,10 @@ impl Store {
         Ok(find_lapsed(&mut connection, untouched.into_iter()).await?)
     }
 
-    /// Marks an agent offline, unless another connection speaks for it by now. Answers whether it did.
+    /// Marks an agent offline unless another connection speaks for it by now. Returns whether it was marked.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn disconnect_agent(&self, touch: Touch) -> Result<bool, Error> {
         let changed = self
             .connection()
@@ -147,19 +146,19 @@ impl Store {
         Ok(0 < changed)
     }
 
-    /// Marks all agents offline that were last heard before `deadline`, and answers which.
+    /// Marks all agents offline that were last heard before `deadline`, and returns their ids.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn expire_agents(&self, deadline: TimestampMs) -> Result<Vec<AgentId>, Error> {
         let rows = self.connection().await?.query(EXPIRE, &[&deadline]).await?;
         Ok(rows.iter().map(|row| AgentId(row.get(0))).collect())
     }
 
-    /// The agents that pass the filter, by name.
+    /// Returns the agents that match the filter, by name.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<Agent>, Error> {
         let status = filter.online.map(i16::from);
         let enrollment = filter.enrollment_id.map(|id| id.0);
@@ -168,19 +167,19 @@ impl Store {
         Ok(rows.iter().map(agent).collect())
     }
 
-    /// One agent.
+    /// Returns one agent.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, Error> {
         find(&*self.connection().await?, id).await
     }
 
-    /// Keeps what an administrator says about an agent, as long as nothing else has changed it since `unchanged_since`, where
-    /// that is given. The event's object is filled in.
+    /// Saves what an administrator says about an agent, provided that it has not changed since `unchanged_since`, if
+    /// given. The event's object is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn label_agent(
         &self,
         id: AgentId,
@@ -202,16 +201,16 @@ impl Store {
         Ok(Labelled::Kept)
     }
 
-    /// Forgets an agent with its secret, its disks, its interfaces and its newest values. Its samples cannot be asked
-    /// for from now on, because nothing has its key any more; they go with their chunks. Answers the key it had. The event's
+    /// Deletes an agent with its secret, disks, interfaces and newest values. Its samples can no longer be queried,
+    /// because nothing refers to its key; they are dropped with their chunks. Returns the agent's key. The event's
     /// object is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_agent(&self, id: AgentId, event: AuditEvent) -> Result<Option<AgentKey>, Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
-        // Before its key is gone, and with it what its alerts were on their way to.
+        // While the key still exists, and with it the recipients of its alerts.
         end_of_agent(&transaction, id.0, event.origin.at).await?;
         let Some(row) = transaction.query_opt(DELETE, &[&id.0]).await? else {
             return Ok(None);
@@ -223,7 +222,7 @@ impl Store {
     }
 }
 
-/// Which of these connections do not speak for their agents any more, and why.
+/// Returns which of these connections no longer speak for their agents, and why.
 pub(super) async fn find_lapsed(
     connection: &mut Connection,
     speakers: impl ExactSizeIterator<Item = Speaker>,
@@ -244,7 +243,7 @@ pub(super) async fn find_lapsed(
     Ok(connection.query(FIND_LAPSED, &[&keys, &connections]).await?.iter().map(lapsed).collect())
 }
 
-/// The columns that statements take connections as.
+/// The connections as column arrays, as statements take them.
 fn columns(speakers: impl Iterator<Item = Speaker>) -> (Vec<i32>, Vec<Uuid>) {
     speakers.map(|Speaker { agent, connection_id }| (agent.0, connection_id.0)).unzip()
 }

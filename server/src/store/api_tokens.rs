@@ -12,7 +12,7 @@ use crate::domain::permission::{ApiToken, Scope};
 use crate::domain::token::TokenHash;
 use crate::domain::user::User;
 
-/// API tokens of one user.
+/// Maximum API tokens of one user.
 pub const API_TOKENS_PER_USER_MAX: i64 = 100;
 
 macro_rules! token_columns {
@@ -43,25 +43,25 @@ const DELETE_EXPIRED: &str = "DELETE FROM api_tokens WHERE expires_at <= $1";
 pub(super) const STATEMENTS: &[&str] =
     &[LOCK_USER, COUNT, INSERT, FIND_USER, TOUCH, LIST, DELETE, DELETE_EXPIRED];
 
-/// An API token to be made.
+/// An API token to create.
 #[derive(Clone, Debug)]
 pub struct NewApiToken {
-    /// Whose.
+    /// The owner's id.
     pub user_id: UserId,
-    /// What its owner calls it.
+    /// The owner's name for it.
     pub name: String,
     /// The token's hash.
     pub token_hash: TokenHash,
-    /// What it is for.
+    /// What the token may be used for.
     pub scopes: Vec<Scope>,
-    /// When it ends; none: never.
+    /// When it expires; `None` means never.
     pub expires_at: Option<TimestampMs>,
 }
 
-/// Why an API token was not made.
+/// Why an API token was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiTokenError {
-    /// The user has as many as may be, or is no more.
+    /// The user has the maximum number, or no longer exists.
     #[error("a user may have {API_TOKENS_PER_USER_MAX} API tokens; end one first")]
     TooMany,
     /// The database failed.
@@ -70,7 +70,7 @@ pub enum ApiTokenError {
 }
 
 impl Store {
-    /// Makes an API token. The event's object is filled in.
+    /// Creates an API token. The event's object is filled in.
     ///
     /// # Errors
     /// [`ApiTokenError::TooMany`].
@@ -91,7 +91,7 @@ impl Store {
         let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.as_str()).collect();
         let transaction = connection.transaction().await.map_err(Error::from)?;
         let insert = async {
-            // One at a time for each user, and none for a user who is being disabled.
+            // One at a time per user, and none for a user who is being disabled.
             if transaction.query_opt(LOCK_USER, &[&new.user_id.0]).await?.is_none() {
                 return Ok(false);
             }
@@ -124,10 +124,10 @@ impl Store {
         Ok(token)
     }
 
-    /// The enabled user whose live API token this is, and the token.
+    /// Returns the enabled user behind a live API token, and the token.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn api_token_user(
         &self,
         token_hash: TokenHash,
@@ -144,19 +144,20 @@ impl Store {
         Ok(Some((user(&row), token)))
     }
 
-    /// A user's API tokens, the newest first.
+    /// Returns a user's API tokens, newest first.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn api_tokens(&self, user_id: UserId) -> Result<Vec<ApiToken>, Error> {
         let rows = self.connection().await?.query(LIST, &[&user_id.0]).await?;
         Ok(rows.iter().map(|row| api_token(row, 0)).collect())
     }
 
-    /// Ends an API token, of this user where one is named. Answers whether there was one. The event's object is filled in.
+    /// Deletes an API token; if a user is given, only one of theirs. Returns whether there was one. The event's object
+    /// is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_api_token(
         &self,
         id: ApiTokenId,
@@ -176,16 +177,16 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets the API tokens that have ended by themselves, and answers how many.
+    /// Deletes expired API tokens, and returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_expired_api_tokens(&self, now: TimestampMs) -> Result<u64, Error> {
         Ok(self.connection().await?.execute(DELETE_EXPIRED, &[&now]).await?)
     }
 }
 
-/// The token in the columns of `token_columns!`, from this one on.
+/// Reads the columns of `token_columns!`, starting at `first`.
 fn api_token(row: &Row, first: usize) -> ApiToken {
     let scopes: Vec<String> = row.get(first + 2);
     ApiToken {

@@ -1,5 +1,5 @@
-//! The audit log: who did what. Events are written in the transaction of what they tell of, so that neither is without
-//! the other.
+//! The audit log: who did what. An event is written in the transaction of the change it describes, so that neither
+//! exists without the other.
 
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
@@ -32,24 +32,24 @@ const DELETE_OLD: &str = "DELETE FROM audit_log WHERE at < $1";
 
 pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST, COUNT, DELETE_OLD];
 
-/// Which events are wanted; what is absent does not matter.
+/// Which events to return; absent fields match everything.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// Name or id of the user who acted.
+    /// Name or id of the acting user.
     pub actor: Option<String>,
     /// What was done.
     pub action: Option<String>,
-    /// Name or id of what it was done to.
+    /// Name or id of the object.
     pub object: Option<String>,
-    /// First millisecond wanted.
+    /// Start of the range, inclusive.
     pub from: Option<TimestampMs>,
-    /// First millisecond not wanted.
+    /// End of the range, exclusive.
     pub to: Option<TimestampMs>,
-    /// Where it was done from.
+    /// The address it was done from.
     pub address: Option<String>,
 }
 
-/// An event as it was kept.
+/// A stored event.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "described by domain::audit and the columns of audit_log")]
 pub struct AuditEntry {
@@ -69,19 +69,19 @@ pub struct AuditEntry {
 }
 
 impl Store {
-    /// Writes an event that no change of the database goes with.
+    /// Writes an event that belongs to no change in the database.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn record(&self, event: &AuditEvent) -> Result<(), Error> {
         let mut connection = self.connection().await?;
         Ok(insert(connection.client(), event).await?)
     }
 
-    /// A page of the log, the newest event first, and how many events there are in all.
+    /// Returns a page of the log, newest first, and the total number of events.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn audit_log(
         &self,
         filter: &AuditFilter,
@@ -97,16 +97,16 @@ impl Store {
         Ok((rows.iter().map(entry).collect(), total.map_or(0, |row| row.get(0))))
     }
 
-    /// Forgets the events before `time`, and answers how many.
+    /// Deletes the events before `time`, and returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_audit_log_before(&self, time: TimestampMs) -> Result<u64, Error> {
         Ok(self.connection().await?.execute(DELETE_OLD, &[&time]).await?)
     }
 }
 
-/// Writes an event, in the transaction of what it tells of.
+/// Writes an event in the transaction of the change it describes.
 pub(super) async fn insert(
     client: &impl GenericClient,
     event: &AuditEvent,

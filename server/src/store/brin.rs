@@ -1,5 +1,5 @@
-//! Keeps the BRIN indexes of raw samples up to date: a rollup of the newest minutes reads the pages that these lead it to,
-//! and all that are not summarised yet.
+//! Keeps the BRIN indexes of raw samples summarized: a rollup of the newest minutes reads the pages the indexes point
+//! to, and all that are not summarized yet.
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -19,10 +19,10 @@ const SUMMARIZE: &str = "SELECT brin_summarize_new_values($1::text::regclass)";
 
 pub(super) const STATEMENTS: &[&str] = &[INDEXES, SUMMARIZE];
 
-/// Chunks that ended longer ago get no more rows: the latest sample that is taken is a day old.
+/// Chunks that ended longer ago get no more rows: samples are accepted up to one day late.
 const RECENT_MS: i64 = DAY_MS + 2 * HOUR_MS;
 
-/// Summarises what was stored since the last time. A chunk that is being vacuumed is left out: that does it, too.
+/// Summarizes what was stored since the last time. Skips a chunk that is being vacuumed, since that summarizes it, too.
 pub(super) async fn summarize(client: &mut Client, now: TimestampMs) -> Result<(), tokio_postgres::Error> {
     let tables = Table::ALL.map(|table| table.name);
     for row in client.query(INDEXES, &[&tables.as_slice(), &(now - RECENT_MS)]).await? {
@@ -32,9 +32,9 @@ pub(super) async fn summarize(client: &mut Client, now: TimestampMs) -> Result<(
         match transaction.execute(SUMMARIZE, &[&index]).await {
             Ok(_) => transaction.commit().await?,
             Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                tracing::debug!(index, "is in use, and summarised in the next round");
+                tracing::debug!(index, "is in use; it is summarized in the next round");
             }
-            // Dropped or compressed meanwhile.
+            // Dropped or compressed in the meantime.
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {}
             Err(error) => return Err(error),
         }

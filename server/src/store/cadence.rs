@@ -1,4 +1,4 @@
-//! How far apart an agent takes its samples: tells a hole in a chart from a bucket that is narrower than that.
+//! The interval of an agent's samples, which distinguishes a hole in a chart from a bucket narrower than the interval.
 
 use super::{ChartConnection, Error};
 use crate::domain::family::Family;
@@ -6,11 +6,11 @@ use crate::domain::id::AgentKey;
 use crate::domain::tier::DAY_MS;
 use crate::domain::time_range::TimeRange;
 
-/// Samples that are looked at, the newest of the range.
+/// Samples looked at, the newest in the range.
 const SAMPLES: usize = 32;
 
-/// The statement behind it: agent, first time, first time not wanted → times, the newest first. Families of several series
-/// are sampled together with the processor.
+/// Statement: agent, start, exclusive end → times, newest first. Families with several series are sampled together with
+/// the processor.
 pub(super) fn statement(family: Family) -> String {
     let table = if family.series_column().is_some() { Family::Cpu.table() } else { family.table() };
     format!(
@@ -20,11 +20,11 @@ pub(super) fn statement(family: Family) -> String {
 }
 
 impl ChartConnection<'_> {
-    /// The usual distance of an agent's samples at the end of a range, in milliseconds: the median of the newest ones. `None`
-    /// where there are no two on its last day, or are kept no longer.
+    /// Returns the usual interval of an agent's samples at the end of a range, in milliseconds: the median of the
+    /// newest ones. `None` if its last day holds fewer than two, or they are no longer kept.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn sample_interval_ms(
         &self,
         agent: AgentKey,

@@ -1,4 +1,4 @@
-//! The one connection over which all that a chart needs is read.
+//! The single connection over which everything a chart needs is read.
 
 use bb8::PooledConnection;
 use tokio::sync::SemaphorePermit;
@@ -9,7 +9,7 @@ use crate::domain::agent::Agent;
 use crate::domain::id::AgentId;
 use crate::domain::retention::Retention;
 
-/// A connection of those that charts may use.
+/// One of the connections that charts may use.
 #[derive(Debug)]
 pub struct ChartConnection<'a> {
     pub(super) connection: PooledConnection<'a, Manager>,
@@ -17,11 +17,11 @@ pub struct ChartConnection<'a> {
 }
 
 impl Store {
-    /// A connection for a chart.
+    /// Returns a connection for a chart.
     ///
     /// # Errors
-    /// When the database is away, and when all connections that charts may use stay in use for as long as a connection is
-    /// waited for.
+    /// If the database is unavailable, or all connections that charts may use stay busy for as long as a request waits
+    /// for one.
     pub async fn chart_connection(&self) -> Result<ChartConnection<'_>, Error> {
         let permit = self.chart_permit().await?;
         Ok(ChartConnection { connection: self.connection().await?, _permit: permit })
@@ -32,7 +32,7 @@ impl ChartConnection<'_> {
     /// As [`Store::agent`].
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, Error> {
         agents::find(&self.connection, id).await
     }
@@ -40,7 +40,7 @@ impl ChartConnection<'_> {
     /// As [`Store::retention`].
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn retention(&self) -> Result<Retention, Error> {
         maintenance::find_retention(&self.connection).await
     }

@@ -1,4 +1,4 @@
-//! Connections to the database: how they are made, and their statement cache.
+//! Connections to the database: connecting, and the cache of prepared statements.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,13 +13,13 @@ use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 use super::error::{Error, ErrorCounts};
 use super::tls::Tls;
 
-/// How long connecting may take, with TLS and login. A busy database takes its time; a request gives up waiting before that.
+/// Timeout for connecting, with TLS and login. A busy database takes its time; a request gives up waiting before that.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// Connects outside the pool. The connection's own task ends with the client.
+/// Connects outside the pool. The connection's task ends with the client.
 pub(super) async fn connect(
     config: &Config,
     tls: &Tls,
@@ -34,7 +34,7 @@ pub(super) async fn connect(
     Ok(Connection::new(client, Arc::clone(errors)))
 }
 
-/// The driver's own timeout covers TCP only; a database that accepts and then says nothing must not hold anybody up.
+/// The driver's own timeout covers TCP only; a database that accepts and then says nothing must not block anybody.
 async fn in_time<T>(
     limit: Duration,
     connecting: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -45,8 +45,8 @@ async fn in_time<T>(
     }
 }
 
-/// A connection with a cache of prepared statements, which tokio-postgres does not have. Questions that do not hang on one
-/// another can be asked at the same time: they share one round trip.
+/// A connection with a cache of prepared statements, which tokio-postgres does not have. Independent queries can run
+/// concurrently: they are pipelined and share one round trip.
 pub(super) struct Connection {
     client: Client,
     statements: Mutex<HashMap<Box<str>, Statement>>,
@@ -68,7 +68,7 @@ impl Connection {
         self.client.is_closed()
     }
 
-    /// The bare client, for what needs no prepared statement.
+    /// Returns the bare client, for statements that need not be prepared.
     pub(super) fn client(&mut self) -> &mut Client {
         &mut self.client
     }
@@ -77,7 +77,7 @@ impl Connection {
         self.client
     }
 
-    /// Prepares a statement once a connection.
+    /// Prepares a statement once per connection.
     pub(super) async fn prepare(&self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
         self.prepare_typed(sql, &[]).await
     }
@@ -132,7 +132,7 @@ impl Connection {
     }
 }
 
-/// Makes pooled connections, with the statement cache around them.
+/// Opens the pool's connections, with their statement caches.
 #[derive(Clone)]
 pub(super) struct Manager {
     inner: PostgresConnectionManager<Tls>,

@@ -1,4 +1,4 @@
-//! The two ways in which rows of a metric table reach PostgreSQL: binary COPY, and INSERT of whole columns.
+//! The two ways rows of a metric table reach PostgreSQL: binary COPY, and INSERT of whole columns.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt as _;
@@ -8,19 +8,19 @@ use super::connection::Parameter;
 use crate::domain::family::{ColumnType, Numbers, Table, Value};
 use crate::domain::row::Stored;
 
-/// Data is handed to the connection in pieces of about this many bytes.
+/// Data is passed to the connection in chunks of about this many bytes.
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// The signature, flags and extension length that a binary COPY begins with, see
 /// <https://www.postgresql.org/docs/current/sql-copy.html>.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// The statement that copies rows in.
+/// Returns the statement that copies rows in.
 pub(super) fn copy_statement(table: &Table) -> String {
     format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, column_names(table))
 }
 
-/// The statement that inserts the rows that are not there yet, from one array a column.
+/// Returns the statement that inserts the rows not there yet, from one array per column.
 pub(super) fn insert_statement(table: &Table) -> String {
     let arrays: Vec<String> = table
         .columns
@@ -36,7 +36,7 @@ pub(super) fn insert_statement(table: &Table) -> String {
     )
 }
 
-/// Copies rows in; none is stored if one of them exists already. Answers how many there were.
+/// Copies rows in; none is stored if one of them exists already. Returns the number of rows.
 pub(super) async fn copy_in<N: Numbers>(
     transaction: &Transaction<'_>,
     statement: &Statement,
@@ -57,7 +57,7 @@ pub(super) async fn copy_in<N: Numbers>(
     sink.finish().await
 }
 
-/// Inserts the rows that are not there yet. Answers how many these were.
+/// Inserts the rows that are not there yet. Returns their number.
 pub(super) async fn insert<N: Numbers>(
     transaction: &Transaction<'_>,
     statement: &Statement,

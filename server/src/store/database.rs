@@ -1,4 +1,4 @@
-//! The facade of the database: its pool of connections, those that charts may use, and those outside of it.
+//! The facade of the database: its connection pool, the connections that charts may use, and those outside the pool.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,8 @@ use crate::config;
 #[derive(Clone)]
 pub struct Store {
     pool: Pool<Manager>,
-    /// The pool's connections that charts may use: half of them, so that everything else is answered whatever charts cost.
+    /// The pool's connections that charts may use: half of them, so that everything else is answered however expensive
+    /// charts are.
     chart_connections: Arc<Semaphore>,
     connect_timeout: Duration,
     config: Config,
@@ -32,7 +33,7 @@ pub struct Store {
     errors: Arc<ErrorCounts>,
     /// What is stored and rolled up.
     pub(super) definition: Arc<Definition>,
-    /// The last storage report: it looks at every chunk, so it is not made anew for everyone who asks.
+    /// The last storage report, kept because a report looks at every chunk.
     pub(super) storage_report: Arc<Mutex<Option<StorageReport>>>,
     pub(super) caught_up: Arc<CaughtUp>,
 }
@@ -44,14 +45,14 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Prepares to talk to the database at `url` (`postgres://user:password@host:port/database`). No connection is
-    /// made yet, so this works while the database is away.
+    /// Prepares to use the database at `url` (`postgres://user:password@host:port/database`). No connection is opened
+    /// yet, so this works while the database is unavailable.
     ///
     /// # Errors
-    /// When the URL cannot be understood or the certificates cannot be read.
+    /// If the URL is invalid or the certificates cannot be read.
     ///
     /// # Panics
-    /// Outside of a Tokio runtime, which the pool needs for its house-keeping.
+    /// If called outside a Tokio runtime, which the pool needs for its background work.
     pub fn new(url: &str, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
         let config = options::parse_url(url)?;
         let encrypted = config.get_ssl_mode() == SslMode::Require;
@@ -78,13 +79,13 @@ impl Store {
         })
     }
 
-    /// The same, for other tables and rollups than the product's own.
+    /// Uses other tables and rollups than the product's own.
     #[must_use]
     pub fn with_definition(self, definition: Definition) -> Self {
         Self { definition: Arc::new(definition), ..self }
     }
 
-    /// Prepares to talk to the configured database.
+    /// Prepares to use the configured database.
     ///
     /// # Errors
     /// As [`Store::new`].
@@ -95,16 +96,16 @@ impl Store {
         Self::new(database.url().expose_secret(), &database.into())
     }
 
-    /// What the database is.
+    /// Returns the versions and the edition of the database.
     ///
     /// # Errors
-    /// When it is away, or not one that Pika can use.
+    /// If it is unavailable, or cannot be used by Pika.
     pub async fn database_info(&self) -> Result<DatabaseInfo, Error> {
         let mut connection = self.connection().await?;
         Ok(edition::inspect(&mut connection).await?)
     }
 
-    /// The hosts that the connection goes to as plain text, over a network.
+    /// Returns the hosts to which connections go unencrypted over a network.
     pub fn plain_remote_hosts(&self) -> Vec<String> {
         options::plain_remote_hosts(&self.config)
     }
@@ -114,28 +115,28 @@ impl Store {
         connection.inspect_err(|error| self.errors.add_failed_connection(error))
     }
 
-    /// Leave to use one of the pool's connections for a chart.
+    /// Returns a permit to use one of the pool's connections for a chart.
     ///
     /// # Errors
-    /// When all of these stay in use for as long as a connection is waited for.
+    /// If all of these stay busy for as long as a request waits for a connection.
     pub(super) async fn chart_permit(&self) -> Result<SemaphorePermit<'_>, Error> {
         let permit = tokio::time::timeout(self.connect_timeout, self.chart_connections.acquire()).await;
         permit.map_err(|_| Error::TooManyCharts)?.map_err(|_| Error::TooManyCharts)
     }
 
-    /// A connection of its own, outside the pool and without the time limits of requests.
+    /// Opens a connection outside the pool, without the time limits of requests.
     pub(super) async fn dedicated_connection(&self) -> Result<Connection, Error> {
         let connection = connection::connect(&self.config, &self.tls, &self.errors).await;
         connection.inspect_err(|error| self.errors.add_failed_connection(error))
     }
 
-    /// Connections of the pool: all, and those not in use.
+    /// Returns the number of connections in the pool, and of those idle.
     pub fn pool_connections(&self) -> (u32, u32) {
         let state = self.pool.state();
         (state.connections, state.idle_connections)
     }
 
-    /// Errors of the database and of connections to it since the start, by kind.
+    /// Returns the number of database and connection errors since the start, by kind.
     pub fn error_counts(&self) -> Vec<(&'static str, u64)> {
         self.errors.all()
     }

@@ -1,4 +1,4 @@
-//! Which PostgreSQL, which TimescaleDB and which of its two editions the database is, and whether Pika can use it.
+//! Checks the versions of PostgreSQL and TimescaleDB and the edition of the latter, and whether Pika can use them.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use super::unsupported::{POSTGRES_MAJOR_MIN, TIMESCALEDB_MIN, UnsupportedDatabas
 /// The two editions of TimescaleDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edition {
-    /// Hypertables only; what distributions package.
+    /// Hypertables only; the one packaged by distributions.
     Apache,
     /// With continuous aggregates, columnstore and policies.
     Community,
 }
 
 impl Edition {
-    /// The edition's name in logs and in the API.
+    /// Returns the edition's name in logs and in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Edition::Apache => "apache",
@@ -30,25 +30,25 @@ impl fmt::Display for Edition {
     }
 }
 
-/// What the database is.
+/// Versions and edition of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseInfo {
     /// For example `17.5`.
     pub postgres_version: String,
     /// For example `2.19.3`.
     pub timescaledb_version: String,
-    /// Which edition.
+    /// The edition of TimescaleDB.
     pub edition: Edition,
 }
 
 impl DatabaseInfo {
-    /// Whether the database has this version of TimescaleDB, or a later one.
+    /// Returns whether the database has at least this version of TimescaleDB.
     pub(super) fn has_timescaledb(&self, version: (u32, u32)) -> bool {
         parse_version(&self.timescaledb_version).is_some_and(|found| version <= found)
     }
 }
 
-/// Looks at the database, enabling the extension where that is all that is missing.
+/// Inspects the database, and creates the extension if only that is missing.
 pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo, UnsupportedDatabase> {
     let client = connection.client();
     let row = client
@@ -79,7 +79,7 @@ pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo,
         }
     };
     check_timescaledb(&timescaledb_version)?;
-    // A function call first: it loads the library, and with it the settings.
+    // A function call first: it loads the library and with it the settings.
     let row = client
         .query_one(
             "SELECT time_bucket(BIGINT '1', BIGINT '1'), current_setting('timescaledb.license', true), \
@@ -100,7 +100,7 @@ pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo,
     Ok(DatabaseInfo { postgres_version, timescaledb_version, edition })
 }
 
-/// Whether everything that there is can be read by the Apache edition.
+/// Checks that the Apache edition can read everything in the database.
 async fn check_aggregates(connection: &mut Connection) -> Result<(), UnsupportedDatabase> {
     let sql = "SELECT count(*) FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = 'public'";
     match connection.client().query_one(sql, &[]).await?.get(0) {

@@ -1,4 +1,4 @@
-//! Enrollment tokens: what lets a new agent in.
+//! Enrollment tokens, with which new agents register.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::domain::audit::{AuditEvent, Object, ObjectKind};
 use crate::domain::id::{AgentId, ApiTokenId, EnrollmentId};
 use crate::domain::token::TokenHash;
 
-// With an API token that has ended meanwhile nothing is made.
+// Nothing is created with an API token that has expired in the meantime.
 macro_rules! maker_is_live {
     ($id:literal) => {
         concat!(
@@ -28,7 +28,7 @@ const INSERT: &str = concat!(
      SELECT $1, $2, $3, $4, $5, $6, $7 WHERE ",
     maker_is_live!("$7")
 );
-// Tokens that were made for the same agent before end: of several, nobody would know which are still about.
+// Earlier tokens for the same agent end, since with several nobody would know which are still in circulation.
 const INSERT_FOR_AGENT: &str = concat!(
     "WITH agent AS (SELECT key, coalesce(custom_name, name) AS name FROM agents WHERE id = $2 AND ",
     maker_is_live!("$6"),
@@ -58,43 +58,43 @@ pub(super) const STATEMENTS: &[&str] = &[INSERT, INSERT_FOR_AGENT, LIST, FIND, D
 /// An enrollment token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enrollment {
-    /// Its id.
+    /// The token's id.
     pub id: EnrollmentId,
-    /// What people call it.
+    /// The name given by people.
     pub name: String,
-    /// The one agent that it enrolls again; `None` for one that lets new agents in.
+    /// The one agent it enrolls again; `None` for a token that enrolls new agents.
     pub agent_id: Option<AgentId>,
-    /// How many agents it lets in.
+    /// How many agents it may enroll.
     pub max_uses: i32,
-    /// How many it has let in.
+    /// How many agents it has enrolled.
     pub uses: i32,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: TimestampMs,
-    /// When it was made.
+    /// When it was created.
     pub created_at: TimestampMs,
-    /// The API token that made it, and that it ends with; `None` where somebody did who was logged in.
+    /// The API token that created it, with which it ends; `None` if a logged-in user did.
     pub api_token_id: Option<ApiTokenId>,
 }
 
-/// An enrollment token to be made.
+/// An enrollment token to create.
 #[derive(Clone, Debug)]
 pub struct NewEnrollment {
-    /// What people call it.
+    /// The name given by people.
     pub name: String,
     /// The token's hash.
     pub token_hash: TokenHash,
-    /// How many agents it lets in; at least one.
+    /// How many agents it may enroll; at least one.
     pub max_uses: i32,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: TimestampMs,
 }
 
 impl Store {
-    /// Keeps a new enrollment token. Where an API token makes it, it ends with that one; `None` where that has ended
-    /// already. The event's object is filled in.
+    /// Creates an enrollment token. If created by an API token, it ends with that one. Returns `None` if the API token
+    /// has expired already. The event's object is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn insert_enrollment(
         &self,
         new: &NewEnrollment,
@@ -131,11 +131,11 @@ impl Store {
         }))
     }
 
-    /// Keeps a token that gives an agent a new secret, once. `None` where there is no such agent, or where the API token
-    /// that makes it has ended already. The event's object is filled in.
+    /// Creates a token that gives an agent a new secret, once. Returns `None` if there is no such agent, or the
+    /// creating API token has expired already. The event's object is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn insert_reenrollment(
         &self,
         agent: AgentId,
@@ -167,26 +167,27 @@ impl Store {
         }))
     }
 
-    /// All enrollment tokens, the newest first.
+    /// Returns all enrollment tokens, newest first.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn enrollments(&self) -> Result<Vec<Enrollment>, Error> {
         Ok(self.connection().await?.query(LIST, &[]).await?.iter().map(enrollment).collect())
     }
 
-    /// One enrollment token.
+    /// Returns one enrollment token.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollment>, Error> {
         Ok(self.connection().await?.query_opt(FIND, &[&id.0]).await?.as_ref().map(enrollment))
     }
 
-    /// Ends an enrollment token. Agents that it let in stay. Answers whether there was one. The event's object is filled in.
+    /// Deletes an enrollment token. Agents it has enrolled stay. Returns whether there was one. The event's object is
+    /// filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_enrollment(&self, id: EnrollmentId, event: AuditEvent) -> Result<bool, Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
@@ -199,10 +200,10 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets the enrollment tokens that have expired or are used up, and answers how many. Agents that they let in stay.
+    /// Deletes the enrollment tokens that are expired or used up, and returns how many. Agents they have enrolled stay.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_ended_enrollments(&self, now: TimestampMs) -> Result<u64, Error> {
         Ok(self.connection().await?.execute(DELETE_ENDED, &[&now]).await?)
     }

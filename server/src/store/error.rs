@@ -1,4 +1,4 @@
-//! What can go wrong with the database, by what the caller can do about it.
+//! Errors of the database, by what the caller can do about them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,25 +6,25 @@ use tokio_postgres::error::SqlState;
 
 use super::unsupported::UnsupportedDatabase;
 
-/// A failed operation of the store. The sources carry the details; they belong into the log, not into answers.
+/// A failed operation of the store. Its sources carry details, which belong in the log, not in answers.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database is away, or too busy to take another connection. Worth trying again.
+    /// The database is unavailable, or too busy for another connection. Worth retrying.
     #[error("the database is not available")]
     Unavailable(#[source] Option<tokio_postgres::Error>),
-    /// The statement took longer than it may.
+    /// The statement exceeded its time limit.
     #[error("the database took too long")]
     TimedOut(#[source] tokio_postgres::Error),
-    /// The database does not let this server in; waiting does not change that.
+    /// The database rejects this server's credentials; waiting does not change that.
     #[error("the database does not accept the configured user, password or name of the database")]
     Rejected(#[source] tokio_postgres::Error),
     /// Something with this name exists already.
     #[error("a row with the same value exists ({constraint})")]
     Conflict {
-        /// The constraint that said so.
+        /// The violated constraint.
         constraint: String,
     },
-    /// The database has become one that Pika cannot use.
+    /// The database can no longer be used by Pika.
     #[error(transparent)]
     Unsupported(Box<UnsupportedDatabase>),
     /// The answer would have too many buckets.
@@ -33,12 +33,12 @@ pub enum Error {
     /// All connections that charts may use are in use.
     #[error("too many charts are being read")]
     TooManyCharts,
-    /// Anything else: a mistake in Pika or in the database.
+    /// Anything else: a bug in Pika or a fault of the database.
     #[error("the database refused a statement")]
     Database(#[source] tokio_postgres::Error),
 }
 
-/// What kind of error it is, by what the caller can do about it.
+/// The kind of an error, by what the caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Conflict,
@@ -93,8 +93,7 @@ impl From<bb8::RunError<Error>> for Error {
     }
 }
 
-/// How often each kind of error has come up, for the server's own metrics. A conflict is an answer like another, and is
-/// not counted.
+/// Counts errors by kind for the server's own metrics. A conflict is a regular answer and is not counted.
 #[derive(Debug, Default)]
 pub(super) struct ErrorCounts {
     unavailable: AtomicU64,
@@ -104,7 +103,7 @@ pub(super) struct ErrorCounts {
 }
 
 impl ErrorCounts {
-    /// Counts the error of a statement, and hands it on.
+    /// Counts the error of a statement and passes the result on.
     pub(super) fn count<T>(
         &self,
         result: Result<T, tokio_postgres::Error>,
@@ -121,13 +120,13 @@ impl ErrorCounts {
         })
     }
 
-    /// Counts a connection that could not be had.
+    /// Counts a failed attempt to get a connection.
     pub(super) fn add_failed_connection(&self, error: &Error) {
         let counter = if matches!(error, Error::Rejected(_)) { &self.rejected } else { &self.unavailable };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counts by kind.
+    /// Returns the counts by kind.
     pub(super) fn all(&self) -> Vec<(&'static str, u64)> {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         vec![
@@ -140,16 +139,16 @@ impl ErrorCounts {
 }
 
 impl Error {
-    /// Whether trying again later can help.
+    /// Returns whether retrying later can help.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Error::Unavailable(_) | Error::TimedOut(_))
     }
 }
 
-/// Whether trying again later can help.
+/// Returns whether retrying later can help.
 pub(super) fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     let Some(database_error) = error.as_db_error() else {
-        // No answer from the database: the connection failed, was closed or broke.
+        // The database did not answer: the connection failed, was closed or broke.
         return error.is_closed()
             || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>());
     };

@@ -1,7 +1,7 @@
-//! Drops what has expired: whole chunks, and none that a coarser tier has still to be made of.
+//! Drops expired data in whole chunks, but none that a coarser tier still has to be built from.
 //!
-//! The same in both editions. TimescaleDB's own retention policies drop without asking whether anything was rolled up, so
-//! there are none; a server that is off loses nothing by that, because then nothing is added either.
+//! The same in both editions. TimescaleDB's own retention policies drop regardless of whether anything was rolled up,
+//! so they are not used. While the server is off nothing is dropped, but nothing is added either.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,25 @@ use crate::domain::TimestampMs;
 use crate::domain::retention::Retention;
 use crate::domain::tier::Tier;
 
-/// Chunks that have expired and are kept, because what is made of them is not complete.
+/// Expired chunks that are kept because the rollups built from them are not complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldBack {
-    /// Whose chunks.
+    /// The table or aggregate.
     pub relation: String,
-    /// How many.
+    /// Number of chunks.
     pub n_chunks: u64,
-    /// Up to where everything that is made of them is complete; `None`: nothing is.
+    /// Up to where all rollups built from it are complete; `None` if none is.
     pub complete_until: Option<TimestampMs>,
 }
 
-/// What dropping came to.
+/// The result of dropping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Expired {
     pub(super) chunks_dropped: u64,
     pub(super) held_back: Vec<HeldBack>,
 }
 
-/// Drops the chunks that hold nothing but expired rows, as far as everything that is made of them is complete.
+/// Drops the chunks that hold nothing but expired rows, up to where all rollups built from them are complete.
 pub(super) async fn drop_expired(
     client: &mut Client,
     edition: Edition,
@@ -46,7 +46,7 @@ pub(super) async fn drop_expired(
     for (relation, _, tier) in definition.relations() {
         let Some(keep_ms) = retention.keep_ms(tier) else { continue };
         let expired_before = now.saturating_sub(keep_ms);
-        let complete_until = made_of_it_until(client, definition, &relation, &marked).await?;
+        let complete_until = rollups_complete_until(client, definition, &relation, &marked).await?;
         let droppable_before = expired_before.min(complete_until);
         expired.chunks_dropped +=
             drop_chunks(client, &relation, droppable_before, skips_invalidation).await?;
@@ -61,8 +61,8 @@ pub(super) async fn drop_expired(
     Ok(expired)
 }
 
-/// Up to where everything is complete that is made of a relation.
-async fn made_of_it_until(
+/// Returns up to where all rollups built from a relation are complete.
+async fn rollups_complete_until(
     client: &Client,
     definition: &Definition,
     relation: &str,
@@ -85,7 +85,7 @@ async fn drop_chunks(
 ) -> Result<u64, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     if skips_invalidation {
-        // No refresh may ever take what is dropped for what has been changed.
+        // The dropped data must not look like a change to refresh.
         transaction.batch_execute(community::SKIP_INVALIDATION).await?;
     }
     let sql = format!("SELECT count(*) FROM drop_chunks('{relation}', older_than => $1::int8)");

@@ -1,4 +1,4 @@
-//! One metric of the whole fleet, or of some agents: cut into buckets, one series an agent.
+//! One metric of the whole fleet, or of some agents, in buckets: one series per agent.
 
 use std::collections::HashMap;
 
@@ -20,24 +20,24 @@ const KEYS_OF: &str = "SELECT key, id FROM agents WHERE id = ANY ($1)";
 
 pub(super) const STATEMENTS: &[&str] = &[KEYS_OF_ALL, KEYS_OF];
 
-/// Most values of all agents together that one query answers.
+/// Maximum values of all agents together in one answer.
 const VALUES_MAX: usize = 1_000_000;
 
-/// A metric of several agents, on one grid.
+/// One metric of several agents, on one grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FleetSeries {
-    /// The tier that answered.
+    /// The tier it was read from.
     pub tier: Tier,
-    /// The grid: every agent has one value for each of its buckets.
+    /// The grid: every agent has one value per bucket.
     pub range: TimeRange,
-    /// One entry an agent that has a sample in the range, in no order.
+    /// One entry per agent with a sample in the range, in no particular order.
     pub agents: Vec<AgentSeries>,
 }
 
-/// One agent's part; `None` where there was no sample.
+/// The series of one agent; `None` in buckets without a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentSeries {
-    /// Whose.
+    /// The agent's id.
     pub agent: AgentId,
     /// The average of each bucket.
     pub avg: Vec<Option<f64>>,
@@ -45,9 +45,9 @@ pub struct AgentSeries {
     pub max: Vec<Option<f64>>,
 }
 
-/// The statement that cuts one metric of many agents into buckets: width, then one bound more than there are tiers, then
-/// the agents' keys unless all are wanted → agent, and as lists its buckets, averages and maxima. As for the chart of one
-/// agent, each tier answers for the span that it holds complete.
+/// Statement that cuts one metric of many agents into buckets: width, then one bound more than there are tiers, then
+/// the agents' keys unless all are wanted → agent, and as lists its buckets, averages and maxima. As in the chart of
+/// one agent, each tier covers the span for which it is complete.
 pub(super) fn statement(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
     let (avg, max) = match metric.combination() {
         Combination::One | Combination::Largest => ("max(avg)", "max(high)"),
@@ -86,10 +86,10 @@ fn series(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
 }
 
 impl ChartConnection<'_> {
-    /// A metric of these agents, or of all where none is named, from the finest tier whose rows are not too many.
+    /// Returns a metric of these agents, or of all if none is given, from the finest tier with few enough rows.
     ///
     /// # Errors
-    /// When the database is away, and when there would be too many values.
+    /// If the database is unavailable, or there would be too many values.
     pub async fn fleet_series(
         &mut self,
         metric: FleetMetric,
@@ -112,7 +112,7 @@ impl ChartConnection<'_> {
             parameters.push(&keys);
         }
         let rows = connection.query(&statement(metric, tier, !agents.is_empty()), &parameters).await?;
-        // The rows of an agent that was deleted are there for a while.
+        // The rows of a deleted agent stay for a while.
         let of_agent = |row: &Row| Some(dense(*ids.get(&row.get(0))?, row, range));
         Ok(FleetSeries { tier, range, agents: rows.iter().filter_map(of_agent).collect() })
     }

@@ -7,7 +7,7 @@ use crate::domain::TimestampMs;
 use crate::domain::gap::{GAPS_PER_AGENT_MAX, SampleGap, parse_reason};
 use crate::domain::id::{AgentId, AgentKey};
 
-// One that is reported again is the same gap. An agent that is gone by now has none.
+// A gap reported again is the same gap. For a deleted agent nothing is inserted.
 const INSERT: &str = "INSERT INTO sample_gaps (agent_key, start_ts, end_ts, samples, reason, reported_at) \
      SELECT key, $2, $3, $4, $5, $6 FROM agents WHERE key = $1 \
      ON CONFLICT (agent_key, start_ts) DO UPDATE SET end_ts = greatest(sample_gaps.end_ts, excluded.end_ts), \
@@ -21,10 +21,10 @@ const LIST: &str = "SELECT start_ts, end_ts, samples, reason, reported_at FROM s
 pub(super) const STATEMENTS: &[&str] = &[INSERT, DELETE_OLDEST, LIST];
 
 impl Store {
-    /// Keeps a gap. The oldest of the agent make room where it has too many.
+    /// Stores a gap. If the agent has too many, its oldest are deleted.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn insert_gap(&self, agent: AgentKey, gap: &SampleGap) -> Result<(), Error> {
         let connection = self.connection().await?;
         let SampleGap { start, end, samples, reason, reported_at } = gap;
@@ -33,10 +33,10 @@ impl Store {
         Ok(())
     }
 
-    /// The gaps of an agent that touch the span from `start` to `end` (exclusive), oldest first.
+    /// Returns the gaps of an agent that overlap the span from `start` to `end` (exclusive), oldest first.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn gaps(
         &self,
         agent: AgentId,

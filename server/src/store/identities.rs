@@ -1,4 +1,4 @@
-//! Who an agent is: letting it in by a token or by its secret, giving it another secret, taking it away.
+//! Agent identities: registering by token or by secret, replacing and revoking secrets.
 
 use serde_json::json;
 use tokio_postgres::{Row, Transaction};
@@ -12,7 +12,7 @@ use crate::domain::audit::{Action, Actor, AuditEvent, Object, ObjectKind, Origin
 use crate::domain::id::{AgentId, AgentKey, ConnectionId};
 use crate::domain::token::TokenHash;
 
-/// What a registration changes of an agent that is there already; $1 and what follows $11 are left to the statement.
+/// What a registration updates of an existing agent; $1 and everything after $11 belong to the statement.
 macro_rules! update_agent {
     ($before:literal, $more:literal) => {
         concat!(
@@ -30,7 +30,7 @@ const ENROLL: &str = "WITH redeemed AS (UPDATE enrollments SET uses = uses + 1 \
      INSERT INTO agents (enrollment_id, last_seen_at, created_at, updated_at, id, name, hostname, ip, \
          remote_address, os, arch, version, secret_hash, status, connection_id, clock_offset_ms) \
      SELECT id, $2, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13 FROM redeemed RETURNING key";
-// With another secret, whoever has the old one is a stranger from here on.
+// The new secret locks out whoever has the old one.
 const REENROLL: &str = update_agent!(
     "WITH redeemed AS (UPDATE enrollments SET uses = uses + 1 \
          WHERE token_hash = $1 AND agent_key IS NOT NULL AND uses < max_uses AND $11 < expires_at RETURNING agent_key) ",
@@ -42,7 +42,7 @@ const ROTATE: &str = update_agent!(
     "",
     ", secret_hash = $12, identity_conflict_at = NULL, identity_conflict_addresses = '{}' WHERE secret_hash = $1"
 );
-// A connection that is still open, on whichever server, is nobody's from here on: no sign of life of it is taken.
+// A connection that is still open, on whichever server, no longer speaks for the agent: its signs of life are ignored.
 const REVOKE: &str = "UPDATE agents SET secret_hash = NULL, status = 0, connection_id = $2, updated_at = $3 \
      WHERE id = $1 RETURNING key, coalesce(custom_name, name)";
 const NOTE_CONFLICT: &str =
@@ -50,23 +50,23 @@ const NOTE_CONFLICT: &str =
 
 pub(super) const STATEMENTS: &[&str] = &[ENROLL, REENROLL, CONNECT, ROTATE, REVOKE, NOTE_CONFLICT];
 
-/// Everything that a registering agent brings.
+/// Everything a registering agent provides.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// What the agent says about itself.
+    /// The agent's description of itself.
     pub description: AgentDescription,
-    /// The address that it connects from.
+    /// The address it connects from.
     pub remote_address: String,
-    /// The new connection.
+    /// The id of the new connection.
     pub connection_id: ConnectionId,
-    /// Server's clock minus agent's clock, as measured now.
+    /// Server's clock minus agent's clock, as measured now, in milliseconds.
     pub clock_offset_ms: i64,
-    /// The server's clock.
+    /// The server's time.
     pub now: TimestampMs,
 }
 
 impl Registration {
-    /// What it changes of an agent that is there: the parameters of `update_agent!` up to $11. The credential is the first.
+    /// Returns the parameters of `update_agent!` up to $11. The credential is the first.
     fn changes<'a>(&'a self, credential: Parameter<'a>) -> [Parameter<'a>; 11] {
         let description = &self.description;
         [
@@ -84,7 +84,7 @@ impl Registration {
         ]
     }
 
-    /// What is written down about it. Whoever registers is not logged in.
+    /// Returns the audit event. A registering agent is not a user.
     fn event(&self, action: Action, agent: AgentId) -> AuditEvent {
         let origin = Origin { at: self.now, address: self.remote_address.clone(), ..Origin::default() };
         let agent = Object::new(ObjectKind::Agent, &agent, &self.description.name);
@@ -92,17 +92,17 @@ impl Registration {
     }
 }
 
-/// What an enrollment token has led to.
+/// The result of redeeming an enrollment token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enrolled {
-    /// An agent that was not there before.
+    /// A new agent.
     New(ConnectedAgent),
-    /// The agent that the token was made for, with another secret.
+    /// The agent the token was created for, with a new secret.
     Again(ConnectedAgent),
 }
 
 impl Enrolled {
-    /// The agent, new or not.
+    /// Returns the agent, new or not.
     pub fn agent(self) -> ConnectedAgent {
         match self {
             Enrolled::New(agent) | Enrolled::Again(agent) => agent,
@@ -111,11 +111,11 @@ impl Enrolled {
 }
 
 impl Store {
-    /// Lets in whoever brings an enrollment token, and uses the token once: as a new agent, or as the agent that the
-    /// token was made for, whose old secret ends. `None` where the token is unknown, expired or used up.
+    /// Redeems an enrollment token once: for a new agent, or for the agent the token was created for, whose old secret
+    /// becomes invalid. Returns `None` if the token is unknown, expired or used up.
     ///
     /// # Errors
-    /// When the database is away, or the secret is another agent's.
+    /// If the database is unavailable, or the secret is another agent's.
     pub async fn enroll_agent(
         &self,
         enrollment_token: TokenHash,
@@ -143,11 +143,11 @@ impl Store {
         Ok(Some(enrolled))
     }
 
-    /// Lets an agent in that knows its secret: it is online from now on, and speaks through this connection.
-    /// `None` where no agent has that secret.
+    /// Connects an agent by its secret: it is online from now on, and represented by this connection. Returns `None` if
+    /// no agent has that secret.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn connect_agent(
         &self,
         secret_hash: TokenHash,
@@ -158,11 +158,11 @@ impl Store {
         Ok(row.as_ref().map(connected))
     }
 
-    /// Lets an agent in that knows its secret and has made itself another, which counts from now on. `None` where no agent
-    /// has the old one.
+    /// Connects an agent by its secret and replaces that by the new one the agent has generated. Returns `None` if no
+    /// agent has the old one.
     ///
     /// # Errors
-    /// When the database is away, or the new secret is another agent's.
+    /// If the database is unavailable, or the new secret is another agent's.
     pub async fn rotate_secret(
         &self,
         secret_hash: TokenHash,
@@ -180,11 +180,10 @@ impl Store {
         Ok(Some(agent))
     }
 
-    /// Takes an agent's secret away: from now on nobody gets in with it. Answers the agent's key, where there is one. The
-    /// event's object is filled in.
+    /// Revokes an agent's secret. Returns the agent's key, if there is such an agent. The event's object is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn revoke_secret(&self, id: AgentId, event: AuditEvent) -> Result<Option<AgentKey>, Error> {
         let nobody = Uuid::new_v4();
         let mut connection = self.connection().await?;
@@ -198,10 +197,10 @@ impl Store {
         Ok(Some(AgentKey(row.get(0))))
     }
 
-    /// Notes that connections with this agent's identity keep taking over from each other.
+    /// Records that connections with this agent's identity keep taking over from each other.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn note_identity_conflict(
         &self,
         agent: AgentKey,
@@ -213,7 +212,7 @@ impl Store {
     }
 }
 
-/// Makes a new agent, where the token lets one in.
+/// Creates a new agent, if the token allows it.
 async fn insert_agent(
     transaction: &Transaction<'_>,
     enrollment_token: TokenHash,
@@ -241,7 +240,7 @@ async fn insert_agent(
     Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id }))
 }
 
-/// Gives the agent another secret that the credential belongs to: a token of its own, or its secret until now.
+/// Gives a new secret to the agent that the credential identifies: a re-enrollment token or its previous secret.
 async fn give_secret(
     transaction: &Transaction<'_>,
     statement: &str,

@@ -1,4 +1,4 @@
-//! The newest values of every agent: one row each.
+//! The newest values of every agent, one row each.
 
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -32,10 +32,11 @@ const LIST: &str = "SELECT id, ts, cpu_usage_percent, memory_usage_percent, memo
 pub(super) const STATEMENTS: &[&str] = &[UPSERT, LIST];
 
 impl Store {
-    /// Writes newest values. Older ones than are there already change nothing, so two servers cannot undo each other.
+    /// Writes newest values. Values older than the stored ones change nothing, so two servers cannot undo each other's
+    /// writes.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn write_latest(&self, latest: &[(i32, AgentLatest)]) -> Result<(), Error> {
         fn column<T>(latest: &[(i32, AgentLatest)], value: impl Fn(&AgentLatest) -> T) -> Vec<T> {
             latest.iter().map(|(_, latest)| value(latest)).collect()
@@ -55,7 +56,8 @@ impl Store {
         ];
         let connection = self.connection().await?;
         match connection.execute(UPSERT, &parameters).await {
-            // An agent was deleted meanwhile, which must not cost the others their values: now it is not found any more.
+            // An agent was deleted in the meantime. The others must not lose their values; the retry no longer finds
+            // it.
             Err(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => {
                 connection.execute(UPSERT, &parameters).await?;
             }
@@ -66,10 +68,10 @@ impl Store {
         Ok(())
     }
 
-    /// The newest values of all agents that ever reported.
+    /// Returns the newest values of all agents that ever reported.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn fleet_latest(&self) -> Result<Vec<(AgentId, AgentLatest)>, Error> {
         let rows = self.connection().await?.query(LIST, &[]).await?;
         let latest = |row: &Row| {

@@ -1,4 +1,4 @@
-//! Keeps the rollups and the retention of either edition while the server runs.
+//! Maintains rollups and retention in both editions while the server runs.
 
 use tokio_postgres::{Client, Row};
 
@@ -19,41 +19,42 @@ const SET_RETENTION: &str = "UPDATE retention_settings SET keep_ms = $2 WHERE ti
 
 pub(super) const STATEMENTS: &[&str] = &[FIND_RETENTION, SET_RETENTION];
 
-/// What a round of maintenance did.
+/// The result of a round of maintenance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Maintained {
-    /// Another server has the maintenance; nothing was done.
+    /// Whether another server does the maintenance, so nothing was done.
     pub is_elsewhere: bool,
-    /// Changed spans that were rolled up.
+    /// Number of changed spans rolled up.
     pub changes_rolled_up: u64,
-    /// Community edition: there was no time to refresh everything that no policy does; the next round goes on.
+    /// Community edition: whether time ran out before everything outside the policies was refreshed; the next round
+    /// continues.
     pub has_more: bool,
-    /// Community edition: rollups that could not be refreshed where no policy does it.
+    /// Community edition: rollups outside the policies that could not be refreshed.
     pub refresh_failures: Vec<RefreshFailure>,
-    /// Chunks that were dropped.
+    /// Number of chunks dropped.
     pub chunks_dropped: u64,
-    /// Chunks that have expired and are kept, because what is made of them is not complete.
+    /// Expired chunks kept because the rollups built from them are not complete.
     pub held_back: Vec<HeldBack>,
-    /// Community edition: jobs that do not do their work, or may soon not.
+    /// Community edition: jobs that do not do their work, or soon may not.
     pub unhealthy_jobs: Vec<UnhealthyJob>,
     /// Community edition: jobs that do their work although the database counts them as failed.
     pub misreported_jobs: usize,
 }
 
 impl Store {
-    /// How long each tier is kept.
+    /// Returns how long each tier is kept.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn retention(&self) -> Result<Retention, Error> {
         find_retention(&*self.connection().await?).await
     }
 
-    /// Changes how long each tier is kept: the next round of maintenance drops by it. The caller has checked it.
+    /// Changes how long each tier is kept; the next round of maintenance applies it. The caller has validated it.
     ///
     /// # Errors
-    /// When the database is away or refuses; nothing has changed then, unless the connection broke during the commit
-    /// itself.
+    /// If the database is unavailable or rejects the change; nothing has changed then, unless the connection broke
+    /// during the commit itself.
     pub async fn set_retention(&self, retention: &Retention, event: &AuditEvent) -> Result<(), Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
@@ -65,11 +66,11 @@ impl Store {
         Ok(())
     }
 
-    /// One round of maintenance, unless another server has it: rolls up what is marked, on the Community edition also what
-    /// the policies do not reach, and looks whether they run; then drops what has expired and is rolled up.
+    /// Runs one round of maintenance, unless another server does: rolls up what is marked, in the Community edition
+    /// also what the policies do not reach, and checks that they run; then drops what is expired and rolled up.
     ///
     /// # Errors
-    /// When the database is away or refuses; what was done until then is kept and complete in itself.
+    /// If the database is unavailable or rejects a statement; what was done until then is kept and consistent.
     pub async fn maintain(&self, now: TimestampMs) -> Result<Maintained, Error> {
         let mut connection = self.dedicated_connection().await?;
         let edition = edition::inspect(&mut connection).await?.edition;
@@ -80,9 +81,9 @@ impl Store {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
         let maintained = maintain(client, &self.definition, &self.caught_up, edition, now).await;
-        // The end of the connection would give the lock back, too, but not before the next round may ask for it.
+        // Closing the connection would release the lock, too, but maybe not before the next round asks for it.
         let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&advisory_lock::MAINTENANCE]).await;
-        // Where both failed, the first one says why.
+        // If both failed, the first error is the cause.
         let maintained = maintained?;
         unlocked?;
         Ok(maintained)
@@ -97,7 +98,7 @@ async fn maintain(
     now: TimestampMs,
 ) -> Result<Maintained, tokio_postgres::Error> {
     let rolled_up = roll::roll_up(client, definition, edition, now).await;
-    // Nothing is dropped that has not been rolled up, so what expires need not wait for a remedy.
+    // Nothing is dropped before it is rolled up, so expiry need not wait for a fix.
     let maintained = look_after(client, definition, caught_up, edition, now).await;
     let changes_rolled_up = rolled_up?;
     Ok(Maintained { changes_rolled_up, ..maintained? })
@@ -128,7 +129,7 @@ async fn look_after(
     Ok(maintained)
 }
 
-/// Community edition: brings the policies to what they should be, whoever has changed them.
+/// Community edition: makes the policies match the definition, whoever has changed them.
 pub(super) async fn reconcile_policies(
     client: &mut Client,
     definition: &Definition,
@@ -142,7 +143,7 @@ pub(super) async fn reconcile_policies(
     Ok(())
 }
 
-/// How long each tier is kept.
+/// Returns how long each tier is kept.
 pub(super) async fn find_retention(connection: &Connection) -> Result<Retention, Error> {
     Ok(retention(&connection.query(FIND_RETENTION, &[]).await?))
 }

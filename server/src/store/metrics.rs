@@ -1,4 +1,4 @@
-//! Samples as charts want them: cut into buckets.
+//! Samples in buckets, as charts need them.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,28 +22,28 @@ const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_wa
 
 pub(super) const STATEMENTS: &[&str] = &[WATERMARKS];
 
-/// Most buckets of all series together that one query answers: with a dozen numbers each, some tens of megabytes.
+/// Maximum buckets of all series together in one answer: with a dozen numbers each, some tens of megabytes.
 pub(super) const BUCKETS_MAX: usize = 300_000;
 
-/// The buckets of one query, ready to be drawn: one list of times, shared by all series.
+/// The buckets of one query, ready to draw: one list of times, shared by all series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricBuckets {
-    /// Where the buckets start. Buckets without any sample are left out.
+    /// Where the buckets start. Buckets without samples are left out.
     pub timestamps: Vec<TimestampMs>,
-    /// One entry a series, in the order of their labels.
+    /// One entry per series, in the order of their labels.
     pub series: Vec<SeriesBuckets>,
 }
 
 /// One series of a query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SeriesBuckets {
-    /// Which disk, interface or the like; nothing for families that have only one series.
+    /// The disk, interface or the like; `None` for families with only one series.
     pub labels: Option<SeriesLabels>,
-    /// For each metric of the family, in its order, one entry a timestamp.
+    /// For each metric of the family, in its order, one entry per timestamp.
     pub metrics: Vec<MetricValues>,
 }
 
-/// The values of one metric of one series, one a timestamp; `None` where there was no sample.
+/// The values of one metric of one series, one per timestamp; `None` where there was no sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricValues {
     /// Averages.
@@ -54,10 +54,10 @@ pub struct MetricValues {
     pub max: Vec<Option<f64>>,
 }
 
-/// The statement that cuts some of the metrics of an agent's table into buckets: agent, width, then one bound more than there are tiers →
-/// bucket, series, and for each metric average, minimum and maximum. Each tier answers for the span that it holds
-/// complete, and the next finer one goes on from there, so that a chart reaches now. The bounds are constants to the
-/// planner, which so reads no chunk outside of them.
+/// Statement that cuts some metrics of an agent's table into buckets: agent, width, then one bound more than there are
+/// tiers → bucket, series, and for each metric average, minimum and maximum. Each tier covers the span for which it is
+/// complete, and the next finer one continues from there, so that a chart reaches up to now. The planner sees the
+/// bounds as constants, so it reads no chunks outside them.
 pub(super) fn buckets_statement(table: &Table, metrics: &[Metric], coarsest: Tier) -> String {
     let pieces: Vec<String> = tiers_from(coarsest)
         .zip(3..)
@@ -91,8 +91,8 @@ fn buckets_of_tier(table: &Table, metrics: &[Metric], tier: Tier, bound: usize) 
     )
 }
 
-/// The statement that reads an agent's histograms; parameters as for the buckets, without the tier of minutes. Several
-/// may belong to one bucket: adding them up in SQL takes ten times as long as reading them.
+/// Statement that reads an agent's histograms; parameters as for the buckets, without the one-minute tier. Several may
+/// belong to one bucket: adding them up in SQL takes ten times as long as reading them.
 pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<String> {
     let from_raw = rollup::histogram_expression(family.histogram()?);
     let pieces: Vec<String> = histogram_tiers_from(coarsest)
@@ -114,22 +114,22 @@ pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<Stri
     Some(pieces.join(" UNION ALL "))
 }
 
-/// A tier and all finer ones.
+/// Returns a tier and all finer ones.
 pub(super) fn tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
     Tier::ALL.into_iter().rev().filter(move |tier| *tier <= coarsest)
 }
 
-/// The same of histograms, which there are none of minutes of.
+/// Like [`tiers_from`], for histograms, which have no one-minute tier.
 fn histogram_tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
     tiers_from(coarsest).filter(|tier| *tier != Tier::OneMinute)
 }
 
 impl ChartConnection<'_> {
-    /// An agent's metrics of one family, in buckets. The range's bounds are multiples of its interval, and its interval
-    /// one of the tier's buckets.
+    /// Returns an agent's metrics of one family in buckets. The range's bounds are multiples of its interval,
+    /// which is a multiple of the tier's bucket.
     ///
     /// # Errors
-    /// When the database is away, and when there would be too many buckets.
+    /// If the database is unavailable, or there would be too many buckets.
     pub async fn metric_buckets(
         &self,
         agent: AgentKey,
@@ -149,11 +149,11 @@ impl ChartConnection<'_> {
         arrange(family, &rows, &labels, 3).ok_or(Error::TooManyBuckets)
     }
 
-    /// The 95th percentile of a family's histogram metric in buckets, by the start of each; empty for families that have
-    /// none, and for buckets of less than an hour.
+    /// Returns the 95th percentile of a family's histogram metric in buckets, by the start of each; empty for families
+    /// without one, and for buckets shorter than an hour.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn percentiles(
         &self,
         agent: AgentKey,
@@ -191,7 +191,8 @@ impl ChartConnection<'_> {
     }
 }
 
-/// Where each tier's part of a range begins, and where the last one's ends: a rollup answers up to where it is complete.
+/// Where each tier's part of a range begins, and where the last one's ends: a rollup is read up to where it is
+/// complete.
 pub(super) async fn bounds(
     connection: &Connection,
     family: Family,
@@ -215,8 +216,8 @@ pub(super) async fn bounds(
     Ok(bounds)
 }
 
-/// The statement that asks what the series of an agent are called: agent → key, labels in the order in which they are
-/// declared. `None` where an agent has only one.
+/// Returns the statement that reads the labels of an agent's series: agent → key, labels in order of declaration.
+/// `None` for tables with one series per agent.
 pub(super) fn labels_statement(table: &Table) -> Option<String> {
     let naming = NamingTable::of(table)?;
     Some(format!(
@@ -227,7 +228,7 @@ pub(super) fn labels_statement(table: &Table) -> Option<String> {
     ))
 }
 
-/// What the series of an agent are called.
+/// Returns the labels of an agent's series.
 pub(super) async fn labels(
     connection: &Connection,
     agent: AgentKey,
@@ -240,7 +241,7 @@ pub(super) async fn labels(
     Ok(rows.iter().map(|row| (row.get(0), SeriesLabels { texts: row.get(1) })).collect())
 }
 
-/// Turns rows of (time, series, values…) into columns over one common list of times; `None` where they are too many. For
+/// Turns rows of (time, series, values…) into columns over one common list of times; `None` if there are too many. For
 /// each metric a row has average, minimum and maximum, or one value that is all three.
 pub(super) fn arrange(
     family: Family,

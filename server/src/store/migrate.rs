@@ -1,4 +1,4 @@
-//! Brings the schema up to date: versioned migrations, one server at a time.
+//! Migrates the schema: versioned migrations, one server at a time.
 
 use refinery_core::{AsyncMigrate, Migration, Runner};
 use tokio_postgres::Client;
@@ -13,7 +13,7 @@ use super::usernames::set_username_keys;
 use super::{Store, advisory_lock};
 use crate::domain::TimestampMs;
 
-/// Where refinery remembers what it has applied.
+/// The table in which refinery records what it has applied.
 const HISTORY_TABLE: &str = "pika_migrations";
 
 /// All migrations, oldest first: version, name, text.
@@ -37,25 +37,25 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V24__alert_outbox_items", include_str!("../../../sql/migrations/0024_alert_outbox_items.sql")),
 ];
 
-/// What migrating found and did.
+/// The result of migrating.
 #[derive(Clone, Debug)]
 pub struct Migrated {
-    /// What the database is.
+    /// Versions and edition of the database.
     pub database: DatabaseInfo,
-    /// The migrations that had not been applied before.
+    /// The migrations applied by this run.
     pub applied: Vec<String>,
 }
 
-/// Why the schema cannot be brought up to date.
+/// Why the schema could not be migrated.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database cannot be reached; worth trying again.
+    /// The database cannot be reached; worth retrying.
     #[error("cannot connect to the database")]
     Connect(#[source] Error),
-    /// The database is not one that Pika can use.
+    /// Pika cannot use this database.
     #[error(transparent)]
     Unsupported(#[from] UnsupportedDatabase),
-    /// A newer Pika has been here.
+    /// A newer Pika has migrated this database.
     #[error(
         "the database's schema has version {found}, but this server knows only versions up to {known}: \
          it was made by a newer Pika; install that version or newer"
@@ -66,7 +66,7 @@ pub enum MigrateError {
         /// The newest migration of this binary.
         known: i32,
     },
-    /// An applied migration is not the one that this binary has.
+    /// An applied migration differs from the one in this binary.
     #[error("the schema does not fit this server")]
     Divergent(#[source] refinery_core::Error),
     /// A migration failed and was rolled back.
@@ -75,13 +75,13 @@ pub enum MigrateError {
     /// The lock or the history could not be used.
     #[error("the database refused a statement while migrating")]
     Query(#[from] tokio_postgres::Error),
-    /// A relation disappeared while rollups were made.
+    /// A relation disappeared while rollups were built.
     #[error(
         "{0} disappeared while the rollups were brought to their definition; is another server doing the same?"
     )]
     Missing(String),
-    /// The caller of [`Store::migrate_while`] did not want to go on.
-    #[error("interrupted; the next start goes on")]
+    /// The caller of [`Store::migrate_while`] stopped the migration.
+    #[error("interrupted; the next start continues")]
     Interrupted,
 }
 
@@ -96,7 +96,7 @@ impl From<BuildError> for MigrateError {
 }
 
 impl MigrateError {
-    /// Whether trying again later can help.
+    /// Returns whether retrying later can help.
     pub fn is_temporary(&self) -> bool {
         match self {
             MigrateError::Connect(error) => error.is_temporary(),
@@ -113,26 +113,28 @@ impl MigrateError {
 }
 
 impl Store {
-    /// Checks the database, applies the migrations that it lacks, and sets up rollups and policies for its edition.
-    /// Harmless when there is nothing to do.
+    /// Checks the database, applies missing migrations, and sets up rollups and policies for its edition. Does nothing
+    /// if everything is up to date.
     ///
     /// # Errors
-    /// When the database is away, is none that Pika can use, or a migration fails; the latter is rolled back.
+    /// If the database is unavailable or unsupported, or a migration fails, which is rolled back.
     pub async fn migrate(&self, now: TimestampMs) -> Result<Migrated, MigrateError> {
         self.migrate_while(now, |_| true).await
     }
 
-    /// The same, but after each step of bringing the rollups to their definition asks whether to go on, naming the step.
+    /// Like [`Store::migrate`], but after each step of building rollups calls back with the step's name to ask whether
+    /// to continue.
     ///
     /// # Errors
-    /// The same; and [`MigrateError::Interrupted`] when not to go on. What has been done until then is kept.
+    /// As [`Store::migrate`], and [`MigrateError::Interrupted`] if told not to continue. What was done until then is
+    /// kept.
     pub async fn migrate_while(
         &self,
         now: TimestampMs,
         mut goes_on: impl FnMut(&str) -> bool + Send + Sync,
     ) -> Result<Migrated, MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
-        // Ends with the connection, whatever happens below.
+        // Released with the connection, whatever happens below.
         let locked =
             connection.client().execute("SELECT pg_advisory_lock($1)", &[&advisory_lock::MIGRATION]).await;
         locked.map_err(UnsupportedDatabase::from)?;
@@ -144,15 +146,15 @@ impl Store {
         Ok(Migrated { database, applied })
     }
 
-    /// Whether the database's schema is the one that this binary knows.
+    /// Returns whether the database's schema is the one this binary expects.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn is_schema_current(&self) -> Result<bool, Error> {
         let connection = self.connection().await?;
         let found = connection.query_opt("SELECT max(version)::int4 FROM pika_migrations", &[]).await;
         let row = match found {
-            // Nobody has migrated it yet.
+            // The database was never migrated.
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(false),
             other => other?,
         };
@@ -183,7 +185,7 @@ fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
 }
 
 fn newest_known() -> i32 {
-    // The names have the form that refinery asks for; a test reads them all.
+    // The names have the form that refinery requires; a test checks all of them.
     let number = |name: &str| name.strip_prefix('V')?.split_once("__")?.0.parse().ok();
     MIGRATIONS.last().and_then(|(name, _)| number(name)).unwrap_or_default()
 }

@@ -12,31 +12,31 @@ use crate::domain::id::AgentKey;
 use crate::domain::series::SeriesLabels;
 use crate::domain::tier::DAY_MS;
 
-/// When the newest sample of an agent was taken, of whatever family.
+/// The time of an agent's newest sample of any family.
 const NEWEST: &str = "SELECT ts FROM agent_latest WHERE agent_key = $1";
 
 pub(super) const STATEMENTS: &[&str] = &[NEWEST];
 
-/// How much older than the newest of all the newest sample of a family is at first expected to be.
+/// How much older than the newest sample overall a family's newest sample is at first expected to be.
 const FAMILIES_APART_MS: i64 = DAY_MS;
 
-/// A disk or interface that was last reported this long before the newest one is gone from its machine.
+/// A disk or interface last reported this long before the newest one is gone from its machine.
 const SERIES_GONE_MS: i64 = 5 * 60 * 1000;
 
 /// The newest row of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewestRow<N> {
-    /// When it was taken.
+    /// When the sample was taken.
     pub ts: TimestampMs,
-    /// Which series it is; nothing in tables that have only one.
+    /// The labels of the series; empty in tables with one series per agent.
     pub labels: SeriesLabels,
-    /// What was measured.
+    /// The measured values.
     pub numbers: N,
 }
 
-/// The statement that reads the newest row of each series of an agent that is not older than a bound: agent, bound → time,
-/// numbers, and where there are several series their labels, by which they are sorted. The bound is a constant to the
-/// planner, which so looks at no older chunk.
+/// Returns the statement that reads the newest row of each series of an agent that is not older than a bound: agent,
+/// bound → time, numbers, and for tables with several series their labels, by which they are sorted. The planner sees
+/// the bound as a constant, so it looks at no older chunk.
 pub(super) fn statement(table: &Table) -> String {
     let columns: String =
         table.number_columns().iter().map(|column| format!(", latest.{}", column.name)).collect();
@@ -84,10 +84,10 @@ macro_rules! define_latest_metrics {
 families!(define_latest_metrics);
 
 impl Store {
-    /// The newest values of an agent, however old they are.
+    /// Returns the newest values of an agent, however old they are.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn latest_metrics(&self, agent: AgentKey) -> Result<LatestMetrics, Error> {
         let mut connection = self.connection().await?;
         let newest = connection.query_opt(NEWEST, &[&agent.0]).await?;
@@ -98,7 +98,7 @@ impl Store {
         }
         let client = connection.client();
         let mut rows = PerTable::<Vec<Row>>::default();
-        // What is not found where it is expected was last reported long before, or never.
+        // What is not found in the expected span was last reported long before, or never.
         for since in newest.map(|newest| newest - FAMILIES_APART_MS).into_iter().chain([i64::MIN]) {
             let missing = rows.iter_mut().zip(&statements).filter(|((_, _, rows), _)| rows.is_empty());
             try_join_all(missing.map(async |((_, _, rows), statement)| {
@@ -111,7 +111,7 @@ impl Store {
     }
 }
 
-/// The rows of series that are still there.
+/// Returns the rows of series that still exist on the machine.
 fn newest_rows<N: Numbers>(rows: &[Row]) -> Vec<NewestRow<N>> {
     let mut newest_rows: Vec<NewestRow<N>> = rows.iter().filter_map(newest_row).collect();
     if let Some(newest) = newest_rows.iter().map(|row| row.ts).max() {
@@ -120,7 +120,7 @@ fn newest_rows<N: Numbers>(rows: &[Row]) -> Vec<NewestRow<N>> {
     newest_rows
 }
 
-/// A row of [`statement`]; `None` where it is not one.
+/// Reads a row of [`statement`]; `None` if it is not one.
 fn newest_row<N: Numbers>(row: &Row) -> Option<NewestRow<N>> {
     let columns = N::TABLE.number_columns();
     let mut numbers = columns.iter().zip(1..);

@@ -1,4 +1,4 @@
-//! How the database is reached: its URL, and what connections to it are told.
+//! How the database is reached: its URL and the options of connections.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,32 +9,31 @@ use tokio_postgres::config::{Host, SslMode};
 
 use crate::config;
 
-/// Half-dead connections are noticed after this long: while something is being sent,
+/// Half-dead connections are detected after this long while something is being sent,
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// and while nothing is.
+/// and after this long while nothing is.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
-/// The same, for the database's end of a connection.
+/// The same for the database's end of a connection.
 const DATABASE_KEEPALIVE_OPTIONS: &str = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 \
      -c tcp_keepalives_count=3 -c tcp_user_timeout=30000";
-/// How long TCP may take where nobody says otherwise.
+/// TCP timeout unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What connections that read are told about planning: bounds are always seen by the planner, however often a statement
-/// is executed, so that it never plans for chunks outside of them.
+/// Planning options of connections that read: bounds are always visible to the planner, however often a statement is
+/// executed, so that it never plans for chunks outside them.
 pub const PLANNING_OPTIONS: &str = "-c plan_cache_mode=force_custom_plan -c jit=off";
 
-/// How to reach the database and how much of it to use.
+/// How to reach the database, and how much of it to use.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// Connections for reads and small writes.
+    /// Number of connections for reads and small writes.
     pub pool_size: u32,
-    /// How long a request waits for a free connection, and for a new one to be made.
+    /// How long a request waits for a free connection, and for a new one to open.
     pub connect_timeout: Duration,
     /// How long one statement of a request may run.
     pub statement_timeout: Duration,
-    /// PEM file with the certificate authorities that the database's certificate may come from; the system's
-    /// where it is absent.
+    /// PEM file with the certificate authorities trusted for the database's certificate; the system's if absent.
     pub root_certificates: Option<std::path::PathBuf>,
 }
 
@@ -53,20 +52,20 @@ impl From<&config::DatabaseConfig> for StoreConfig {
 /// Why the configured database cannot even be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseUrlError {
-    /// Not of the form `postgres://user:password@host:port/database?options`. The URL itself is not repeated
-    /// here, because it holds a password.
+    /// Not of the form `postgres://user:password@host:port/database?options`. The URL is not repeated, because it holds
+    /// a password.
     #[error("the database URL cannot be understood")]
     Invalid(#[source] tokio_postgres::Error),
     /// The URL names no host or no database.
     #[error("the database URL names no {0}")]
     Incomplete(&'static str),
-    /// The database's certificate could not be verified.
+    /// The certificate authorities to verify the database with cannot be read, or there are none.
     #[error("no certificate of the database could be verified")]
     Trust(#[from] TrustError),
 }
 
-/// Understands a database URL. `sslmode` `require`, `verify-ca` and `verify-full` all mean a verified connection;
-/// anything less means an unencrypted one.
+/// Parses a database URL. `sslmode` `require`, `verify-ca` and `verify-full` all mean a verified connection; anything
+/// less means an unencrypted one.
 pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
     let url =
         url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
@@ -83,7 +82,7 @@ pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
     if config.get_application_name().is_none() {
         config.application_name("pika-server");
     }
-    // The database's side, too: what a vanished server has begun must not stay in its successor's way.
+    // On the database's side, too: transactions of a vanished server must not block its successor.
     let own = config.get_options().unwrap_or_default().to_owned();
     config
         .options(format!("{own} {DATABASE_KEEPALIVE_OPTIONS}").trim_start())
@@ -96,7 +95,7 @@ pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
     Ok(config)
 }
 
-/// The hosts that the connection goes to as plain text, over a network.
+/// Returns the hosts to which connections go unencrypted over a network.
 pub(super) fn plain_remote_hosts(config: &Config) -> Vec<String> {
     if config.get_ssl_mode() == SslMode::Require {
         return Vec::new();
@@ -113,8 +112,8 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The same database, with the limits that hold for the statements of requests. They are set by the server side,
-/// because a query whose caller has gone away would otherwise run on.
+/// Adds the limits on the statements of requests. They are enforced by the database, because a query whose caller is
+/// gone would otherwise run on.
 pub(super) fn with_limits(config: &Config, options: &StoreConfig) -> Config {
     let mut limited = config.clone();
     let own = config.get_options().unwrap_or_default();

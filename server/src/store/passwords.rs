@@ -1,4 +1,4 @@
-//! Passwords of users, as their hashes.
+//! Password hashes of users.
 
 use super::user_rows::{USER_COLUMNS, find_to_change, finish, user, user_columns};
 use super::{Error, Store, UserError};
@@ -17,7 +17,7 @@ const DELETE_OTHER_SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1 AND
 pub(super) const STATEMENTS: &[&str] =
     &[FIND_WITH_PASSWORD, FIND_PASSWORD, SET_PASSWORD, REHASH_PASSWORD, DELETE_OTHER_SESSIONS];
 
-/// A user and the hash of the password.
+/// A user and their password hash.
 #[derive(Clone, Debug)]
 pub struct UserWithPassword {
     /// The user.
@@ -27,19 +27,19 @@ pub struct UserWithPassword {
 }
 
 impl Store {
-    /// A user by login name, with the password's hash.
+    /// Returns a user by login name, with the password hash.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn user_with_password(&self, username: &str) -> Result<Option<UserWithPassword>, Error> {
         let row = self.connection().await?.query_opt(FIND_WITH_PASSWORD, &[&username_key(username)]).await?;
         Ok(row.map(|row| UserWithPassword { user: user(&row), password_hash: row.get(USER_COLUMNS) }))
     }
 
-    /// The hash of a user's password.
+    /// Returns a user's password hash.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn password_hash(&self, id: UserId) -> Result<Option<String>, Error> {
         Ok(self.connection().await?.query_opt(FIND_PASSWORD, &[&id.0]).await?.map(|row| row.get(0)))
     }
@@ -63,10 +63,10 @@ impl Store {
         finish(transaction, event, &user).await
     }
 
-    /// Replaces the hash of a password by another one of the same password, unless the password has changed.
+    /// Replaces a password's hash by another one of the same password, unless the password has changed.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn rehash_password(&self, id: UserId, old_hash: &str, new_hash: &str) -> Result<(), Error> {
         self.connection().await?.execute(REHASH_PASSWORD, &[&id.0, &old_hash, &new_hash]).await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! What users have chosen for themselves.
+//! The preferences of users.
 
 use super::{Error, Store};
 use crate::domain::TimestampMs;
@@ -12,19 +12,19 @@ const SET: &str = "INSERT INTO user_preferences (user_id, preferences, updated_a
 pub(super) const STATEMENTS: &[&str] = &[FIND, SET];
 
 impl Store {
-    /// A user's preferences as JSON, and since when; `None` where there are none.
+    /// Returns a user's preferences as JSON, and when they were set; `None` if there are none.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn preferences(&self, user: UserId) -> Result<Option<(String, TimestampMs)>, Error> {
         let row = self.connection().await?.query_opt(FIND, &[&user.0]).await?;
         Ok(row.map(|row| (row.get(0), row.get(1))))
     }
 
-    /// Keeps a user's preferences in place of those from before. They are JSON of 16384 bytes at most.
+    /// Sets a user's preferences. They are JSON of at most 16384 bytes.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn set_preferences(&self, user: UserId, json: &str, now: TimestampMs) -> Result<(), Error> {
         self.connection().await?.execute(SET, &[&user.0, &json, &now]).await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! When agents came and went. The rows are written by a trigger, with whatever changes an agent's status.
+//! When agents went online and offline. The rows are written by a trigger on the agent's status.
 
 use super::{Error, Store};
 use crate::domain::TimestampMs;
@@ -6,16 +6,16 @@ use crate::domain::id::AgentKey;
 use crate::domain::presence::PresenceChange;
 use crate::domain::tier::DAY_MS;
 
-/// Changes of one agent that are kept, the newest ones.
+/// Maximum changes kept per agent; the newest ones are kept.
 const CHANGES_PER_AGENT_MAX: i32 = 20_000;
-/// The longest time that changes are kept for, however long metrics are.
+/// Maximum time changes are kept, however long metrics are.
 const KEEP_MS_MAX: i64 = 1_830 * DAY_MS;
 
-/// From the one that was in force at the start on.
+/// Starting with the one in force at the start.
 const LIST: &str = "SELECT at, online FROM agent_presence WHERE agent_key = $1 AND at < $3 AND at >= \
          coalesce((SELECT max(at) FROM agent_presence WHERE agent_key = $1 AND at <= $2), $2) \
      ORDER BY at DESC LIMIT $4";
-/// The one that was in force at that time stays.
+/// The one in force at that time stays.
 const DELETE_OLD: &str = "DELETE FROM agent_presence AS old WHERE at < $1 AND EXISTS \
      (SELECT FROM agent_presence AS newer \
       WHERE newer.agent_key = old.agent_key AND old.at < newer.at AND newer.at <= $1)";
@@ -27,10 +27,11 @@ const DELETE_SURPLUS: &str = "DELETE FROM agent_presence USING ( \
 pub(super) const STATEMENTS: &[&str] = &[LIST, DELETE_OLD, DELETE_SURPLUS];
 
 impl Store {
-    /// When an agent came and went between `start` and `end`, in order, beginning with what was so at the start.
+    /// Returns when an agent went online and offline between `start` and `end`, in order, beginning with the state at
+    /// the start.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn presence(
         &self,
         agent: AgentKey,
@@ -43,11 +44,11 @@ impl Store {
         Ok(rows.iter().rev().map(|row| PresenceChange { at: row.get(0), online: row.get(1) }).collect())
     }
 
-    /// Forgets what has passed: changes from before the hourly rollups that are kept, but for the last five years at most, and
-    /// of each agent all but the newest. Answers how many.
+    /// Deletes changes older than the oldest hourly rollups kept, and than five years in any case, and all but the
+    /// newest of each agent. Returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_old_presence(&self, now: TimestampMs) -> Result<u64, Error> {
         let keep_ms =
             self.retention().await?.one_hour_ms.map_or(KEEP_MS_MAX, |keep_ms| keep_ms.min(KEEP_MS_MAX));

@@ -1,14 +1,14 @@
-//! Asking an absent database again.
+//! Retries while the database is unavailable.
 
 use std::future::Future;
 use std::time::Duration;
 
-/// The first wait after a failure; each further one is twice as long.
+/// The first wait after a failure; each further one doubles.
 const WAIT_MIN: Duration = Duration::from_millis(100);
 /// The longest wait.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// How long to wait before the next attempt, and how many have failed.
+/// Counts failed attempts and waits between them, exponentially longer.
 #[derive(Debug)]
 pub struct Backoff {
     wait: Duration,
@@ -22,18 +22,18 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Counts a failure, and returns how many there have been.
+    /// Counts a failure. Returns the number of failures so far.
     pub fn fail(&mut self) -> u64 {
         self.failures += 1;
         self.failures
     }
 
-    /// The failures so far.
+    /// Returns the number of failures so far.
     pub fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Waits, each time twice as long as before up to a bound.
+    /// Waits, each time twice as long as before up to a limit.
     pub async fn wait(&mut self) {
         tokio::time::sleep(self.next_wait()).await;
     }
@@ -44,11 +44,11 @@ impl Backoff {
     }
 }
 
-/// Asks until there is an answer or an error that is not temporary. Calls `failed` with each temporary error and the number
-/// of failures so far.
+/// Calls `ask` until it succeeds or returns an error that is not temporary. Calls `failed` with each temporary error
+/// and the number of failures so far.
 ///
 /// # Errors
-/// The first that is not temporary.
+/// The first error that is not temporary.
 pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
     mut ask: impl FnMut() -> F,
     is_temporary: impl Fn(&E) -> bool,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_that_stays_is_handed_on_at_once() {
+    async fn a_permanent_error_is_returned_at_once() {
         let answer: Result<(), _> =
             retry(|| std::future::ready(Err("no")), |_| false, |_, _| panic!("it is not temporary")).await;
         assert_eq!(answer, Err("no"));

@@ -1,8 +1,8 @@
-//! The rollups: which there are, and what each is made of. Both editions' SQL and the queries follow from this one
+//! The rollups: which exist, and what each is built from. Both editions' SQL and the queries follow from this one
 //! definition, which itself follows from the declared tables; a new metric is one line in the file of its family.
 //!
-//! What a database has is brought to what the definition says at every start: [`found`] looks, [`plan`] makes ordered
-//! steps of the difference, and [`build`] takes them.
+//! Every start makes the database match the definition: [`found`] inspects it, [`plan`] turns the differences into
+//! ordered steps, and [`build`] executes them.
 
 pub(super) mod abilities;
 pub(super) mod build;

@@ -1,4 +1,4 @@
-//! Samples as they were reported, a page at a time.
+//! Samples as reported, a page at a time.
 
 use tokio_postgres::Row;
 
@@ -9,21 +9,20 @@ use crate::domain::family::Family;
 use crate::domain::id::AgentKey;
 use crate::domain::time_range::SampleRange;
 
-/// Most rows that are read for a page.
+/// Maximum rows read for a page.
 const ROWS_MAX: usize = 50_000;
 
-/// Samples in the order of their times.
+/// A page of samples in time order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SamplePage {
-    /// The samples: buckets that hold one each.
+    /// The samples: buckets holding one each.
     pub samples: MetricBuckets,
-    /// Where the next page starts; `None` where nothing follows.
+    /// Where the next page starts; `None` at the end.
     pub next: Option<TimestampMs>,
 }
 
-/// The statement behind a page: agent, first time, first time not wanted, number of rows → time, series, and the value of
-/// each metric. The rows of a sample are never torn apart. Chunks come in the order of their times, so that none is read
-/// after the last row.
+/// Statement of a page: agent, start, exclusive end, number of rows → time, series, and the value of each metric. The
+/// rows of a sample are never split. Chunks are read in time order, so none is read after the last row.
 pub(super) fn statement(family: Family) -> String {
     let columns: String =
         family.metrics().iter().map(|metric| format!(", {}", rollup::sample_expression(metric))).collect();
@@ -37,10 +36,11 @@ pub(super) fn statement(family: Family) -> String {
 }
 
 impl ChartConnection<'_> {
-    /// The first samples of a range: as many as it has points, or fewer where an agent has very many disks or interfaces.
+    /// Returns the first samples of a range: as many as it has points, or fewer for an agent with very many disks or
+    /// interfaces.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn samples(
         &self,
         agent: AgentKey,
@@ -60,7 +60,7 @@ impl ChartConnection<'_> {
     }
 }
 
-/// Cuts rows off that make more than a page; answers where the next one starts.
+/// Cuts off the rows beyond a page. Returns where the next page starts.
 fn cut(rows: &mut Vec<Row>, points: usize, n_rows: usize, n_series: usize) -> Option<TimestampMs> {
     let ts = |row: &Row| row.get::<_, TimestampMs>(0);
     let times_max = points.min(BUCKETS_MAX / n_series.max(1)).max(1);

@@ -1,4 +1,4 @@
-//! Writing samples: one transaction a flush, every row exactly once.
+//! Writes samples: one transaction per flush, every row exactly once.
 
 use std::collections::HashSet;
 
@@ -16,28 +16,28 @@ use crate::domain::family::{Measurement, Numbers, PerTable, Table};
 use crate::domain::row::{Rows, Stored};
 use crate::domain::tier::Tier;
 
-/// Whether rows of a time are late. By the database's clock, which nothing but the cost of rolling them up hangs on:
-/// whichever way they are marked, they are rolled up.
+/// Whether rows of a time are late, by the database's clock. This only affects the cost of rolling them up: however
+/// they are marked, they are rolled up.
 const ARE_LATE: &str = "SELECT coalesce($1::int8 < pika_now_ms() - $2::int8, false)";
 
-/// What a flush came to.
+/// The result of writing a flush.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Rows stored now.
+    /// Number of rows stored.
     pub rows: u64,
-    /// Rows that had been stored before and were left as they are.
+    /// Number of rows that existed before and were left unchanged.
     pub duplicates: u64,
 }
 
 /// Which rows are marked for the rollups (see `rollup::marks`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Marking {
-    /// All: the Apache edition rolls up nothing else.
+    /// All: in the Apache edition nothing else is rolled up.
     All,
-    /// Late ones. The Community edition keeps books of its own, by which one agent's late rows make a refresh look at
-    /// the rows of all agents again; they are kept out of these books.
+    /// Late ones. The Community edition tracks changes itself, but coarsely: one agent's late rows make a refresh read
+    /// the rows of all agents again. Late rows are therefore kept out of its tracking.
     Late,
-    /// None: an older Community edition cannot keep rows out of its books.
+    /// None: an older Community edition cannot keep rows out of its tracking.
     None,
 }
 
@@ -47,7 +47,7 @@ struct WriterConnection {
     marking: Marking,
 }
 
-/// Stores samples, one flush at a time, over a connection of its own.
+/// Stores samples, one flush at a time, over its own connection.
 #[derive(Debug)]
 pub struct SampleWriter {
     store: Store,
@@ -70,17 +70,17 @@ impl WriterConnection {
 }
 
 impl SampleWriter {
-    /// A writer that connects when it is first used.
+    /// Creates a writer that connects when it is first used.
     pub fn new(store: Store, method: WriteMethod) -> Self {
         Self { store, method, connection: None }
     }
 
-    /// Which of these connections do not speak for their agents any more, and why. Asked after a commit and before what it
-    /// holds is acknowledged: no sample is that comes after its agent was revoked, deleted or connected anew, be it through
-    /// another server.
+    /// Returns which of these connections no longer speak for their agents, and why. Called after a commit and before
+    /// its frames are acknowledged, so that no sample is acknowledged that arrived after its agent was revoked, deleted
+    /// or connected anew, even through another server.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn find_lapsed(&mut self, speakers: &HashSet<Speaker>) -> Result<Vec<(Speaker, Lapse)>, Error> {
         let mut connection = self.take_connection().await?;
         let lapsed = agents::find_lapsed(&mut connection.connection, speakers.iter().copied()).await?;
@@ -88,12 +88,12 @@ impl SampleWriter {
         Ok(lapsed)
     }
 
-    /// Stores rows in one transaction, which is committed when this returns. Rows that exist already are left as
-    /// they are, so the same rows can be written again after any error.
+    /// Stores rows in one transaction, which is committed when this returns. Rows that exist already are left
+    /// unchanged, so the same rows can be written again after any error.
     ///
     /// # Errors
-    /// When the database is away or refuses the transaction: nothing is stored then, except where the connection
-    /// was lost during the commit itself.
+    /// If the database is unavailable or rejects the transaction: nothing is stored then, except if the connection was
+    /// lost during the commit itself.
     pub async fn write(&mut self, rows: &Rows) -> Result<Written, Error> {
         let mut connection = self.take_connection().await?;
         let written = match write_all(&mut connection, self.method, rows).await {
@@ -106,7 +106,7 @@ impl SampleWriter {
         Ok(written)
     }
 
-    /// The connection, to be put back when it has done what it was taken for: one that has failed is not used again.
+    /// Takes the connection, to be put back after successful use: one that has failed is not used again.
     async fn take_connection(&mut self) -> Result<WriterConnection, Error> {
         match self.connection.take() {
             Some(connection) if !connection.connection.is_closed() => Ok(connection),
@@ -115,7 +115,7 @@ impl SampleWriter {
     }
 }
 
-/// All rows in one transaction.
+/// Writes all rows in one transaction.
 async fn write_all(
     writer: &mut WriterConnection,
     method: WriteMethod,
@@ -144,7 +144,7 @@ macro_rules! define_for_each_table {
         $(#[$doc:meta])*
         $field:ident: $container:ident<$measurement:path> = $families:tt,
     )+) => {
-        /// The statements that write rows of each table.
+        /// Prepares the statements that write the rows of each table.
         async fn prepare_all(
             connection: &mut Connection,
             method: WriteMethod,
@@ -157,7 +157,7 @@ macro_rules! define_for_each_table {
             })
         }
 
-        /// The rows of all tables; answers how many were not there yet.
+        /// Writes the rows of all tables. Returns how many were new.
         async fn write_tables(
             transaction: &Transaction<'_>,
             method: WriteMethod,
@@ -177,7 +177,7 @@ fn statement(table: &Table, method: WriteMethod) -> String {
     }
 }
 
-/// The rows of one table; answers how many were not there yet.
+/// Writes the rows of one table. Returns how many were new.
 async fn write_some<N: Numbers>(
     transaction: &Transaction<'_>,
     method: WriteMethod,

@@ -1,8 +1,8 @@
-//! The disks, interfaces and the like of agents: names once, keys everywhere else.
+//! The disks, interfaces and the like of agents, stored by name once and referred to by key everywhere else.
 //!
-//! Whoever stores samples under a key asks for it again at least every [`SERIES_RENEWAL_MS`], and the time of that is
-//! kept. So it is known without a look at the samples of which series there can be none any more: those do not count
-//! against the limit of their agent, and are deleted once nothing is left of them in any rollup either.
+//! A server that stores samples under a key asks for it again at least every [`SERIES_RENEWAL_MS`], and the time of
+//! that is stored. So it is known without reading samples which series can no longer have any: those do not count
+//! against their agent's limit, and are deleted once no rollup holds them either.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -20,19 +20,19 @@ use crate::domain::series::{
 };
 use crate::domain::tier::Tier;
 
-/// `named_at` may be this much older than the last time that the key was asked for: it is not written each time.
+/// `named_at` may be this much older than the last request for the key: it is not updated each time.
 const NAMED_AT_AGE_MS_MAX: i64 = SERIES_RENEWAL_MS / 4;
 /// The newest sample of a series may be this much newer than `named_at`.
 const SAMPLES_AFTER_MS: i64 = NAMED_AT_AGE_MS_MAX + SERIES_RENEWAL_MS + limits::FUTURE_MS_MAX;
 
-/// There may be raw samples of a series that was named after the horizon $2, less their retention.
+/// Whether there may be raw samples of a series, named after the horizon $2 less their retention.
 const IS_LIVE: &str =
     "coalesce((SELECT $2::int8 - keep_ms FROM retention_settings WHERE tier = 'raw'), 0) <= old.named_at";
 
-/// The statement that names new series: agent, horizon, now, how many there may be, what is reported.
+/// Returns the statement that inserts new series: agent, horizon, now, limit, reported columns.
 ///
-/// The limit is counted here, over all connections that the agent ever had. Two at the same time may exceed it a little. A
-/// series that was not live any more keeps its key, under which there may be rollups.
+/// The limit is checked here, over all connections the agent ever had; two at the same time may exceed it a little. A
+/// series that was no longer live keeps its key, under which there may be rollups.
 fn insert_statement(naming: NamingTable) -> String {
     let (names, values): (Vec<_>, Vec<_>) = naming.columns().into_iter().unzip();
     format!(
@@ -53,8 +53,8 @@ fn insert_statement(naming: NamingTable) -> String {
     )
 }
 
-/// The statement that keeps known series and what describes them up to date: agent, horizon, now, the time since which they
-/// need not have been named again, what is reported.
+/// Returns the statement that updates known series and their descriptions: agent, horizon, now, the time since which
+/// they need not have been named again, reported columns.
 fn renew_statement(naming: NamingTable) -> String {
     let identifier = naming.identifier();
     let described: Vec<_> =
@@ -72,14 +72,14 @@ fn renew_statement(naming: NamingTable) -> String {
     )
 }
 
-/// What is reported, as rows `new`.
+/// The reported columns, as rows `new`.
 fn reported(naming: NamingTable) -> String {
     let columns = naming.reported();
     let arrays: Vec<String> = (5..).take(columns.len()).map(|number| format!("${number}::text[]")).collect();
     format!("unnest({}) AS new ({})", arrays.join(", "), columns.join(", "))
 }
 
-/// The statement that asks for keys: agent, horizon, names.
+/// Returns the statement that looks up keys: agent, horizon, names.
 fn keys_statement(naming: NamingTable) -> String {
     format!(
         "SELECT {identifier}, key FROM {table} AS old \
@@ -90,25 +90,26 @@ fn keys_statement(naming: NamingTable) -> String {
     )
 }
 
-/// The statements that delete what was last named before a time, one for each table of names.
+/// Returns the statements that delete what was last named before a time, one per naming table.
 fn delete_expired_statements() -> Vec<String> {
     let tables: BTreeSet<&str> =
         Table::ALL.into_iter().filter_map(NamingTable::of).map(NamingTable::name).chain(["series"]).collect();
     tables.into_iter().map(|table| format!("DELETE FROM {table} WHERE named_at < $1")).collect()
 }
 
-/// The statements for a table's series; none where an agent has only one.
+/// Returns the statements for a table's series; none if an agent has only one.
 pub(super) fn statements(table: &Table) -> Vec<String> {
     let statements = |naming| [insert_statement(naming), renew_statement(naming), keys_statement(naming)];
     NamingTable::of(table).map(statements).into_iter().flatten().chain(delete_expired_statements()).collect()
 }
 
 impl Store {
-    /// The keys of these series of an agent, good for [`SERIES_RENEWAL_MS`]; those that are new get one, as long as the agent
-    /// has samples of fewer than [`SERIES_PER_AGENT_MAX`] of the kind. What is missing in the answer was too many.
+    /// Returns the keys of these series of an agent, valid for [`SERIES_RENEWAL_MS`]; new ones get a key as long as the
+    /// agent has samples of fewer than [`SERIES_PER_AGENT_MAX`] of the kind. Those missing from the result exceed that
+    /// limit.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn series_keys(
         &self,
         agent: AgentKey,
@@ -123,10 +124,10 @@ impl Store {
         Ok(keys)
     }
 
-    /// The same for the series of one table.
+    /// Like [`Store::series_keys`], for the series of one table.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn series_keys_of_table(
         &self,
         agent: AgentKey,
@@ -137,10 +138,10 @@ impl Store {
         keys_of_table(&mut *self.connection().await?, agent, table, reported, now).await
     }
 
-    /// Deletes the series of which nothing is left, neither samples nor rollups. Answers how many there were.
+    /// Deletes the series of which nothing is left, neither samples nor rollups. Returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_expired_series(&self, now: TimestampMs) -> Result<u64, Error> {
         let Some(longest_ms) = kept_for_ms(&self.retention().await?) else {
             return Ok(0);
@@ -184,7 +185,7 @@ async fn keys_of_table(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// How long anything of a sample is kept; `None`: for ever. What has expired stays until its whole chunk has.
+/// How long anything of a sample is kept; `None` means for ever. Expired rows stay until their whole chunk has expired.
 fn kept_for_ms(retention: &Retention) -> Option<i64> {
     let kept_for_ms = |tier: Tier| Some(retention.keep_ms(tier)?.saturating_add(tier.chunk_ms()));
     Tier::ALL.into_iter().map(kept_for_ms).try_fold(0, |longest, kept_for_ms| Some(longest.max(kept_for_ms?)))

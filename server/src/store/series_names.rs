@@ -1,23 +1,23 @@
-//! The tables that name series, as SQL: each kind has one of its own, with a column a label, or shares one with others.
+//! The tables of series names, in SQL: each kind has its own, with a column per label, or shares one with others.
 
 use crate::domain::family::{Label, Series, SeriesNames, Table};
 use crate::domain::series::SeriesLabels;
 
-/// Where the series of one table of metrics have their names.
+/// Where the series of one metric table have their names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NamingTable {
-    /// What tells the series from those of other kinds, in the table that all share.
+    /// Distinguishes its series from those of other kinds in the shared table.
     subject: &'static str,
     series: Series,
 }
 
 impl NamingTable {
-    /// That of a table of metrics; `None` where an agent has only one series.
+    /// Returns the naming table of a metric table; `None` if an agent has only one series.
     pub(super) fn of(table: &Table) -> Option<Self> {
         Some(Self { subject: table.subject(), series: table.series? })
     }
 
-    /// The table.
+    /// Returns the table's name.
     pub(super) fn name(self) -> &'static str {
         match self.series.names {
             SeriesNames::Own(table) => table,
@@ -25,7 +25,7 @@ impl NamingTable {
         }
     }
 
-    /// The column that identifies a series within its agent.
+    /// Returns the column that identifies a series within its agent.
     pub(super) fn identifier(self) -> &'static str {
         match self.series.names {
             SeriesNames::Own(_) => self.series.labels.first().map_or("name", |label| label.column),
@@ -33,8 +33,8 @@ impl NamingTable {
         }
     }
 
-    /// The condition under which a row of the table, which is called `alias`, is of this kind; begins with ` AND` where
-    /// there is one.
+    /// Returns the condition that a row of the table, aliased `alias`, is of this kind; empty, or beginning with `
+    /// AND`.
     pub(super) fn is_of_kind(self, alias: &str) -> String {
         match self.series.names {
             SeriesNames::Own(_) => String::new(),
@@ -42,7 +42,7 @@ impl NamingTable {
         }
     }
 
-    /// The columns that are written: name and value, of a row `new` of what is reported.
+    /// Returns the columns to write: name and value, from a row `new` of the reported columns.
     pub(super) fn columns(self) -> Vec<(&'static str, String)> {
         match self.series.names {
             SeriesNames::Own(_) => {
@@ -57,7 +57,7 @@ impl NamingTable {
         }
     }
 
-    /// The columns of what is reported, each of which comes as one array of texts.
+    /// Returns the reported columns, each of which is passed as one array of texts.
     pub(super) fn reported(self) -> Vec<&'static str> {
         match self.series.names {
             SeriesNames::Own(_) => self.series.labels.iter().map(|label| label.column).collect(),
@@ -65,7 +65,7 @@ impl NamingTable {
         }
     }
 
-    /// These arrays.
+    /// Returns these arrays.
     pub(super) fn arrays(self, reported: &[SeriesLabels]) -> Vec<Vec<String>> {
         match self.series.names {
             SeriesNames::Own(_) => (0..self.series.labels.len())
@@ -78,7 +78,7 @@ impl NamingTable {
         }
     }
 
-    /// All labels but the identifying one, as JSON.
+    /// Returns all labels but the identifying one, as JSON.
     fn described(self, series: &SeriesLabels) -> String {
         let labels = self.series.labels.iter().enumerate().skip(1);
         let labels: serde_json::Map<_, _> = labels
@@ -87,7 +87,7 @@ impl NamingTable {
         serde_json::Value::Object(labels).to_string()
     }
 
-    /// The labels of a row of the table, which is called `alias`: an array in the order in which they are declared.
+    /// Returns the labels of a row of the table, aliased `alias`: an array in order of declaration.
     pub(super) fn labels(self, alias: &str) -> String {
         let labels = self.series.labels.iter().enumerate();
         let texts: Vec<String> = labels

@@ -1,4 +1,4 @@
-//! Sessions of logged-in users. Only the hash of a session's token is kept.
+//! Sessions of logged-in users. Only the hash of a session's token is stored.
 
 use tokio_postgres::Row;
 
@@ -10,7 +10,7 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::token::TokenHash;
 use crate::domain::user::User;
 
-/// Live sessions of one user; one more ends the oldest.
+/// Maximum live sessions of one user; another one ends the oldest.
 pub const SESSIONS_PER_USER_MAX: i64 = 50;
 
 const INSERT: &str = "INSERT INTO sessions (id, token_hash, user_id, created_at, expires_at, address, user_agent, \
@@ -33,11 +33,11 @@ const DELETE: &str = "DELETE FROM sessions WHERE id = $1 AND user_id = $2";
 const DELETE_BY_TOKEN: &str = "DELETE FROM sessions WHERE token_hash = $1";
 const DELETE_EXPIRED: &str = "DELETE FROM sessions WHERE expires_at <= $1";
 
-/// Locks the user of a login that has been checked: whether enabled still, and the password that of the check.
+/// Locks the user of a checked login, if still enabled and the password is still the one that was checked.
 const LOCK_FOR_LOGIN: &str =
     "SELECT 1 FROM users WHERE id = $1 AND status = 1 AND password_hash = $2 FOR NO KEY UPDATE";
 
-/// When a credential was last used is written at most so often.
+/// The time of last use of a credential is updated at most this often.
 pub(super) const LAST_USE_INTERVAL_MS: TimestampMs = 60_000;
 
 pub(super) const STATEMENTS: &[&str] = &[
@@ -53,44 +53,44 @@ pub(super) const STATEMENTS: &[&str] = &[
     DELETE_EXPIRED,
 ];
 
-/// A session to be made.
+/// A session to create.
 #[derive(Clone, Debug)]
 pub struct NewSession {
     /// The token's hash.
     pub token_hash: TokenHash,
-    /// Whose.
+    /// The user's id.
     pub user_id: UserId,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: TimestampMs,
-    /// What the login came with.
+    /// The client's `User-Agent`.
     pub user_agent: String,
-    /// The session that the new one takes the place of.
+    /// The session that the new one replaces.
     pub replaces: Option<TokenHash>,
 }
 
 /// A live session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// What it is called by.
+    /// The session's id.
     pub id: SessionId,
-    /// When the login was.
+    /// When the user logged in.
     pub created_at: TimestampMs,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: TimestampMs,
     /// When it was last used, to the minute.
     pub last_used_at: Option<TimestampMs>,
-    /// Where the login came from.
+    /// The address the user logged in from.
     pub address: String,
-    /// What the login came with.
+    /// The `User-Agent` of the login.
     pub user_agent: String,
 }
 
 impl Store {
-    /// Opens a session for a user whose password has been checked against `password_hash`. `None` where the user has been
+    /// Creates a session for a user whose password was checked against `password_hash`. Returns `None` if the user was
     /// disabled, deleted or given another password since.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn insert_session(
         &self,
         new: &NewSession,
@@ -126,10 +126,10 @@ impl Store {
         Ok(Some(id))
     }
 
-    /// The enabled user whose live session this is, the session, and when it ends.
+    /// Returns the enabled user behind a live session, the session's id, and when it expires.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn session_user(
         &self,
         token_hash: TokenHash,
@@ -147,18 +147,19 @@ impl Store {
         Ok(Some((user(&row), id, row.get(USER_COLUMNS + 1))))
     }
 
-    /// A user's live sessions, the newest first.
+    /// Returns a user's live sessions, newest first.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn sessions(&self, user_id: UserId, now: TimestampMs) -> Result<Vec<Session>, Error> {
         Ok(self.connection().await?.query(LIST, &[&user_id.0, &now]).await?.iter().map(session).collect())
     }
 
-    /// The addresses from which the user whose name has this key has live sessions; none where there is no such user.
+    /// Returns the addresses from which the user whose name has this key has live sessions; empty if there is no such
+    /// user.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn session_addresses(
         &self,
         username_key: &str,
@@ -168,10 +169,10 @@ impl Store {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Ends a session of a user. Answers whether there was one.
+    /// Deletes a session of a user. Returns whether there was one.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_session(
         &self,
         id: SessionId,
@@ -188,10 +189,10 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets the sessions that have ended by themselves, and answers how many.
+    /// Deletes expired sessions, and returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_expired_sessions(&self, now: TimestampMs) -> Result<u64, Error> {
         Ok(self.connection().await?.execute(DELETE_EXPIRED, &[&now]).await?)
     }

@@ -1,4 +1,4 @@
-//! Brings tables, rollups and policies to what the definition says, at start, for the edition at hand.
+//! Makes tables, rollups and policies match the definition at start, for the edition at hand.
 
 use tokio_postgres::Client;
 
@@ -13,9 +13,9 @@ use crate::domain::TimestampMs;
 const APACHE_WATERMARK: &str = include_str!("../../../sql/editions/apache/watermark.sql");
 const COMMUNITY_WATERMARK: &str = include_str!("../../../sql/editions/community/watermark.sql");
 
-/// Brings the database to the definition. Runs under the lock of the migrations, and under that of the maintenance where
-/// there is something to do. Interrupted anywhere, it goes on when it is run again. `goes_on` is asked after each step,
-/// which it is told.
+/// Makes the database match the definition. Runs under the migration lock, and under the maintenance lock if there is
+/// something to do. An interrupted run is continued by the next. `goes_on` is called with the name of each completed
+/// step.
 pub(super) async fn run(
     client: &mut Client,
     database: &DatabaseInfo,
@@ -33,7 +33,7 @@ pub(super) async fn run(
     let mut builder = Builder::new(client, definition, Abilities::of(database), now, goes_on);
     let steps = builder.plan().await?;
     if !steps.is_empty() {
-        tracing::info!(steps = steps.len(), "bringing the rollups to their definition");
+        tracing::info!(steps = steps.len(), "updating the rollups to their definition");
         builder.exclude_maintenance().await?;
         for step in &steps {
             builder.take(step).await?;

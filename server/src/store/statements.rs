@@ -1,5 +1,5 @@
-//! Every statement that the store prepares, in one list, so that a test can prepare all of them on a migrated
-//! database of either edition.
+//! All statements the store prepares, in one list, so that a test can prepare them on a migrated database of either
+//! edition.
 
 use super::rollup;
 use super::{
@@ -15,37 +15,36 @@ use crate::domain::tier::Tier;
 
 pub use super::options::PLANNING_OPTIONS;
 
-/// The statement behind a chart of all metrics of a table from a tier: agent, width of a bucket, and one bound more than there are
-/// tiers from that one down to raw → bucket, series, and for each metric average, minimum and maximum.
+/// Returns the statement of a chart of all metrics of a table from a tier: agent, bucket width, and one bound more than
+/// there are tiers from that one down to raw → bucket, series, and for each metric average, minimum and maximum.
 pub fn chart(table: &Table, coarsest: Tier) -> String {
     metrics::buckets_statement(table, table.metrics, coarsest)
 }
 
-/// The statement of a chart's percentiles, for families that have them. Parameters as for the chart, without the tier of
-/// minutes.
+/// Returns the statement of a chart's percentiles, for families that have them. Parameters as for the chart, without
+/// the one-minute tier.
 pub fn percentiles(family: Family, tier: Tier) -> Option<String> {
     metrics::histogram_statement(family, tier)
 }
 
-/// The statement behind a page of samples of a family: agent, first time, first time not wanted, number of rows → time,
-/// series, and the value of each metric.
+/// Returns the statement of a page of samples of a family: agent, start, exclusive end, number of rows → time, series,
+/// and the value of each metric.
 pub fn samples(family: Family) -> String {
     sample_pages::statement(family)
 }
 
-/// The statements behind the latest values of one agent: agent, first millisecond looked at → the newest row of each
-/// series.
+/// Returns the statements of the latest values of one agent: agent, start → the newest row of each series.
 pub fn latest() -> Vec<String> {
     Table::ALL.map(newest::statement).into()
 }
 
-/// The statements behind windows of alert rules that end at `end`, of all families: a raw one, one of an hour and one of a day
-/// each.
+/// Returns the statements of alert rule windows ending at `end`, for all families: one raw, one of an hour and one of a
+/// day each.
 pub fn alert_windows(end: TimestampMs) -> Vec<String> {
     alert_readings::examples(end)
 }
 
-/// The texts of all statements but the COPYs, which not every test database can prepare.
+/// Returns the texts of all statements but the COPYs, which not every test database can prepare.
 pub fn all() -> Vec<String> {
     let mut statements: Vec<String> = [
         agent_tags::STATEMENTS,

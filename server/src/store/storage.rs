@@ -1,4 +1,4 @@
-//! How much the stored metrics take, tier by tier, and what they will take.
+//! How much space the stored metrics take in each tier, and will take.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -12,10 +12,10 @@ use crate::domain::TimestampMs;
 use crate::domain::storage::{Compression, Growth, RelationStorage, Stored};
 use crate::domain::tier::DAY_MS;
 
-/// A report that is older is made anew.
+/// An older report is made anew.
 const REPORT_AGE_MS_MAX: i64 = 30_000;
 
-/// Sizes and chunks of hypertables, and of those behind aggregates under the aggregates' names.
+/// Sizes and chunks of hypertables; those behind aggregates under the aggregates' names.
 const RELATIONS: &str = "SELECT relation, \
          coalesce(hypertable_size(format('%I.%I', schema, name)::regclass), 0)::int8 AS bytes, \
          count(chunks.chunk_name)::int8 AS chunks, \
@@ -37,10 +37,10 @@ const AGENTS: &str = "SELECT count(*) FROM agents WHERE $1 <= last_seen_at";
 pub(super) const STATEMENTS: &[&str] = &[RELATIONS, AGENTS];
 
 impl Store {
-    /// What the stored metrics take; measured at most every half minute.
+    /// Returns the space taken by stored metrics; measured at most every half minute.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn storage_report(&self, now: TimestampMs) -> Result<StorageReport, Error> {
         let last = self.storage_report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(last) = last
@@ -73,7 +73,7 @@ impl Store {
             };
             found.push((relation, subject, tier, row, columnstore));
         }
-        // A relation of which nothing has become columns yet is expected to do as the others did.
+        // A relation not compressed yet is expected to compress like the others.
         let all = Compression::sum(found.iter().filter_map(|(.., columnstore)| *columnstore));
         let mut relations = Vec::new();
         for (relation, subject, tier, row, columnstore) in found {
@@ -116,7 +116,7 @@ impl Store {
     }
 }
 
-/// What becoming columns did to the chunks of a hypertable that have.
+/// Returns the compression achieved in a hypertable's compressed chunks.
 async fn columnstore(
     client: &Client,
     hypertable: &str,

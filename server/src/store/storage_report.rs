@@ -1,23 +1,23 @@
-//! What is found out about the space that metrics take.
+//! The report on the space taken by metrics.
 
 use super::edition::DatabaseInfo;
 use super::watchdog::UnhealthyJob;
 use crate::domain::TimestampMs;
 use crate::domain::storage::RelationStorage;
 
-/// What the stored metrics take.
+/// The space taken by stored metrics.
 #[derive(Clone, Debug)]
 pub struct StorageReport {
-    /// What the database is.
+    /// Versions and edition of the database.
     pub database: DatabaseInfo,
-    /// The database as a whole, in bytes.
+    /// Size of the whole database, in bytes.
     pub database_bytes: i64,
-    /// One entry a table or aggregate of metrics.
+    /// One entry per table or aggregate of metrics.
     pub relations: Vec<RelationStorage>,
-    /// Agents that reported within the last day.
+    /// Number of agents that reported within the last day.
     pub n_reporting_agents: i64,
     /// Jobs of the database that fail or do not run.
     pub unhealthy_jobs: Vec<UnhealthyJob>,
-    /// When this was found out.
+    /// When this was measured.
     pub measured_at: TimestampMs,
 }

@@ -1,4 +1,4 @@
-//! Makes the tables of raw samples that the definition has and the database lacks, and the columns that a table lacks.
+//! Creates the tables of raw samples, and columns of them, that the definition has and the database lacks.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +17,7 @@ const COLUMNS: &str = "SELECT relname::text, attname::text \
 
 pub(super) const STATEMENTS: &[&str] = &[COLUMNS];
 
-/// Brings the tables to the definition. What is there stays as it is; a number that joins a table is NULL in earlier rows.
+/// Makes the tables match the definition. Existing ones stay as they are; a new column is NULL in earlier rows.
 pub(super) async fn bring(client: &Client, definition: &Definition) -> Result<(), tokio_postgres::Error> {
     let names: Vec<&str> = definition.tables().iter().map(|table| table.name).collect();
     let mut found: HashMap<String, HashSet<String>> = HashMap::new();
@@ -27,7 +27,7 @@ pub(super) async fn bring(client: &Client, definition: &Definition) -> Result<()
     for table in definition.tables() {
         match found.get(table.name) {
             None => {
-                tracing::info!(table = table.name, "making a table of samples");
+                tracing::info!(table = table.name, "creating a table of samples");
                 client.batch_execute(&create(table)).await?;
             }
             Some(columns) => {
@@ -41,7 +41,7 @@ pub(super) async fn bring(client: &Client, definition: &Definition) -> Result<()
     Ok(())
 }
 
-/// The columns in an order that wastes no room on their alignment: those of eight bytes first, the time before all.
+/// The columns in an order that wastes no space on alignment: the time first, then those of eight bytes.
 fn create(table: &Table) -> String {
     let mut columns = table.columns.to_vec();
     columns.sort_by_key(|column| column.column_type != ColumnType::Int8);
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::domain::family::Family;
 
-    /// The template makes what the migration has made of the first five.
+    /// The template creates what the migration created for the first five.
     #[test]
     fn the_template_is_as_the_released_tables_are() {
         let sql = create(Family::Network.declaration());

@@ -1,4 +1,4 @@
-//! TLS to the database: either not at all, or with the certificate verified. There is nothing in between.
+//! TLS to the database: either none, or with the certificate verified. There is nothing in between.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use pika_shared::tls::{self, Authorities, TrustError};
 use rustls::RootCertStore;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Makes TLS connections where the configuration asks for them.
+/// Opens TLS connections if the configuration asks for them.
 pub(super) type Tls = MakeRustlsConnect;
 
 /// Returns a connector that trusts the authorities of `root_certificates`, or those of the system. Unencrypted
-/// connections never use it, so for them it trusts nobody and reads nothing.
+/// connections never use it, so for them it trusts none and reads nothing.
 pub(super) fn connector(encrypted: bool, root_certificates: Option<&Path>) -> Result<Tls, TrustError> {
     let roots = if encrypted {
         tls::collect(&[root_certificates.map_or(Authorities::System, Authorities::File)])?

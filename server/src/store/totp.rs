@@ -1,4 +1,4 @@
-//! Second factors: the secrets of one-time passwords, and recovery codes as hashes.
+//! Stored second factors: the secrets of one-time passwords, and hashes of recovery codes.
 
 use secrecy::{ExposeSecret, SecretSlice};
 
@@ -25,20 +25,20 @@ const DELETE: &str = "DELETE FROM totp WHERE user_id = $1";
 pub(super) const STATEMENTS: &[&str] =
     &[BEGIN, FIND, CONFIRM, INSERT_CODES, USE_STEP, USE_CODE, LIST, REPLACE, DELETE];
 
-/// What a user's codes are computed from.
+/// The secret from which a user's codes are computed.
 #[derive(Debug)]
 pub struct TotpSecret {
-    /// The bytes that the user's device has, too, sealed or as they are.
+    /// The bytes shared with the user's device, sealed or plain.
     pub secret: SecretSlice<u8>,
-    /// The user has shown that the device computes the right codes: logins ask for one.
+    /// Whether the user has shown that the device computes the right codes, so that logins ask for one.
     pub is_confirmed: bool,
 }
 
 impl Store {
-    /// Keeps a new secret that is not asked for until it is confirmed. Answers false where one has been confirmed.
+    /// Stores a new secret, which has no effect until it is confirmed. Returns false if one is confirmed already.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn begin_totp(
         &self,
         user_id: UserId,
@@ -49,19 +49,20 @@ impl Store {
         Ok(0 < connection.execute(BEGIN, &[&user_id.0, &secret.expose_secret(), &now]).await?)
     }
 
-    /// A user's secret.
+    /// Returns a user's secret.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn totp(&self, user_id: UserId) -> Result<Option<TotpSecret>, Error> {
         let row = self.connection().await?.query_opt(FIND, &[&user_id.0]).await?;
         Ok(row.map(|row| TotpSecret { secret: row.get::<_, Vec<u8>>(0).into(), is_confirmed: row.get(1) }))
     }
 
-    /// From now on logins take a code; this step's has been used. Answers false where that was so before.
+    /// Confirms the secret: from now on logins take a code; this step's has been used. Returns false if it was
+    /// confirmed before.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn confirm_totp(
         &self,
         user_id: UserId,
@@ -81,18 +82,18 @@ impl Store {
         Ok(true)
     }
 
-    /// Uses the code of a step up. Answers false where it, or a later one, was used before.
+    /// Consumes the code of a step. Returns false if it, or a later one, was used before.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn use_totp_step(&self, user_id: UserId, step: i64) -> Result<bool, Error> {
         Ok(0 < self.connection().await?.execute(USE_STEP, &[&user_id.0, &step]).await?)
     }
 
-    /// Uses a recovery code up. Answers false where there is no such code any more.
+    /// Consumes a recovery code. Returns false if there is no such code any more.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn use_recovery_code(
         &self,
         user_id: UserId,
@@ -109,19 +110,19 @@ impl Store {
         Ok(true)
     }
 
-    /// The secrets of all users, as they are kept.
+    /// Returns the secrets of all users, as stored.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn totp_secrets(&self) -> Result<Vec<(UserId, SecretSlice<u8>)>, Error> {
         let rows = self.connection().await?.query(LIST, &[]).await?;
         Ok(rows.iter().map(|row| (UserId(row.get(0)), row.get::<_, Vec<u8>>(1).into())).collect())
     }
 
-    /// Keeps a user's secret in another form, unless it has changed meanwhile.
+    /// Replaces a user's stored secret by another form, unless it has changed in the meantime.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn replace_totp_secret(
         &self,
         user_id: UserId,
@@ -133,10 +134,10 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the second factor with its recovery codes. Answers whether there was one.
+    /// Deletes the second factor and its recovery codes. Returns whether there was one.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_totp(&self, user_id: UserId, event: &AuditEvent) -> Result<bool, Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;

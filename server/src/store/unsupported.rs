@@ -1,4 +1,4 @@
-//! Why a database cannot be used, in words that say what to do about it.
+//! Why Pika cannot use a database, with advice on what to do about it.
 
 use tokio_postgres::error::SqlState;
 
@@ -7,10 +7,10 @@ pub(super) const POSTGRES_MAJOR_MIN: i32 = 16;
 /// Oldest supported TimescaleDB: the first with incremental refreshes.
 pub(super) const TIMESCALEDB_MIN: (u32, u32) = (2, 19);
 
-/// Why a database cannot be used.
+/// Why Pika cannot use a database.
 #[derive(Debug, thiserror::Error)]
 pub enum UnsupportedDatabase {
-    /// The library is not installed on the database's machine.
+    /// TimescaleDB is not installed on the database's machine.
     #[error(
         "this PostgreSQL has no TimescaleDB: install the extension's package on the database's machine \
          (for example postgresql-17-timescaledb), add timescaledb to shared_preload_libraries and restart it"
@@ -44,18 +44,18 @@ pub enum UnsupportedDatabase {
          SELECT timescaledb_post_restore() in it, as a superuser"
     )]
     Restoring,
-    /// The Community edition has been here, and the Apache edition cannot read what it made.
+    /// The database was used with the Community edition, and the Apache edition cannot read its aggregates.
     #[error(
         "TimescaleDB runs as its Apache edition, but this database holds {n_aggregates} continuous aggregates, which \
          only the Community edition can read: set timescaledb.license = 'timescale' in postgresql.conf, with a package \
          that includes the Community edition, and restart PostgreSQL; nothing has been changed or lost"
     )]
     MadeByCommunity {
-        /// How many aggregates there are.
+        /// The number of continuous aggregates.
         n_aggregates: i64,
     },
-    /// The question itself failed.
-    #[error("the database could not be asked what it is")]
+    /// The check itself failed.
+    #[error("the database's version could not be determined")]
     Query(#[source] tokio_postgres::Error),
 }
 

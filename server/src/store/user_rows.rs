@@ -1,4 +1,4 @@
-//! What all that reads and changes users has in common: their columns, their lock, and why they are not changed.
+//! Shared by all that reads and changes users: columns, lock and errors.
 
 use tokio_postgres::{Row, Transaction};
 
@@ -15,7 +15,7 @@ macro_rules! user_columns {
 }
 pub(super) use user_columns;
 
-/// Columns that `user_columns!` has.
+/// Number of columns in `user_columns!`.
 pub(super) const USER_COLUMNS: usize = 11;
 
 const FIND_TO_CHANGE: &str =
@@ -32,13 +32,13 @@ pub enum UserError {
     /// There is no such user.
     #[error("there is no such user")]
     NotFound,
-    /// Another user has the name, if in another case.
+    /// Another user has the name, possibly in another case.
     #[error("the username is taken")]
     NameTaken,
-    /// People would take the user for another one.
+    /// The name could be mistaken for another user's.
     #[error("the username looks like that of another user")]
     NameLooksTaken,
-    /// Nobody would be left who can change anything.
+    /// No administrator would be left.
     #[error("this is the last enabled administrator; make another one first")]
     LastAdmin,
     /// The database failed.
@@ -61,14 +61,14 @@ impl From<bb8::RunError<Error>> for UserError {
     }
 }
 
-/// Nobody else changes users until the transaction ends.
+/// Keeps others from changing users until the transaction ends.
 pub(super) async fn lock(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
     transaction.execute(LOCK, &[&advisory_lock::USERS]).await?;
     Ok(())
 }
 
-/// Locks a user that is to be changed. Where that takes power away, nobody else may do so until the transaction ends, and
-/// one administrator must be left.
+/// Locks a user to be changed. If the change takes an administrator's power away, no one else can do so until the
+/// transaction ends, and one administrator must remain.
 pub(super) async fn find_to_change(
     transaction: &Transaction<'_>,
     id: UserId,
@@ -86,7 +86,7 @@ pub(super) async fn find_to_change(
     Ok(user)
 }
 
-/// Commits a change of a user, with its entry in the audit log.
+/// Commits a change of a user with its audit event.
 pub(super) async fn finish(
     transaction: Transaction<'_>,
     event: AuditEvent,
@@ -96,7 +96,7 @@ pub(super) async fn finish(
     Ok(transaction.commit().await?)
 }
 
-/// The user in the columns of `user_columns!`.
+/// Reads the columns of `user_columns!`.
 pub(super) fn user(row: &Row) -> User {
     User {
         id: UserId(row.get(0)),
@@ -105,7 +105,7 @@ pub(super) fn user(row: &Row) -> User {
         email: row.get(3),
         phone: row.get(4),
         avatar: row.get(5),
-        // The column's CHECK lets in nothing else; the lesser role is the safe reading of anything unknown.
+        // The column's CHECK admits nothing else; for anything unknown the lesser role is the safe reading.
         role: Role::parse(row.get(6)).unwrap_or(Role::User),
         enabled: row.get::<_, i16>(7) == 1,
         created_at: row.get(8),

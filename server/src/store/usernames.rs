@@ -1,4 +1,4 @@
-//! Usernames: which are free, and the keys by which they are found.
+//! Usernames: which are available, and the keys by which they are found.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ const SET_KEYS: &str = "UPDATE users SET username_key = new.key FROM unnest($1::
 
 pub(super) const STATEMENTS: &[&str] = &[LIST_OTHERS, LIST_KEYS, CLEAR_KEYS, SET_KEYS];
 
-/// Checks that a user can be given a name. The transaction holds the lock of the users.
+/// Checks that a name is available to a user. The transaction must hold the lock on users.
 ///
 /// # Errors
 /// [`UserError::NameTaken`] and [`UserError::NameLooksTaken`].
@@ -38,8 +38,8 @@ pub(super) async fn check_username(
     Ok(())
 }
 
-/// Gives every user the key that this server finds it by: to those from before there were keys, and to all where Unicode
-/// has changed its mind. Of users whose names have become the same the oldest one keeps the name.
+/// Sets the key by which this server finds each user: for users from before keys existed, and for all where Unicode has
+/// changed. If names have become equal, the oldest user keeps the name.
 pub(super) async fn set_username_keys(client: &mut Client) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     lock(&transaction).await?;
@@ -57,7 +57,7 @@ pub(super) async fn set_username_keys(client: &mut Client) -> Result<(), tokio_p
         }
     }
     if !ids.is_empty() {
-        // First all, then each: two may have each other's.
+        // First all are cleared, then each is set: two may have each other's.
         transaction.execute(CLEAR_KEYS, &[&ids]).await?;
         transaction.execute(SET_KEYS, &[&ids, &keys]).await?;
     }

@@ -1,4 +1,4 @@
-//! Users. A change and its entry in the audit log are one transaction.
+//! Users. A change and its audit event are one transaction.
 
 use tokio_postgres::Transaction;
 
@@ -10,7 +10,7 @@ use crate::domain::id::UserId;
 use crate::domain::name::username_key;
 use crate::domain::user::{Role, User};
 
-// Not LIKE: there, some characters of what is searched for would mean something.
+// Not LIKE, in which some characters of the search text would be special.
 macro_rules! search {
     () => {
         " FROM users WHERE $1 = '' OR strpos(lower(username), lower($1)) > 0 OR strpos(lower(nickname), lower($1)) > 0 \
@@ -37,7 +37,7 @@ const DELETE_API_TOKENS: &str = "DELETE FROM api_tokens WHERE user_id = $1";
 pub(super) const STATEMENTS: &[&str] =
     &[INSERT, FIND, FIND_BY_NAME, ANY, COUNT, UPDATE, SET_STATUS, DELETE, DELETE_SESSIONS, DELETE_API_TOKENS];
 
-/// What users are sorted by.
+/// The sort order of users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields of a user")]
 pub enum UserSort {
@@ -52,7 +52,7 @@ pub enum UserSort {
 }
 
 impl UserSort {
-    /// All of them.
+    /// All sort orders.
     pub const ALL: [UserSort; 7] = [
         UserSort::Username,
         UserSort::Nickname,
@@ -76,7 +76,7 @@ impl UserSort {
     }
 }
 
-/// The statement of a page of users: search text, limit, offset.
+/// Returns the statement of a page of users: search text, limit, offset.
 pub(super) fn list_statement(sort: UserSort, is_descending: bool) -> String {
     let direction = if is_descending { "DESC" } else { "ASC" };
     format!(
@@ -86,14 +86,14 @@ pub(super) fn list_statement(sort: UserSort, is_descending: bool) -> String {
     )
 }
 
-/// A user to be made.
+/// A user to create.
 #[derive(Clone, Debug)]
 pub struct NewUser {
-    /// What the user logs in with.
+    /// The login name.
     pub username: String,
     /// The password's hash in PHC form.
     pub password_hash: String,
-    /// What people call the user.
+    /// The display name.
     pub nickname: String,
     /// Mail address.
     pub email: String,
@@ -101,11 +101,11 @@ pub struct NewUser {
     pub phone: String,
     /// Address of a picture.
     pub avatar: String,
-    /// What the user may do.
+    /// The user's role.
     pub role: Role,
 }
 
-/// What is to become of a user; what is absent stays.
+/// Changes to a user; absent fields stay.
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the fields of a user")]
 pub struct UserUpdate {
@@ -118,16 +118,16 @@ pub struct UserUpdate {
 }
 
 impl Store {
-    /// Whether there is any user yet.
+    /// Returns whether there is any user yet.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn has_users(&self) -> Result<bool, Error> {
         let row = self.connection().await?.query_opt(ANY, &[]).await?;
         Ok(row.is_some_and(|row| row.get(0)))
     }
 
-    /// Makes a user. The event's object is filled in.
+    /// Creates a user. The event's object is filled in.
     ///
     /// # Errors
     /// [`UserError::NameTaken`] and [`UserError::NameLooksTaken`].
@@ -159,18 +159,18 @@ impl Store {
         Ok(user)
     }
 
-    /// A user.
+    /// Returns a user by id.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn user(&self, id: UserId) -> Result<Option<User>, Error> {
         Ok(self.connection().await?.query_opt(FIND, &[&id.0]).await?.as_ref().map(user))
     }
 
-    /// A user by login name.
+    /// Returns a user by login name.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn user_by_name(&self, username: &str) -> Result<Option<User>, Error> {
         Ok(self
             .connection()
@@ -181,11 +181,11 @@ impl Store {
             .map(user))
     }
 
-    /// A page of the users in whose name, nickname, mail address or telephone number `search` occurs, and how many there
-    /// are in all.
+    /// Returns a page of the users whose name, nickname, mail address or telephone number contains `search`, and their
+    /// total number.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn users(
         &self,
         search: &str,
@@ -232,8 +232,8 @@ impl Store {
         Ok(user)
     }
 
-    /// Enables or disables a user. Whoever is disabled loses sessions and API tokens at once, and for good. The event's
-    /// object is filled in.
+    /// Enables or disables a user. Disabling deletes the user's sessions and API tokens at once and for good. The
+    /// event's object is filled in.
     ///
     /// # Errors
     /// [`UserError`]; nothing has changed then.

@@ -1,5 +1,5 @@
-//! Whether the Community edition's policies do their work: what the database says of its background jobs, and, where
-//! that cannot be believed, what there is to see of the work itself.
+//! Checks that the Community edition's policies do their work, by what the database reports about its background jobs
+//! and, where that is unreliable, by the results of the work itself.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,8 +10,9 @@ use super::rollup::{Definition, Rollup, policies};
 use crate::domain::TimestampMs;
 use crate::domain::tier::bucket_start;
 
-/// All policies: how the last run ended, with the error where it failed, and whether it has not been started for three of
-/// its intervals. A job of an aggregate names the aggregate or the hypertable behind it, according to TimescaleDB's version.
+/// All policies: how the last run ended, with the error if it failed, and whether it has not been started for three of
+/// its intervals. Depending on TimescaleDB's version, a job of an aggregate names the aggregate or the hypertable
+/// behind it.
 const JOBS: &str = "SELECT jobs.job_id, proc_name::text, \
          coalesce(view_name, jobs.hypertable_name)::text, coalesce(last_run_status, 'never run')::text, \
          coalesce(total_failures, 0)::int8, err_message, coalesce(sqlerrcode, ''), \
@@ -32,36 +33,36 @@ const JOBS: &str = "SELECT jobs.job_id, proc_name::text, \
              ORDER BY errors.start_time DESC LIMIT 1) AS error ON true \
      WHERE proc_name LIKE 'policy\\_%' AND jobs.hypertable_name IS NOT NULL";
 
-/// Up to where the chunks of a hypertable are columns.
+/// Up to where the chunks of a hypertable are compressed.
 const OLDEST_ROWS: &str = "SELECT hypertable_schema::text, hypertable_name::text, min(range_end_integer) \
      FROM timescaledb_information.chunks WHERE NOT is_compressed GROUP BY 1, 2";
-/// Up to where an aggregate is materialized, and when the newest sample of all was taken.
+/// Up to where an aggregate is materialized, and the time of the newest sample of all.
 const MATERIALIZED: &str = "SELECT _timescaledb_functions.cagg_watermark(mat_hypertable_id), \
          (SELECT max(ts) FROM agent_latest) \
      FROM _timescaledb_catalog.continuous_agg WHERE user_view_name = $1";
 
 pub(super) const STATEMENTS: &[&str] = &[JOBS, OLDEST_ROWS, MATERIALIZED];
 
-/// Some pairs of TimescaleDB and PostgreSQL (2.29.2 and 17.12, for example) end every job with this error, after its work
-/// is committed.
+/// Some pairs of TimescaleDB and PostgreSQL (2.29.2 and 17.12, for example) end every job with this error, after its
+/// work is committed.
 const FALSE_ERROR: (&str, &str) = ("24000", "cannot drop portal");
 
-/// A job of the database that does not do its work, or may soon not.
+/// A job of the database that does not do its work, or soon may not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnhealthyJob {
     /// TimescaleDB's number of the job.
     pub job_id: i32,
-    /// What it does, for example `policy_compression`.
+    /// The job's procedure, for example `policy_compression`.
     pub procedure: String,
-    /// What it does it to.
+    /// The table or aggregate it works on.
     pub relation: String,
     /// What is wrong with it.
     pub problem: JobProblem,
-    /// How its last run ended.
+    /// The status of its last run.
     pub last_status: String,
-    /// How often it has failed.
+    /// Number of failures.
     pub failures: i64,
-    /// Why it failed the last time, in the database's own words.
+    /// The error of the last failure, in the database's words.
     pub last_error: Option<String>,
 }
 
@@ -72,12 +73,12 @@ pub enum JobProblem {
     Fails,
     /// It has not been started for three of its intervals.
     DoesNotRun,
-    /// It is started, and its work is not done.
+    /// It is started, but its work is not done.
     DoesNothing,
 }
 
 impl JobProblem {
-    /// The problem's name.
+    /// Returns the problem's name.
     pub fn as_str(self) -> &'static str {
         match self {
             JobProblem::Fails => "fails",
@@ -93,16 +94,16 @@ impl fmt::Display for JobProblem {
     }
 }
 
-/// What a look at the jobs came to.
+/// The result of checking the jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Watched {
-    /// Those that do not do their work, or may soon not.
+    /// The jobs that do not do their work, or soon may not.
     pub(super) unhealthy: Vec<UnhealthyJob>,
     /// How many do their work although the database counts them as failed.
     pub(super) n_misreported: usize,
 }
 
-/// Looks at all policies.
+/// Checks all policies.
 pub(super) async fn watch(
     client: &Client,
     definition: &Definition,
@@ -158,7 +159,7 @@ async fn oldest_rows(client: &Client) -> Result<OldestRows, tokio_postgres::Erro
     Ok(rows.iter().filter_map(oldest).collect())
 }
 
-/// Whether a job has left undone for three of its intervals what it is there for.
+/// Returns whether a job has left its work undone for three of its intervals.
 async fn is_behind(
     client: &Client,
     definition: &Definition,
@@ -191,7 +192,7 @@ async fn is_behind(
     }
 }
 
-/// Whether there is something to roll up between `start` and `end` that has not been.
+/// Returns whether there is something to roll up between `start` and `end` that has not been.
 async fn is_refresh_behind(
     client: &Client,
     rollup: Rollup,
@@ -201,7 +202,7 @@ async fn is_refresh_behind(
     let Some(row) = client.query_opt(MATERIALIZED, &[&rollup.relation()]).await? else { return Ok(false) };
     let (materialized, newest) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1));
     let start = start.max(materialized.unwrap_or(i64::MIN));
-    // Where nothing is reported, nothing is looked for either.
+    // If nothing is reported, nothing is expected either.
     let end = bucket_start(end, rollup.tier.bucket_ms())
         .min(newest.map_or(i64::MIN, |newest| newest.saturating_add(1)));
     if end <= start {

@@ -1,4 +1,4 @@
-//! What a database is able to do with rollups.
+//! The abilities of a database regarding rollups.
 
 use super::found::Kind;
 use crate::store::edition::{DatabaseInfo, Edition};
@@ -6,17 +6,17 @@ use crate::store::edition::{DatabaseInfo, Edition};
 /// The first TimescaleDB that adds columns to continuous aggregates.
 const AGGREGATE_COLUMNS_MIN: (u32, u32) = (2, 28);
 
-/// What the database is able to do.
+/// The abilities of a database.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Abilities {
-    /// Of which kind rollups are.
+    /// The kind of its rollups.
     pub(super) kind: Kind,
     /// Whether columns can be added to a rollup that exists.
     pub(super) adds_columns: bool,
 }
 
 impl Abilities {
-    /// What a database is able to do.
+    /// Returns the abilities of a database.
     pub(in crate::store) fn of(database: &DatabaseInfo) -> Self {
         match database.edition {
             Edition::Apache => Self { kind: Kind::Table, adds_columns: true },

@@ -1,8 +1,8 @@
-//! Brings a database's rollups to what the definition says: takes the steps of [`super::plan`].
+//! Makes a database's rollups match the definition by executing the steps of [`super::plan`].
 //!
-//! **What is atomic.** Making a rollup, adding or removing columns, giving replacements their names and removing what
-//! was replaced are a transaction each. Copying and rolling up are one transaction a piece. Nothing is held in memory from
-//! one step to the next that the database does not know, so an interrupted build is gone on with by the next one.
+//! **What is atomic.** Creating a rollup, adding or removing columns, renaming replacements and removing what was
+//! replaced are one transaction each. Copying and rolling up are one transaction per piece. Nothing is kept in memory
+//! between steps that the database does not know, so an interrupted build is continued by the next one.
 
 use std::time::{Duration, Instant};
 
@@ -20,38 +20,38 @@ use crate::store::advisory_lock;
 const APACHE_ROLLUP: &str = include_str!("../../../../sql/editions/apache/rollup.sql");
 const COMMUNITY_ROLLUP: &str = include_str!("../../../../sql/editions/community/rollup.sql");
 
-/// How long a statement that changes a relation waits for those who use it, since others wait behind it meanwhile.
+/// How long a statement that changes a relation waits for its users, since others queue behind it meanwhile.
 const LOCK_TIMEOUT: &str = "5s";
-/// How often, and after which pause, it is tried again. The database's own jobs may take minutes.
+/// How many times it is retried. The database's own jobs may take minutes.
 const LOCK_ATTEMPTS_MAX: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why rollups could not be brought to what the definition says.
+/// Why rollups could not be built.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::store) enum BuildError {
-    /// The database refused.
+    /// The database rejected a statement.
     #[error("the database refused a statement")]
     Query(#[from] tokio_postgres::Error),
-    /// A relation that a step needs is gone; somebody else has removed it meanwhile.
+    /// A relation needed by a step is gone; something else has removed it in the meantime.
     #[error("{0} has disappeared")]
     Missing(String),
-    /// The caller did not want to go on.
+    /// The caller stopped the build.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// What builds rollups.
+/// Builds rollups.
 pub(in crate::store) struct Builder<'a> {
     pub(super) client: &'a mut Client,
     pub(super) definition: &'a Definition,
     pub(super) abilities: Abilities,
-    /// The time when the build began, by either clock.
+    /// When the build began, by either clock.
     started_at: (TimestampMs, Instant),
     goes_on: &'a mut (dyn FnMut(&str) -> bool + Send + Sync),
 }
 
 impl<'a> Builder<'a> {
-    /// `goes_on` is asked after each step and piece, which it is told.
+    /// `goes_on` is called with the name of each completed step and piece.
     pub(in crate::store) fn new(
         client: &'a mut Client,
         definition: &'a Definition,
@@ -62,21 +62,21 @@ impl<'a> Builder<'a> {
         Self { client, definition, abilities, started_at: (now, Instant::now()), goes_on }
     }
 
-    /// Keeps other servers from changing rollups meanwhile, until the connection ends.
+    /// Keeps other servers from changing rollups until the connection ends.
     pub(in crate::store) async fn exclude_maintenance(&self) -> Result<(), BuildError> {
         self.client.execute("SELECT pg_advisory_lock($1)", &[&advisory_lock::MAINTENANCE]).await?;
         Ok(())
     }
 
-    /// What there is to be done.
+    /// Returns the steps to be done.
     pub(in crate::store) async fn plan(&self) -> Result<Vec<Step>, BuildError> {
         Ok(plan(&self.inspect().await?, self.definition, self.abilities))
     }
 
-    /// Takes a step.
+    /// Executes a step.
     pub(in crate::store) async fn take(&mut self, step: &Step) -> Result<(), BuildError> {
         match step {
-            // Its pieces are what takes effect.
+            // Its pieces are separate transactions.
             Step::Copy(rollup) => return self.copy(*rollup).await,
             Step::Create(rollup) => self.create(*rollup).await?,
             Step::AddColumns(rollup, columns) => self.add_columns(*rollup, columns).await?,
@@ -94,12 +94,12 @@ impl<'a> Builder<'a> {
         started_at.saturating_add(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Ends the build if the caller does not want to go on.
+    /// Ends the build if the caller does not want to continue.
     pub(super) fn checkpoint(&mut self, done: &str) -> Result<(), BuildError> {
         if (self.goes_on)(done) { Ok(()) } else { Err(BuildError::Interrupted) }
     }
 
-    /// What there is now.
+    /// Inspects the database.
     pub(super) async fn inspect(&self) -> Result<Found, BuildError> {
         Ok(Found::inspect(self.client, self.definition).await?)
     }
@@ -115,20 +115,20 @@ impl<'a> Builder<'a> {
         let relation = rollup.relation();
         let note = match self.abilities.kind {
             Kind::Table => self.mark_stored(rollup),
-            // What is known of one that was there before is not true of this one.
+            // What is known of an earlier one with this name does not apply to the new one.
             Kind::Aggregate => format!("DELETE FROM rollup_builds WHERE relation = '{relation}'"),
         };
         self.transact(&format!("{}; {note}", rollup.fill(self.template()))).await?;
-        tracing::debug!(%relation, "made a rollup");
+        tracing::debug!(%relation, "created a rollup");
         Ok(())
     }
 
-    /// The end of the bucket of now.
+    /// Returns the end of the current bucket.
     pub(super) fn end_of_bucket(&self, tier: Tier) -> TimestampMs {
         bucket_start(self.now(), tier.bucket_ms()) + tier.bucket_ms()
     }
 
-    /// Has the maintenance roll up what was stored before there was the rollup.
+    /// Marks what was stored before the rollup existed, so that the maintenance rolls it up.
     fn mark_stored(&self, rollup: Rollup) -> String {
         let width = rollup.tier.bucket_ms();
         let end = self.end_of_bucket(rollup.tier);
@@ -175,8 +175,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Runs statements in one transaction, again and again while the database's own jobs or somebody's transaction are in
-    /// their way.
+    /// Runs statements in one transaction, retrying while the database's own jobs or other transactions block it.
     pub(super) async fn transact(&mut self, statements: &str) -> Result<(), BuildError> {
         let transaction = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements}; COMMIT");
         let mut attempt = 1;
@@ -194,7 +193,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A relation that a step needs.
+/// Returns a relation needed by a step.
 pub(super) fn existing<'a>(found: &'a Found, name: &str) -> Result<&'a Relation, BuildError> {
     found.relations.get(name).ok_or_else(|| BuildError::Missing(name.to_owned()))
 }

@@ -1,7 +1,7 @@
-//! Refreshes what the Community edition's policies do not reach: spans that were missed while the database or its jobs
-//! stood still, and, where late samples cannot be marked, what these have changed.
+//! Refreshes what the Community edition's policies do not reach: spans missed while the database or its jobs stood
+//! still, and, if late samples cannot be marked, the spans they have changed.
 //!
-//! Never a bucket whose source is dropped, even in part: a refresh would take the rest for the truth.
+//! Never refreshes a bucket whose source is dropped, even in part: the result would be computed from the rest only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,17 +15,17 @@ use super::{Definition, Rollup, stale};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{HOUR_MS, bucket_start};
 
-/// How long one round may take; the next one goes on.
+/// How long one round may take; the next one continues.
 const ROUND_MAX: Duration = Duration::from_secs(20);
 /// A piece that took less than this is followed by one of twice the width,
 const PIECE_MIN: Duration = Duration::from_millis(500);
-/// and one that took more by one of half of it.
+/// and one that took more than this by one of half the width.
 const PIECE_MAX: Duration = Duration::from_secs(2);
-/// Buckets of the first piece.
+/// Number of buckets in the first piece.
 const PIECE_BUCKETS: i64 = 6;
-/// So many pieces of a rollup may fail in a round before it is left alone until the next one.
+/// After this many failed pieces a rollup is skipped until the next round.
 const FAILED_PIECES_MAX: u32 = 3;
-/// Late samples of one agent make a refresh look at those of all: what they change is gathered for this long.
+/// Late samples of one agent make a refresh read those of all, so their changes are collected for this long.
 const LATE_EVERY_MS: i64 = HOUR_MS;
 
 /// A rollup that could not be refreshed.
@@ -33,11 +33,11 @@ const LATE_EVERY_MS: i64 = HOUR_MS;
 pub struct RefreshFailure {
     /// The rollup.
     pub relation: String,
-    /// What the database says.
+    /// The database's error.
     pub message: String,
 }
 
-/// When the spans that late samples have changed were refreshed last, by relation, as far as this server knows.
+/// When the spans changed by late samples were last refreshed, by relation, as far as this server knows.
 #[derive(Debug, Default)]
 pub(in crate::store) struct CaughtUp(Mutex<HashMap<String, TimestampMs>>);
 
@@ -52,16 +52,16 @@ impl CaughtUp {
     }
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Outcome {
-    /// There was no time for all of it.
+    /// Whether time ran out.
     pub(in crate::store) has_more: bool,
-    /// What could not be refreshed.
+    /// The rollups that could not be refreshed.
     pub(in crate::store) failures: Vec<RefreshFailure>,
 }
 
-/// Refreshes what is missing, piece by piece, until all of it is there or the round has taken long enough.
+/// Refreshes what is missing, piece by piece, until everything is done or the round has taken long enough.
 pub(in crate::store) async fn catch_up(
     client: &Client,
     definition: &Definition,
@@ -71,7 +71,7 @@ pub(in crate::store) async fn catch_up(
     let deadline = Instant::now() + ROUND_MAX;
     let mut outcome = Outcome::default();
     let mut rollups: Vec<Rollup> = definition.rollups().collect();
-    // The finer ones of all families first: what has been made of one changes what is made of it.
+    // The finer ones of all families first, since they are the sources of the coarser ones.
     rollups.sort_by_key(|rollup| rollup.tier);
     for rollup in rollups {
         let is_due = caught_up.is_due(rollup, now);
@@ -87,7 +87,7 @@ pub(in crate::store) async fn catch_up(
             outcome.has_more = true;
             break;
         } else if is_due && reach.is_whole && stale::buckets(client, rollup, reach.until).await?.is_empty() {
-            // A policy that is at work on a piece leaves it to the next round.
+            // A piece on which a policy is at work is left to the next round.
             caught_up.note(rollup, now);
         }
     }
@@ -98,11 +98,11 @@ pub(in crate::store) async fn catch_up(
 #[derive(Clone, Copy, Debug)]
 struct Reach {
     until: TimestampMs,
-    /// That is as far as it has to go: all that it is made of is there.
+    /// Whether it need not go further: all of its source is there.
     is_whole: bool,
 }
 
-/// Up to where no policy sees to what a rollup lacks, and it can be made now.
+/// Returns up to where no policy refreshes a rollup and it can be refreshed now.
 async fn reach(
     client: &Client,
     rollup: Rollup,
@@ -122,14 +122,14 @@ async fn reach(
     Ok(Reach { until: until.min(source_until), is_whole: until <= source_until })
 }
 
-/// What became of a rollup.
+/// The result for a rollup.
 #[derive(Debug, Default)]
 struct Refreshed {
     has_more: bool,
     failure: Option<String>,
 }
 
-/// Refreshes spans piece by piece. A piece that fails is left out: it must not hold up the rest.
+/// Refreshes spans piece by piece. A failed piece is skipped so that it does not block the rest.
 async fn refresh(
     client: &Client,
     rollup: Rollup,

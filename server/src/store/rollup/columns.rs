@@ -1,7 +1,7 @@
-//! What the columns of a rollup are, and how each is made from raw samples and from the finer rollup.
+//! The columns of a rollup, and how each is aggregated from raw samples and from the finer rollup.
 //!
-//! Averages are kept as sum and count, so that tiers compose exactly. Sums of integers stop at the largest one instead
-//! of failing: one agent that reports absurd amounts must not stop the rollups of all others.
+//! Averages are stored as sum and count, so that tiers compose exactly. Sums of integers saturate instead of failing:
+//! one agent that reports absurd amounts must not stop the rollups of all others.
 
 use crate::domain::family::{ColumnType, Histogram, Metric, MetricKind, Table};
 use crate::domain::tier::Tier;
@@ -11,13 +11,13 @@ const INT8_MAX: i64 = i64::MAX;
 /// A column of a rollup.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct RollupColumn {
-    /// Its name.
+    /// The column's name.
     pub(in crate::store) name: String,
-    /// Its type.
+    /// The column's type.
     pub(in crate::store) sql_type: &'static str,
-    /// The aggregate that makes it from raw samples.
+    /// The aggregate over raw samples.
     pub(in crate::store) from_raw: String,
-    /// The aggregate that makes it from the finer rollup's column of the same name.
+    /// The aggregate over the finer rollup's column of the same name.
     pub(in crate::store) from_rollup: String,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn histogram_columns(table: &Table) -> Vec<RollupColumn> {
     histogram.into_iter().collect()
 }
 
-/// The aggregate that makes a histogram from raw samples.
+/// Returns the aggregate that builds a histogram from raw samples.
 pub(in crate::store) fn histogram_expression(histogram: &Histogram) -> String {
     let value = format!("{}::float8", histogram.column);
     let counted = match histogram.logarithm_offset {
@@ -101,7 +101,7 @@ fn gauge_columns(
 fn ratio_columns(metric: &Metric, over: &str) -> [RollupColumn; 4] {
     let column = metric.column;
     let rate = sample_expression(metric);
-    // Not `least`, which takes NULL for the largest of all.
+    // Not `least`, which ignores NULL.
     let capped = |sum: String| format!("CASE WHEN {INT8_MAX} < {sum} THEN {INT8_MAX} ELSE ({sum})::int8 END");
     let extreme = |function: &str| RollupColumn {
         name: format!("{column}_rate_{function}"),
@@ -132,7 +132,7 @@ fn sql_type(table: &Table, name: &str) -> &'static str {
     }
 }
 
-/// The value of a metric in one sample, in SQL.
+/// Returns the value of a metric in one sample, in SQL.
 pub(in crate::store) fn sample_expression(metric: &Metric) -> String {
     let column = metric.column;
     match metric.kind {
@@ -141,15 +141,15 @@ pub(in crate::store) fn sample_expression(metric: &Metric) -> String {
     }
 }
 
-/// The columns that a metric may have in a rollup, whatever its kind.
+/// Returns the columns a metric may have in a rollup, whatever its kind.
 pub(super) fn possible_columns(table: &Table, column: &str) -> impl Iterator<Item = String> {
     const SUFFIXES: [&str; 7] = ["n", "sum", "min", "max", "last", "rate_min", "rate_max"];
     let divisors = table.columns.iter().map(|divisor| divisor.name);
     SUFFIXES.into_iter().chain(divisors).map(move |suffix| format!("{column}_{suffix}"))
 }
 
-/// A metric's part of a chart from a tier, in SQL: weight, total, smallest and largest value. The average is total / weight,
-/// whatever the tier.
+/// Returns a metric's part of a chart from a tier, in SQL: weight, total, smallest and largest value. The average is
+/// total / weight, whatever the tier.
 pub(in crate::store) fn chart_expressions(metric: &Metric, tier: Tier) -> [String; 4] {
     let column = metric.column;
     match (metric.kind, tier) {
@@ -163,7 +163,7 @@ pub(in crate::store) fn chart_expressions(metric: &Metric, tier: Tier) -> [Strin
             if is_optional {
                 format!("sum({column}_n)::float8")
             } else {
-                // Buckets from before there was the metric have no sum, and must not count.
+                // Buckets from before the metric existed have no sum, and must not count.
                 format!("(sum(n) FILTER (WHERE {column}_sum IS NOT NULL))::float8")
             },
             format!("sum({column}_sum)"),

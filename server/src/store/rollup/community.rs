@@ -1,4 +1,4 @@
-//! What the Community edition needs besides the rollups themselves, and what is particular about its aggregates.
+//! What the Community edition needs besides the rollups themselves, and the peculiarities of its aggregates.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::{Definition, series_key};
 
 const RAW: &str = include_str!("../../../../sql/editions/community/raw.sql");
-/// Refreshes find "now" through the raw table, but columnstore policies want it of the hypertable behind the aggregate.
+/// Refreshes find "now" through the raw table, but columnstore policies need it on the hypertable behind the aggregate.
 const SET_NOW: &str = "SELECT set_integer_now_func(\
          format('%I.%I', dimensions.hypertable_schema, dimensions.hypertable_name)::regclass, 'pika_now_ms') \
      FROM timescaledb_information.dimensions AS dimensions \
@@ -18,10 +18,10 @@ const SET_NOW: &str = "SELECT set_integer_now_func(\
 const ROW_STORES: &str = "SELECT hypertable_name::text FROM timescaledb_information.hypertables \
      WHERE hypertable_schema = 'public' AND NOT compression_enabled";
 
-/// Keeps the rest of the transaction out of the aggregates' books: no refresh looks at what it changes.
+/// Keeps the rest of the transaction out of the aggregates' invalidation log: no refresh looks at what it changes.
 pub(in crate::store) const SKIP_INVALIDATION: &str = "SET LOCAL timescaledb.skip_cagg_invalidation = on;";
 
-/// Prepares raw tables and aggregates for policies, where that has not been done yet.
+/// Prepares raw tables and aggregates for policies, unless that was done before.
 pub(in crate::store) async fn prepare_for_policies(
     client: &Client,
     definition: &Definition,
@@ -37,7 +37,7 @@ pub(in crate::store) async fn prepare_for_policies(
     Ok(())
 }
 
-/// The hypertables that hold the aggregates' rows, by aggregate.
+/// Returns the hypertables that hold the aggregates' rows, by aggregate.
 pub(super) async fn hypertables_behind(
     client: &Client,
 ) -> Result<HashMap<String, String>, tokio_postgres::Error> {
@@ -47,7 +47,7 @@ pub(super) async fn hypertables_behind(
     Ok(client.query(sql, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// Whether the database knows [`SKIP_INVALIDATION`]: TimescaleDB 2.28 and newer.
+/// Returns whether the database knows [`SKIP_INVALIDATION`]: TimescaleDB 2.28 and newer.
 pub(in crate::store) async fn can_skip_invalidation(client: &Client) -> Result<bool, tokio_postgres::Error> {
     let sql = "SELECT current_setting('timescaledb.skip_cagg_invalidation', true) IS NOT NULL";
     Ok(client.query_one(sql, &[]).await?.get(0))

@@ -1,5 +1,4 @@
-//! Copies what a rollup holds into the one that is to replace it, in pieces: each is a transaction that also notes how far
-//! the copy has come.
+//! Copies a rollup into its replacement in pieces, each a transaction that also records the progress of the copy.
 
 use super::Rollup;
 use super::build::{BuildError, Builder, existing};
@@ -10,7 +9,7 @@ use super::progress::Progress;
 use super::span::Span;
 use crate::domain::TimestampMs;
 
-/// Chunks of rows that are old enough to become columns.
+/// Row chunks old enough to be compressed.
 const ROW_CHUNKS: &str = "SELECT format('%I.%I', chunk_schema, chunk_name) \
      FROM timescaledb_information.chunks \
      WHERE format('%I.%I', hypertable_schema, hypertable_name) = $1 AND range_end_integer <= $2 \
@@ -21,12 +20,12 @@ const SET_COPIED_UNTIL: &str = "UPDATE rollup_builds SET copied_until_ms = $2 WH
 
 pub(super) const STATEMENTS: &[&str] = &[ROW_CHUNKS, COPIED_UNTIL, SET_COPIED_UNTIL];
 
-/// Buckets of one series that are copied in one transaction: 6 hours of minutes, 15 days of hours, a year of days.
+/// Buckets of one series copied in one transaction: 6 hours of minutes, 15 days of hours, a year of days.
 const BUCKETS_PER_PIECE: i64 = 360;
 
 impl Builder<'_> {
-    /// Copies a rollup into its replacement. Rows that come after its newest chunk are not there yet, and are rolled up
-    /// again by whoever rolls up the replacement.
+    /// Copies a rollup into its replacement. Rows that arrive after its newest chunk was copied are missing, and are
+    /// rolled up again by whatever rolls up the replacement.
     pub(super) async fn copy(&mut self, rollup: Rollup) -> Result<(), BuildError> {
         let found = self.inspect().await?;
         let from = existing(&found, &rollup.relation())?;
@@ -58,8 +57,7 @@ impl Builder<'_> {
         Ok(n_rows)
     }
 
-    /// Turns what has been copied into columns, as what it was copied from may be: as rows it could take several times
-    /// the room.
+    /// Compresses what was copied, as its source may be: uncompressed it could take several times the space.
     async fn turn_into_columns(&mut self, into: &Relation, until: TimestampMs) -> Result<(), BuildError> {
         for row in self.client.query(ROW_CHUNKS, &[&into.hypertable, &until]).await? {
             let sql = "SELECT compress_chunk($1::text::regclass, if_not_compressed => true)";
@@ -69,8 +67,8 @@ impl Builder<'_> {
     }
 }
 
-/// The statement that copies a span ($1 and $2 bound it). Each column is made of the one with its name; where there is
-/// none, it is null.
+/// Returns the statement that copies a span (bounded by $1 and $2). Each column is copied from the one with its name;
+/// if there is none, it is null.
 fn insert(rollup: Rollup, from: &Relation, into: &Relation) -> String {
     let columns = rollup.columns();
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();

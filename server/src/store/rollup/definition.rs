@@ -1,4 +1,4 @@
-//! Which tables there are and what is rolled up of them, as a value: the product's own, or a test's.
+//! The tables and their rollups as a value: the product's own, or a test's.
 
 use super::{Content, Rollup, relation};
 use crate::domain::family::Table;
@@ -18,22 +18,22 @@ impl Default for Definition {
 }
 
 impl Definition {
-    /// The definition of these tables.
+    /// Creates the definition of these tables.
     pub fn new(tables: impl Into<Vec<Table>>) -> Self {
         Self { tables: tables.into() }
     }
 
-    /// The tables of raw samples.
+    /// Returns the tables of raw samples.
     pub(in crate::store) fn tables(&self) -> &[Table] {
         &self.tables
     }
 
-    /// All rollups, each after the one that it is made of.
+    /// Returns all rollups, each after its source.
     pub(in crate::store) fn rollups(&self) -> impl Iterator<Item = Rollup> + Clone {
         self.chains().flatten()
     }
 
-    /// The rollups of each table and content, each after the one that it is made of.
+    /// Returns the rollups of each table and content, each after its source.
     pub(in crate::store) fn chains(&self) -> impl Iterator<Item = Vec<Rollup>> + Clone {
         self.tables.iter().flat_map(|table| {
             let chain = |tiers: &[Tier], content| {
@@ -46,7 +46,7 @@ impl Definition {
         })
     }
 
-    /// Every table and view of metrics, what it keeps, and in which tier; raw samples first.
+    /// Returns every table and view of metrics, its content and its tier; raw samples first.
     pub(in crate::store) fn relations(&self) -> impl Iterator<Item = (String, &'static str, Tier)> {
         let raw = self
             .tables

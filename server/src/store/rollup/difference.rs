@@ -1,4 +1,4 @@
-//! How a relation of the database differs from the rollup that it should be.
+//! How a relation in the database differs from the rollup it should be.
 
 use super::abilities::Abilities;
 use super::columns::possible_columns;
@@ -8,22 +8,22 @@ use super::{Rollup, RollupColumn};
 /// How a rollup differs from its definition.
 #[derive(Clone, Debug)]
 pub(super) enum Difference {
-    /// Not at all.
+    /// None.
     None,
-    /// It is not there.
+    /// The rollup does not exist.
     Missing,
-    /// In columns, and in a way that can be changed in place.
+    /// Columns differ in a way that can be changed in place.
     Columns {
-        /// Not there yet.
+        /// Columns to add.
         added: Vec<RollupColumn>,
-        /// Retired.
+        /// Retired columns to drop.
         dropped: Vec<String>,
     },
-    /// It has to be made anew.
+    /// The rollup has to be rebuilt.
     All,
 }
 
-/// How a relation differs from a rollup.
+/// Returns how a relation differs from a rollup.
 pub(super) fn difference(
     found: &Found,
     rollup: Rollup,
@@ -50,7 +50,7 @@ pub(super) fn difference(
     }
 }
 
-/// Whether a relation is all that a rollup made of `source` has to be.
+/// Returns whether a relation matches a rollup built from `source`.
 pub(super) fn fits(rollup: Rollup, relation: &Relation, source: Option<&Relation>, kind: Kind) -> bool {
     relation.kind == kind
         && is_made_of(relation, source)
@@ -58,7 +58,7 @@ pub(super) fn fits(rollup: Rollup, relation: &Relation, source: Option<&Relation
         && retired(rollup, relation).is_empty()
 }
 
-/// Whether an aggregate is made of a relation; a table is made of whatever the server rolls up into it.
+/// Returns whether an aggregate is built from a relation; a table is built from whatever the server rolls up into it.
 fn is_made_of(relation: &Relation, source: Option<&Relation>) -> bool {
     relation.source.is_none() || relation.source.as_ref() == source.map(|source| &source.hypertable)
 }
@@ -67,7 +67,7 @@ fn has_column(relation: &Relation, column: &RollupColumn) -> bool {
     relation.columns.get(&column.name).is_some_and(|sql_type| sql_type == column.sql_type)
 }
 
-/// The columns of a relation that are to be removed.
+/// Returns the columns of a relation that are to be dropped.
 fn retired(rollup: Rollup, relation: &Relation) -> Vec<String> {
     let wanted = rollup.columns();
     let retired = rollup.table.retired.iter().flat_map(|column| possible_columns(&rollup.table, column));

@@ -1,4 +1,4 @@
-//! What a database has of the rollups, as its catalog says.
+//! The rollups a database has, according to its catalog.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use tokio_postgres::Client;
 
 use super::{Definition, Rollup};
 
-/// The relations of these names: whether they are aggregates, the hypertable that holds their rows, the one that an
-/// aggregate is made of, and their columns with types as a definition calls them.
+/// The relations of these names: whether they are aggregates, the hypertable that holds their rows, the source
+/// hypertable of an aggregate, and their columns with types as a definition names them.
 const RELATIONS: &str = "SELECT class.relname::text, view_name IS NOT NULL, \
          CASE WHEN view_name IS NULL THEN format('public.%I', class.relname) \
               ELSE format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name) END, \
@@ -26,17 +26,17 @@ const RELATIONS: &str = "SELECT class.relname::text, view_name IS NOT NULL, \
 
 pub(super) const STATEMENTS: &[&str] = &[RELATIONS];
 
-/// What a rollup is called while it is made, beside the one that it will replace.
+/// Returns the name of a rollup's replacement while it is built.
 pub(super) fn next(rollup: Rollup) -> String {
     format!("{}_next", rollup.relation())
 }
 
-/// What a rollup is called when another has replaced it.
+/// Returns the name of a rollup after it was replaced.
 pub(super) fn former(rollup: Rollup) -> String {
     format!("{}_former", rollup.relation())
 }
 
-/// What kind of relation keeps a rollup.
+/// The kind of relation behind a rollup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A hypertable that the server rolls up.
@@ -49,23 +49,23 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Relation {
     pub(super) kind: Kind,
-    /// The hypertable that holds the rows: itself, or the one behind the aggregate; with its schema.
+    /// The hypertable that holds the rows, with its schema: itself, or the one behind the aggregate.
     pub(super) hypertable: String,
-    /// The hypertable that an aggregate is made of; with its schema.
+    /// The source hypertable of an aggregate, with its schema.
     pub(super) source: Option<String>,
     /// Types by column.
     pub(super) columns: BTreeMap<String, String>,
 }
 
-/// What a database has of a definition.
+/// The relations of a definition that a database has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
-    /// By name; the tables of raw samples, the rollups, and those that replace them or have been replaced.
+    /// By name: the tables of raw samples, the rollups, their replacements and replaced ones.
     pub(super) relations: BTreeMap<String, Relation>,
 }
 
 impl Found {
-    /// Looks for everything that the definition names.
+    /// Looks up everything that the definition names.
     pub(super) async fn inspect(
         client: &Client,
         definition: &Definition,

@@ -1,6 +1,6 @@
-//! Marks of what has to be rolled up (again).
+//! Marks the spans that have to be rolled up (again).
 //!
-//! Whoever writes rows marks, in the same transaction, which spans they change. Maintenance takes marks away and rolls
+//! Writers mark the spans they change in the transaction that writes the rows. Maintenance removes marks and rolls
 //! their spans up in one transaction, too, so a crash at any point neither loses nor doubles anything.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,17 +20,18 @@ const INSERT_AGENT_MARKS: &str = "INSERT INTO rollup_changes (tier, start_ms, en
 const TAKE_MARKS: &str = "DELETE FROM rollup_changes WHERE id IN \
      (SELECT id FROM rollup_changes WHERE tier = $1 AND start_ms < $2 ORDER BY start_ms, id LIMIT $3) \
      RETURNING start_ms, end_ms, agent_keys";
-/// Where the earliest span of each tier begins that is still to be rolled up.
+/// The start of the earliest span of each tier still to be rolled up.
 const FIRST_MARKED: &str = "SELECT tier, min(start_ms) FROM rollup_changes GROUP BY tier";
 
 pub(in crate::store) const STATEMENTS: &[&str] =
     &[INSERT_MARKS, INSERT_AGENT_MARKS, TAKE_MARKS, FIRST_MARKED];
 
-/// Marks that are taken in one transaction: bounds what a crash has to do again.
+/// Maximum marks taken in one transaction; bounds what a crash makes necessary to redo.
 const MARKS_PER_TRANSACTION: i64 = 500;
-/// Rows of more minutes than this in one flush come from agents that catch up: each agent's span is marked apart.
+/// Rows of more minutes than this in one flush come from agents that are catching up: each agent's span is marked
+/// separately.
 const LIVE_MINUTES_MAX: usize = 10;
-/// So are late rows of no more agents than this, however few minutes they are of.
+/// Likewise for late rows of no more agents than this, however few minutes they cover.
 const AGENTS_APART_MAX: usize = 100;
 
 /// A span that has to be rolled up, for one agent or for all.
@@ -40,8 +41,8 @@ pub(super) struct Mark {
     pub(super) agent_key: Option<i32>,
 }
 
-/// Marks the spans that rows change, in the transaction that writes the rows. Rows are late when the minute of the
-/// earliest has been over for long, so that others of it are likely to be rolled up already.
+/// Marks the spans that rows change, in the transaction that writes the rows. Rows are late if the minute of the
+/// earliest ended long ago, so that its other rows have probably been rolled up already.
 pub(in crate::store) async fn insert_for(
     transaction: &Transaction<'_>,
     rows: &Rows,
@@ -54,7 +55,7 @@ pub(in crate::store) async fn insert_for(
 fn marks_for(rows: &Rows, are_late: bool) -> Vec<Mark> {
     let mut minutes = BTreeSet::new();
     let mut agents: BTreeMap<i32, Span> = BTreeMap::new();
-    // Rows are sorted by series, so that most are of the same agent and minute as the one before.
+    // Rows are sorted by series, so most have the same agent and minute as the previous one.
     let mut last = None;
     rows.for_each_agent_and_time(|agent_key, ts| {
         let span = Span::of_bucket(ts, Tier::OneMinute);
@@ -90,18 +91,18 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// What marks that were taken away cover.
+/// The spans covered by marks that were taken.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Taken {
-    /// How many there were.
+    /// Number of marks.
     pub(super) n_marks: u64,
-    /// Spans of all agents, apart from one another.
+    /// Disjoint spans of all agents.
     pub(super) all: Vec<Span>,
-    /// Spans of single agents; those of one agent apart from one another.
+    /// Spans of single agents; disjoint per agent.
     pub(super) some: Vec<(i32, Span)>,
 }
 
-/// Takes marks of a tier away, the oldest first, as far as they begin before a time.
+/// Takes marks of a tier, oldest first, that begin before a time.
 pub(super) async fn take(
     transaction: &Transaction<'_>,
     tier: Tier,
@@ -125,7 +126,7 @@ pub(super) async fn take(
     Ok(Taken { n_marks: rows.len() as u64, all: Span::merged(all), some: some.collect() })
 }
 
-/// Where the earliest span of a tier begins that is still to be rolled up, for tiers that have any.
+/// Returns the start of the earliest span still to be rolled up, for tiers that have any.
 pub(in crate::store) async fn first_marked(
     client: &impl GenericClient,
 ) -> Result<BTreeMap<Tier, TimestampMs>, tokio_postgres::Error> {

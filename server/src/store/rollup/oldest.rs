@@ -1,4 +1,4 @@
-//! From where on a table or aggregate holds everything that it was given: what has expired is dropped in whole chunks.
+//! From where on a table or aggregate is complete: expired data is dropped in whole chunks.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::Rollup;
 use crate::domain::TimestampMs;
 use crate::domain::tier::bucket_start;
 
-/// Where the oldest chunk of each relation begins.
+/// The start of the oldest chunk of each relation.
 const OLDEST: &str = "SELECT coalesce(view_name, chunks.hypertable_name)::text, min(range_start_integer) \
      FROM timescaledb_information.chunks AS chunks \
      LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
@@ -18,7 +18,7 @@ const OLDEST: &str = "SELECT coalesce(view_name, chunks.hypertable_name)::text, 
 
 pub(in crate::store) const STATEMENTS: &[&str] = &[OLDEST];
 
-/// Where the oldest chunk of each relation begins.
+/// The start of the oldest chunk of each relation.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Oldest(HashMap<String, TimestampMs>);
 
@@ -29,8 +29,8 @@ impl Oldest {
         Ok(Self(rows.iter().filter_map(oldest).collect()))
     }
 
-    /// The first bucket whose source is there as a whole; `None` where there is no source at all. Rolling up an earlier
-    /// one would put what is left of its source in the place of all of it.
+    /// Returns the first bucket whose source is complete; `None` if there is no source at all. Rolling up an earlier
+    /// bucket would replace its values by those of an incomplete source.
     pub(super) fn first_whole_bucket(&self, rollup: Rollup) -> Option<TimestampMs> {
         let bucket_ms = rollup.tier.bucket_ms();
         let oldest = self.0.get(&rollup.source().relation)?;

@@ -1,11 +1,11 @@
-//! Pieces of a hypertable: spans of time that may hold rows, each short enough for one transaction.
+//! Splits a hypertable into spans of time that may hold rows, each short enough for one transaction.
 
 use tokio_postgres::Client;
 
 use super::span::Span;
 use crate::domain::TimestampMs;
 
-/// The first chunk of a hypertable that reaches beyond a time.
+/// The first chunk of a hypertable that ends after a time.
 const NEXT_CHUNK: &str = "SELECT range_start_integer, range_end_integer \
      FROM timescaledb_information.chunks \
      WHERE format('%I.%I', hypertable_schema, hypertable_name) = $1 AND $2 < range_end_integer \
@@ -13,8 +13,8 @@ const NEXT_CHUNK: &str = "SELECT range_start_integer, range_end_integer \
 
 pub(super) const STATEMENTS: &[&str] = &[NEXT_CHUNK];
 
-/// The first piece of a hypertable from a time on, at most `length_ms` long and within one chunk; `None` where there are
-/// no chunks any more.
+/// Returns the first piece of a hypertable from a time on, at most `length_ms` long and within one chunk; `None` if
+/// there are no more chunks.
 pub(super) async fn next_piece(
     client: &Client,
     hypertable: &str,

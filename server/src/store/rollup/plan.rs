@@ -1,12 +1,12 @@
-//! What has to be done so that a database's rollups are those of the definition: an ordered list of steps.
+//! Plans the steps that make a database's rollups match the definition.
 //!
-//! Each step takes effect as a whole or not at all, or goes on where it was interrupted, and what has been done shows in
-//! the database. So a start that is interrupted anywhere is made up for by the next one, which makes its own plan.
+//! Each step takes effect as a whole or not at all, or can be continued after an interruption, and its result shows in
+//! the database. An interrupted start is therefore completed by the next one, which makes its own plan.
 //!
-//! What cannot be changed in place is made anew beside what there is, filled from it, and takes its name in the end, so
-//! that whoever reads meanwhile reads all of it: a rollup of another kind (the edition has changed), with a column of
-//! another type, one that is made of another relation, and on the Community edition everything that is made of such a
-//! one. Columns that the definition does not name (any more) are left alone unless they are retired.
+//! What cannot be changed in place is rebuilt beside the existing rollup, filled from it, and renamed in the end, so
+//! that readers always see complete data: a rollup of another kind (the edition has changed), with a column of another
+//! type, or with another source, and in the Community edition everything built from such a one. Columns that the
+//! definition does not name (any more) are left alone unless they are retired.
 
 use super::abilities::Abilities;
 use super::difference::{Difference, difference, fits};
@@ -16,26 +16,26 @@ use super::{Definition, Rollup, RollupColumn};
 /// A step towards the definition.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum Step {
-    /// Makes a rollup that is not there.
+    /// Creates a missing rollup.
     Create(Rollup),
-    /// Adds columns to a rollup; they are null in the buckets that there are.
+    /// Adds columns to a rollup; they are null in existing buckets.
     AddColumns(Rollup, Vec<RollupColumn>),
-    /// Removes retired columns from a rollup.
+    /// Drops retired columns from a rollup.
     DropColumns(Rollup, Vec<String>),
-    /// Makes, beside a rollup, the one that is to replace it, out of the relation of this name.
+    /// Creates a rollup's replacement beside it, built from the relation of this name.
     CreateNext(Rollup, String),
-    /// Removes a replacement that another definition has begun.
+    /// Drops a replacement begun for another definition.
     DropNext(Rollup),
-    /// Copies what a rollup holds into the one that is to replace it.
+    /// Copies a rollup into its replacement.
     Copy(Rollup),
-    /// Gives the replacements the names of what they replace, all at once.
+    /// Renames the replacements to what they replace, all at once.
     Replace(Vec<Rollup>),
-    /// Removes a rollup that has been replaced.
+    /// Drops a rollup that was replaced.
     DropFormer(Rollup),
 }
 
 impl Step {
-    /// What the step is called, for those who are asked whether to go on.
+    /// Returns the step's name, for the callback that decides whether to continue.
     pub(in crate::store) fn name(&self) -> &'static str {
         match self {
             Step::Create(_) => "create",
@@ -50,12 +50,12 @@ impl Step {
     }
 }
 
-/// The steps from what there is to what the definition says.
+/// Returns the steps from the existing state to the definition.
 pub(super) fn plan(found: &Found, definition: &Definition, abilities: Abilities) -> Vec<Step> {
     definition.chains().flat_map(|rollups| Chain::new(found, rollups, abilities).steps()).collect()
 }
 
-/// The rollups of one table, each of which is made of the one before.
+/// The rollups of one table, each built from the previous one.
 struct Chain<'a> {
     found: &'a Found,
     abilities: Abilities,
@@ -92,7 +92,7 @@ impl<'a> Chain<'a> {
         if !replaced.is_empty() {
             steps.push(Step::Replace(replaced.clone()));
         }
-        // What is made of a replacement waits for its name.
+        // What is built from a replacement needs its final name first.
         steps.extend(self.missing(true).map(Step::Create));
         let outlived = if replaced.is_empty() { self.formers() } else { replaced };
         steps.extend(outlived.into_iter().rev().map(Step::DropFormer));
@@ -103,12 +103,12 @@ impl<'a> Chain<'a> {
         0..self.rollups.len()
     }
 
-    /// Whether a rollup has to be made anew and to take the place of the one that there is.
+    /// Returns whether a rollup has to be rebuilt to replace the existing one.
     fn is_replaced(&self, index: usize) -> bool {
         matches!(self.differences.get(index), Some(Difference::All))
     }
 
-    /// What a replacement is made of: of its source's replacement, where that has one.
+    /// Returns the source of a replacement: its source's replacement, if there is one.
     fn source_of_next(&self, index: usize) -> String {
         match index.checked_sub(1) {
             Some(source) if self.is_replaced(source) => next(self.rollups[source]),
@@ -116,7 +116,8 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Which replacements have been begun and can be gone on with: those of this definition, made of one of it.
+    /// Returns which replacements were begun and can be continued: those of this definition with a source of this
+    /// definition.
     fn begun(&self) -> Vec<bool> {
         let mut begun: Vec<bool> = Vec::new();
         for index in self.positions() {
@@ -133,13 +134,13 @@ impl<'a> Chain<'a> {
         begun
     }
 
-    /// What has been replaced and not been removed yet.
+    /// Returns what was replaced but not dropped yet.
     fn formers(&self) -> Vec<Rollup> {
         let exists = |rollup: &Rollup| self.found.relations.contains_key(&former(*rollup));
         self.rollups.iter().copied().filter(exists).collect()
     }
 
-    /// Removes replacements that are of no use, and, where there will be others, what earlier ones have replaced.
+    /// Drops useless replacements and, if there will be others, what earlier ones have replaced.
     fn remove_what_is_in_the_way(&self, begun: &[bool], are_names_needed: bool) -> Vec<Step> {
         let is_useless =
             |index: &usize| !begun[*index] && self.found.relations.contains_key(&next(self.rollups[*index]));
@@ -151,7 +152,7 @@ impl<'a> Chain<'a> {
         steps
     }
 
-    /// Makes rollups, columns and replacements, each after what it is made of.
+    /// Creates rollups, columns and replacements, each after its source.
     fn make(&self, begun: &[bool]) -> Vec<Step> {
         let mut steps: Vec<Step> = self.missing(false).map(Step::Create).collect();
         for index in self.positions() {
@@ -170,7 +171,7 @@ impl<'a> Chain<'a> {
         steps
     }
 
-    /// The rollups that are missing; either those that are made of a replacement or the others.
+    /// Returns the missing rollups: either those built from a replacement, or the others.
     fn missing(&self, is_after_replacement: bool) -> impl Iterator<Item = Rollup> {
         let first_replaced =
             self.positions().find(|index| self.is_replaced(*index)).unwrap_or(self.rollups.len());
@@ -223,7 +224,7 @@ mod tests {
         (name.to_owned(), relation)
     }
 
-    /// A database that has all of a definition.
+    /// A database that has everything in a definition.
     fn database(table: Table, kind: Kind) -> Found {
         let rollups: Vec<Rollup> = definition(table).rollups().collect();
         let rollups = rollups
@@ -239,7 +240,7 @@ mod tests {
         Found { relations: relations.collect() }
     }
 
-    /// The steps in words: what is done to which tiers.
+    /// Returns the steps in words: what is done to which tiers.
     fn steps(found: &Found, table: Table, abilities: Abilities) -> Vec<String> {
         let tier = |rollup: &Rollup| rollup.tier.name();
         plan(found, &definition(table), abilities)
@@ -273,16 +274,16 @@ mod tests {
     ];
 
     #[test]
-    fn where_nothing_differs_nothing_is_done() {
+    fn a_database_that_matches_is_left_alone() {
         for abilities in [APACHE, COMMUNITY, LATER_COMMUNITY] {
             assert!(steps(&database(memory(), abilities.kind), memory(), abilities).is_empty());
-            // What the definition does not name is left alone.
+            // Columns the definition does not name are left alone.
             assert!(steps(&database(memory(), abilities.kind), fewer_metrics(), abilities).is_empty());
         }
     }
 
     #[test]
-    fn what_is_missing_is_made() {
+    fn missing_rollups_are_created() {
         let mut found = database(memory(), Kind::Table);
         found.relations.retain(|name, _| name == "memory_metrics");
         for abilities in [APACHE, COMMUNITY] {
@@ -307,12 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn another_edition_makes_all_anew() {
+    fn another_edition_rebuilds_everything() {
         assert_eq!(steps(&database(memory(), Kind::Table), memory(), COMMUNITY), ALL_ANEW);
     }
 
     #[test]
-    fn what_is_made_of_something_else_is_made_anew_with_all_above_it() {
+    fn a_rollup_with_another_source_is_rebuilt_with_all_above_it() {
         let mut found = database(memory(), Kind::Aggregate);
         found.relations.get_mut("memory_metrics_1h").unwrap().source = Some("another".to_owned());
         let expected = [
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_goes_on_where_it_was_interrupted() {
+    fn a_build_continues_where_it_was_interrupted() {
         let rollups: Vec<Rollup> = definition(memory()).rollups().collect();
         let mut found = database(memory(), Kind::Table);
         let next = |rollup: Rollup, source: &str| relation(rollup, &next(rollup), source, Kind::Aggregate);
@@ -338,7 +339,7 @@ mod tests {
         found.relations.extend([next(rollups[2], "memory_metrics_1h_next")]);
         assert_eq!(steps(&found, memory(), COMMUNITY), ALL_ANEW[3..]);
 
-        // All have been replaced, but not all of them removed.
+        // All have been replaced, but not all of the replaced ones dropped.
         let mut found = database(memory(), Kind::Aggregate);
         for rollup in &rollups[..2] {
             found.relations.extend([relation(*rollup, &former(*rollup), "", Kind::Table)]);
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_towards_another_definition_is_begun_again() {
+    fn a_build_towards_another_definition_is_restarted() {
         let rollups: Vec<Rollup> = definition(fewer_metrics()).rollups().collect();
         let mut found = database(memory(), Kind::Table);
         found.relations.extend([
@@ -356,7 +357,7 @@ mod tests {
         ]);
         let dropped = ["drop next 1h", "drop next 1m"];
         assert_eq!(steps(&found, memory(), COMMUNITY), [&dropped[..], &ALL_ANEW[..]].concat());
-        // Nor is it wanted any more at all.
+        // Or it is not wanted at all any more.
         assert_eq!(steps(&found, fewer_metrics(), APACHE), dropped);
     }
 }

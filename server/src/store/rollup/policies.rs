@@ -1,6 +1,6 @@
-//! The policies of the Community edition, by which the database itself refreshes, compresses and drops. Compared with
-//! what they should be at every start, in every round of maintenance and when the retention changes: one that is missing
-//! is added, one that differs is altered in place and keeps its job and its history.
+//! The policies of the Community edition, by which the database itself refreshes, compresses and drops. They are
+//! compared with the definition at every start, in every round of maintenance and when the retention changes: a missing
+//! one is added; one that differs is altered in place and keeps its job and its history.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,12 @@ use super::{Definition, Rollup};
 use crate::domain::tier::{DAY_MS, HOUR_MS, Tier};
 use crate::store::advisory_lock;
 
-/// What TimescaleDB calls the jobs of policies.
+/// TimescaleDB's name for the jobs of policies.
 pub(in crate::store) const REFRESH: &str = "policy_refresh_continuous_aggregate";
 pub(in crate::store) const COLUMNSTORE: &str = "policy_compression";
 pub(in crate::store) const RETENTION: &str = "policy_retention";
 
-/// Chunks become columns when no late sample can reach them any more: inserting into columns is slow.
+/// Chunks are compressed once no late sample can reach them: inserting into the columnstore is slow.
 pub(super) fn columnstore_after_ms(tier: Tier) -> i64 {
     match tier {
         Tier::Raw => 25 * HOUR_MS,
@@ -28,12 +28,12 @@ pub(super) fn columnstore_after_ms(tier: Tier) -> i64 {
 #[derive(Clone, Debug)]
 struct Policy {
     relation: String,
-    /// What TimescaleDB calls the job.
+    /// TimescaleDB's name for the job.
     procedure: &'static str,
     /// The job's settings: integers, in milliseconds.
     settings: Vec<(&'static str, i64)>,
     schedule_seconds: i64,
-    /// Adds it; `{initial_start}` is when it first runs.
+    /// The statement that adds it; `{initial_start}` is when it first runs.
     add: String,
 }
 
@@ -45,7 +45,7 @@ struct Job {
     schedule_seconds: i64,
 }
 
-/// Brings all policies to what they should be. Answers how many had to be changed.
+/// Makes all policies match the definition. Returns how many had to be changed.
 pub(in crate::store) async fn apply(
     transaction: &Transaction<'_>,
     definition: &Definition,
@@ -72,7 +72,7 @@ pub(in crate::store) async fn apply(
     Ok(n_changed)
 }
 
-/// How old rows of a tier get on the Community edition before they are columns: a chunk is compressed as a whole.
+/// How old rows of a tier get in the Community edition before they are compressed: a chunk is compressed as a whole.
 pub(in crate::store) fn rows_ms(tier: Tier) -> i64 {
     columnstore_after_ms(tier) + tier.chunk_ms()
 }
@@ -127,13 +127,14 @@ impl Policy {
         settings && job.schedule_seconds == self.schedule_seconds
     }
 
-    /// The statement that adds it. Jobs that all start in the same second would compete for the workers for ever after.
+    /// Returns the statement that adds it. If all jobs started in the same second, they would always compete for
+    /// workers.
     fn add_as(&self, position: usize) -> String {
         let initial_start = format!("now() + INTERVAL '{} seconds'", 10 + 7 * position);
         self.add.replace("{initial_start}", &initial_start)
     }
 
-    /// Changes a job to this policy; what else its settings say is kept.
+    /// Alters a job to match this policy; its other settings are kept.
     async fn alter(&self, transaction: &Transaction<'_>, job: &Job) -> Result<(), tokio_postgres::Error> {
         let mut config = job.config.clone();
         for (name, value) in &self.settings {
@@ -148,11 +149,11 @@ impl Policy {
     }
 }
 
-/// The policies that there are, by relation and procedure.
+/// Returns the existing policies, by relation and procedure.
 async fn jobs(
     transaction: &Transaction<'_>,
 ) -> Result<HashMap<(String, String), Job>, tokio_postgres::Error> {
-    // A job of an aggregate names the aggregate or the hypertable behind it, according to TimescaleDB's version.
+    // Depending on TimescaleDB's version, a job of an aggregate names the aggregate or the hypertable behind it.
     let sql = "SELECT coalesce(view_name, jobs.hypertable_name)::text, proc_name::text, job_id, config::text, \
                       extract(epoch FROM schedule_interval)::int8 \
                FROM timescaledb_information.jobs AS jobs \

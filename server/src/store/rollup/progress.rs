@@ -1,4 +1,4 @@
-//! How far something long has come, for the log.
+//! Logs the progress of long work.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::domain::TimestampMs;
 /// How often progress is logged.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// The progress of work on one relation, done in pieces.
+/// The progress of piecewise work on one relation.
 #[derive(Debug)]
 pub(super) struct Progress {
     relation: String,
@@ -18,13 +18,13 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Nothing has been done yet.
+    /// Starts with nothing done.
     pub(super) fn new(relation: String) -> Self {
         let now = Instant::now();
         Self { relation, rows: 0, pieces: 0, started_at: now, logged_at: now }
     }
 
-    /// A piece has been done; everything before `until_ms` has been now.
+    /// Records that a piece is done, and with it everything before `until_ms`.
     pub(super) fn add(&mut self, rows: u64, until_ms: TimestampMs, doing: &str) {
         self.rows += rows;
         self.pieces += 1;
@@ -34,7 +34,7 @@ impl Progress {
         }
     }
 
-    /// All has been done. Work that was nothing is not worth a line.
+    /// Logs the end, unless there was nothing to do.
     pub(super) fn finish(&self, done: &str) {
         if 0 < self.pieces {
             tracing::info!(

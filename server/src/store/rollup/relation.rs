@@ -1,10 +1,10 @@
-//! A rollup's relation: its name, its columns, what it is made of, and how SQL templates are filled for it.
+//! A rollup's relation: its name, columns and source, and the filling of SQL templates for it.
 
 use super::columns::{RollupColumn, histogram_columns, metric_columns};
 use crate::domain::family::Table;
 use crate::domain::tier::Tier;
 
-/// What a rollup keeps.
+/// What a rollup holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Content {
     /// Count, sum, minimum, maximum (and last) of every metric.
@@ -22,12 +22,12 @@ pub(in crate::store) struct Rollup {
 }
 
 impl Rollup {
-    /// The view or table.
+    /// Returns the name of the view or table.
     pub(in crate::store) fn relation(self) -> String {
         relation(&self.table, self.tier, self.content)
     }
 
-    /// What it is made of.
+    /// Returns what it is built from.
     pub(in crate::store) fn source(self) -> Source {
         let tier = match (self.content, self.tier) {
             (_, Tier::OneDay) => Tier::OneHour,
@@ -37,18 +37,18 @@ impl Rollup {
         Source { relation: relation(&self.table, tier, self.content), tier }
     }
 
-    /// The rollup that it is made of; `None` where that are raw samples.
+    /// Returns the rollup it is built from; `None` if that is raw samples.
     pub(in crate::store) fn finer(self) -> Option<Rollup> {
         let tier = self.source().tier;
         (tier != Tier::Raw).then_some(Rollup { tier, ..self })
     }
 
-    /// The columns that tell a series from another.
+    /// Returns the columns that identify a series.
     pub(in crate::store) fn key(self) -> String {
         series_key(&self.table)
     }
 
-    /// The columns besides bucket and key.
+    /// Returns the columns besides bucket and key.
     pub(in crate::store) fn columns(self) -> Vec<RollupColumn> {
         match self.content {
             Content::Metrics => metric_columns(&self.table),
@@ -56,7 +56,7 @@ impl Rollup {
         }
     }
 
-    /// The aggregate that makes a column from the rollup's source, of the column's type whatever the source's is.
+    /// Returns the aggregate over the rollup's source for a column, in the column's type whatever the source's is.
     pub(in crate::store) fn expression(self, column: &RollupColumn) -> String {
         let aggregate = if self.source().tier == Tier::Raw { &column.from_raw } else { &column.from_rollup };
         format!("({aggregate})::{}", column.sql_type)
@@ -78,7 +78,7 @@ impl Rollup {
         )
     }
 
-    /// The positions of bucket and key in [`Rollup::select`].
+    /// Returns the positions of bucket and key in [`Rollup::select`].
     fn group_by(self) -> &'static str {
         if self.table.series.is_some() { "1, 2, 3" } else { "1, 2" }
     }
@@ -88,7 +88,7 @@ impl Rollup {
         self.fill_as(template, &self.relation(), &self.source().relation)
     }
 
-    /// Fills a template of `sql/editions` with other names for the rollup and for what it is made of.
+    /// Fills a template of `sql/editions` with other names for the rollup and its source.
     pub(in crate::store) fn fill_as(self, template: &str, relation: &str, source: &str) -> String {
         let columns = self.columns();
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -110,7 +110,7 @@ impl Rollup {
     }
 }
 
-/// What a rollup is made of.
+/// What a rollup is built from.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Source {
     pub(in crate::store) relation: String,
@@ -118,18 +118,18 @@ pub(in crate::store) struct Source {
 }
 
 impl Source {
-    /// The column that holds the time.
+    /// Returns the name of the time column.
     pub(in crate::store) fn time(&self) -> &'static str {
         time_column(self.tier)
     }
 }
 
-/// The column that holds the time in the table or view of a tier.
+/// Returns the name of the time column in the table or view of a tier.
 pub(in crate::store) fn time_column(tier: Tier) -> &'static str {
     if tier == Tier::Raw { "ts" } else { "bucket" }
 }
 
-/// The table or view of a table's tier.
+/// Returns the table or view of a table's tier.
 pub(in crate::store) fn relation(table: &Table, tier: Tier, content: Content) -> String {
     match (tier, content) {
         (Tier::Raw, _) => table.name.to_owned(),
@@ -138,7 +138,7 @@ pub(in crate::store) fn relation(table: &Table, tier: Tier, content: Content) ->
     }
 }
 
-/// The columns that tell a series from another.
+/// Returns the columns that identify a series.
 pub(in crate::store) fn series_key(table: &Table) -> String {
     match table.series_column() {
         Some(series) => format!("agent_key, {series}"),

@@ -1,4 +1,4 @@
-//! Makes rollups anew beside those that there are, and lets them take their places.
+//! Rebuilds rollups beside the existing ones and swaps them.
 
 use super::Rollup;
 use super::build::{BuildError, Builder, existing, kind_of_relation};
@@ -6,11 +6,11 @@ use super::found::{Found, Kind, former, next};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{DAY_MS, Tier, bucket_start};
 
-/// Up to where a rollup is complete and nothing of it or of what it is made of is marked.
+/// Up to where a rollup is complete and neither it nor its source has marks.
 const SETTLED_UNTIL: &str = "SELECT least(pika_rollup_watermark($1, $2), \
          (SELECT min(start_ms) FROM rollup_changes WHERE tier = ANY ($3)))";
 const FINAL_UNTIL: &str = "SELECT final_until_ms FROM rollup_builds WHERE relation = $1";
-/// How long after the latest of late samples buckets are taken to change no more.
+/// How long after the last late samples buckets are assumed not to change.
 const FINAL_AFTER_MS: i64 = DAY_MS;
 
 pub(super) const STATEMENTS: &[&str] = &[SETTLED_UNTIL, FINAL_UNTIL];
@@ -26,7 +26,7 @@ impl Builder<'_> {
             rollup.fill_as(self.template(), &next, source)
         ))
         .await?;
-        tracing::info!(%relation, "making a rollup anew, as its definition has changed");
+        tracing::info!(%relation, "rebuilding a rollup, because its definition has changed");
         Ok(())
     }
 
@@ -45,7 +45,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Swaps names, and has everything rolled up again that may have changed since it was copied.
+    /// Swaps names, and marks everything that may have changed since it was copied.
     pub(super) async fn replace(&mut self, rollups: &[Rollup]) -> Result<(), BuildError> {
         let found = self.inspect().await?;
         let mut statements = Vec::new();
@@ -62,7 +62,7 @@ impl Builder<'_> {
                     rollup.tier.name(),
                     self.end_of_bucket(rollup.tier),
                 ),
-                // The database's books say that nothing of the aggregate is refreshed, which this row corrects.
+                // The invalidation log says that nothing of the aggregate has been refreshed, which this row corrects.
                 Kind::Aggregate => format!(
                     "UPDATE rollup_builds SET relation = '{relation}', copied_until_ms = NULL \
                      WHERE relation = '{next}'"
@@ -71,12 +71,12 @@ impl Builder<'_> {
         }
         self.transact(&statements.join("; ")).await?;
         for rollup in rollups {
-            tracing::info!(relation = %rollup.relation(), "replaced a rollup by the one made anew");
+            tracing::info!(relation = %rollup.relation(), "replaced a rollup by the rebuilt one");
         }
         Ok(())
     }
 
-    /// Up to where a rollup, as it is now, is complete and will not change any more.
+    /// Returns up to where a rollup, as it is now, is complete and will not change any more.
     async fn final_until(&self, rollup: Rollup) -> Result<TimestampMs, BuildError> {
         let tier = rollup.tier;
         let tiers: Vec<&str> =

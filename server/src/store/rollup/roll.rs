@@ -1,4 +1,4 @@
-//! Rolls marked spans up (again), in either edition: their buckets are replaced by what the source holds now.
+//! Rolls marked spans up (again) in either edition: their buckets are replaced by what the source holds now.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,18 +19,18 @@ const ROLL_COMMUNITY: &str = include_str!("../../../../sql/editions/community/ro
 const UNROLL_ALL: &str = include_str!("../../../../sql/editions/community/unroll_all.sql");
 const UNROLL_AGENTS: &str = include_str!("../../../../sql/editions/community/unroll_agents.sql");
 
-/// Apache edition; on the Community edition the database keeps books.
+/// Apache edition; in the Community edition the database keeps the watermark.
 const SET_WATERMARK: &str = "INSERT INTO rollup_progress (tier, watermark_ms) VALUES ($1, $2) \
      ON CONFLICT (tier) DO UPDATE SET watermark_ms = greatest(rollup_progress.watermark_ms, excluded.watermark_ms)";
 
 pub(in crate::store) const STATEMENTS: &[&str] = &[SET_WATERMARK];
 
-/// What is rolled up of all agents in one transaction: bounds what a crash has to do again.
+/// Maximum span of all agents rolled up in one transaction; bounds what a crash makes necessary to redo.
 const ALL_AGENTS_MS_MAX: i64 = 6 * HOUR_MS;
-/// Buckets of one minute are left alone until their minute has been over for this long.
+/// Buckets of one minute are rolled up only after their minute has been over for this long.
 const SETTLE_MS: i64 = MINUTE_MS;
 
-/// Rolls up everything that is marked and complete at `now`. Answers how many marks were worked off.
+/// Rolls up everything that is marked and complete at `now`. Returns the number of marks processed.
 pub(in crate::store) async fn roll_up(
     client: &mut Client,
     definition: &Definition,
@@ -75,8 +75,8 @@ async fn roll_up_some(
     if n_marks == 0 {
         return Ok(0);
     }
-    // A statement sees what was committed before it began: all the rows behind the marks just taken. Rows that come
-    // later bring marks of their own.
+    // A statement sees what was committed before it began: all rows behind the marks just taken. Later rows bring their
+    // own marks.
     let rollups: Vec<Rollup> = definition.rollups().filter(|rollup| rollup.tier == tier).collect();
     target.claim(&transaction, &rollups).await?;
     let oldest = Oldest::read(&transaction).await?;
@@ -94,7 +94,7 @@ async fn roll_up_some(
     Ok(n_marks)
 }
 
-/// What one transaction rolls up.
+/// The work of one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Work {
     all: Vec<Span>,
@@ -121,7 +121,7 @@ impl Work {
         work
     }
 
-    /// What of it does not lie before a time.
+    /// Returns the part that does not lie before a time.
     fn since(&self, first: TimestampMs) -> Self {
         Self {
             all: self.all.iter().filter_map(|span| span.split_at(first).1).collect(),
@@ -130,7 +130,7 @@ impl Work {
         }
     }
 
-    /// What it changes in a coarser tier.
+    /// Returns the marks for a coarser tier.
     fn marks_of(&self, coarser: Tier) -> Vec<Mark> {
         let all = self.all.iter().map(|span| Mark { span: span.widened(coarser), agent_key: None });
         let some = self
@@ -141,16 +141,16 @@ impl Work {
     }
 }
 
-/// What holds the rows of the rollups.
+/// Where the rows of the rollups are stored.
 enum Target {
-    /// Tables.
+    /// In tables.
     Tables,
-    /// Aggregates, which nobody can write into, and the hypertables behind them.
+    /// In the hypertables behind aggregates, which themselves cannot be written.
     Aggregates { behind: HashMap<String, String>, skips_invalidation: bool },
 }
 
 impl Target {
-    /// Keeps whoever else writes into rollups away until the transaction ends.
+    /// Keeps other writers away from the rollups until the transaction ends.
     async fn claim(
         &self,
         transaction: &Transaction<'_>,
@@ -159,8 +159,8 @@ impl Target {
         let Self::Aggregates { skips_invalidation, .. } = self else { return Ok(()) };
         let tables: Vec<String> =
             rollups.iter().map(|rollup| format!("ONLY {}", self.table(*rollup))).collect();
-        // A refresh takes its rows away and puts others in their place. One that runs at the same time would do both
-        // with rows that are replaced here, too, and leave them twice.
+        // A refresh deletes its rows and inserts others. One running at the same time would do so with rows that are
+        // replaced here, too, and leave them twice.
         let mut sql = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE;", tables.join(", "));
         sql += "SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0;";
         if *skips_invalidation {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_or_not_complete_comes_later() {
+    fn excess_and_incomplete_work_comes_later() {
         let taken = Taken {
             n_marks: 3,
             all: vec![span(0, 4), span(5, 9), span(10, 11)],

@@ -20,24 +20,24 @@ impl Span {
         self.end <= self.start
     }
 
-    /// What lies before a time, and what does not.
+    /// Returns the parts before and from a time.
     pub(super) fn split_at(self, at: TimestampMs) -> (Option<Self>, Option<Self>) {
         let before = Self { end: self.end.min(at), ..self };
         let rest = Self { start: self.start.max(at), ..self };
         (Some(before).filter(|span| !span.is_empty()), Some(rest).filter(|span| !span.is_empty()))
     }
 
-    /// The shortest span that holds both.
+    /// Returns the shortest span that covers both.
     pub(super) fn to(self, other: Self) -> Self {
         Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
-    /// The buckets of a coarser tier that the span touches.
+    /// Returns the buckets of a coarser tier that the span overlaps.
     pub(super) fn widened(self, tier: Tier) -> Self {
         Self::of_bucket(self.start, tier).to(Self::of_bucket(self.end - 1, tier))
     }
 
-    /// Joins spans that touch, and sorts them.
+    /// Joins spans that touch or overlap, and sorts them.
     pub(super) fn merged(mut spans: Vec<Self>) -> Vec<Self> {
         spans.sort_unstable();
         let mut merged: Vec<Self> = Vec::new();

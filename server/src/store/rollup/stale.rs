@@ -1,4 +1,4 @@
-//! How far rollups are complete, and what they lack, as the database tells.
+//! How far rollups are complete, and what they lack, according to the database.
 
 use tokio_postgres::GenericClient;
 
@@ -13,7 +13,7 @@ const STALE_SPANS: &str = "SELECT start_ms, end_ms FROM pika_stale_spans($1)";
 
 pub(in crate::store) const STATEMENTS: &[&str] = &[COMPLETE_UNTIL];
 
-/// Up to where a rollup holds everything that it is made of; `None` where nothing is known.
+/// Returns up to where a rollup covers its whole source; `None` if unknown.
 pub(in crate::store) async fn complete_until(
     client: &impl GenericClient,
     rollup: Rollup,
@@ -21,7 +21,7 @@ pub(in crate::store) async fn complete_until(
     Ok(client.query_one(COMPLETE_UNTIL, &[&rollup.relation(), &rollup.tier.name()]).await?.get(0))
 }
 
-/// Community edition: the buckets before a time that are not what their source gives now, as far as it is there.
+/// Community edition: returns the buckets before a time that differ from their source, as far as that exists.
 pub(super) async fn buckets(
     client: &impl GenericClient,
     rollup: Rollup,
