@@ -1,4 +1,4 @@
-//! The REST API: one file a resource, described by OpenAPI. Knows HTTP, not SQL.
+//! The REST API: one file per resource, described by OpenAPI. Knows HTTP, not SQL.
 
 mod account;
 mod agent_identity;
@@ -69,7 +69,7 @@ pub use sparkline_cache::SparklineCache;
 
 use tag::Tag;
 
-/// Who gets in: people, their programs, and the record of what they did.
+/// Users, their credentials, and the audit log.
 type Accounts = (
     account::AccountApi,
     preferences::PreferencesApi,
@@ -97,7 +97,7 @@ type Fleet = (
     socket::SocketApi,
 );
 
-/// What goes wrong.
+/// Alert rules, alerts and their delivery.
 type Alerting = (
     alerts::AlertsApi,
     alert_rules::AlertRulesApi,
@@ -113,7 +113,7 @@ type System = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
 /// All resources.
 pub type Resources = (Accounts, Fleet, Alerting, System);
 
-/// The API with its description. Its handlers expect an [`ApiContext`] among the data of their requests.
+/// Returns the API with its description. Its handlers expect an [`ApiContext`] in the data of their requests.
 pub fn service() -> OpenApiService<Resources, ()> {
     let access = (
         account::AccountApi,
@@ -160,10 +160,10 @@ pub fn service() -> OpenApiService<Resources, ()> {
         .license("Apache-2.0")
 }
 
-/// The description as it is committed in `openapi/openapi.json`.
+/// Returns the description as it is committed in `openapi/openapi.json`.
 ///
 /// # Errors
-/// When the generator writes no JSON.
+/// If the generated description is not JSON.
 pub fn description() -> serde_json::Result<String> {
     description::normalize(&service().spec())
 }

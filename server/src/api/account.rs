@@ -1,4 +1,4 @@
-//! Logging in and out, and who is logged in.
+//! Logging in and out, and the logged-in user.
 
 use poem::Request;
 use poem::web::Data;
@@ -21,18 +21,18 @@ use crate::http;
 #[derive(Debug)]
 pub struct AccountApi;
 
-/// A name and a password, and where the user has a second factor a code of it.
+/// A name and a password, and a code if the user has a second factor.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct LoginRequest {
-    /// The username, in whatever case.
+    /// The username, in any case.
     #[oai(validator(min_length = 1, max_length = 255))]
     username: String,
     /// The password.
     #[oai(validator(min_length = 1, max_length = 1024))]
     password: String,
-    /// The code that the user's device shows, or a recovery code.
+    /// The code shown by the user's device, or a recovery code.
     #[serde(default)]
     #[oai(default, validator(max_length = 64))]
     code: Option<String>,
@@ -44,45 +44,45 @@ struct LoginRequest {
 struct LoginResult {
     /// The session's token, for `Authorization: Bearer`. Browsers use the cookie instead.
     token: String,
-    /// When the session ends, in milliseconds since the Unix epoch.
+    /// When the session expires, in milliseconds since the Unix epoch.
     expires_at: i64,
-    /// Who is logged in.
+    /// The logged-in user.
     user: UserBody,
 }
 
-/// A token to be looked at.
+/// A token to inspect.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct TokenLoginRequest {
-    /// An API token or the token of a session.
+    /// An API token or a session token.
     #[oai(validator(min_length = 1, max_length = 255))]
     token: String,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, Enum)]
 #[oai(rename_all = "snake_case")]
 enum CredentialKind {
-    /// Of a session.
+    /// A session token.
     Session,
     /// An API token.
     ApiToken,
 }
 
-/// What a token opens.
+/// What a token gives access to.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct TokenLoginResult {
-    /// Whose it is.
+    /// The token's owner.
     user: UserBody,
-    /// What it is.
+    /// The kind of the token.
     kind: CredentialKind,
     /// The scopes of an API token; null for a session, which is not limited to any.
     scopes: Option<Vec<ScopeName>>,
-    /// What can be done with it now: what the user's role gives, and of that what the scopes let through.
+    /// What can be done with it now: the permissions of the user's role, limited by the token's scopes.
     permissions: Vec<String>,
-    /// When it ends, in milliseconds since the Unix epoch; null: never.
+    /// When it expires, in milliseconds since the Unix epoch; null means never.
     expires_at: Option<i64>,
 }
 
@@ -113,9 +113,9 @@ enum LogoutResponse {
 impl AccountApi {
     /// Log in
     ///
-    /// Opens a session. Its token is answered, and set as a cookie for browsers; the session of a cookie that came with
-    /// the request ends. Where the user has a second factor, a right password without a right `code` is answered with 401
-    /// and the code `totp_required`. Too many failures are answered with 429.
+    /// Opens a session. Its token is returned and, for browsers, set as a cookie; if the request came with a session
+    /// cookie, that session ends. If the user has a second factor, a correct password without a correct `code` is
+    /// answered with 401 and the code `totp_required`. Too many failures are answered with 429.
     #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
@@ -148,8 +148,8 @@ impl AccountApi {
 
     /// Log in with a token
     ///
-    /// Says whose an API token or a session token is and what it opens, and opens nothing itself: requests carry the token
-    /// in `Authorization: Bearer`. Any other token is answered with 401, too many of them with 429.
+    /// Returns the owner of an API token or session token and what it gives access to. No session is opened: requests
+    /// carry the token in `Authorization: Bearer`. Any other token is answered with 401, too many of them with 429.
     #[oai(path = "/auth", method = "post", operation_id = "loginWithToken")]
     async fn login_with_token(
         &self,
@@ -174,7 +174,7 @@ impl AccountApi {
 
     /// Log out
     ///
-    /// Ends the session that the request was made with, at once and for good.
+    /// Ends the session of the request, at once and for good.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<LogoutResponse, ApiError> {
         let caller = auth.require(Permission::ManageOwnAccount)?;
@@ -186,7 +186,7 @@ impl AccountApi {
         )))
     }
 
-    /// Who is logged in
+    /// Get the logged-in user
     #[oai(path = "/account/info", method = "get", operation_id = "getAccountInfo")]
     #[expect(clippy::unused_async, reason = "the macro awaits it")]
     async fn account_info(&self, auth: UserAuth) -> Result<Json<UserBody>, ApiError> {

@@ -1,4 +1,4 @@
-//! Whose word counts as an agent's: enrolling it again, and taking its secret away.
+//! Agents' identities: enrolling again and revoking secrets.
 
 use pika_shared::token::TokenKind;
 use poem::web::Data;
@@ -20,60 +20,60 @@ use crate::domain::text::clean;
 use crate::domain::token::NewToken;
 use crate::ingest::AgentChange;
 
-/// How long a token lasts whose end is not given.
+/// Default lifetime of a re-enrollment token.
 const LIFETIME_MS: i64 = 3_600_000;
 
-/// Whose word counts as an agent's.
+/// Operations on agents' identities.
 #[derive(Debug)]
 pub struct AgentIdentityApi;
 
-/// A token that enrolls an agent again.
+/// A re-enrollment token to create.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct ReenrollmentRequest {
-    /// When it ends, in milliseconds since the Unix epoch; in an hour where it is not given, by default within a year. Made
-    /// with an API token it ends with that one at the latest.
+    /// When it expires, in milliseconds since the Unix epoch; by default in an hour, and at most in a year unless
+    /// configured otherwise. If created with an API token, it ends no later than that.
     #[serde(default)]
     expires_at: Option<i64>,
 }
 
-/// A new token that enrolls an agent again.
+/// A new re-enrollment token.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct ReenrollmentCreated {
     /// The token's id.
     id: Uuid,
-    /// The token. It is shown here and never again.
+    /// The token. It is shown only once, here.
     token: String,
-    /// The agent that it is for.
+    /// The agent it is for.
     agent_id: Uuid,
-    /// When it ends, in milliseconds since the Unix epoch.
+    /// When it expires, in milliseconds since the Unix epoch.
     expires_at: i64,
 }
 
 #[derive(ApiResponse)]
 enum ReenrollResponse {
-    /// The token was made.
+    /// The token was created.
     #[oai(status = 201)]
     Created(Json<ReenrollmentCreated>),
 }
 
 #[derive(ApiResponse)]
 enum RevokeResponse {
-    /// The agent has no secret any more.
+    /// The agent no longer has a secret.
     #[oai(status = 204)]
     NoContent,
 }
 
 #[OpenApi(prefix_path = "/api", tag = "Tag::Agents")]
 impl AgentIdentityApi {
-    /// Make a token that enrolls an agent again
+    /// Create a token that enrolls an agent again
     ///
-    /// For administrators. For a machine that was installed anew, or whose secret was revoked: `pika-agent enroll` with this
-    /// token, once, brings it back as the same agent with a new secret. The old secret ends at that moment, and so does
-    /// a connection that was made with it. An earlier token for the same agent that was not used ends now. A token that is
-    /// made with an API token ends when that ends, by whatever cause.
+    /// For administrators. For a machine that was reinstalled, or whose secret was revoked: `pika-agent enroll` with
+    /// this token, once, brings it back as the same agent with a new secret. At that moment the old secret becomes
+    /// invalid, and its connection is closed. Earlier unused tokens for the same agent end now. A token created with an
+    /// API token ends when that ends, for whatever reason.
     #[oai(path = "/agents/:id/enrollment", method = "post", operation_id = "createAgentEnrollment")]
     async fn reenroll(
         &self,
@@ -96,7 +96,7 @@ impl AgentIdentityApi {
             agent = %id.0,
             enrollment = %enrollment.id,
             user = clean(&caller.user.username),
-            "made a token that enrolls an agent again"
+            "created a token that enrolls an agent again"
         );
         Ok(ReenrollResponse::Created(Json(ReenrollmentCreated {
             id: enrollment.id.0,
@@ -108,7 +108,7 @@ impl AgentIdentityApi {
 
     /// Revoke an agent's secret
     ///
-    /// For administrators. Its connection is closed, and nobody is let in as this agent until it is enrolled again. Its
+    /// For administrators. The agent's connection is closed, and it cannot connect until it is enrolled again. Its
     /// history stays.
     #[oai(path = "/agents/:id/secret", method = "delete", operation_id = "revokeAgentSecret")]
     async fn revoke(

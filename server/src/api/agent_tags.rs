@@ -1,4 +1,4 @@
-//! Tags of many agents at once.
+//! Changes the tags of many agents at once.
 
 use poem::web::Data;
 use poem_openapi::payload::Json;
@@ -21,29 +21,29 @@ use crate::store::TagsError;
 #[derive(Debug)]
 pub struct AgentTagsApi;
 
-/// What is to be changed of many agents.
+/// Tag changes for many agents.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct AgentsUpdate {
-    /// Which agents. Unknown ones are passed over.
+    /// The agents' ids. Unknown ones are ignored.
     #[oai(validator(min_items = "1", max_items = "1000"))]
     ids: Vec<Uuid>,
-    /// Labels that they get, as far as they do not have them (1–64 characters). No agent may have more than 32.
+    /// Tags to add where missing (1–64 characters). No agent may have more than 32.
     #[serde(default)]
     #[oai(default)]
     add_tags: Vec<String>,
-    /// Labels that they lose, as far as they have them.
+    /// Tags to remove where present.
     #[serde(default)]
     #[oai(default)]
     remove_tags: Vec<String>,
 }
 
-/// What was changed of many agents.
+/// The result of changing tags.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AgentsUpdated {
-    /// The agents that were changed; the others were as they are to be.
+    /// The ids of the agents that were changed; the others already matched.
     ids: Vec<Uuid>,
 }
 
@@ -65,7 +65,7 @@ fn tags(field: &str, tags: &[String]) -> Result<Vec<String>, ApiError> {
 impl AgentTagsApi {
     /// Tag many agents
     ///
-    /// For administrators. All agents are changed, or none.
+    /// For administrators. Either all agents are changed or none.
     #[oai(path = "/bulk", method = "post", operation_id = "updateAgents")]
     async fn update(
         &self,
@@ -79,7 +79,7 @@ impl AgentTagsApi {
         if let Some(both) = add.iter().find(|tag| remove.contains(tag)) {
             return Err(ApiError::unprocessable(
                 "addTags",
-                &format!("{} is in removeTags, too", clean(both)),
+                &format!("{} is also in removeTags", clean(both)),
             ));
         }
         let event = caller.event(Action::AgentUpdated).with(json!({"addTags": add, "removeTags": remove}));

@@ -33,19 +33,19 @@ pub struct AgentsApi;
 pub(super) struct AgentBody {
     /// The agent's id.
     id: Uuid,
-    /// What people call it: an administrator's name where there is one, else the agent's own.
+    /// The display name: set by an administrator, or else the agent's own.
     name: String,
     /// The agent's own name.
     reported_name: String,
-    /// An administrator's labels.
+    /// Tags set by administrators.
     tags: Vec<String>,
-    /// An administrator's words.
+    /// Notes by administrators.
     note: String,
     /// The machine's host name.
     hostname: String,
-    /// The address that the agent reports.
+    /// The address reported by the agent.
     ip: String,
-    /// The address that the server sees the agent's connection come from.
+    /// The address the agent's connection comes from, as seen by the server.
     remote_address: String,
     /// Operating system, for example `linux`.
     os: String,
@@ -53,17 +53,17 @@ pub(super) struct AgentBody {
     arch: String,
     /// The agent's version.
     version: String,
-    /// The enrollment token that let it in; absent where that is forgotten, which it is some time after it has ended.
+    /// The id of the enrollment token it was enrolled with; absent once that is deleted, some time after it has ended.
     enrollment_id: Option<Uuid>,
     /// 1 online, 0 offline.
     status: i32,
-    /// Its secret was revoked: nobody gets in as this agent until it is enrolled again.
+    /// Whether its secret was revoked, so that it cannot connect until it is enrolled again.
     revoked: bool,
-    /// Two machines use this agent's identity; absent where that was not seen within the last hour.
+    /// Set if two machines use this agent's identity; absent unless that was seen within the last hour.
     identity_conflict: Option<IdentityConflictBody>,
-    /// What the server adds to the agent's clock, in milliseconds; 0 where the clock is right to within two seconds.
+    /// The correction added to the agent's clock, in milliseconds; 0 if the clock is right to within two seconds.
     clock_offset_ms: i64,
-    /// When the agent was last heard, in milliseconds since the Unix epoch.
+    /// When the agent was last heard from, in milliseconds since the Unix epoch.
     last_seen_at: Option<i64>,
     /// When the agent was enrolled, in milliseconds since the Unix epoch.
     created_at: i64,
@@ -76,31 +76,31 @@ pub(super) struct AgentBody {
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "IdentityConflict", rename_all = "camelCase")]
 struct IdentityConflictBody {
-    /// When that was last seen, in milliseconds since the Unix epoch.
+    /// When this was last seen, in milliseconds since the Unix epoch.
     detected_at: i64,
-    /// Where the connections came from.
+    /// The addresses of the connections.
     addresses: Vec<String>,
 }
 
-/// What administrators say about an agent.
+/// What administrators set for an agent.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct AgentUpdate {
-    /// Shown instead of the agent's own name; that one where it is empty (255 characters).
+    /// The display name (255 characters); if empty, the agent's own name is shown.
     name: String,
-    /// Labels (32 of 1–64 characters). What is there twice is kept once.
+    /// Tags (32 of 1–64 characters). Duplicates are removed.
     tags: Vec<String>,
     /// Free text (10000 characters).
     note: String,
-    /// The agent's `updatedAt` as it was read, in milliseconds since the Unix epoch: where that has changed, the answer is 409
-    /// and nothing is kept.
+    /// The agent's `updatedAt` as it was read, in milliseconds since the Unix epoch: if it has changed since, the
+    /// answer is 409 and nothing is saved.
     updated_at: Option<i64>,
 }
 
 #[derive(ApiResponse)]
 enum DeleteResponse {
-    /// The agent is gone.
+    /// The agent was deleted.
     #[oai(status = 204)]
     NoContent,
 }
@@ -140,7 +140,7 @@ impl AgentBody {
 struct AgentList {
     /// The agents, by name.
     items: Vec<AgentBody>,
-    /// How many there are.
+    /// Number of agents.
     total: u64,
 }
 
@@ -151,12 +151,12 @@ impl AgentList {
     }
 }
 
-/// The text to look for; empty where nothing is.
+/// Returns the text to search for; empty to match everything.
 fn filter_text(parameter: &str, text: Option<String>) -> Result<String, ApiError> {
     checked(parameter, parse_optional(&text.unwrap_or_default(), NAME_CHARS_MAX))
 }
 
-/// The agent of a path, or 404.
+/// Returns the agent of a path, or 404.
 pub(super) async fn find(store: &Store, id: Uuid) -> Result<Agent, ApiError> {
     let agent = store.agent(AgentId(id)).await?;
     agent.ok_or_else(|| no_agent(id))
@@ -171,19 +171,19 @@ pub(super) fn no_agent(id: Uuid) -> ApiError {
 impl AgentsApi {
     /// List agents
     ///
-    /// All of them, or those that pass every filter that is given.
+    /// All agents, or those that match every given filter.
     #[oai(path = "/agents", method = "get", operation_id = "listAgents")]
     async fn list(
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        /// Text in a name or an address, without regard to case.
+        /// Text in a name or an address, in any case.
         search: Query<Option<String>>,
-        /// A tag that the agents have.
+        /// Only agents with this tag.
         tag: Query<Option<String>>,
-        /// 0 or 1: only those offline, or only those online.
+        /// 0 or 1: only agents that are offline, or online.
         status: Query<Option<i32>>,
-        /// Only those that this enrollment token has let in.
+        /// Only agents enrolled with this token.
         #[oai(name = "enrollmentId")]
         enrollment_id: Query<Option<Uuid>>,
     ) -> Result<Serialized<AgentList>, ApiError> {
@@ -204,7 +204,7 @@ impl AgentsApi {
         Ok(Serialized(AgentList::new(agents, context.clock.now())))
     }
 
-    /// List the agents that are online
+    /// List online agents
     #[oai(path = "/agents/online", method = "get", operation_id = "listOnlineAgents")]
     async fn list_online(
         &self,
@@ -233,7 +233,8 @@ impl AgentsApi {
 
     /// Name, tag or describe an agent
     ///
-    /// For administrators. Replaces all three; with `updatedAt` only what nobody else has changed meanwhile. An agent that registers under another name keeps what is set here.
+    /// For administrators. Replaces all three; with `updatedAt`, only if nobody else has changed them in the meantime.
+    /// An agent that registers with another name keeps what is set here.
     #[oai(path = "/agents/:id", method = "put", operation_id = "updateAgent")]
     async fn update(
         &self,
@@ -253,7 +254,7 @@ impl AgentsApi {
             Labelled::Kept => {}
             Labelled::NoAgent => return Err(no_agent(id.0)),
             Labelled::ChangedMeanwhile => {
-                return Err(ApiError::conflict("the agent was changed meanwhile; read it again"));
+                return Err(ApiError::conflict("the agent was changed in the meantime; read it again"));
             }
         }
         context.sockets.tell_agent(AgentId(id.0), AgentChange::Updated);
@@ -264,8 +265,9 @@ impl AgentsApi {
 
     /// Delete an agent
     ///
-    /// For administrators. Its connection is closed, and it is let in no more: only a new enrollment token brings the
-    /// machine back, as a new agent. Its history can be read no longer, at once; the rows go when their time has passed.
+    /// For administrators. The agent's connection is closed, and it can no longer connect: only a new enrollment token
+    /// brings the machine back, as a new agent. Its history becomes inaccessible at once; the rows are dropped when
+    /// they expire.
     #[oai(path = "/agents/:id", method = "delete", operation_id = "deleteAgent")]
     async fn delete(
         &self,

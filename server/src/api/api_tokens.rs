@@ -1,4 +1,4 @@
-//! API tokens: what a user's programs come with.
+//! API tokens, with which users' programs authenticate.
 
 use pika_shared::token::TokenKind;
 use poem::web::Data;
@@ -21,42 +21,42 @@ use crate::domain::permission::{ApiToken, Permission, Scope};
 use crate::domain::token::NewToken;
 use crate::store::NewApiToken;
 
-/// Longest name of an API token, in characters.
+/// Maximum length of an API token's name, in characters.
 const API_TOKEN_NAME_CHARS_MAX: usize = 64;
 
 /// API tokens.
 #[derive(Debug)]
 pub struct ApiTokensApi;
 
-/// What an API token is for.
+/// What an API token may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
 #[oai(rename = "Scope")]
 pub(super) enum ScopeName {
-    /// Reading what the user may read.
+    /// Read what the user may read.
     #[oai(rename = "read")]
     #[serde(rename = "read")]
     Read,
-    /// Changing agents and enrollment tokens.
+    /// Change agents and enrollment tokens.
     #[oai(rename = "agents:write")]
     #[serde(rename = "agents:write")]
     WriteAgents,
-    /// Changing users, as long as nobody gets more power by it.
+    /// Change users, as long as nobody gains permissions by it.
     #[oai(rename = "users:write")]
     #[serde(rename = "users:write")]
     WriteUsers,
-    /// Changing settings.
+    /// Change settings.
     #[oai(rename = "settings:write")]
     #[serde(rename = "settings:write")]
     WriteSettings,
-    /// Looking after alerts: acknowledging and snoozing them.
+    /// Acknowledge and snooze alerts.
     #[oai(rename = "alerts:acknowledge")]
     #[serde(rename = "alerts:acknowledge")]
     AcknowledgeAlerts,
-    /// Changing alert rules and silences.
+    /// Change alert rules and silences.
     #[oai(rename = "alerts:write")]
     #[serde(rename = "alerts:write")]
     WriteAlerts,
-    /// Changing where messages go.
+    /// Change notification channels.
     #[oai(rename = "channels:write")]
     #[serde(rename = "channels:write")]
     WriteChannels,
@@ -90,16 +90,16 @@ impl From<ScopeName> for Scope {
     }
 }
 
-/// An API token to be made.
+/// An API token to create.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct ApiTokenRequest {
-    /// What you call it (1–64 characters).
+    /// The token's name (1–64 characters).
     name: String,
-    /// What it is for; at least one. It can never do more than its user.
+    /// What it may be used for; at least one scope. It can never do more than its user.
     scopes: Vec<ScopeName>,
-    /// When it ends, in milliseconds since the Unix epoch; null: never.
+    /// When it expires, in milliseconds since the Unix epoch; null means never.
     #[serde(default)]
     expires_at: Option<i64>,
 }
@@ -108,17 +108,17 @@ struct ApiTokenRequest {
 #[derive(Debug, Object)]
 #[oai(rename = "ApiToken", rename_all = "camelCase")]
 pub(super) struct ApiTokenBody {
-    /// Its id.
+    /// The token's id.
     id: Uuid,
-    /// What its owner calls it.
+    /// The token's name.
     name: String,
-    /// What it is for.
+    /// What it may be used for.
     scopes: Vec<ScopeName>,
-    /// When it was made, in milliseconds since the Unix epoch.
+    /// When it was created, in milliseconds since the Unix epoch.
     created_at: i64,
-    /// When it ends, in milliseconds since the Unix epoch; null: never.
+    /// When it expires, in milliseconds since the Unix epoch; null means never.
     expires_at: Option<i64>,
-    /// When it was last used, in milliseconds since the Unix epoch, to the minute; null: never.
+    /// When it was last used, in milliseconds since the Unix epoch, to the minute; null means never.
     last_used_at: Option<i64>,
 }
 
@@ -126,15 +126,15 @@ pub(super) struct ApiTokenBody {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct ApiTokenCreated {
-    /// Its id.
+    /// The token's id.
     id: Uuid,
-    /// The token, for `Authorization: Bearer`. It is shown here and never again.
+    /// The token, for `Authorization: Bearer`. It is shown only once, here.
     token: String,
-    /// What its owner calls it.
+    /// The token's name.
     name: String,
-    /// What it is for.
+    /// What it may be used for.
     scopes: Vec<ScopeName>,
-    /// When it ends, in milliseconds since the Unix epoch; null: never.
+    /// When it expires, in milliseconds since the Unix epoch; null means never.
     expires_at: Option<i64>,
 }
 
@@ -142,22 +142,22 @@ struct ApiTokenCreated {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct ApiTokenList {
-    /// The tokens, the newest first.
+    /// The tokens, newest first.
     items: Vec<ApiTokenBody>,
-    /// How many there are; at most 100.
+    /// Number of tokens; at most 100.
     total: u64,
 }
 
 #[derive(ApiResponse)]
 enum CreateResponse {
-    /// The token was made.
+    /// The token was created.
     #[oai(status = 201)]
     Created(Json<ApiTokenCreated>),
 }
 
 #[derive(ApiResponse)]
 enum DeleteResponse {
-    /// The token has ended.
+    /// The token was deleted.
     #[oai(status = 204)]
     NoContent,
 }
@@ -183,19 +183,19 @@ async fn list_of(context: &ApiContext, user_id: UserId) -> Result<Json<ApiTokenL
 
 #[OpenApi(prefix_path = "/api", tag = "Tag::Account")]
 impl ApiTokensApi {
-    /// List one's own API tokens
+    /// List your own API tokens
     ///
-    /// Takes a session. The tokens themselves are not kept and not shown.
+    /// Takes a session. The tokens themselves are not stored and cannot be shown.
     #[oai(path = "/tokens", method = "get", operation_id = "listApiTokens")]
     async fn list(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<ApiTokenList>, ApiError> {
         let caller = auth.require(Permission::ManageOwnAccount)?;
         list_of(&context, caller.user.id).await
     }
 
-    /// Make an API token
+    /// Create an API token
     ///
-    /// Takes a session: no API token can make another one. The token can do what its user's role gives, and of that what
-    /// its scopes let through; never can it change passwords, sessions, API tokens, second factors or roles.
+    /// Takes a session: an API token cannot create another one. The token has the permissions of its user's role,
+    /// limited by its scopes; it can never change passwords, sessions, API tokens, second factors or roles.
     #[oai(path = "/tokens", method = "post", operation_id = "createApiToken")]
     async fn create(
         &self,
@@ -237,9 +237,9 @@ impl ApiTokensApi {
         })))
     }
 
-    /// End an API token
+    /// Delete an API token
     ///
-    /// One's own, or as an administrator anybody's. Takes a session.
+    /// Your own or, as an administrator, anybody's. Takes a session.
     #[oai(path = "/tokens/:id", method = "delete", operation_id = "deleteApiToken")]
     async fn delete(
         &self,

@@ -16,35 +16,35 @@ use crate::store::{AuditEntry, AuditFilter};
 #[derive(Debug)]
 pub struct AuditApi;
 
-/// Something that somebody did.
+/// An entry of the audit log.
 #[derive(Debug, Object)]
 #[oai(rename = "AuditEntry", rename_all = "camelCase")]
 struct AuditEntryBody {
-    /// Its number; later entries have higher ones.
+    /// The entry's number; later entries have higher ones.
     id: i64,
-    /// When, in milliseconds since the Unix epoch.
+    /// When it happened, in milliseconds since the Unix epoch.
     at: i64,
-    /// Who: `user`, `api_token`, `command_line`, `system` or `nobody`, which is somebody who is not logged in.
+    /// Who acted: `user`, `api_token`, `command_line`, `system`, or `nobody` for somebody not logged in.
     actor_kind: String,
-    /// The user's id; of an API token that of its owner.
+    /// The user's id; for an API token its owner's.
     actor_id: Option<Uuid>,
-    /// The username at the time; empty where there was none.
+    /// The username at the time; empty if none.
     actor_name: String,
-    /// The id of the API token that was used.
+    /// The id of the API token used.
     api_token_id: Option<Uuid>,
     /// What was done, for example `user.login` or `enrollment.create`.
     action: String,
-    /// What kind of thing it was done to, for example `user`.
+    /// The kind of the object, for example `user`.
     object_kind: Option<String>,
-    /// Its id.
+    /// The object's id.
     object_id: Option<String>,
-    /// Its name at the time.
+    /// The object's name at the time.
     object_name: Option<String>,
-    /// The address that the request came from; empty at the command line.
+    /// The address the request came from; empty for the command line.
     address: String,
-    /// The id of the request, as in the server's log; empty at the command line.
+    /// The request's id, as in the server's log; empty for the command line.
     request_id: String,
-    /// What else is worth knowing: a JSON object whose fields depend on the action.
+    /// Further details: a JSON object whose fields depend on the action.
     details: serde_json::Value,
 }
 
@@ -52,13 +52,13 @@ struct AuditEntryBody {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AuditLog {
-    /// The entries, the newest first.
+    /// The entries, newest first.
     items: Vec<AuditEntryBody>,
-    /// How many there are on all pages.
+    /// Number of entries on all pages.
     total: i64,
-    /// Which page this is.
+    /// The number of this page.
     page: i64,
-    /// Entries of a full page.
+    /// Entries per full page.
     page_size: i64,
 }
 
@@ -88,41 +88,41 @@ impl From<AuditEntry> for AuditEntryBody {
 impl AuditApi {
     /// Read the audit log
     ///
-    /// For administrators. Logins, failed logins, and every change that was made through the API or the command line, the
-    /// newest first.
+    /// For administrators. Logins, failed logins, and every change made through the API or the command line, newest
+    /// first.
     #[oai(path = "/audit", method = "get", operation_id = "getAuditLog")]
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
     async fn list(
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        /// Which page, from 1.
+        /// Page number, from 1.
         #[oai(
             default = "super::paging::first_page",
             validator(minimum(value = "1"), maximum(value = "1000000"))
         )]
         page: Query<i64>,
-        /// Entries a page.
+        /// Entries per page.
         #[oai(
             name = "pageSize",
             default = "super::paging::default_page_size",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         page_size: Query<i64>,
-        /// Only what this user did: username or id.
+        /// Only actions of this user: username or id.
         #[oai(validator(max_length = 255))]
         actor: Query<Option<String>>,
         /// Only this action, for example `user.login_failed`.
         #[oai(validator(max_length = 255))]
         action: Query<Option<String>>,
-        /// Only what was done to this object: name or id.
+        /// Only actions on this object: name or id.
         #[oai(validator(max_length = 255))]
         object: Query<Option<String>>,
-        /// Only from this time on, in milliseconds since the Unix epoch.
+        /// Start of the range, in milliseconds since the Unix epoch, inclusive.
         from: Query<Option<i64>>,
-        /// Only before this time, in milliseconds since the Unix epoch.
+        /// End of the range, in milliseconds since the Unix epoch, exclusive.
         to: Query<Option<i64>>,
-        /// Only what was done from this address.
+        /// Only actions from this address.
         #[oai(validator(max_length = 64))]
         address: Query<Option<String>>,
     ) -> Result<Json<AuditLog>, ApiError> {

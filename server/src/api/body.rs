@@ -8,8 +8,8 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::de::DeserializeOwned;
 
-/// A JSON body. The same to OpenAPI as [`Json`], whose own errors do not tell which field is missing or wrong: here
-/// serde reads the body first, and says.
+/// A JSON body. To OpenAPI it is the same as [`Json`], whose own errors do not say which field is missing or wrong;
+/// here serde parses the body first and does.
 #[derive(Debug)]
 pub(super) struct Body<T>(pub(super) T);
 
@@ -39,7 +39,7 @@ impl<T: ParseFromJSON + ToJSON + DeserializeOwned> ParsePayload for Body<T> {
         let value: T =
             serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refuse(error.to_string()))?;
         deserializer.end().map_err(|error| refuse(error.to_string()))?;
-        // For the validators of the description, which want values of JSON.
+        // For the validators of the description, which work on JSON values.
         let value = T::parse_from_json(value.to_json()).map_err(|error| refuse(error.into_message()))?;
         Ok(Self(value))
     }

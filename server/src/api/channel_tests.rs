@@ -1,4 +1,4 @@
-//! Holds every user to a number of tests of channels a minute: each sends a real message to somewhere else.
+//! Limits how many channel tests a user may run per minute: each sends a real message to an outside service.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,11 +8,11 @@ use super::ApiError;
 use crate::domain::id::UserId;
 use crate::http::request_id;
 
-/// Tests of one user within [`WINDOW`].
+/// Maximum tests of one user within [`WINDOW`].
 const TESTS_MAX: usize = 3;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// When each user has tried channels lately.
+/// The recent tests of each user.
 #[derive(Debug, Default)]
 pub struct ChannelTests(Mutex<HashMap<UserId, Vec<Instant>>>);
 
@@ -20,7 +20,7 @@ impl ChannelTests {
     /// Counts a test of a user.
     ///
     /// # Errors
-    /// 429 where there were too many.
+    /// 429 if there were too many.
     pub(super) fn begin(&self, user: UserId) -> Result<(), ApiError> {
         let now = Instant::now();
         let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);

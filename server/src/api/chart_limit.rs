@@ -1,5 +1,5 @@
-//! Holds every user to a number of charts at the same time. What all of them together may use of the database is bounded
-//! by the store.
+//! Limits how many charts a user may request at the same time. How much of the database all charts together may use is
+//! limited by the store.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::http::request_id;
 use crate::store;
 use crate::telemetry::{ChartRefusal, Instruments};
 
-/// The charts that are being read or wait for their turn.
+/// The charts that are being read or waiting for their turn.
 #[derive(Clone, Debug)]
 pub struct ChartLimit {
     per_user_max: usize,
@@ -19,7 +19,7 @@ pub struct ChartLimit {
     instruments: Arc<Instruments>,
 }
 
-/// A chart in progress. It is over when this is dropped, be it because the client has hung up.
+/// A chart in progress. It ends when this is dropped, also if the client hangs up.
 #[derive(Debug)]
 struct Chart {
     limit: ChartLimit,
@@ -27,7 +27,7 @@ struct Chart {
 }
 
 impl ChartLimit {
-    /// At most so many charts of one user at the same time.
+    /// Limits each user to this many charts at the same time.
     pub fn new(per_user_max: usize, instruments: Arc<Instruments>) -> Self {
         Self { per_user_max, in_progress: Arc::default(), instruments }
     }
@@ -35,7 +35,7 @@ impl ChartLimit {
     /// Reads a chart for a user.
     ///
     /// # Errors
-    /// 429 when too many of this user are in progress, or too many of everybody; the error of `reading`.
+    /// 429 if too many charts of this user, or of all users, are in progress; the error of `reading`.
     pub(super) async fn read<T, E: Borrow<store::Error> + Into<ApiError>>(
         &self,
         user: UserId,
@@ -57,7 +57,7 @@ impl ChartLimit {
             drop(in_progress);
             self.refuse(user, ChartRefusal::User);
             return Err(ApiError::too_many_requests(&format!(
-                "{n_charts} charts of yours are in progress, which is the most at a time; try again when one is there"
+                "{n_charts} of your charts are in progress, which is the maximum; try again when one is done"
             )));
         }
         in_progress.insert(user, n_charts + 1);

@@ -1,4 +1,4 @@
-//! What the resources need, and what is counted and measured all over.
+//! The state shared by the resources.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::readiness::Readiness;
 use crate::store::Store;
 use crate::telemetry::{Instruments, Snapshot};
 
-/// What the resources need. Every request gets a clone, which is a pointer to what all of them share.
+/// The state shared by the resources. Every request gets a clone, which is a pointer.
 #[derive(Clone, Debug)]
 pub struct ApiContext(Arc<ApiParts>);
 
@@ -39,48 +39,48 @@ impl Deref for ApiContext {
     }
 }
 
-/// What the resources need, one by one.
+/// The parts of [`ApiContext`].
 #[derive(Debug)]
 pub struct ApiParts {
     /// The database.
     pub store: Store,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// Logins.
+    /// Authentication of users.
     pub auth: Auth,
-    /// How much an enrollment token may be good for.
+    /// Limits on enrollment tokens.
     pub enrollment_limits: EnrollmentLimits,
-    /// Where agents' connections go.
+    /// Serves agents' connections.
     pub sockets: Sockets,
     /// Whether the server has finished starting.
     pub readiness: Readiness,
-    /// How many charts one user may ask for at the same time.
+    /// Limits concurrent charts per user.
     pub charts: ChartLimit,
-    /// Sparklines that were asked for lately.
+    /// Recently requested sparklines.
     pub sparklines: SparklineCache,
     /// How alert rules are evaluated.
     pub alerting: EvaluatorOptions,
     /// Sends messages to channels.
     pub notifier: Notifier,
-    /// How often each user has tried channels.
+    /// Limits channel tests per user.
     pub channel_tests: ChannelTests,
-    /// What is counted and measured.
+    /// The server's own metrics.
     pub instruments: Arc<Instruments>,
-    /// The key that agents are told to trust; `None` where they are told of none.
+    /// The key that agents are told to pin; `None` if they are told none.
     pub pinned_tls: Option<watch::Receiver<TlsInUse>>,
-    /// People reach the server over TLS, even where it does not speak it itself.
+    /// Whether people reach the server over TLS, even if a proxy terminates it.
     pub is_public_over_tls: bool,
-    /// Where people and agents reach the server, if the configuration says.
+    /// The URL by which people and agents reach the server, if configured.
     pub public_url: Option<Arc<str>>,
     /// When the server was started.
     pub started_at: TimestampMs,
 }
 
 impl ApiContext {
-    /// Everything that is counted and measured, in Prometheus text format.
+    /// Returns the server's own metrics in Prometheus text format.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If they cannot be encoded.
     pub fn metrics(&self) -> Result<Vec<u8>, prometheus::Error> {
         self.instruments.render(&Snapshot {
             agents_connected: self.sockets.agents_connected(),
@@ -91,7 +91,7 @@ impl ApiContext {
         })
     }
 
-    /// An enrollment token as it is handed out: with the pin of the server's key behind it, where there is one.
+    /// Returns an enrollment token as shown to users: followed by the pin of the server's key, if there is one.
     pub(super) fn with_pin(&self, token: &SecretString) -> String {
         let token = token.expose_secret();
         match &self.pinned_tls {

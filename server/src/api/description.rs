@@ -1,19 +1,19 @@
-//! The API's description as clients are generated from it: what the generator of poem-openapi leaves unsaid or says in a
-//! way that other generators stumble over is normalized here.
+//! Normalizes the API's description for client generators: adds what poem-openapi's generator omits, and rewrites what
+//! other generators cannot handle.
 //!
-//! - A field that may be left out may be null, too: answers write null, requests take it.
-//! - A reference with a description beside it is `allOf` of the reference alone; the generator adds a second schema that
-//!   says nothing, which makes `allOf` of an enumeration one that nothing can be.
-//! - Media types stand without parameters.
-//! - An operation has the error statuses that it can have: the generator gives every operation all of them.
+//! - An optional field is also nullable: answers write null, requests accept it.
+//! - A reference with a description beside it is `allOf` of the reference alone; the generator adds an empty second
+//! schema, which makes `allOf` of an enumeration unsatisfiable.
+//! - Media types have no parameters.
+//! - An operation lists only the error statuses it can return; the generator lists all for every operation.
 //! - Names in answers are texts, not enumerations.
-//! - The server is the one that the description comes from.
+//! - The server is the one that serves the description.
 
 use serde_json::{Map, Value, json};
 
 use super::open_answers::open_answers;
 
-/// Lists in which null stands for "nothing there": (schema, field).
+/// Lists in which null means "nothing": (schema, field).
 const LISTS_WITH_NULLS: [(&str, &str); 6] = [
     ("Series", "avg"),
     ("Series", "min"),
@@ -23,7 +23,7 @@ const LISTS_WITH_NULLS: [(&str, &str); 6] = [
     ("Sparkline", "max"),
 ];
 
-/// Operations that can contradict what is there: 409.
+/// Operations that can conflict with existing state: 409.
 const CONFLICTING: [&str; 22] = [
     "createApiToken",
     "createUser",
@@ -48,13 +48,13 @@ const CONFLICTING: [&str; 22] = [
     "retryAlertDelivery",
     "setAlertSettings",
 ];
-/// Operations without a parameter in their path that can miss what they are about all the same: 404.
+/// Operations without a path parameter whose object may nevertheless be missing: 404.
 const MISSING: [&str; 4] = ["confirmTotp", "removeTotp", "testNewAlertChannel", "previewAlertChannel"];
 
-/// Puts the generator's description right.
+/// Normalizes the generated description.
 ///
 /// # Errors
-/// When it is not JSON.
+/// If it is not JSON.
 pub(super) fn normalize(generated: &str) -> serde_json::Result<String> {
     let mut description: Value = serde_json::from_str(generated)?;
     drop_media_type_parameters(&mut description);
@@ -78,7 +78,7 @@ pub(super) fn normalize(generated: &str) -> serde_json::Result<String> {
     Ok(text)
 }
 
-/// Takes away what an operation cannot answer.
+/// Removes the statuses that an operation cannot return.
 fn keep_possible_statuses(operation: &mut Value) {
     let has = |name: &str| operation.get(name).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     let has_body = operation.get("requestBody").is_some();
@@ -118,7 +118,7 @@ fn describe_fields(schema_name: &str, schema: &mut Value) {
         if let Some(Value::Array(parts)) = field.get_mut("allOf") {
             parts.retain(|part| part.get("$ref").is_some());
         }
-        // Null is what leaving it out means, which is no value to fill in.
+        // Null means the field is omitted, so it is no default to fill in.
         if field.get("default") == Some(&Value::Null) {
             field.shift_remove("default");
         }
@@ -133,7 +133,7 @@ fn describe_fields(schema_name: &str, schema: &mut Value) {
     }
 }
 
-/// Everywhere: `application/json; charset=utf-8` is `application/json`.
+/// Replaces `application/json; charset=utf-8` by `application/json` everywhere.
 fn drop_media_type_parameters(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_generator_leaves_unsaid_is_said() {
+    fn what_the_generator_omits_is_added() {
         let generated = json!({
             "paths": {"/": {"get": {"responses": {"200": {"content": {"application/json; charset=utf-8": {}}}}}}},
             "components": {"schemas": {"Series": {

@@ -1,4 +1,4 @@
-//! The answer of operations that have nothing to say but that they are done.
+//! The empty answer of successful operations.
 
 use poem_openapi::ApiResponse;
 

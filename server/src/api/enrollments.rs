@@ -1,4 +1,4 @@
-//! Enrollment tokens: how new agents are let in.
+//! Enrollment tokens, with which new agents register.
 
 use pika_shared::token::TokenKind;
 use poem::web::Data;
@@ -23,18 +23,18 @@ use crate::store::{Enrollment, NewEnrollment};
 #[derive(Debug)]
 pub struct EnrollmentsApi;
 
-/// A token to be made.
+/// An enrollment token to create.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct EnrollmentRequest {
-    /// What people call it.
+    /// The token's name.
     #[oai(validator(min_length = 1, max_length = 255))]
     name: String,
-    /// When it ends, in milliseconds since the Unix epoch; by default within a year. Made with an API token it ends with that
-    /// one at the latest.
+    /// When it expires, in milliseconds since the Unix epoch; at most in a year unless configured otherwise. If created
+    /// with an API token, it ends no later than that.
     expires_at: i64,
-    /// How many agents it lets in (by default 1–100000).
+    /// How many agents it may enroll (1–100000 unless configured otherwise).
     max_uses: i32,
 }
 
@@ -42,21 +42,21 @@ struct EnrollmentRequest {
 #[derive(Debug, Object)]
 #[oai(rename = "Enrollment", rename_all = "camelCase")]
 struct EnrollmentBody {
-    /// Its id.
+    /// The token's id.
     id: Uuid,
-    /// What people call it.
+    /// The token's name.
     name: String,
-    /// The one agent that it enrolls again; absent where it lets new agents in.
+    /// The one agent it enrolls again; absent for a token that enrolls new agents.
     agent_id: Option<Uuid>,
-    /// How many agents it lets in.
+    /// How many agents it may enroll.
     max_uses: i32,
-    /// How many it has let in.
+    /// How many agents it has enrolled.
     uses: i32,
-    /// When it ends, in milliseconds since the Unix epoch.
+    /// When it expires, in milliseconds since the Unix epoch.
     expires_at: i64,
-    /// When it was made, in milliseconds since the Unix epoch.
+    /// When it was created, in milliseconds since the Unix epoch.
     created_at: i64,
-    /// The API token that made it, and that it ends with; absent where somebody did who was logged in.
+    /// The id of the API token that created it, with which it ends; absent if a logged-in user did.
     api_token_id: Option<Uuid>,
 }
 
@@ -64,15 +64,15 @@ struct EnrollmentBody {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct EnrollmentCreated {
-    /// Its id.
+    /// The token's id.
     id: Uuid,
-    /// The token. It is shown here and never again.
+    /// The token. It is shown only once, here.
     token: String,
-    /// What people call it.
+    /// The token's name.
     name: String,
-    /// How many agents it lets in.
+    /// How many agents it may enroll.
     max_uses: i32,
-    /// When it ends, in milliseconds since the Unix epoch.
+    /// When it expires, in milliseconds since the Unix epoch.
     expires_at: i64,
 }
 
@@ -80,22 +80,22 @@ struct EnrollmentCreated {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct EnrollmentList {
-    /// The tokens, the newest first.
+    /// The tokens, newest first.
     items: Vec<EnrollmentBody>,
-    /// How many there are.
+    /// Number of tokens.
     total: u64,
 }
 
 #[derive(ApiResponse)]
 enum CreateResponse {
-    /// The token was made.
+    /// The token was created.
     #[oai(status = 201)]
     Created(Json<EnrollmentCreated>),
 }
 
 #[derive(ApiResponse)]
 enum DeleteResponse {
-    /// The token has ended.
+    /// The token was deleted.
     #[oai(status = 204)]
     NoContent,
 }
@@ -122,10 +122,10 @@ fn no_enrollment(id: Uuid) -> ApiError {
 
 #[OpenApi(prefix_path = "/api", tag = "Tag::Enrollments")]
 impl EnrollmentsApi {
-    /// Make an enrollment token
+    /// Create an enrollment token
     ///
-    /// For administrators. Give the token to `pika-agent enroll`. One that is made with an API token ends when that ends,
-    /// by whatever cause.
+    /// For administrators. Pass the token to `pika-agent enroll`. A token created with an API token ends when that
+    /// ends, for whatever reason.
     #[oai(path = "/enrollments", method = "post", operation_id = "createEnrollment")]
     async fn create(
         &self,
@@ -147,7 +147,7 @@ impl EnrollmentsApi {
         let event = caller.event(Action::EnrollmentCreated).with(details);
         let made = context.store.insert_enrollment(&new, event).await?;
         let enrollment = made.ok_or_else(|| ApiError::unauthorized("the API token has ended"))?;
-        tracing::info!(enrollment = %enrollment.id, user = clean(&caller.user.username), "made an enrollment token");
+        tracing::info!(enrollment = %enrollment.id, user = clean(&caller.user.username), "created an enrollment token");
         Ok(CreateResponse::Created(Json(EnrollmentCreated {
             id: enrollment.id.0,
             token: context.with_pin(&token.secret),
@@ -159,7 +159,7 @@ impl EnrollmentsApi {
 
     /// List enrollment tokens
     ///
-    /// For administrators. The tokens themselves are not kept and not shown.
+    /// For administrators. The tokens themselves are not stored and cannot be shown.
     #[oai(path = "/enrollments", method = "get", operation_id = "listEnrollments")]
     async fn list(
         &self,
@@ -174,7 +174,7 @@ impl EnrollmentsApi {
 
     /// Get an enrollment token
     ///
-    /// For administrators. Which agents it has let in, `GET /api/agents?enrollmentId=` tells.
+    /// For administrators. `GET /api/agents?enrollmentId=` lists the agents it has enrolled.
     #[oai(path = "/enrollments/:id", method = "get", operation_id = "getEnrollment")]
     async fn get(
         &self,
@@ -188,9 +188,9 @@ impl EnrollmentsApi {
         Ok(Json(enrollment.ok_or_else(|| no_enrollment(id.0))?.into()))
     }
 
-    /// End an enrollment token
+    /// Delete an enrollment token
     ///
-    /// For administrators. Agents that it let in stay.
+    /// For administrators. Agents it has enrolled stay.
     #[oai(path = "/enrollments/:id", method = "delete", operation_id = "deleteEnrollment")]
     async fn delete(
         &self,
@@ -204,7 +204,7 @@ impl EnrollmentsApi {
         if !context.store.delete_enrollment(EnrollmentId(id.0), event).await? {
             return Err(no_enrollment(id.0));
         }
-        tracing::info!(enrollment = %id.0, user = clean(&caller.user.username), "ended an enrollment token");
+        tracing::info!(enrollment = %id.0, user = clean(&caller.user.username), "deleted an enrollment token");
         Ok(DeleteResponse::NoContent)
     }
 }

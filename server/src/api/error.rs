@@ -1,4 +1,4 @@
-//! Errors as the API answers them: one shape, statuses used as they are meant, no details of the inside.
+//! Errors of the API: one format, standard statuses, no internal details.
 
 use std::sync::Arc;
 
@@ -13,40 +13,40 @@ use crate::domain::time_range::TimeRangeError;
 use crate::http::request_id;
 use crate::store::{self, ApiTokenError, UserError};
 
-/// How many seconds a client should wait before it tries again.
+/// How many seconds a client should wait before it retries.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
-/// What went wrong, for programs.
+/// The kind of an error, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// The request cannot be understood.
+    /// The request is malformed.
     BadRequest,
-    /// Nobody is logged in, or the login has ended.
+    /// Nobody is logged in, or the session has ended.
     Unauthorized,
     /// The username, the password, the token or the code is wrong.
     InvalidCredentials,
-    /// Username and password are right; log in again with a code of the second factor.
+    /// Username and password are correct; log in again with a code of the second factor.
     TotpRequired,
-    /// Somebody is logged in who may not do this.
+    /// The user is logged in but may not do this.
     Forbidden,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound,
     /// The path exists, but not with this method.
     MethodNotAllowed,
-    /// It contradicts what is there.
+    /// The request conflicts with existing state.
     Conflict,
     /// The body is too large.
     PayloadTooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
-    /// It is understood, but its values make no sense.
+    /// The request is well-formed, but its values are invalid.
     Unprocessable,
-    /// Too often.
+    /// Too many requests.
     TooManyRequests,
-    /// The server is at fault. The log knows more under the request's id.
+    /// The server failed. Its log has details under the request's id.
     Internal,
-    /// The server cannot do it now; try again later.
+    /// The server cannot do this now; try again later.
     Unavailable,
 }
 
@@ -54,16 +54,16 @@ pub enum ErrorCode {
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Error", rename_all = "camelCase")]
 pub struct ErrorBody {
-    /// What went wrong, for programs.
+    /// The kind of the error, for programs.
     pub code: ErrorCode,
-    /// What went wrong, for people.
+    /// A description of the error, for people.
     pub message: String,
     /// Identifies the request in the server's log; also in the header `X-Request-Id`.
     pub request_id: String,
 }
 
 impl ErrorBody {
-    /// The body for the request that is being handled.
+    /// Creates the body for the current request.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Json<Self> {
         Json(Self { code, message: message.into(), request_id: request_id::current() })
     }
@@ -72,7 +72,7 @@ impl ErrorBody {
 /// All errors of the API.
 #[derive(Debug, ApiResponse)]
 pub enum ApiError {
-    /// The request cannot be understood; the message names the parameter.
+    /// The request is malformed; the message names the parameter.
     #[oai(status = 400)]
     BadRequest(Json<ErrorBody>),
     /// Nobody is logged in, or the credentials are wrong.
@@ -81,10 +81,10 @@ pub enum ApiError {
     /// The caller may not do this.
     #[oai(status = 403)]
     Forbidden(Json<ErrorBody>),
-    /// There is no such thing.
+    /// The resource does not exist.
     #[oai(status = 404)]
     NotFound(Json<ErrorBody>),
-    /// It contradicts what is there.
+    /// The request conflicts with existing state.
     #[oai(status = 409)]
     Conflict(Json<ErrorBody>),
     /// The body is too large.
@@ -93,25 +93,25 @@ pub enum ApiError {
     /// The body is not JSON.
     #[oai(status = 415)]
     UnsupportedMediaType(Json<ErrorBody>),
-    /// The values make no sense; the message names the parameter.
+    /// The values are invalid; the message names the parameter.
     #[oai(status = 422)]
     Unprocessable(Json<ErrorBody>),
-    /// Too many ask for this at the same time.
+    /// Too many requests at the same time or within a while.
     #[oai(status = 429)]
     TooManyRequests(
         Json<ErrorBody>,
-        /// Seconds to wait before trying again.
+        /// Seconds to wait before retrying.
         #[oai(header = "Retry-After")]
         u64,
     ),
-    /// The server is at fault.
+    /// The server failed.
     #[oai(status = 500)]
     Internal(Json<ErrorBody>),
-    /// The server cannot do it now.
+    /// The server cannot do this now.
     #[oai(status = 503)]
     Unavailable(
         Json<ErrorBody>,
-        /// Seconds to wait before trying again.
+        /// Seconds to wait before retrying.
         #[oai(header = "Retry-After")]
         u64,
     ),
@@ -143,7 +143,7 @@ impl ApiError {
         ApiError::Unprocessable(ErrorBody::new(ErrorCode::Unprocessable, format!("{parameter}: {message}")))
     }
 
-    /// 500; the cause goes into the log and nowhere else.
+    /// 500; the cause is logged and not disclosed.
     pub fn internal(error: &dyn std::error::Error) -> Self {
         if let Some(count) = request_id::note("internal error") {
             let request_id = request_id::current();
@@ -163,7 +163,7 @@ impl ApiError {
     }
 }
 
-/// Anybody can ask, so not every time is logged.
+/// Rate-limited, since anybody can cause these errors.
 fn log_database_error(error: &store::Error, what: &'static str) {
     if let Some(count) = request_id::note(what) {
         tracing::warn!(error = %chain(error), request_id = request_id::current(), count, "{what}");
@@ -176,7 +176,7 @@ impl From<store::Error> for ApiError {
     }
 }
 
-/// Several wait for the same answer.
+/// Several requests wait for the same answer.
 impl From<Arc<store::Error>> for ApiError {
     fn from(error: Arc<store::Error>) -> Self {
         Self::from(&*error)
@@ -201,7 +201,7 @@ impl From<&store::Error> for ApiError {
             store::Error::TooManyCharts => {
                 ApiError::too_many_requests("too many charts are being read; try again later")
             }
-            // Expected conflicts are handled where they can happen; others are mistakes.
+            // Expected conflicts are handled where they can happen; others are bugs.
             store::Error::Conflict { .. } | store::Error::Unsupported(_) | store::Error::Database(_) => {
                 ApiError::internal(error)
             }
@@ -219,7 +219,7 @@ impl From<AuthError> for ApiError {
             AuthError::CodeRequired | AuthError::InvalidCode => {
                 ApiError::Unauthorized(ErrorBody::new(ErrorCode::TotpRequired, message))
             }
-            // Not 401: whoever asks stays logged in.
+            // Not 401: the caller stays logged in.
             AuthError::WrongPassword | AuthError::WrongCode => {
                 ApiError::Forbidden(ErrorBody::new(ErrorCode::InvalidCredentials, message))
             }
@@ -265,7 +265,7 @@ impl From<ApiTokenError> for ApiError {
 
 impl From<EnrollmentError> for ApiError {
     fn from(error: EnrollmentError) -> Self {
-        // Names the parameter itself.
+        // The message names the parameter itself.
         ApiError::Unprocessable(ErrorBody::new(ErrorCode::Unprocessable, error.to_string()))
     }
 }

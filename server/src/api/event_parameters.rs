@@ -1,4 +1,4 @@
-//! Parameters of a stream of events that are lists.
+//! List parameters of an event stream.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,20 +10,20 @@ use uuid::Uuid;
 
 use super::fleet_event::EventType;
 
-/// Agents that one stream may name.
+/// Maximum agents one stream may name.
 pub(super) const AGENT_IDS_MAX: usize = 200;
 
-/// A kind of events that can be asked for.
+/// A kind of event that can be requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum EventKind {
     /// Newest values.
     Metrics,
-    /// Agents that come and go.
+    /// Agents going online and offline.
     Status,
-    /// Agents that are enrolled, changed and deleted.
+    /// Agents being enrolled, changed and deleted.
     Agents,
-    /// The beginning of the stream.
+    /// The start of the stream.
     Hello,
 }
 
@@ -38,12 +38,12 @@ impl From<EventKind> for EventType {
     }
 }
 
-/// Kinds of events, separated by commas or each in a parameter of its own.
+/// Kinds of events, separated by commas or in repeated parameters.
 #[derive(Clone, Debug)]
 pub(super) struct EventKinds(Vec<EventKind>);
 
 impl EventKinds {
-    /// The types of the events.
+    /// Returns the types of the events.
     pub(super) fn types(self) -> Vec<EventType> {
         self.0.into_iter().map(EventType::from).collect()
     }
@@ -92,7 +92,7 @@ impl ParseFromParameter for EventKinds {
     }
 }
 
-/// The agents of a stream. It was one once, and may be several now.
+/// The agents of a stream. This was a single one once, so both forms are accepted.
 #[derive(Clone, Debug)]
 pub(super) struct AgentIds(pub(super) BTreeSet<Uuid>);
 

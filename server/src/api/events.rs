@@ -1,4 +1,4 @@
-//! What changes in the fleet, as server-sent events.
+//! Changes in the fleet as server-sent events.
 
 use std::time::Duration;
 
@@ -20,42 +20,42 @@ use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::permission::Permission;
 use crate::http;
 
-/// How often a comment is sent where nothing happens, so that nobody on the way takes the connection for dead.
+/// How often a comment is sent while nothing happens, so that no proxy takes the connection for dead.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// All newest values of an agent are read from the database at most this often.
+/// An agent's full newest values are read from the database at most this often.
 const DETAIL_INTERVAL_MS_MIN: u64 = 1_000;
 
 /// What changes in the fleet.
 #[derive(Debug)]
 pub struct EventsApi;
 
-/// How much is told of an agent's newest values.
+/// How much detail newest values have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum EventDetail {
-    /// What lists of the fleet show.
+    /// What fleet lists show.
     Summary,
-    /// Everything, every disk and interface.
+    /// Everything, including every disk and interface.
     Full,
 }
 
-/// How newest values are written.
+/// The format of newest values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum EventFormat {
-    /// Each agent's as an object.
+    /// An object per agent.
     Objects,
-    /// Each agent's as a list of values.
+    /// A list of values per agent.
     Rows,
 }
 
 #[derive(ApiResponse)]
 enum EventsResponse {
-    /// Events, until the client hangs up, its login ends, or the server stops.
+    /// Events, until the client hangs up, its session ends, or the server stops.
     #[oai(status = 200)]
     Ok(
         EventStream<BoxStream<'static, FleetEvent>>,
-        /// Keeps proxies from holding events back.
+        /// Keeps proxies from buffering events.
         #[oai(header = "X-Accel-Buffering")]
         String,
     ),
@@ -65,11 +65,11 @@ enum EventsResponse {
 impl EventsApi {
     /// Follow the fleet
     ///
-    /// Server-sent events (`text/event-stream`): each has a name and one object of JSON as its data. `metrics` comes
-    /// whenever samples were stored, about once a second, with the newest values of the agents that have reported since;
-    /// `status` when an agent comes or goes; `resync` when events were missed, and the lists should be read again. Only
-    /// agents that are connected to this server are told of, and of `agents` what is done through it. Read the lists after
-    /// the first byte has come, and no change is missed. The stream ends when the login does.
+    /// Server-sent events (`text/event-stream`): each has a name and one JSON object as its data. `metrics` is sent
+    /// whenever samples were stored, about once a second, with the newest values of the agents that have reported
+    /// since; `status` when an agent goes online or offline; `resync` when events were missed, and the lists should be
+    /// read again. Only agents connected to this server are covered, and `agents` only covers changes made through it.
+    /// Read the lists after the first byte has arrived, and no change is missed. The stream ends when the session does.
     #[oai(path = "/events", method = "get", operation_id = "followEvents")]
     #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn follow(
@@ -77,28 +77,32 @@ impl EventsApi {
         context: Data<&ApiContext>,
         request: &Request,
         auth: UserAuth,
-        /// Which kinds of events, separated by commas or repeated; `metrics` and `status` where it is left out. `resync` comes
-        /// in any case.
+        /// Kinds of events, separated by commas or repeated; by default `metrics` and `status`. `resync` is always
+        /// sent.
         kinds: Query<Option<EventKinds>>,
         /// Only events about these agents (at most 200); may be repeated.
         #[oai(name = "agentId")]
         agent_ids: Query<Option<AgentIds>>,
-        /// Newest values at most this often, in milliseconds: of every agent the newest then.
+        /// Minimum interval between newest values, in milliseconds; each agent's latest ones are sent then.
         #[oai(name = "intervalMs", validator(minimum(value = "1000"), maximum(value = "60000")))]
         interval_ms: Query<Option<u64>>,
-        /// `full`: with the newest values, those of every disk and interface. Only with a single `agentId`, and at most once
-        /// a second.
+        /// `full` adds to the newest values those of every disk and interface. Only with a single `agentId`, and at
+        /// most once a second.
         detail: Query<Option<EventDetail>>,
-        /// `rows`: newest values as lists whose columns `hello`, which then comes first, names once; a third of the size.
+        /// `rows` sends newest values as lists, whose columns are named once by `hello`, which is then sent first; a
+        /// third of the size.
         format: Query<Option<EventFormat>>,
     ) -> Result<EventsResponse, ApiError> {
         auth.require(Permission::Read)?;
         let agents = agent_ids.0.map(|AgentIds(ids)| ids).unwrap_or_default();
         if AGENT_IDS_MAX < agents.len() {
-            return Err(ApiError::unprocessable("agentId", &format!("may be there {AGENT_IDS_MAX} times")));
+            return Err(ApiError::unprocessable(
+                "agentId",
+                &format!("may be repeated at most {AGENT_IDS_MAX} times"),
+            ));
         }
         let mut interval_ms = interval_ms.0;
-        // Whoever follows an agent's details misses nothing between reading of it and the first event.
+        // Subscribed first, so that nothing is missed between reading an agent's details and the first event.
         let events = context.sockets.watch();
         let mut detail_of = None;
         if detail.0 == Some(EventDetail::Full) {

@@ -1,4 +1,4 @@
-//! An event of the fleet, as those who follow it are told.
+//! Fleet events as sent to clients.
 
 use poem_openapi::types::Any;
 use poem_openapi::{Enum, Object};
@@ -11,24 +11,24 @@ use crate::domain::id::AgentId;
 use crate::domain::latest::AgentLatest;
 use crate::ingest::AgentChange;
 
-/// What kind of change it is.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "EventType", rename_all = "lowercase")]
 pub(super) enum EventType {
-    /// New samples are stored; `metrics` or `rows` has the newest values of their agents.
+    /// New samples were stored; `metrics` or `rows` has the newest values of their agents.
     Metrics,
-    /// An agent has come or gone; `agentId` and `status` say which.
+    /// An agent went online or offline; `agentId` and `status` say which.
     Status,
-    /// Events were missed, because they were read too slowly: read the lists again.
+    /// Events were missed because they were read too slowly: read the lists again.
     Resync,
-    /// The stream has begun. Only for those who ask for it.
+    /// The stream has begun. Only sent on request.
     Hello,
-    /// An agent was enrolled, changed or deleted; `agentId` and `change` say which. Only for those who ask for it.
+    /// An agent was enrolled, changed or deleted; `agentId` and `change` say which. Only sent on request.
     Agents,
 }
 
 impl EventType {
-    /// The name of its events.
+    /// Returns the name of its events.
     pub(super) fn name(self) -> &'static str {
         match self {
             EventType::Metrics => "metrics",
@@ -44,26 +44,26 @@ impl EventType {
 #[derive(Debug, Object)]
 #[oai(rename = "FleetEvent", rename_all = "camelCase")]
 pub(super) struct FleetEvent {
-    /// What kind of change it is; also the name of the event.
+    /// The kind of the change; also the name of the event.
     #[oai(rename = "type")]
     pub(super) event_type: EventType,
     /// With `metrics`: the newest values of the agents that have reported; otherwise empty.
     metrics: Vec<AgentLatestBody>,
-    /// With `status` and `agents`: the agent.
+    /// With `status` and `agents`: the agent's id.
     agent_id: Option<Uuid>,
     /// With `status`: 1 online, 0 offline.
     status: Option<i32>,
-    /// With `metrics` and `format=rows`: the same values in place of `metrics`, each agent's in the order of the `columns`
-    /// that `hello` has named.
+    /// With `metrics` and `format=rows`: the same values instead of `metrics`, each agent's in the order of the
+    /// `columns` in `hello`.
     #[oai(skip_serializing_if_is_none)]
     rows: Option<Vec<Vec<Any<Value>>>>,
-    /// With `metrics` and `detail=full`: all newest values of the agent; absent where the database could not be asked.
+    /// With `metrics` and `detail=full`: all newest values of the agent; absent if the database could not be queried.
     #[oai(skip_serializing_if_is_none)]
     detail: Option<LatestBody>,
     /// With `agents`: `created`, `updated` or `deleted`; others may follow.
     #[oai(skip_serializing_if_is_none)]
     change: Option<String>,
-    /// With `hello` and `format=rows`: the fields of `AgentLatest` in the order in which rows have them.
+    /// With `hello` and `format=rows`: the fields of `AgentLatest` in the order of the rows.
     #[oai(skip_serializing_if_is_none)]
     columns: Option<Vec<String>>,
     /// With `hello`: the server's clock, in milliseconds since the Unix epoch.
@@ -72,7 +72,7 @@ pub(super) struct FleetEvent {
     /// With `hello`: the server's version.
     #[oai(skip_serializing_if_is_none)]
     version: Option<String>,
-    /// With `hello`: another for every stream.
+    /// With `hello`: an id unique to the stream.
     #[oai(skip_serializing_if_is_none)]
     stream_id: Option<Uuid>,
 }
@@ -133,7 +133,7 @@ impl FleetEvent {
     }
 }
 
-/// The fields of an agent's newest values, in their order.
+/// Returns the fields of an agent's newest values, in order.
 fn fields(agent: AgentId, latest: AgentLatest) -> impl Iterator<Item = (String, Value)> {
     match serde_json::to_value(AgentLatestBody::from((agent, latest))) {
         Ok(Value::Object(fields)) => fields,
@@ -142,7 +142,7 @@ fn fields(agent: AgentId, latest: AgentLatest) -> impl Iterator<Item = (String, 
     .into_iter()
 }
 
-/// The names of the fields, which are the same of every agent.
+/// Returns the names of the fields, which are the same for every agent.
 fn columns() -> Vec<String> {
     fields(AgentId(Uuid::nil()), AgentLatest::default()).map(|(name, _)| name).collect()
 }

@@ -1,4 +1,4 @@
-//! Samples that agents had to drop: the reasons of holes in charts.
+//! Samples that agents had to drop, which explain holes in charts.
 
 use pika_protocol::message::GapReason;
 use poem::web::Data;
@@ -23,7 +23,7 @@ pub struct GapsApi;
 enum GapReasonName {
     /// The agent's spool was full; the oldest samples went first.
     SpoolFull,
-    /// They were older than the agent keeps samples.
+    /// They exceeded the age to which the agent keeps samples.
     Expired,
     /// They could not be read from the spool.
     Unreadable,
@@ -39,19 +39,20 @@ impl From<GapReason> for GapReasonName {
     }
 }
 
-/// Samples that an agent took and had to drop before they were stored.
+/// Samples that an agent took but had to drop before they were stored.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "SampleGap", rename_all = "camelCase")]
 struct SampleGapBody {
-    /// The time of the first of them, in milliseconds since the Unix epoch.
+    /// The time of the first dropped sample, in milliseconds since the Unix epoch.
     start: i64,
-    /// The time of the last of them, in milliseconds since the Unix epoch. Samples in between may have been stored.
+    /// The time of the last dropped sample, in milliseconds since the Unix epoch. Samples in between may have been
+    /// stored.
     end: i64,
-    /// How many were dropped.
+    /// Number of dropped samples.
     samples: i64,
-    /// Why.
+    /// The reason they were dropped.
     reason: GapReasonName,
-    /// When the agent told the server, in milliseconds since the Unix epoch.
+    /// When the agent reported the gap, in milliseconds since the Unix epoch.
     reported_at: i64,
 }
 
@@ -74,8 +75,8 @@ struct SampleGapList {
 impl GapsApi {
     /// List the samples that an agent had to drop
     ///
-    /// An agent keeps what it cannot deliver for a day, as far as its spool has room. What it had to drop it reports
-    /// here, so that a hole in a chart has its reason. The newest thousand gaps of an agent are kept.
+    /// An agent keeps what it cannot deliver for a day, as far as its spool has room, and reports what it had to drop,
+    /// which explains holes in charts. The newest thousand gaps of an agent are kept.
     #[oai(path = "/agents/:id/gaps", method = "get", operation_id = "listAgentGaps")]
     async fn list(
         &self,
@@ -83,7 +84,7 @@ impl GapsApi {
         auth: UserAuth,
         /// The agent's id.
         id: Path<Uuid>,
-        /// Only gaps that reach to this time or later, in milliseconds since the Unix epoch.
+        /// Only gaps that end at or after this time, in milliseconds since the Unix epoch.
         start: Query<Option<i64>>,
         /// Only gaps that begin before this time, in milliseconds since the Unix epoch.
         end: Query<Option<i64>>,

@@ -1,24 +1,24 @@
-//! The parameter that says how narrow an answer's buckets are.
+//! The parameter for the width of an answer's buckets.
 
 use std::borrow::Cow;
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
 
-/// How narrow buckets are.
+/// The width of buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interval {
     /// This many milliseconds.
     Ms(i64),
-    /// As narrow as can be: the samples themselves.
+    /// The samples themselves.
     Raw,
 }
 
-/// What stands for [`Interval::Raw`].
+/// The value for [`Interval::Raw`].
 const RAW: &str = "raw";
 
 impl Interval {
-    /// The width in milliseconds, where there is one.
+    /// Returns the width in milliseconds, if there is one.
     pub(super) fn ms(self) -> Option<i64> {
         match self {
             Interval::Ms(ms) => Some(ms),

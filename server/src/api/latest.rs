@@ -1,4 +1,4 @@
-//! The newest values: of one agent in full, of the whole fleet at a glance.
+//! The newest values: of one agent in full, of the whole fleet in summary.
 
 use std::collections::HashMap;
 
@@ -27,36 +27,36 @@ pub struct LatestApi;
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 struct FleetLatest {
-    /// One entry an agent that ever reported, in no order.
+    /// One entry per agent that ever reported, in no particular order.
     items: Vec<AgentLatestBody>,
-    /// How many there are.
+    /// Number of entries.
     total: u64,
 }
 
-/// The newest values of an agent, at a glance; null where it never reported one.
+/// The newest values of an agent in summary; null for those it never reported.
 #[derive(Debug, Object, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename = "AgentLatest", rename_all = "camelCase")]
 pub(super) struct AgentLatestBody {
-    /// Whose.
+    /// The agent's id.
     agent_id: Uuid,
     /// When the newest sample was taken, in milliseconds since the Unix epoch.
     timestamp: i64,
-    /// Percent of the processors not idle (0–100).
+    /// CPU usage, in percent (0–100).
     cpu_usage_percent: Option<f64>,
-    /// Percent of memory used (0–100).
+    /// Memory usage, in percent (0–100).
     memory_usage_percent: Option<f64>,
     /// Memory used, in bytes.
     memory_used_bytes: Option<i64>,
-    /// Memory, in bytes.
+    /// Total memory, in bytes.
     memory_total_bytes: Option<i64>,
-    /// Percent used of the fullest disk (0–100).
+    /// Usage of the fullest disk, in percent (0–100).
     disk_usage_percent: Option<f64>,
-    /// Received by all interfaces together, in bytes a second.
+    /// Bytes received per second, over all interfaces.
     received_bytes_per_second: Option<f64>,
-    /// Sent by all interfaces together, in bytes a second.
+    /// Bytes sent per second, over all interfaces.
     sent_bytes_per_second: Option<f64>,
-    /// Load over one minute.
+    /// Load average over one minute.
     load1: Option<f64>,
 }
 
@@ -81,8 +81,8 @@ impl From<(AgentId, AgentLatest)> for AgentLatestBody {
 impl LatestApi {
     /// Get the latest metrics of the whole fleet
     ///
-    /// One row an agent, also right after a restart of the server. Values of agents that are connected to another server
-    /// are up to five seconds old.
+    /// One row per agent, available even right after a restart of the server. Values of agents connected to another
+    /// server are up to five seconds old.
     #[oai(path = "/metrics/latest", method = "get", operation_id = "getLatestFleetMetrics")]
     async fn fleet_latest(
         &self,
@@ -91,7 +91,7 @@ impl LatestApi {
     ) -> Result<Serialized<FleetLatest>, ApiError> {
         auth.require(Permission::Read)?;
         let written = context.store.fleet_latest().await?;
-        // What events told of is not written down yet, and somebody who began to watch after that would miss it.
+        // Values already sent in events may not be saved yet, and a client that subscribed afterwards would miss them.
         let mut newest: HashMap<AgentId, AgentLatest> = context.sockets.latest().into_iter().collect();
         let mut items = Vec::with_capacity(written.len() + newest.len());
         for (id, written) in written {

@@ -1,4 +1,4 @@
-//! The newest values of one agent, each family's as it is declared.
+//! The newest values of one agent, generated from each family's declaration.
 
 use std::borrow::Cow;
 
@@ -18,11 +18,11 @@ macro_rules! define_latest {
         $(#[$doc:meta])*
         $field:ident: $container:ident<$measurement:path> = $families:tt,
     )+) => {
-        /// The newest values of an agent, however old they are; each says when it was taken.
+        /// The newest values of an agent, however old they are; each has its own time.
         #[derive(Debug, Object)]
         #[oai(rename = "LatestMetrics", rename_all = "camelCase")]
         pub(super) struct LatestBody {
-            /// Whose.
+            /// The agent's id.
             agent_id: Uuid,
             $(
                 $(#[$doc])*
@@ -38,7 +38,7 @@ macro_rules! define_latest {
     };
 }
 
-/// One, or a list.
+/// One object, or a list.
 macro_rules! collected {
     (Option, $rows:expr) => {
         $rows.into_iter().map(LatestValues).next()
@@ -49,17 +49,17 @@ macro_rules! collected {
 }
 families!(define_latest);
 
-/// The newest values of one family, of one of its series where there may be several.
+/// The newest values of one family, for one of its series if there are several.
 #[derive(Debug)]
 struct LatestValues<M: Measurement>(NewestRow<M::Numbers>);
 
-/// A number as it is shown.
+/// How a number is presented.
 struct Shown {
     name: &'static str,
     column_type: ColumnType,
     is_optional: bool,
     description: &'static str,
-    /// For amounts: the column of what they are divided by, and what the quotient is multiplied by.
+    /// For amounts: the column they are divided by, and the factor applied to the quotient.
     divisor: Option<(&'static str, f64)>,
 }
 
@@ -74,7 +74,8 @@ impl<M: Measurement> LatestValues<M> {
         format!("Latest{}", capitalized.collect::<String>())
     }
 
-    /// How a field is shown: amounts as what they are a second, or whatever they are divided by, which itself is not shown.
+    /// Returns how a field is presented: amounts are shown per second, or per whatever they are divided by, which
+    /// itself is not shown.
     fn shown(field: &Field) -> Option<Shown> {
         let metrics = M::Numbers::TABLE.metrics;
         let column = field.column.name;
@@ -149,16 +150,14 @@ fn as_f64(value: family::Value) -> Option<f64> {
     }
 }
 
-/// What a quotient is.
+/// Returns the description of a quotient.
 fn quotient(unit: Unit) -> &'static str {
     match unit {
-        Unit::BytesPerSecond => "Since the previous sample, in bytes a second; null where that is not known.",
-        Unit::PerSecond => "Since the previous sample, a second; null where that is not known.",
-        Unit::Percent => "Since the previous sample, in percent; null where that is not known.",
-        Unit::Milliseconds => {
-            "The mean since the previous sample, in milliseconds; null where there is none."
-        }
-        Unit::Bytes | Unit::Count => "The mean since the previous sample; null where there is none.",
+        Unit::BytesPerSecond => "Since the previous sample, in bytes per second; null if unknown.",
+        Unit::PerSecond => "Since the previous sample, per second; null if unknown.",
+        Unit::Percent => "Since the previous sample, in percent; null if unknown.",
+        Unit::Milliseconds => "The mean since the previous sample, in milliseconds; null if there is none.",
+        Unit::Bytes | Unit::Count => "The mean since the previous sample; null if there is none.",
     }
 }
 
@@ -185,7 +184,11 @@ impl<M: Measurement> Type for LatestValues<M> {
         };
         let inline = |schema| MetaSchemaRef::Inline(Box::new(schema));
         registry.create_schema::<Self, _>(Self::schema_name(), |_| {
-            let time = described("integer", Some("int64"), "When, in milliseconds since the Unix epoch.");
+            let time = described(
+                "integer",
+                Some("int64"),
+                "When the sample was taken, in milliseconds since the Unix epoch.",
+            );
             let mut properties = vec![("timestamp", inline(time))];
             for label in M::Numbers::TABLE.series.iter().flat_map(|series| series.labels) {
                 properties.push((label.api_name, inline(described("string", None, label.doc.trim_start()))));
@@ -225,6 +228,6 @@ impl<M: Measurement> ToJSON for LatestValues<M> {
 
 impl<M: Measurement> ParseFromJSON for LatestValues<M> {
     fn parse_from_json(_: Option<Value>) -> ParseResult<Self> {
-        Err(ParseError::custom("it is only answered"))
+        Err(ParseError::custom("it occurs only in answers"))
     }
 }

@@ -1,4 +1,4 @@
-//! What the API calls families and tiers.
+//! The names of families and tiers in the API.
 
 use pika_protocol::families;
 use poem_openapi::Enum;
@@ -41,11 +41,11 @@ macro_rules! define_metric_type {
 }
 families!(define_metric_type);
 
-/// The stored resolution that an answer comes from.
+/// The stored resolution an answer was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[oai(rename = "Tier")]
 pub(super) enum TierName {
-    /// Samples as they were reported.
+    /// Samples as reported.
     #[serde(rename = "raw")]
     #[oai(rename = "raw")]
     Raw,

@@ -1,4 +1,4 @@
-//! What agents reported, in buckets for charts.
+//! Agents' metrics in buckets, for charts.
 
 use std::collections::BTreeMap;
 
@@ -22,65 +22,65 @@ use crate::domain::series::SeriesLabels;
 use crate::domain::time_range::{SampleRange, TimeRange, TimeRangeRequest};
 use crate::store::{self, MetricBuckets, Store};
 
-/// What agents reported.
+/// Agents' metrics.
 #[derive(Debug)]
 pub struct MetricsApi;
 
 /// Samples of one family in buckets. All series share one list of times; a bucket in which no series has a sample is
-/// left out, and one in which only some have is null in the others.
+/// omitted, and one in which only some have is null in the others.
 #[derive(Debug, Object, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 pub(super) struct Metrics {
-    /// Whose.
+    /// The agent's id.
     agent_id: Uuid,
-    /// Which family.
+    /// The family of the metrics.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     metric_type: MetricType,
-    /// First millisecond covered.
+    /// Start of the range, in milliseconds since the Unix epoch, inclusive.
     start: i64,
-    /// First millisecond not covered.
+    /// End of the range, in milliseconds since the Unix epoch, exclusive.
     end: i64,
-    /// Width of a bucket in milliseconds. Buckets start at multiples of it, so the first may start before `start`. 1 where
-    /// the samples themselves were asked for.
+    /// Width of a bucket in milliseconds. Buckets start at multiples of it, so the first may start before `start`. 1 if
+    /// the samples themselves were requested.
     interval_ms: i64,
-    /// How far apart the samples usually are at the end of the range, in milliseconds: a longer pause is a hole. Absent where
-    /// that is not known.
+    /// The usual interval of the samples at the end of the range, in milliseconds: a longer pause is a hole. Absent if
+    /// unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     sample_interval_ms: Option<i64>,
-    /// The stored resolution that the answer comes from; its newest part, which is not rolled up yet, from finer ones.
+    /// The stored resolution of the answer; its newest part, which is not rolled up yet, comes from finer ones.
     tier: TierName,
     /// Where each bucket starts, in milliseconds since the Unix epoch.
     timestamps: Vec<i64>,
     /// The series.
     series: Vec<Series>,
-    /// Where the next page of samples starts, in milliseconds since the Unix epoch: ask for it as `start`. Only where the
-    /// samples themselves were asked for and there may be more of them.
+    /// The `start` of the next page of samples, in milliseconds since the Unix epoch. Only present if the samples
+    /// themselves were requested and there may be more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
 }
 
-/// One metric, of one disk or interface where there are several.
+/// One metric, of one disk or interface if there are several.
 #[derive(Debug, Object, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct Series {
-    /// What is measured, for example `usagePercent`.
+    /// The name of the metric, for example `usagePercent`.
     metric: String,
-    /// What the numbers mean. Known are `percent` (0–100), `bytes`, `bytesPerSecond`, `perSecond` (events), `count` (bare
-    /// numbers) and `milliseconds`; others may follow.
+    /// The unit of the values. Known are `percent` (0–100), `bytes`, `bytesPerSecond`, `perSecond` (events), `count`
+    /// (plain numbers) and `milliseconds`; others may follow.
     unit: String,
-    /// Which mount point; only for disks.
+    /// The mount point; only for disks.
     #[serde(skip_serializing_if = "Option::is_none")]
     mount_point: Option<String>,
     /// The mount point's device; only for disks.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
-    /// Which interface; only for networks.
+    /// The interface; only for networks.
     #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<String>,
-    /// All that tells the series from the agent's others, by name; only where there may be several.
+    /// The labels that distinguish the series from the agent's others; only if there may be several.
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<BTreeMap<String, String>>,
     /// The average of each bucket. For rates, the amount divided by the time it covers.
@@ -89,8 +89,8 @@ struct Series {
     min: Vec<Option<f64>>,
     /// The largest value of each bucket.
     max: Vec<Option<f64>>,
-    /// The value below which 95 % of the samples of each bucket lie, for `usagePercent` of the CPU to within one
-    /// percentage point, for `load1` to within a tenth of itself; only where buckets are made of whole hours.
+    /// The 95th percentile of the samples in each bucket, for `usagePercent` of the CPU to within one percentage point,
+    /// for `load1` to within a tenth of its value; only if buckets consist of whole hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     p95: Option<Vec<Option<f64>>>,
 }
@@ -99,9 +99,10 @@ struct Series {
 impl MetricsApi {
     /// Get an agent's metrics
     ///
-    /// Samples of one family between `start` and `end`, cut into buckets that each have average, minimum and maximum. With
-    /// `interval=raw` the samples themselves, oldest first and as long as raw samples are kept: every bucket holds one, whose
-    /// value is average, minimum and maximum at once; `points` is the size of a page, and `next` the `start` of the next one.
+    /// Samples of one family between `start` and `end` in buckets with average, minimum and maximum. With
+    /// `interval=raw` the samples themselves, oldest first, for as long as raw samples are kept: every bucket holds
+    /// one, whose value is average, minimum and maximum at once; `points` is the size of a page, and `next` the `start`
+    /// of the next one.
     #[oai(path = "/:id/metrics", method = "get", operation_id = "getAgentMetrics")]
     #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn metrics(
@@ -110,18 +111,19 @@ impl MetricsApi {
         auth: UserAuth,
         /// The agent's id.
         id: Path<Uuid>,
-        /// Which family.
+        /// The family of the metrics.
         #[oai(name = "type")]
         metric_type: Query<MetricType>,
-        /// First millisecond wanted, since the Unix epoch; an hour before `end` where it is left out.
+        /// Start of the range, in milliseconds since the Unix epoch, inclusive; by default an hour before `end`.
         start: Query<Option<i64>>,
-        /// First millisecond not wanted, since the Unix epoch; now where it is left out.
+        /// End of the range, in milliseconds since the Unix epoch, exclusive; by default now.
         end: Query<Option<i64>>,
-        /// How many buckets at most (1–5000).
+        /// Maximum number of buckets (1–5000).
         #[oai(default = "default_points")]
         points: Query<u32>,
-        /// Width of a bucket in milliseconds (1–316224000000), instead of `points`; or `raw`. What no rollup fills becomes
-        /// the next wider one that does: whole minutes from one minute on, and more where the span is long.
+        /// Width of a bucket in milliseconds (1–316224000000), instead of `points`; or `raw`. A width that does not fit
+        /// the rollups is increased to the next one that does: whole minutes from one minute on, and more for long
+        /// ranges.
         interval: Query<Option<Interval>>,
     ) -> Result<Serialized<Metrics>, ApiError> {
         let caller = auth.require(Permission::Read)?;
@@ -145,18 +147,18 @@ impl MetricsApi {
 }
 
 impl Metrics {
-    /// Leaves only series of this metric.
+    /// Removes all series of other metrics.
     pub(super) fn keep_only(&mut self, metric: &str) {
         self.series.retain(|series| series.metric == metric);
     }
 
-    /// How many buckets all series together have.
+    /// Returns the number of buckets of all series together.
     pub(super) fn n_values(&self) -> usize {
         self.timestamps.len() * self.series.len()
     }
 }
 
-/// A chart in buckets; `None` where there is no such agent.
+/// Reads a chart in buckets; `None` if there is no such agent.
 pub(super) async fn read_buckets(
     store: &Store,
     agent: AgentId,
@@ -189,7 +191,7 @@ pub(super) async fn read_buckets(
     }))
 }
 
-/// A page of samples; `None` where there is no such agent.
+/// Reads a page of samples; `None` if there is no such agent.
 async fn read_samples(
     store: &Store,
     agent: AgentId,
@@ -235,7 +237,7 @@ fn series(family: Family, buckets: &MetricBuckets, percentiles: &BTreeMap<Timest
         let labels = buckets.labels.as_ref().map(|labels| named(family, labels));
         let label = |name: &str| labels.as_ref()?.get(name).cloned();
         for (metric, values) in family.metrics().iter().zip(&buckets.metrics) {
-            // A metric that this machine does not have is no series of nulls, but none at all.
+            // A metric this machine does not have is omitted, rather than a series of nulls.
             if values.avg.iter().all(Option::is_none) {
                 continue;
             }
@@ -257,7 +259,7 @@ fn series(family: Family, buckets: &MetricBuckets, percentiles: &BTreeMap<Timest
     all
 }
 
-/// The labels of a series by their names.
+/// Returns the labels of a series by name.
 fn named(family: Family, labels: &SeriesLabels) -> BTreeMap<String, String> {
     let names = family.declaration().series.iter().flat_map(|series| series.labels);
     names.map(|label| label.api_name.to_owned()).zip(labels.texts.iter().cloned()).collect()

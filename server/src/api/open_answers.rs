@@ -1,5 +1,5 @@
-//! Takes the enumerations out of what is answered, and leaves them in what is asked: programs that were generated from an
-//! older description go on reading names that it does not know.
+//! Replaces enumerations in answers by texts, and keeps them in requests, so that programs generated from an older
+//! description accept names it does not know.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// Where named schemas are.
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// Describes names in answers as texts, with the known ones in words. An enumeration that nothing asks for is gone.
+/// Describes names in answers as texts that list the known values. An enumeration used by no request is removed.
 pub(super) fn open_answers(description: &mut Value) {
     let operations: Vec<&Value> = operations(description).collect();
     let answered =
@@ -40,7 +40,7 @@ fn operations(description: &Value) -> impl Iterator<Item = &Value> {
     paths.filter_map(Value::as_object).flat_map(Map::values)
 }
 
-/// The named schemas that some parts of the description refer to, directly or by way of others.
+/// Returns the named schemas that parts of the description refer to, directly or indirectly.
 fn reachable<'a>(description: &'a Value, from: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
     let (mut found, mut rest) = (BTreeSet::new(), from.collect::<Vec<_>>());
     while let Some(value) = rest.pop() {
@@ -61,7 +61,7 @@ fn reachable<'a>(description: &'a Value, from: impl Iterator<Item = &'a Value>) 
     found
 }
 
-/// The named schema of a reference.
+/// Returns the named schema of a reference.
 fn name(reference: &Value) -> Option<&str> {
     reference.as_str()?.strip_prefix(SCHEMAS)
 }
@@ -89,7 +89,7 @@ fn open(field: &mut Value, enumerations: &Map<String, Value>) {
     }
 }
 
-/// The values of an enumeration, in words; `None` where the schema is none.
+/// Returns the values of an enumeration as text; `None` if the schema is not one.
 fn known_values(schema: &Value, enumerations: &Map<String, Value>) -> Option<String> {
     let reference = schema.get("$ref").or_else(|| schema.get("allOf")?.get(0)?.get("$ref"));
     let values = match reference {

@@ -1,11 +1,11 @@
-//! The defaults of parameters that ask for a page.
+//! Default page parameters.
 
-/// The page that is answered where none is asked for.
+/// The default page number.
 pub(super) fn first_page() -> i64 {
     1
 }
 
-/// The size of a page where none is asked for.
+/// The default page size.
 pub(super) fn default_page_size() -> i64 {
     20
 }

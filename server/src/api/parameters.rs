@@ -1,4 +1,4 @@
-//! What the parameters of operations may be, in words, for those who got one wrong. Follows from the API's description.
+//! Describes the parameters of operations, for errors about wrong ones. Derived from the API's description.
 
 use std::collections::HashMap;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default)]
 pub struct Parameters(HashMap<String, Vec<Parameter>>);
 
-/// What is said about a parameter.
+/// What errors say about a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// Its name.
+    /// The parameter's name.
     pub name: String,
-    /// What it may be; follows on "must be".
+    /// The values it accepts; follows "must be".
     pub allowed: String,
-    /// What it means.
+    /// The parameter's meaning.
     pub description: String,
     is_in_path: bool,
 }
 
 impl Parameters {
-    /// Reads the API's description; nothing where it is none.
+    /// Reads the API's description; empty if it is malformed.
     pub fn of(description: &str) -> Self {
         let description: Value = serde_json::from_str(description).unwrap_or_default();
         let paths = description.get("paths").and_then(Value::as_object);
@@ -39,7 +39,7 @@ impl Parameters {
         Self(known.collect())
     }
 
-    /// A parameter of an operation. Those in paths are called `param0`, `param1` and so on by the framework.
+    /// Returns a parameter of an operation. The framework calls those in paths `param0`, `param1` and so on.
     pub fn find(&self, operation: &str, name: &str) -> Option<&Parameter> {
         let parameters = self.0.get(operation)?;
         let position = name.strip_prefix("param").and_then(|position| position.parse::<usize>().ok());
@@ -62,7 +62,7 @@ fn described(description: &Value, parameter: &Value) -> Option<Parameter> {
     })
 }
 
-/// What a schema allows, in words.
+/// Returns what a schema accepts, in words.
 fn allowed(description: &Value, schema: &Value) -> String {
     if let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#')) {
         return description.pointer(name).map_or_else(String::new, |schema| allowed(description, schema));

@@ -1,4 +1,4 @@
-//! What users have chosen for themselves: kept for them, and not looked into.
+//! Users' preferences, stored without interpretation.
 
 use poem::web::Data;
 use poem_openapi::payload::Json;
@@ -12,14 +12,14 @@ use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
 use crate::domain::permission::Permission;
 
-/// Most bytes of the preferences of one user, as JSON.
+/// Maximum size of one user's preferences, in bytes of JSON.
 const BYTES_MAX: usize = 16_384;
 
-/// What users have chosen for themselves.
+/// Users' preferences.
 #[derive(Debug)]
 pub struct PreferencesApi;
 
-/// Preferences to be kept.
+/// Preferences to store.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -32,15 +32,15 @@ struct PreferencesUpdate {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct Preferences {
-    /// What was kept last; an empty object where nothing was.
+    /// The stored preferences; an empty object if there are none.
     preferences: Any<Map<String, Value>>,
-    /// When it was kept, in milliseconds since the Unix epoch; absent where nothing was.
+    /// When they were stored, in milliseconds since the Unix epoch; absent if there are none.
     updated_at: Option<i64>,
 }
 
 #[OpenApi(prefix_path = "/api/account/preferences", tag = "Tag::Account")]
 impl PreferencesApi {
-    /// Get one's own preferences
+    /// Get your own preferences
     #[oai(path = "/", method = "get", operation_id = "getPreferences")]
     async fn get(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<Preferences>, ApiError> {
         let caller = auth.require(Permission::ManageOwnAccount)?;
@@ -50,10 +50,10 @@ impl PreferencesApi {
         Ok(Json(Preferences { preferences: Any(preferences), updated_at }))
     }
 
-    /// Keep one's own preferences
+    /// Set your own preferences
     ///
-    /// In place of those from before. Programs decide what is in them; the web console keeps its language, theme, time zone
-    /// and views there.
+    /// Replaces the previous ones. Programs decide what is in them; the web console stores its language, theme, time
+    /// zone and views there.
     #[oai(path = "/", method = "put", operation_id = "setPreferences")]
     async fn set(
         &self,

@@ -22,21 +22,21 @@ pub struct PresenceApi;
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct Presence {
-    /// The range cut into spans, the oldest first; neighbours differ.
+    /// The range split into spans, oldest first; neighbours differ.
     items: Vec<PresenceSpanBody>,
-    /// How much of the known time the agent was online (0–100); null where nothing is known.
+    /// Share of the known time the agent was online (0–100); null if nothing is known.
     uptime_percent: Option<f64>,
 }
 
-/// A span of time in which an agent was online or not all the time.
+/// A span of time in which an agent was either online or offline throughout.
 #[derive(Debug, Object)]
 #[oai(rename = "PresenceSpan", rename_all = "camelCase")]
 struct PresenceSpanBody {
-    /// Its first millisecond, since the Unix epoch.
+    /// Start of the span, in milliseconds since the Unix epoch, inclusive.
     from: i64,
-    /// The first millisecond after it, since the Unix epoch.
+    /// End of the span, in milliseconds since the Unix epoch, exclusive.
     to: i64,
-    /// `online`, `offline`, or `unknown` where no server was listening; others may follow.
+    /// `online`, `offline`, or `unknown` while no server was running; others may follow.
     status: String,
 }
 
@@ -48,10 +48,10 @@ impl From<PresenceSpan> for PresenceSpanBody {
 
 #[OpenApi(prefix_path = "/api/agents", tag = "Tag::Agents")]
 impl PresenceApi {
-    /// When an agent was online
+    /// Get when an agent was online
     ///
-    /// An agent that dies is offline from its last sign of life on. It is kept as long as buckets of one hour are, five years
-    /// at most, and no more than 20000 changes of an agent.
+    /// An agent that dies is offline from its last sign of life on. History is kept as long as buckets of one hour are,
+    /// for at most five years and 20000 changes per agent.
     #[oai(path = "/:id/presence", method = "get", operation_id = "getAgentPresence")]
     async fn presence(
         &self,
@@ -59,9 +59,9 @@ impl PresenceApi {
         auth: UserAuth,
         /// The agent's id.
         id: Path<Uuid>,
-        /// First millisecond wanted, since the Unix epoch; a day before `end` where it is left out.
+        /// Start of the range, in milliseconds since the Unix epoch, inclusive; by default a day before `end`.
         start: Query<Option<i64>>,
-        /// First millisecond not wanted, since the Unix epoch; now where it is left out or later.
+        /// End of the range, in milliseconds since the Unix epoch, exclusive; by default, and at most, now.
         end: Query<Option<i64>>,
     ) -> Result<Json<Presence>, ApiError> {
         auth.require(Permission::Read)?;

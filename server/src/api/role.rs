@@ -1,4 +1,4 @@
-//! Roles of users, by the names that they have in the API.
+//! The API's names of users' roles.
 
 use poem_openapi::Enum;
 use serde::Deserialize;
@@ -10,9 +10,9 @@ use crate::domain::user::Role;
 #[serde(rename_all = "lowercase")]
 #[oai(rename = "Role", rename_all = "lowercase")]
 pub(super) enum RoleName {
-    /// Reads and changes everything.
+    /// May read and change everything.
     Admin,
-    /// Reads.
+    /// May read.
     User,
 }
 

@@ -19,7 +19,7 @@ use crate::domain::permission::Permission;
 #[derive(Debug)]
 pub struct SecondFactorApi;
 
-/// The password of whoever asks.
+/// The caller's password.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -33,9 +33,9 @@ struct TotpRequest {
 #[derive(Object)]
 #[oai(rename_all = "camelCase")]
 struct TotpSetupBody {
-    /// The secret in base32, to be typed into the device. It is shown here and never again.
+    /// The secret in base32, for typing into the device. It is shown only once, here.
     secret: String,
-    /// The same as an `otpauth://` URL, to be shown to the device as a QR code.
+    /// The same as an `otpauth://` URL, for a QR code.
     otpauth_url: String,
 }
 
@@ -44,20 +44,20 @@ struct TotpSetupBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct TotpConfirmation {
-    /// The six digits that the device shows.
+    /// The six digits shown by the device.
     #[oai(validator(min_length = 1, max_length = 64))]
     code: String,
 }
 
-/// What to log in with when the device is gone.
+/// Codes to log in with when the device is lost.
 #[derive(Object)]
 #[oai(rename_all = "camelCase")]
 struct RecoveryCodes {
-    /// Each can be used once in place of a code. They are shown here and never again.
+    /// Each can be used once in place of a code. They are shown only once, here.
     recovery_codes: Vec<String>,
 }
 
-/// The password and a code of whoever asks.
+/// The caller's password and a code.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -65,14 +65,14 @@ struct TotpRemoval {
     /// The password.
     #[oai(validator(min_length = 1, max_length = 1024))]
     password: String,
-    /// The code that the device shows, or a recovery code.
+    /// The code shown by the device, or a recovery code.
     #[oai(validator(min_length = 1, max_length = 64))]
     code: String,
 }
 
 #[derive(ApiResponse)]
 enum RemovedResponse {
-    /// There is no second factor any more.
+    /// The second factor was removed.
     #[oai(status = 204)]
     NoContent,
 }
@@ -81,8 +81,8 @@ enum RemovedResponse {
 impl SecondFactorApi {
     /// Begin to set up a second factor
     ///
-    /// Takes a session and the password. Nothing is asked for until the set-up is confirmed; to begin again makes a new
-    /// secret.
+    /// Takes a session and the password. Logins ask for no code until the setup is confirmed; starting again generates
+    /// a new secret.
     #[oai(path = "/account/totp", method = "post", operation_id = "beginTotp")]
     async fn begin(
         &self,
@@ -98,9 +98,9 @@ impl SecondFactorApi {
         }))
     }
 
-    /// Confirm the set-up of a second factor
+    /// Confirm the setup of a second factor
     ///
-    /// With a code of the device. From now on logins need one. Answers the recovery codes.
+    /// Takes a code from the device. From now on logins need one. Returns the recovery codes.
     #[oai(path = "/account/totp/confirm", method = "post", operation_id = "confirmTotp")]
     async fn confirm(
         &self,
@@ -115,9 +115,9 @@ impl SecondFactorApi {
         Ok(Json(RecoveryCodes { recovery_codes }))
     }
 
-    /// Remove one's own second factor
+    /// Remove your own second factor
     ///
-    /// With the password and a code.
+    /// Takes the password and a code.
     #[oai(path = "/account/totp", method = "delete", operation_id = "removeTotp")]
     async fn remove(
         &self,
@@ -134,7 +134,7 @@ impl SecondFactorApi {
 
     /// Remove another user's second factor
     ///
-    /// For administrators with a session, when device and recovery codes are lost. Not one's own (403).
+    /// For administrators with a session, if device and recovery codes are lost. Not for your own (403).
     #[oai(path = "/users/:id/totp", method = "delete", operation_id = "resetUserTotp")]
     async fn reset(
         &self,

@@ -1,7 +1,7 @@
-//! Who is calling, and may they.
+//! Authentication and permissions of callers.
 //!
-//! The credentials of a request are looked up once, before its handler is chosen (see `routes::authenticate`); the
-//! schemes here describe that to OpenAPI and hand the result to the handlers.
+//! The credentials of a request are checked once, before its handler is chosen (see `routes::authenticate`); the
+//! schemes here describe that to OpenAPI and pass the result to the handlers.
 
 use poem::Request;
 use poem_openapi::SecurityScheme;
@@ -17,24 +17,24 @@ use crate::domain::user::User;
 /// The cookie that carries a browser's session.
 pub const SESSION_COOKIE: &str = "pika_session";
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Who.
+    /// The authenticated user.
     pub user: User,
-    /// What the request came with.
+    /// The credential of the request.
     pub credential: Credential,
-    /// When it came, and from where.
+    /// When and from where it came.
     pub origin: Origin,
 }
 
 impl Caller {
-    /// Whether the caller may.
+    /// Checks that the caller has a permission.
     pub(super) fn may(&self, permission: Permission) -> Result<(), Denied> {
         permission.check(self.user.role, &self.credential)
     }
 
-    /// An entry for the audit log: this caller does that, now.
+    /// Creates an audit event of this caller, now.
     pub(super) fn event(&self, action: Action) -> AuditEvent {
         let actor = match &self.credential {
             Credential::Session { .. } => Actor::User { id: self.user.id, name: self.user.username.clone() },
@@ -45,7 +45,7 @@ impl Caller {
         AuditEvent::new(actor, self.origin.clone(), action)
     }
 
-    /// When that ends at the latest which an API token makes: with the token. `None` for what ends by itself.
+    /// Returns the latest expiry of what an API token creates: its own. `None` if nothing limits it.
     pub(super) fn maker_expires_at(&self) -> Option<TimestampMs> {
         match &self.credential {
             Credential::Session { .. } => None,
@@ -53,7 +53,7 @@ impl Caller {
         }
     }
 
-    /// The session of the request, for what no API token may do.
+    /// Returns the session of the request, for operations that no API token may do.
     ///
     /// # Errors
     /// 403 for an API token.
@@ -81,7 +81,7 @@ pub(super) struct BearerAuth(Caller);
 )]
 pub(super) struct CookieAuth(Caller);
 
-/// Any logged-in user, or a program of one.
+/// A logged-in user, or a program of one.
 #[derive(SecurityScheme)]
 pub(super) enum UserAuth {
     /// By token.
@@ -91,10 +91,10 @@ pub(super) enum UserAuth {
 }
 
 impl UserAuth {
-    /// Lets the call through where role and credential give the permission, and answers who is calling.
+    /// Checks that role and credential grant the permission, and returns the caller.
     ///
     /// # Errors
-    /// 403, saying what is missing.
+    /// 403, naming the missing permission.
     pub(super) fn require(&self, permission: Permission) -> Result<&Caller, ApiError> {
         let (UserAuth::Bearer(BearerAuth(caller)) | UserAuth::Cookie(CookieAuth(caller))) = self;
         caller.may(permission)?;

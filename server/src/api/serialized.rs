@@ -1,4 +1,4 @@
-//! Answers that are large: written as JSON straight from their types.
+//! Large answers, serialized to JSON straight from their types.
 //!
 //! poem-openapi's own `Json` first builds a tree of values, which for ten thousand agents costs more than the query.
 
@@ -12,7 +12,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSch
 use poem_openapi::types::{ToJSON, Type};
 use serde::Serialize;
 
-/// What OpenAPI is told of an answer that is a `T`.
+/// Describes an answer of type `T` to OpenAPI.
 fn answered<T: Type>() -> MetaResponses {
     let content = MetaMediaType { content_type: Json::<T>::CONTENT_TYPE, schema: T::schema_ref() };
     MetaResponses {
@@ -26,7 +26,7 @@ fn answered<T: Type>() -> MetaResponses {
     }
 }
 
-/// A JSON answer. The same to OpenAPI as [`Json`]; the type's serde names have to be those of its description.
+/// A JSON answer. To OpenAPI it is the same as [`Json`]; the type's serde names must match its description.
 #[derive(Debug)]
 pub(super) struct Serialized<T>(pub(super) T);
 
@@ -58,7 +58,7 @@ impl<T: ToJSON + Serialize> ApiResponse for Serialized<T> {
     }
 }
 
-/// A [`Serialized`] answer that was written before, and may be sent several times.
+/// A [`Serialized`] answer that was written earlier and may be sent several times.
 #[derive(Debug)]
 pub(super) struct Written<T>(Bytes, PhantomData<fn() -> T>);
 
@@ -69,7 +69,7 @@ impl<T> Written<T> {
 }
 
 impl<T: Serialize> Written<T> {
-    /// The text of an answer. Of types like these, without maps, it always can be written.
+    /// Serializes an answer. Types like these, without maps, can always be serialized.
     pub(super) fn text(answer: &T) -> Bytes {
         serde_json::to_vec(answer).unwrap_or_default().into()
     }
@@ -91,7 +91,7 @@ impl<T: ToJSON> ApiResponse for Written<T> {
     }
 }
 
-/// Checks that an answer reads the same by either way, so that the description holds.
+/// Checks that both ways serialize an answer alike, so that the description holds.
 #[cfg(test)]
 pub(super) fn assert_described<T: ToJSON + Serialize>(answer: &T) {
     assert_eq!(serde_json::to_value(answer).ok(), answer.to_json());

@@ -1,4 +1,4 @@
-//! One's own sessions.
+//! Users' own sessions.
 
 use poem::web::Data;
 use poem_openapi::param::Path;
@@ -12,7 +12,7 @@ use crate::domain::audit::{Action, Object as AuditObject, ObjectKind};
 use crate::domain::id::SessionId;
 use crate::domain::permission::Permission;
 
-/// One's own sessions.
+/// Users' own sessions.
 #[derive(Debug)]
 pub struct SessionsApi;
 
@@ -20,19 +20,19 @@ pub struct SessionsApi;
 #[derive(Debug, Object)]
 #[oai(rename = "Session", rename_all = "camelCase")]
 struct SessionBody {
-    /// What it is called by; not its token.
+    /// The session's id, which is not its token.
     id: Uuid,
-    /// When the login was, in milliseconds since the Unix epoch.
+    /// When the user logged in, in milliseconds since the Unix epoch.
     created_at: i64,
-    /// When it ends, in milliseconds since the Unix epoch.
+    /// When it expires, in milliseconds since the Unix epoch.
     expires_at: i64,
     /// When it was last used, in milliseconds since the Unix epoch, to the minute.
     last_used_at: Option<i64>,
-    /// Where the login came from.
+    /// The address the user logged in from.
     address: String,
-    /// What the login came with: the name of the browser or program.
+    /// The `User-Agent` of the login: the name of the browser or program.
     user_agent: String,
-    /// The session of this request.
+    /// Whether it is the session of this request.
     current: bool,
 }
 
@@ -40,22 +40,22 @@ struct SessionBody {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct SessionList {
-    /// The sessions, the newest first.
+    /// The sessions, newest first.
     items: Vec<SessionBody>,
-    /// How many there are; at most 50, one more ends the oldest.
+    /// Number of sessions; at most 50, another login ends the oldest.
     total: u64,
 }
 
 #[derive(ApiResponse)]
 enum DeleteResponse {
-    /// The session has ended.
+    /// The session was ended.
     #[oai(status = 204)]
     NoContent,
 }
 
 #[OpenApi(prefix_path = "/api/account", tag = "Tag::Account")]
 impl SessionsApi {
-    /// List one's own sessions
+    /// List your own sessions
     #[oai(path = "/sessions", method = "get", operation_id = "listSessions")]
     async fn list(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<SessionList>, ApiError> {
         let caller = auth.require(Permission::ManageOwnAccount)?;
@@ -74,7 +74,7 @@ impl SessionsApi {
         Ok(Json(SessionList { total: items.len() as u64, items }))
     }
 
-    /// End one of one's own sessions
+    /// End one of your own sessions
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "deleteSession")]
     async fn delete(
         &self,

@@ -18,7 +18,7 @@ use crate::domain::text::clean;
 #[derive(Debug)]
 pub struct SettingsApi;
 
-/// How long each tier is kept, in milliseconds; null: for ever.
+/// How long each tier is kept, in milliseconds; null means for ever.
 #[derive(Clone, Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "Retention", rename_all = "camelCase", deny_unknown_fields)]
@@ -37,7 +37,7 @@ struct RetentionBody {
     one_day_ms: Option<i64>,
 }
 
-/// A field that is left out is not null: nobody shall keep everything for ever by forgetting a line.
+/// An omitted field is not null: nobody should keep everything for ever by forgetting a line.
 fn required<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Option::deserialize(deserializer)
 }
@@ -58,7 +58,7 @@ impl From<RetentionBody> for Retention {
 
 #[OpenApi(prefix_path = "/api/settings", tag = "Tag::Settings")]
 impl SettingsApi {
-    /// How long metrics are kept
+    /// Get how long metrics are kept
     #[oai(path = "/retention", method = "get", operation_id = "getRetention")]
     async fn retention(
         &self,
@@ -72,7 +72,7 @@ impl SettingsApi {
     /// Change how long metrics are kept
     ///
     /// For administrators. A combination that would lose rollups is refused with the reason. What has expired by a
-    /// shorter time is dropped by the next round of maintenance, within an hour.
+    /// shorter time is dropped in the next round of maintenance, within an hour.
     #[oai(path = "/retention", method = "put", operation_id = "setRetention")]
     async fn set_retention(
         &self,

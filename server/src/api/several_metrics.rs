@@ -15,7 +15,7 @@ use crate::domain::id::AgentId;
 use crate::domain::permission::Permission;
 use crate::domain::time_range::{TimeRange, TimeRangeRequest};
 
-/// Most values (buckets of all series) of one answer.
+/// Maximum values (buckets of all series) in one answer.
 const VALUES_MAX: usize = 300_000;
 
 /// Metrics of several agents.
@@ -27,7 +27,7 @@ pub struct SeveralMetricsApi;
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 struct MetricsList {
-    /// One entry an agent and family, in the order in which they were asked for.
+    /// One entry per agent and family, in the order requested.
     items: Vec<Metrics>,
 }
 
@@ -35,27 +35,27 @@ struct MetricsList {
 impl SeveralMetricsApi {
     /// Get metrics of several agents
     ///
-    /// What `GET /api/agents/{id}/metrics` answers, for every agent and family that is named.
+    /// Like `GET /api/agents/{id}/metrics`, for every given agent and family.
     #[oai(path = "/metrics", method = "get", operation_id = "getMetrics")]
     #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn metrics(
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        /// Which agents; may be repeated. Unknown ones are left out of the answer.
+        /// The agents' ids; may be repeated. Unknown ones are omitted from the answer.
         #[oai(name = "agentId", validator(min_items = "1", max_items = "50"))]
         agent_ids: Query<Vec<Uuid>>,
-        /// Which families; may be repeated.
+        /// The families; may be repeated.
         #[oai(name = "type", validator(min_items = "1", max_items = "50"))]
         types: Query<Vec<MetricType>>,
         /// Only series of this metric, for example `usagePercent`.
         #[oai(validator(max_length = 64))]
         metric: Query<Option<String>>,
-        /// First millisecond wanted, since the Unix epoch; an hour before `end` where it is left out.
+        /// Start of the range, in milliseconds since the Unix epoch, inclusive; by default an hour before `end`.
         start: Query<Option<i64>>,
-        /// First millisecond not wanted, since the Unix epoch; now where it is left out.
+        /// End of the range, in milliseconds since the Unix epoch, exclusive; by default now.
         end: Query<Option<i64>>,
-        /// How many buckets of each series at most (1–5000).
+        /// Maximum number of buckets in each series (1–5000).
         #[oai(default = "default_points")]
         points: Query<u32>,
     ) -> Result<Serialized<MetricsList>, ApiError> {
@@ -89,7 +89,7 @@ impl SeveralMetricsApi {
     }
 }
 
-/// The values in their order, each once.
+/// Removes duplicates, keeping the order.
 fn each_once<T: Copy + PartialEq>(values: &[T]) -> Vec<T> {
     let mut once: Vec<T> = Vec::new();
     for value in values {

@@ -1,4 +1,4 @@
-//! Where agents connect.
+//! The WebSocket endpoint of agents.
 
 use poem::Request;
 use poem::web::Data;
@@ -11,12 +11,12 @@ use super::{ApiContext, ApiError, Tag};
 use crate::http::{self, Connection};
 use crate::ingest::{Peer, Probation};
 
-/// Bytes read at a time from one agent: a sample fits, and ten thousand idle agents cost little.
+/// Size of the read buffer of one agent's connection: a sample fits, and ten thousand idle agents cost little.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Bytes of answers gathered before they are written.
+/// Size of the buffer that gathers answers.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Where agents connect.
+/// The WebSocket endpoint of agents.
 #[derive(Debug)]
 pub struct SocketApi;
 
@@ -53,7 +53,7 @@ impl SocketApi {
     }
 }
 
-/// Until its agent is registered, a connection may send little, and gives way to others.
+/// Until its agent is registered, a connection may send only little, and gives way to others.
 fn begin_probation(connection: &Connection, bytes_max: usize) -> Probation {
     connection.begin_probation(bytes_max);
     let ended = connection.clone();

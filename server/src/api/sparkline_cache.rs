@@ -1,4 +1,4 @@
-//! Sparklines that were asked for lately: a list of the fleet is looked at by many at a time.
+//! Caches recent sparklines, since a fleet list is often viewed by many at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use crate::domain::fleet::FleetMetric;
 use crate::domain::time_range::TimeRange;
 use crate::store;
 
-/// How long an answer is good for: everybody who looks at the same list in that time gets the same one.
+/// How long an answer is reused for everybody who views the same list.
 const KEPT_FOR: Duration = Duration::from_secs(30);
-/// Bytes of answers that are kept.
+/// Maximum size of all cached answers, in bytes.
 const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// What was asked for.
+/// The parameters of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SparklinesQuestion {
     pub(super) metric: FleetMetric,
     pub(super) range: TimeRange,
-    /// In order, each once.
+    /// Sorted, without duplicates.
     pub(super) agents: Vec<Uuid>,
 }
 
-/// Answers that were given lately.
+/// Recent answers.
 #[derive(Clone, Debug)]
 pub struct SparklineCache(Cache<SparklinesQuestion, Bytes>);
 
@@ -40,10 +40,11 @@ impl Default for SparklineCache {
 }
 
 impl SparklineCache {
-    /// The answer to a question: one that is kept, or what `reading` gives. Who asks for one that is being read waits for it.
+    /// Returns the answer to a request, from the cache or from `reading`. Concurrent requests for the same answer share
+    /// one read.
     ///
     /// # Errors
-    /// That of `reading`; the next one who asks reads again.
+    /// The error of `reading`, which is not cached.
     pub(super) async fn answer(
         &self,
         question: &SparklinesQuestion,

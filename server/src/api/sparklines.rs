@@ -1,4 +1,4 @@
-//! One metric of the whole fleet in one answer: small charts for a list of agents.
+//! One metric of the whole fleet in one answer: small charts for fleet lists.
 
 use poem::web::Data;
 use poem_openapi::param::Query;
@@ -21,23 +21,23 @@ use crate::store::{AgentSeries, FleetSeries};
 #[derive(Debug)]
 pub struct SparklinesApi;
 
-/// A metric with one value an agent.
+/// A metric with one value per agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "FleetMetric", rename_all = "camelCase")]
 pub(super) enum FleetMetricName {
-    /// Percent of the processors not idle.
+    /// CPU usage, in percent.
     CpuUsagePercent,
-    /// Percent of memory used.
+    /// Memory usage, in percent.
     MemoryUsagePercent,
     /// Memory used, in bytes.
     MemoryUsedBytes,
-    /// Percent used of the fullest disk.
+    /// Usage of the fullest disk, in percent.
     DiskUsagePercent,
-    /// Received by all interfaces together, in bytes a second.
+    /// Bytes received per second, over all interfaces.
     ReceivedBytesPerSecond,
-    /// Sent by all interfaces together, in bytes a second.
+    /// Bytes sent per second, over all interfaces.
     SentBytesPerSecond,
-    /// Load over one minute.
+    /// Load average over one minute.
     Load1,
 }
 
@@ -55,33 +55,33 @@ impl From<FleetMetricName> for FleetMetric {
     }
 }
 
-/// One metric of several agents, all on one grid of buckets.
+/// One metric of several agents, all on the same buckets.
 #[derive(Debug, Object, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 struct Sparklines {
-    /// Which metric.
+    /// The name of the metric.
     metric: String,
     /// Where the first bucket starts, in milliseconds since the Unix epoch.
     start: i64,
-    /// Width of a bucket in milliseconds: the n-th starts `n * intervalMs` after `start`, beginning with 0.
+    /// Width of a bucket in milliseconds: the n-th bucket, counted from 0, starts `n * intervalMs` after `start`.
     interval_ms: i64,
-    /// The stored resolution that the answer comes from; its newest part, which is not rolled up yet, from finer ones.
+    /// The stored resolution of the answer; its newest part, which is not rolled up yet, comes from finer ones.
     tier: TierName,
-    /// One entry an agent that has a sample in the range, in no order.
+    /// One entry per agent with a sample in the range, in no particular order.
     items: Vec<Sparkline>,
 }
 
-/// One agent's line. Both lists have an entry for every bucket of the grid; null where there was no sample.
+/// One agent's line. Both lists have an entry per bucket; null if there was no sample.
 #[derive(Debug, Object, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase")]
 struct Sparkline {
-    /// Whose.
+    /// The agent's id.
     agent_id: Uuid,
-    /// The average of each bucket. Of several disks the fullest counts, several interfaces are added up.
+    /// The average of each bucket: of the fullest of several disks, of the sum of several interfaces.
     avg: Vec<Option<f64>>,
-    /// The largest value of each bucket. Of several interfaces the sum of what each had at most.
+    /// The largest value of each bucket; for several interfaces the sum of their largest values.
     max: Vec<Option<f64>>,
 }
 
@@ -109,24 +109,24 @@ impl From<AgentSeries> for Sparkline {
 impl SparklinesApi {
     /// Get one metric of many agents
     ///
-    /// For small charts in a list of the fleet: every agent's samples between `start` and `end`, cut into the same buckets,
-    /// which are at least a minute wide and of a large fleet wider. An answer is up to half a minute old.
+    /// For small charts in a fleet list: every agent's samples between `start` and `end` in the same buckets, which are
+    /// at least a minute wide, and wider for a large fleet. An answer may be up to half a minute old.
     #[oai(path = "/metrics/sparklines", method = "get", operation_id = "getSparklines")]
     #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn sparklines(
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        /// Which metric.
+        /// The name of the metric.
         metric: Query<FleetMetricName>,
-        /// First millisecond wanted, since the Unix epoch; an hour before `end` where it is left out.
+        /// Start of the range, in milliseconds since the Unix epoch, inclusive; by default an hour before `end`.
         start: Query<Option<i64>>,
-        /// First millisecond not wanted, since the Unix epoch; now where it is left out.
+        /// End of the range, in milliseconds since the Unix epoch, exclusive; by default now.
         end: Query<Option<i64>>,
-        /// How many buckets at most.
+        /// Maximum number of buckets.
         #[oai(default = "default_points", validator(minimum(value = "1"), maximum(value = "200")))]
         points: Query<u32>,
-        /// Only these agents; may be repeated. All where it is left out. Unknown ones are left out of the answer.
+        /// Only these agents; may be repeated. By default all. Unknown ones are omitted from the answer.
         #[oai(name = "agentId", validator(max_items = "200"))]
         agent_ids: Query<Option<Vec<Uuid>>>,
     ) -> Result<Written<Sparklines>, ApiError> {

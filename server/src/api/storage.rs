@@ -1,4 +1,4 @@
-//! What the stored metrics take, and what they will take.
+//! The space that stored metrics take, and will take.
 
 use poem::web::Data;
 use poem_openapi::payload::Json;
@@ -14,102 +14,102 @@ use crate::domain::storage::RelationStorage;
 use crate::domain::tier::Tier;
 use crate::store::{StorageReport, UnhealthyJob};
 
-/// What the stored metrics take.
+/// The space that stored metrics take.
 #[derive(Debug)]
 pub struct StorageApi;
 
-/// What the stored metrics take.
+/// The space that stored metrics take.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct Storage {
-    /// What the database is.
+    /// Versions and edition of the database.
     database: DatabaseBody,
-    /// The database as a whole, in bytes.
+    /// Size of the whole database, in bytes.
     database_bytes: i64,
-    /// What a day of all metrics together adds in the end, in bytes: as columns, where that is what it becomes.
+    /// What a day of all metrics eventually adds, in bytes: compressed, if they will be.
     bytes_per_day: i64,
-    /// The same for one of the agents that reported within the last day; null where none did.
+    /// The same per agent that reported within the last day; null if none did.
     bytes_per_agent_per_day: Option<i64>,
-    /// What all metrics together will take in 30 days if that goes on, in bytes; what has expired by then is gone.
+    /// Expected size of all metrics in 30 days, in bytes, without what has expired by then.
     bytes_forecast: i64,
-    /// One entry a tier.
+    /// One entry per tier.
     tiers: Vec<TierStorage>,
-    /// One entry a table or aggregate of metrics.
+    /// One entry per table or aggregate of metrics.
     relations: Vec<RelationStorageBody>,
-    /// Jobs of the database that do not do their work, or may soon not. Empty is well.
+    /// Jobs of the database that do not do their work, or soon may not. Normally empty.
     unhealthy_jobs: Vec<UnhealthyJobBody>,
-    /// When this was found out, in milliseconds since the Unix epoch.
+    /// When this was measured, in milliseconds since the Unix epoch.
     measured_at: i64,
 }
 
-/// What a tier takes.
+/// The space a tier takes.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct TierStorage {
-    /// Which.
+    /// The tier.
     tier: TierName,
-    /// How long it is kept, in milliseconds; null: for ever.
+    /// How long it is kept, in milliseconds; null means for ever.
     keep_ms: Option<i64>,
     /// Bytes on disk, indexes included.
     bytes: i64,
-    /// What a day adds in the end, in bytes.
+    /// What a day eventually adds, in bytes.
     bytes_per_day: i64,
-    /// What it will take in 30 days, in bytes.
+    /// Expected size in 30 days, in bytes.
     bytes_forecast: i64,
 }
 
-/// What a table or aggregate takes.
+/// The space a table or aggregate takes.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "RelationStorage", rename_all = "camelCase")]
 struct RelationStorageBody {
     /// Its name in the database.
     relation: String,
-    /// Which metrics it holds, by the name of their family.
+    /// The name of the metric family it holds.
     family: String,
-    /// In which resolution.
+    /// Its resolution.
     tier: TierName,
     /// Bytes on disk, indexes included.
     bytes: i64,
-    /// Chunks.
+    /// Number of chunks.
     chunks: i64,
-    /// Chunks that are kept as columns; Community edition only.
+    /// Number of compressed chunks; Community edition only.
     columnstore_chunks: i64,
-    /// What those took as rows, in bytes.
+    /// Their size before compression, in bytes.
     columnstore_bytes_before: Option<i64>,
-    /// What they take as columns, in bytes.
+    /// Their size after compression, in bytes.
     columnstore_bytes_after: Option<i64>,
-    /// What a day adds in the end, in bytes.
+    /// What a day eventually adds, in bytes.
     bytes_per_day: i64,
-    /// What it will take in 30 days, in bytes.
+    /// Expected size in 30 days, in bytes.
     bytes_forecast: i64,
 }
 
-/// A job of the database that does not do its work, or may soon not.
+/// A job of the database that does not do its work, or soon may not.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "UnhealthyJob", rename_all = "camelCase")]
 struct UnhealthyJobBody {
     /// TimescaleDB's number of the job.
     job_id: i32,
-    /// What it does, for example `policy_refresh_continuous_aggregate`.
+    /// The job's procedure, for example `policy_refresh_continuous_aggregate`.
     procedure: String,
-    /// What it does it to.
+    /// The table or aggregate it works on.
     relation: String,
-    /// What is wrong with it: `fails`, `does_not_run`, or `does_nothing` where it runs and its work is not done.
+    /// The problem: `fails`, `does_not_run`, or `does_nothing` if it runs but its work is not done.
     problem: String,
-    /// How its last run ended.
+    /// The status of its last run.
     last_status: String,
-    /// How often it has failed.
+    /// Number of failures.
     failures: i64,
-    /// Why it failed the last time, in the database's own words.
+    /// The error of the last failure, in the database's words.
     last_error: Option<String>,
 }
 
 #[OpenApi(tag = "Tag::System")]
 impl StorageApi {
-    /// What the stored metrics take
+    /// Get the space that stored metrics take
     ///
-    /// Bytes and chunks of every tier and table, what a day adds, what will be taken in 30 days, and whether the
-    /// database's own jobs run.
+    /// Bytes and chunks of every tier and table, daily growth, the expected size in 30 days, and whether the database's
+    /// own jobs run.
     #[oai(path = "/api/system/storage", method = "get", operation_id = "getStorage")]
     async fn storage(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<Storage>, ApiError> {
         auth.require(Permission::Read)?;

@@ -1,4 +1,4 @@
-//! The server itself: is it alive, is it ready, what is it.
+//! The server itself: liveness, readiness and version.
 
 use poem::web::Data;
 use poem_openapi::payload::Json;
@@ -13,7 +13,7 @@ use crate::store::{DatabaseInfo, Edition};
 #[derive(Debug)]
 pub struct SystemApi;
 
-/// All is well.
+/// The server is healthy.
 #[derive(Debug, Object)]
 struct Health {
     /// Always `ok`.
@@ -30,7 +30,7 @@ enum EditionName {
     Community,
 }
 
-/// What the database is.
+/// Versions and edition of the database.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Database", rename_all = "camelCase")]
 pub(super) struct DatabaseBody {
@@ -42,15 +42,15 @@ pub(super) struct DatabaseBody {
     edition: EditionName,
 }
 
-/// What the server is.
+/// Information about the server.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct SystemInfo {
     /// The server's version.
     version: String,
-    /// Its database.
+    /// The server's database.
     database: DatabaseBody,
-    /// Where people and agents reach the server (`server.public_url`); absent where that is not configured.
+    /// The URL by which people and agents reach the server (`server.public_url`); absent if not configured.
     public_url: Option<String>,
     /// The server's clock, in milliseconds since the Unix epoch.
     server_time: i64,
@@ -60,23 +60,23 @@ struct SystemInfo {
 
 #[OpenApi(tag = "Tag::System")]
 impl SystemApi {
-    /// Is the server alive
+    /// Check that the server is alive
     ///
-    /// Answers as long as the process runs, whatever else is broken.
+    /// Succeeds as long as the process runs, whatever else is broken.
     #[oai(path = "/healthz", method = "get", operation_id = "getHealth")]
     #[expect(clippy::unused_async, reason = "the macro awaits it")]
     async fn healthz(&self) -> Json<Health> {
         Json(Health { status: "ok".to_owned() })
     }
 
-    /// Is the server ready
+    /// Check that the server is ready
     ///
-    /// Answers 200 when one can log in: the database is there, has the schema of this server, and has an administrator.
-    /// Otherwise 503.
+    /// Returns 200 if logging in is possible: the database is available, has this server's schema, and has an
+    /// administrator. Otherwise 503.
     #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
     async fn readyz(&self, context: Data<&ApiContext>) -> Result<Json<Health>, ApiError> {
         if !context.store.is_schema_current().await? {
-            return Err(ApiError::unavailable("the database's schema is not that of this server"));
+            return Err(ApiError::unavailable("the database's schema does not match this server"));
         }
         if !context.readiness.is_ready() {
             return Err(ApiError::unavailable("the server is still starting"));
@@ -84,7 +84,7 @@ impl SystemApi {
         Ok(Json(Health { status: "ok".to_owned() }))
     }
 
-    /// What the server is
+    /// Get information about the server
     #[oai(path = "/api/system/info", method = "get", operation_id = "getSystemInfo")]
     async fn info(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<SystemInfo>, ApiError> {
         auth.require(Permission::Read)?;

@@ -1,24 +1,24 @@
-//! The parts that the API's description is divided into.
+//! The tags that divide the API's description into parts.
 
 use poem_openapi::Tags;
 
-/// The API's parts, as they are listed in its description.
+/// The parts of the API, in order.
 #[derive(Tags)]
 #[oai(rename_all = "camelCase")]
 pub(super) enum Tag {
-    /// Logging in and out, and what is one's own: sessions, API tokens, second factor.
+    /// Logging in and out, and your own sessions, API tokens and second factor.
     Account,
-    /// Who may log in.
+    /// The users who may log in.
     Users,
-    /// Who did what.
+    /// The audit log.
     Audit,
-    /// The fleet, and what it reported.
+    /// The fleet and what it has reported.
     Agents,
-    /// What goes wrong, what is looked for, and when nobody is told.
+    /// Alert rules, alerts, silences and notifications.
     Alerting,
-    /// Letting new agents in.
+    /// Enrolling new agents.
     Enrollments,
-    /// What can be changed while the server runs.
+    /// Settings that can be changed while the server runs.
     Settings,
     /// The server itself.
     System,

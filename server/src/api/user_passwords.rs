@@ -1,4 +1,4 @@
-//! Passwords of users: one's own is changed, somebody else's is reset.
+//! Passwords of users: changing your own, resetting another user's.
 
 use poem::web::Data;
 use poem_openapi::param::Path;
@@ -21,39 +21,39 @@ use crate::domain::permission::Permission;
 #[derive(Debug)]
 pub struct UserPasswordsApi;
 
-/// One's own old password and a new one.
+/// The caller's old password and a new one.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct PasswordChange {
-    /// The password until now.
+    /// The current password.
     #[oai(validator(min_length = 1, max_length = 1024))]
     old_password: String,
-    /// The password from now on (at least 8 characters, at most 1,024 bytes).
+    /// The new password (at least 8 characters, at most 1,024 bytes).
     new_password: String,
 }
 
-/// A new password for somebody else.
+/// A new password for another user.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct PasswordReset {
-    /// The password from now on (at least 8 characters, at most 1,024 bytes); left out: one is made up.
+    /// The new password (at least 8 characters, at most 1,024 bytes); generated if omitted.
     #[serde(default)]
     password: Option<String>,
 }
 
-/// A password that was set.
+/// The result of setting a password.
 #[derive(Object)]
 #[oai(rename_all = "camelCase")]
 struct PasswordResetResult {
-    /// The password that was made up; null where one was given. It is shown here and never again.
+    /// The generated password; null if one was given. It is shown only once, here.
     password: Option<String>,
 }
 
 #[OpenApi(prefix_path = "/api", tag = "Tag::Users")]
 impl UserPasswordsApi {
-    /// Change one's own password
+    /// Change your own password
     ///
     /// Takes a session and the old password. All other sessions of the user end; API tokens stay.
     #[oai(path = "/users/:id/password", method = "post", operation_id = "changePassword")]
@@ -61,14 +61,14 @@ impl UserPasswordsApi {
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        /// One's own id.
+        /// The caller's own id.
         id: Path<Uuid>,
         body: Body<PasswordChange>,
     ) -> Result<DoneResponse, ApiError> {
         let caller = auth.require(Permission::ManageOwnAccount)?;
         if caller.user.id.0 != id.0 {
             return Err(ApiError::forbidden(
-                "only one's own password can be changed; an administrator resets others",
+                "only your own password can be changed; administrators reset those of others",
             ));
         }
         let Body(PasswordChange { old_password, new_password }) = body;
@@ -83,7 +83,7 @@ impl UserPasswordsApi {
 
     /// Reset another user's password
     ///
-    /// For administrators with a session. All sessions of the user end; API tokens stay. Not one's own (403).
+    /// For administrators with a session. All sessions of the user end; API tokens stay. Not for your own (403).
     #[oai(path = "/users/:id/reset-password", method = "post", operation_id = "resetPassword")]
     async fn reset_password(
         &self,

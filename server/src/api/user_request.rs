@@ -1,4 +1,4 @@
-//! What is asked for of a user: a new one, a change, an order of the list.
+//! Requests about users: creating, changing and sorting.
 
 use poem_openapi::{Enum, Object};
 use serde::Deserialize;
@@ -14,28 +14,28 @@ use crate::domain::user::{
 };
 use crate::store::{UserSort, UserUpdate};
 
-/// Up or down.
+/// The direction of sorting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub(super) enum SortOrder {
-    /// The least first.
+    /// Ascending.
     Asc,
-    /// The greatest first.
+    /// Descending.
     Desc,
 }
 
-/// A user to be made.
+/// A user to create.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UserRequest {
-    /// What the user will log in with (1–64 characters); unique in whatever case.
+    /// The login name (1–64 characters); unique regardless of case.
     pub(super) username: String,
-    /// The password (at least 8 characters, at most 1,024 bytes). Where it is left out, one is made up and answered once.
-    /// An API token cannot give one: an administrator has to set it before the user can log in.
+    /// The password (at least 8 characters, at most 1,024 bytes). If omitted, one is generated and returned once. An
+    /// API token cannot set one: an administrator has to set it before the user can log in.
     #[serde(default)]
     pub(super) password: Option<String>,
-    /// What people call the user (at most 64 characters).
+    /// The display name (at most 64 characters).
     #[serde(default)]
     pub(super) nickname: Option<String>,
     /// Mail address (at most 254 characters).
@@ -44,23 +44,23 @@ pub(super) struct UserRequest {
     /// Telephone number (at most 32 characters).
     #[serde(default)]
     pub(super) phone: Option<String>,
-    /// Address of a picture (at most 2,048 characters): begins with `https://`, or is empty.
+    /// URL of a picture (at most 2,048 characters): starts with `https://`, or is empty.
     #[serde(default)]
     pub(super) avatar: Option<String>,
-    /// What the user may do; `user` where it is left out. Making an administrator takes a session.
+    /// The role; by default `user`. Creating an administrator takes a session.
     #[serde(default)]
     pub(super) role: Option<RoleName>,
 }
 
-/// What is to become of a user; what is left out stays as it is.
+/// Changes to a user; omitted fields stay as they are.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UserChange {
-    /// What the user will log in with (1–64 characters); for administrators.
+    /// The login name (1–64 characters); for administrators.
     #[serde(default)]
     pub(super) username: Option<String>,
-    /// What people call the user (at most 64 characters).
+    /// The display name (at most 64 characters).
     #[serde(default)]
     pub(super) nickname: Option<String>,
     /// Mail address (at most 254 characters).
@@ -69,19 +69,19 @@ pub(super) struct UserChange {
     /// Telephone number (at most 32 characters).
     #[serde(default)]
     pub(super) phone: Option<String>,
-    /// Address of a picture (at most 2,048 characters): begins with `https://`, or is empty.
+    /// URL of a picture (at most 2,048 characters): starts with `https://`, or is empty.
     #[serde(default)]
     pub(super) avatar: Option<String>,
-    /// What the user may do; for administrators with a session.
+    /// The role; for administrators with a session.
     #[serde(default)]
     pub(super) role: Option<RoleName>,
 }
 
 impl UserRequest {
-    /// The account to be made.
+    /// Validates the account to create.
     ///
     /// # Errors
-    /// Names the field that is not as it has to be.
+    /// Names the invalid field.
     pub(super) fn check(self, role: Role) -> Result<NewAccount, ApiError> {
         let text = |name, text: Option<String>, max| field(name, text.as_deref().unwrap_or_default(), max);
         Ok(NewAccount {
@@ -96,15 +96,15 @@ impl UserRequest {
 }
 
 impl UserChange {
-    /// Returns whether it changes only what everybody may change about themselves.
+    /// Returns whether it changes only what users may change about themselves.
     pub(super) fn is_personal(&self) -> bool {
         self.username.is_none() && self.role.is_none()
     }
 
-    /// What is to be stored.
+    /// Validates the changes to store.
     ///
     /// # Errors
-    /// Names the field that is not as it has to be.
+    /// Names the invalid field.
     pub(super) fn check(self) -> Result<UserUpdate, ApiError> {
         Ok(UserUpdate {
             username: self.username.map(|text| checked("username", parse_username(&text))).transpose()?,
@@ -117,7 +117,7 @@ impl UserChange {
     }
 }
 
-/// What the audit log says of a change: what a user is called and may do, and of the rest only that it was changed.
+/// Returns the audit details of a change: the new name and role, and of the rest only that it was changed.
 pub(super) fn audit_details(update: &UserUpdate) -> Value {
     let changed = |is_changed: bool| is_changed.then(|| json!("changed"));
     let details = [
@@ -136,7 +136,7 @@ fn field(parameter: &str, text: &str, chars_max: usize) -> Result<String, ApiErr
     checked(parameter, parse_optional(text, chars_max))
 }
 
-/// What to sort by, and whether downwards.
+/// Parses the sort field and whether the order is descending.
 pub(super) fn parse_sort(sort: &str, order: Option<SortOrder>) -> Result<(UserSort, bool), ApiError> {
     let (is_reversed, name) = match sort.strip_prefix('-') {
         Some(name) => (true, name),
@@ -151,7 +151,7 @@ pub(super) fn parse_sort(sort: &str, order: Option<SortOrder>) -> Result<(UserSo
         "createdAt" => UserSort::CreatedAt,
         "updatedAt" => UserSort::UpdatedAt,
         _ => {
-            let names = "username, nickname, email, role, status, createdAt or updatedAt, each also with a - before it";
+            let names = "username, nickname, email, role, status, createdAt or updatedAt, each optionally with a leading -";
             return Err(ApiError::unprocessable("sort", &format!("must be {names}")));
         }
     };

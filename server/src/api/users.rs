@@ -1,4 +1,4 @@
-//! Users: who may log in, and as what.
+//! Users: who may log in, and with which role.
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
@@ -33,23 +33,23 @@ pub struct UsersApi;
 pub(super) struct UserBody {
     /// The user's id.
     id: Uuid,
-    /// What the user logs in with, in whatever case.
+    /// The login name, in any case.
     username: String,
-    /// What people call the user.
+    /// The display name.
     nickname: String,
-    /// Mail address; empty where there is none.
+    /// Mail address; empty if none.
     email: String,
-    /// Telephone number; empty where there is none.
+    /// Telephone number; empty if none.
     phone: String,
-    /// Address of a picture; empty where there is none.
+    /// URL of a picture; empty if none.
     avatar: String,
-    /// What the user may do.
+    /// The user's role.
     role: RoleName,
     /// 1 enabled, 0 disabled.
     status: i32,
-    /// A login takes a code of a second factor, too.
+    /// Whether logging in also takes a code of a second factor.
     totp_enabled: bool,
-    /// When the user was made, in milliseconds since the Unix epoch.
+    /// When the user was created, in milliseconds since the Unix epoch.
     created_at: i64,
     /// When the user was last changed, in milliseconds since the Unix epoch.
     updated_at: i64,
@@ -61,11 +61,11 @@ pub(super) struct UserBody {
 struct UserPage {
     /// The users.
     items: Vec<UserBody>,
-    /// How many there are on all pages.
+    /// Number of users on all pages.
     total: i64,
-    /// Which page this is.
+    /// The number of this page.
     page: i64,
-    /// Users of a full page.
+    /// Users per full page.
     page_size: i64,
 }
 
@@ -75,7 +75,7 @@ struct UserPage {
 struct UserCreated {
     /// The user.
     user: UserBody,
-    /// The password that was made up; null where one was given or none was set. It is shown here and never again.
+    /// The generated password; null if one was given or none was set. It is shown only once, here.
     password: Option<String>,
 }
 
@@ -91,11 +91,11 @@ struct StatusChange {
 
 #[derive(ApiResponse)]
 enum CreateResponse {
-    /// The user was made.
+    /// The user was created.
     #[oai(status = 201)]
     Created(
         Json<UserCreated>,
-        /// Where the user can be found.
+        /// The URL of the user.
         #[oai(header = "Location")]
         String,
     ),
@@ -119,7 +119,7 @@ impl From<User> for UserBody {
     }
 }
 
-/// The user of a path, or 404.
+/// Returns the user of a path, or 404.
 pub(super) async fn find(store: &Store, id: Uuid) -> Result<User, ApiError> {
     store.user(UserId(id)).await?.ok_or_else(|| ApiError::not_found("there is no such user"))
 }
@@ -135,24 +135,24 @@ impl UsersApi {
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        /// Which page, from 1.
+        /// Page number, from 1.
         #[oai(
             default = "super::paging::first_page",
             validator(minimum(value = "1"), maximum(value = "1000000"))
         )]
         page: Query<i64>,
-        /// Users a page.
+        /// Users per page.
         #[oai(
             name = "pageSize",
             default = "super::paging::default_page_size",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         page_size: Query<i64>,
-        /// Only users in whose username, nickname, mail address or telephone number this occurs, in whatever case.
+        /// Only users whose username, nickname, mail address or telephone number contains this, in any case.
         #[oai(validator(max_length = 255))]
         search: Query<Option<String>>,
-        /// What to sort by: `username` (the default), `nickname`, `email`, `role`, `status`, `createdAt` or `updatedAt`; a
-        /// `-` before it reverses the order.
+        /// The sort field: `username` (the default), `nickname`, `email`, `role`, `status`, `createdAt` or `updatedAt`;
+        /// a leading `-` reverses the order.
         #[oai(validator(max_length = 32))]
         sort: Query<Option<String>>,
         /// `asc` (the default) or `desc`.
@@ -167,9 +167,9 @@ impl UsersApi {
         Ok(Json(UserPage { items, total, page: page.0, page_size: page_size.0 }))
     }
 
-    /// Make a user
+    /// Create a user
     ///
-    /// For administrators. With an API token only a user who cannot log in until an administrator has set a password.
+    /// For administrators. With an API token, only a user who cannot log in until an administrator has set a password.
     #[oai(path = "/users", method = "post", operation_id = "createUser")]
     async fn create(
         &self,
@@ -196,7 +196,7 @@ impl UsersApi {
 
     /// Get a user
     ///
-    /// Oneself, or as an administrator anybody.
+    /// Yourself or, as an administrator, anybody.
     #[oai(path = "/users/:id", method = "get", operation_id = "getUser")]
     async fn get(
         &self,
@@ -214,8 +214,8 @@ impl UsersApi {
 
     /// Change a user
     ///
-    /// As an administrator anybody; otherwise with a session oneself, but for username and role. The last enabled
-    /// administrator stays one (409).
+    /// As an administrator anybody; otherwise, with a session, yourself except for username and role. The last enabled
+    /// administrator cannot be demoted (409).
     #[oai(path = "/users/:id", method = "put", operation_id = "updateUser")]
     async fn update(
         &self,
@@ -239,7 +239,8 @@ impl UsersApi {
 
     /// Delete a user
     ///
-    /// For administrators. The user's sessions and API tokens end at once. The last enabled administrator stays (409).
+    /// For administrators. The user's sessions and API tokens end at once. The last enabled administrator cannot be
+    /// deleted (409).
     #[oai(path = "/users/:id", method = "delete", operation_id = "deleteUser")]
     async fn delete(
         &self,
@@ -255,8 +256,8 @@ impl UsersApi {
 
     /// Enable or disable a user
     ///
-    /// For administrators. The sessions and API tokens of a disabled user end at once, for good. Enabling takes a session.
-    /// The last enabled administrator stays enabled (409).
+    /// For administrators. The sessions and API tokens of a disabled user end at once, for good. Enabling takes a
+    /// session. The last enabled administrator cannot be disabled (409).
     #[oai(path = "/users/:id/status", method = "post", operation_id = "setUserStatus")]
     async fn set_status(
         &self,

@@ -1,4 +1,4 @@
-//! Follows the fleet for one who watches: what is wanted, how often, and whether the watcher is still let in.
+//! Follows the fleet for one watcher: what it wants, how often, and whether it is still authenticated.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -20,21 +20,21 @@ use crate::domain::permission::Permission;
 use crate::ingest::LiveEvent;
 use crate::store::Store;
 
-/// How often it is asked whether the watcher is still let in.
+/// How often the watcher's credential is checked again.
 const AUTHENTICATION_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What a watcher wants to be told.
+/// What a watcher wants to receive.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// Which kinds of events; `resync` comes whether it is wanted or not.
+    /// The kinds of events; `resync` is always sent.
     pub(super) kinds: Vec<EventType>,
-    /// Only about these agents; about all where there is none.
+    /// Only about these agents; about all if empty.
     pub(super) agents: BTreeSet<Uuid>,
-    /// Newest values at most this often.
+    /// Minimum interval between newest values.
     pub(super) interval: Option<Duration>,
-    /// Newest values as rows.
+    /// Whether newest values are sent as rows.
     pub(super) in_rows: bool,
-    /// All newest values of this agent.
+    /// The agent whose newest values are sent in full.
     pub(super) detail_of: Option<Agent>,
 }
 
@@ -48,7 +48,7 @@ impl Wanted {
     }
 }
 
-/// One who watches.
+/// A client that follows the fleet.
 pub(super) struct Watcher {
     wanted: Wanted,
     events: broadcast::Receiver<LiveEvent>,
@@ -57,10 +57,9 @@ pub(super) struct Watcher {
     token: SecretString,
     authenticate_at: Instant,
     hello: Option<FleetEvent>,
-    /// When those newest values are told that are held back.
+    /// When pending newest values are sent.
     ticks: Option<Interval>,
-    /// The newest values that are held back: those of an agent take the place of its older ones, so there are never more
-    /// than agents.
+    /// Newest values that are held back. Those of an agent replace its older ones, so there are never more than agents.
     held_back: HashMap<AgentId, AgentLatest>,
 }
 
@@ -83,7 +82,7 @@ impl Watcher {
         Self { wanted, events, store, auth, token, authenticate_at, hello, ticks, held_back: HashMap::new() }
     }
 
-    /// The next event; `None` when the watcher is let in no more.
+    /// Returns the next event; `None` once the watcher is no longer authenticated.
     pub(super) async fn next(&mut self) -> Option<FleetEvent> {
         if let Some(hello) = self.hello.take() {
             return Some(hello);
@@ -106,7 +105,7 @@ impl Watcher {
                         return Some(event);
                     },
                     Err(RecvError::Lagged(_)) => {
-                        // The lists are newer than what is held back.
+                        // The lists will be newer than what is held back.
                         self.held_back.clear();
                         return Some(FleetEvent::resync());
                     }
@@ -126,7 +125,7 @@ impl Watcher {
         }
     }
 
-    /// What is to be told of an event that is none of newest values.
+    /// Returns the event to send for a change other than newest values.
     fn about(&self, event: &LiveEvent) -> Option<FleetEvent> {
         let (kind, agent, event) = match *event {
             LiveEvent::Status { agent, online } => {
@@ -140,7 +139,7 @@ impl Watcher {
         (self.wanted.has(kind) && self.wanted.is_about(agent)).then_some(event)
     }
 
-    /// What is to be told of newest values now.
+    /// Returns the newest values to send now.
     async fn take_latest(&mut self, latest: &[(AgentId, AgentLatest)]) -> Option<FleetEvent> {
         if !self.wanted.has(EventType::Metrics) {
             return None;
@@ -162,13 +161,13 @@ impl Watcher {
         match self.store.latest_metrics(agent.key).await {
             Ok(latest) => event.with_detail(LatestBody::new(agent.id.0, latest)),
             Err(error) => {
-                tracing::debug!(error = %chain(&error), "a watcher is told no details");
+                tracing::debug!(error = %chain(&error), "a watcher gets no details");
                 event
             }
         }
     }
 
-    /// A database that is away does not throw anybody out.
+    /// An unavailable database does not end the stream.
     async fn is_let_in(&self) -> bool {
         match self.auth.authenticate(self.token.expose_secret()).await {
             Ok(Some((user, credential))) => Permission::Read.check(user.role, &credential).is_ok(),

@@ -263,7 +263,7 @@ pub fn check_scope(scope: &Scope, path: &str) -> Result<(), RuleError> {
         check(length <= ENTRIES_MAX, format!("{path}.{name}"), format!("must be at most {ENTRIES_MAX}"))?;
     }
     let has_null = scope.tags.iter().chain(&scope.except_tags).any(|tag| tag.contains('\0'));
-    check(!has_null, format!("{path}.tags"), "must not have null characters")
+    check(!has_null, format!("{path}.tags"), "must not contain null characters")
 }
 
 fn check_condition(condition: &Condition, path: &str) -> Result<(), RuleError> {
