@@ -24,7 +24,7 @@ async fn a_login_lasts_until_logout(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn the_cookie_opens_what_the_token_opens_and_is_well_guarded() {
+async fn the_cookie_is_equivalent_to_the_token_and_well_protected() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let login = server.login("admin", ADMIN_PASSWORD).await;
@@ -55,7 +55,7 @@ async fn behind_a_proxy_that_speaks_tls_the_cookie_is_only_sent_encrypted() {
 }
 
 #[tokio::test]
-async fn a_failed_login_does_not_tell_why() {
+async fn a_failed_login_does_not_reveal_the_reason() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let wrong_password = server.login("admin", "wrong").await;
@@ -73,7 +73,7 @@ async fn a_failed_login_does_not_tell_why() {
 }
 
 #[tokio::test]
-async fn neither_passwords_nor_tokens_are_kept() {
+async fn neither_passwords_nor_tokens_are_stored() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (_agent, _, secret) = server.enroll("web-1").await;
@@ -95,7 +95,7 @@ async fn neither_passwords_nor_tokens_are_kept() {
 }
 
 #[tokio::test]
-async fn only_administrators_make_enrollment_tokens() {
+async fn only_administrators_create_enrollment_tokens() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     database.connect().await.batch_execute("UPDATE users SET role = 'user'").await.unwrap();

@@ -38,7 +38,7 @@ async fn the_agent_reports_this_machine() {
     let known = server.get(&format!("/api/agents/{id}")).await.body;
     assert_eq!((&known["status"], &known["os"]), (&Value::from(1), &Value::from("linux")));
 
-    // Killed without warning, the agent goes on where it was.
+    // Killed without warning, the agent continues where it was.
     agent.kill().await;
     let killed_at = latest["cpu"]["timestamp"].as_i64().unwrap();
     let _agent = AgentProcess::start(&server.address, state.path());
@@ -99,7 +99,7 @@ async fn a_running_agent_outlives_the_rotation_of_its_secret_and_a_deleted_one_s
     let path = format!("/api/agents/{id}");
     let deleted = server.request(reqwest::Method::DELETE, &path, token, None).await;
     assert_eq!(deleted.status, 204);
-    // Once because it is deleted, once because it comes back.
+    // Once because it was deleted, once because it comes back.
     eventually("the agent has asked again and was refused", || async {
         (before + 2 <= refusals()).then_some(())
     })

@@ -1,4 +1,4 @@
-//! What several administrators, or one with many agents, do with labels.
+//! Labels changed by several administrators, or of many agents.
 
 use serde_json::{Value, json};
 
@@ -21,12 +21,16 @@ async fn tags_of_many_agents_change_at_once_or_not_at_all(database: TestDatabase
     let nobody = "00000000-0000-4000-8000-000000000000";
     let change = |add: Value, remove: Value| json!({"ids": [one, other, nobody], "addTags": add, "removeTags": remove});
     let changed = server.post("/api/agents/bulk", change(json!(["new", " c "]), json!(["old"]))).await;
-    assert_eq!((changed.status, &changed.body["ids"]), (200, &json!([one])), "the other has it all already");
+    assert_eq!(
+        (changed.status, &changed.body["ids"]),
+        (200, &json!([one])),
+        "the other already has all of it"
+    );
     assert_eq!((tags(&one).await, tags(&other).await), (json!(["b", "a", "new", "c"]), json!(["new", "c"])));
     let log = server.get("/api/audit?action=agent.update&pageSize=1").await.body["items"][0].clone();
     assert_eq!((&log["objectId"], &log["details"]["addTags"]), (&json!(one), &json!(["new", "c"])));
 
-    // 29 more fit one agent and not the other, so neither gets them.
+    // 29 more fit one agent but not the other, so neither gets them.
     let many: Vec<String> = (0..29).map(|n| n.to_string()).collect();
     let long = "x".repeat(65);
     for (body, status) in [
@@ -57,7 +61,7 @@ async fn two_administrators_do_not_overwrite_each_other(database: TestDatabase) 
     assert_eq!((second.status, &second.body["code"]), (409, &json!("conflict")), "{second:?}");
     assert_eq!(server.get(&path).await.body["note"], "first");
     assert_eq!(server.put(&path, label("again", &first.body["updatedAt"])).await.status, 200);
-    assert_eq!(server.put(&path, label("whatever it is", &Value::Null)).await.status, 200);
+    assert_eq!(server.put(&path, label("unconditionally", &Value::Null)).await.status, 200);
     let nobody = "/api/agents/00000000-0000-4000-8000-000000000000";
     assert_eq!(server.put(nobody, label("", &read)).await.status, 404);
     server.stop().await.unwrap();

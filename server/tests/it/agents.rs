@@ -1,4 +1,4 @@
-//! What administrators do with agents, and who may speak as one.
+//! Administrators' operations on agents, and who may speak as an agent.
 
 use pika_server::domain::id::AgentKey;
 use pika_server::domain::latest::AgentLatest;
@@ -13,12 +13,12 @@ use crate::support::{AgentClient, TestDatabase, TestServer, eventually, on_both_
 
 on_both_editions!(
     administrators_name_tag_and_find_agents,
-    a_deleted_agent_cannot_come_back_and_its_history_is_out_of_reach,
-    rows_of_a_deleted_agent_that_are_in_flight_fail_nobody,
-    a_revoked_secret_opens_nothing_until_the_agent_is_enrolled_again,
+    a_deleted_agent_cannot_come_back_and_its_history_is_inaccessible,
+    rows_in_flight_of_a_deleted_agent_affect_nobody,
+    a_revoked_secret_is_useless_until_the_agent_is_enrolled_again,
     a_host_is_enrolled_again_as_itself_and_its_old_secret_is_dead,
     a_lost_answer_to_a_new_secret_locks_nobody_out,
-    an_agent_that_another_server_has_sent_away_is_not_acknowledged_any_more,
+    an_agent_disconnected_by_another_server_is_no_longer_acknowledged,
 );
 
 const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
@@ -32,7 +32,7 @@ async fn delete(server: &TestServer, path: &str) -> u16 {
     server.request(Method::DELETE, path, Some(&server.admin_token), None).await.status
 }
 
-/// The names that a list with this query has.
+/// Returns the names in a list with this query.
 async fn names(server: &TestServer, query: &str) -> Vec<String> {
     let list = server.get(&format!("/api/agents?{query}")).await.body;
     let items = list["items"].as_array().unwrap_or_else(|| panic!("{list}"));
@@ -40,7 +40,7 @@ async fn names(server: &TestServer, query: &str) -> Vec<String> {
     items.iter().map(|agent| agent["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What the server answers to a `register` with these credentials.
+/// Returns the server's answer to a `register` with these credentials.
 async fn register(server: &TestServer, token: Option<&str>, secret: Option<&str>) -> (AgentClient, Value) {
     let mut agent = AgentClient::connect(&server.address, None).await;
     let mut message = register_message("web-1", token);
@@ -60,7 +60,7 @@ async fn is_refused(server: &TestServer, secret: &str) {
     );
 }
 
-/// A secret as agents make them.
+/// A secret in the form agents generate.
 fn own_secret(digit: char) -> String {
     format!("pika_agent_{}A", digit.to_string().repeat(42))
 }
@@ -84,7 +84,7 @@ async fn administrators_name_tag_and_find_agents(database: TestDatabase) {
         (&json!(["prod", "eu"]), &json!("two\nlines"))
     );
 
-    // The agent comes back under another name of its own.
+    // The agent comes back with another name of its own.
     agent.close().await;
     let mut agent = AgentClient::connect(&server.address, Some(&secret)).await;
     agent.send(&register_message("web-one", None)).await;
@@ -109,7 +109,7 @@ async fn administrators_name_tag_and_find_agents(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn only_administrators_change_agents_and_only_with_sense() {
+async fn only_administrators_change_agents_and_only_with_valid_values() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (_agent, id, _) = server.enroll("web-1").await;
@@ -141,13 +141,13 @@ async fn only_administrators_change_agents_and_only_with_sense() {
     server.stop().await.unwrap();
 }
 
-async fn a_deleted_agent_cannot_come_back_and_its_history_is_out_of_reach(database: TestDatabase) {
+async fn a_deleted_agent_cannot_come_back_and_its_history_is_inaccessible(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (mut deleted, id, secret) = server.enroll("web-1").await;
     let (mut other, other_id, _) = server.enroll("web-2").await;
     deleted.store(1, json!([sample(now())])).await;
     let token = reenrollment_token(&server, &id).await;
-    // On their way while the agent is deleted.
+    // In flight while the agent is deleted.
     deleted.send(&batch(2, json!([sample(now() + 1)]))).await;
     other.send(&batch(2, json!([sample(now() + 1)]))).await;
     assert_eq!(delete(&server, &format!("/api/agents/{id}")).await, 204);
@@ -166,7 +166,7 @@ async fn a_deleted_agent_cannot_come_back_and_its_history_is_out_of_reach(databa
         let left = format!("SELECT count(*) FROM {table} WHERE agent_key NOT IN (SELECT key FROM agents)");
         assert_eq!(database.count(&left).await, 0, "{table}");
     }
-    // Everybody else goes on.
+    // Other agents are not affected.
     other.store(3, json!([sample(now() + 2)])).await;
     assert_eq!(names(&server, "").await, ["web-2"]);
     let latest = server.get(&format!("/api/agents/{other_id}/metrics/latest")).await;
@@ -190,7 +190,7 @@ fn cpu_row(agent_key: i32, ts: i64) -> Stored<CpuNumbers> {
     )
 }
 
-async fn rows_of_a_deleted_agent_that_are_in_flight_fail_nobody(database: TestDatabase) {
+async fn rows_in_flight_of_a_deleted_agent_affect_nobody(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (_deleted, id, _) = server.enroll("web-1").await;
     let (_other, ..) = server.enroll("web-2").await;
@@ -212,7 +212,7 @@ async fn rows_of_a_deleted_agent_that_are_in_flight_fail_nobody(database: TestDa
 }
 
 #[tokio::test]
-async fn an_agent_that_is_deleted_while_newest_values_are_written_costs_the_others_nothing() {
+async fn deleting_an_agent_while_newest_values_are_written_does_not_affect_others() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (_deleted, ..) = server.enroll("web-1").await;
@@ -243,7 +243,7 @@ async fn an_agent_that_is_deleted_while_newest_values_are_written_costs_the_othe
     server.stop().await.unwrap();
 }
 
-async fn a_revoked_secret_opens_nothing_until_the_agent_is_enrolled_again(database: TestDatabase) {
+async fn a_revoked_secret_is_useless_until_the_agent_is_enrolled_again(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (mut agent, id, secret) = server.enroll("web-1").await;
     agent.store(1, json!([sample(now())])).await;
@@ -252,7 +252,7 @@ async fn a_revoked_secret_opens_nothing_until_the_agent_is_enrolled_again(databa
     assert_eq!(error["data"]["code"], "unauthorized");
     assert_eq!(agent.closed().await, Some(1008));
     is_refused(&server, &secret).await;
-    // Nor does it help to bring another secret along.
+    // Nor does it help to send a new secret along.
     let (_, answer) = register(&server, Some(&secret), Some(&own_secret('b'))).await;
     assert_eq!(answer["type"], "register_error");
     let known = server.get(&format!("/api/agents/{id}")).await.body;
@@ -270,7 +270,7 @@ async fn a_revoked_secret_opens_nothing_until_the_agent_is_enrolled_again(databa
     server.stop().await.unwrap();
 }
 
-async fn an_agent_that_another_server_has_sent_away_is_not_acknowledged_any_more(database: TestDatabase) {
+async fn an_agent_disconnected_by_another_server_is_no_longer_acknowledged(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let other_server = TestServer::start(&database.url).await;
     for (what, code, reason) in [
@@ -315,7 +315,7 @@ async fn a_host_is_enrolled_again_as_itself_and_its_old_secret_is_dead(database:
     is_refused(&server, &old_secret).await;
     is_refused(&server, &token).await;
     new.store(1, json!([sample(now() + 1)])).await;
-    // An answer that was lost is asked for again, and nothing is spent on it.
+    // A registration whose answer was lost is repeated, and uses nothing up.
     let (_new, ack) = register(&server, Some(&token), Some(&secret)).await;
     assert_eq!(ack["data"]["agentId"], id.as_str(), "{ack}");
     assert_eq!(server.get("/api/agents").await.body["total"], 1);
@@ -348,7 +348,7 @@ async fn an_agent_writes_its_own_samples_and_nobody_elses() {
     let (mut writer, id, secret) = server.enroll("web-1").await;
     let (_victim, victim_id, _) = server.enroll("web-2").await;
     let victim_key = database.count("SELECT key::int8 FROM agents WHERE name = 'web-2'").await;
-    // Every way to name somebody else that a frame has room for.
+    // Every way to name another agent that a frame has room for.
     let mut forged = sample(now());
     let mut frame_data = json!({"agentId": victim_id, "agentKey": victim_key, "agent_key": victim_key});
     for name in ["agentId", "agentKey", "agent_key", "id", "key", "hostname"] {
@@ -361,7 +361,7 @@ async fn an_agent_writes_its_own_samples_and_nobody_elses() {
         json!({"type": "batch", "seq": 1, "agentId": victim_id, "timestamp": now(), "data": frame_data});
     writer.send(&frame).await;
     writer.receive_type("ack").await;
-    // Nor does it help to claim to be somebody else when registering.
+    // Nor does it help to claim another agent's name when registering.
     let mut claim = register_message("web-2", None);
     for name in ["agentId", "id", "key"] {
         claim["data"][name] = json!(victim_id);
@@ -389,12 +389,12 @@ async fn two_machines_with_one_identity_are_reported() {
     let server = TestServer::start(&database.url).await;
     let (mut current, id, secret) = server.enroll("web-1").await;
     let conflict = async || server.get(&format!("/api/agents/{id}")).await.body["identityConflict"].clone();
-    // An agent that just comes back, however often.
+    // An agent that merely reconnects, however often.
     for _ in 0..5 {
         current.hang_up().await;
         current = server.reconnect("web-1", &secret).await;
     }
-    // Nor do connections count that are dead when they are replaced: they do not answer the goodbye.
+    // Nor do dead connections count when they are replaced: they do not answer the close frame.
     for _ in 0..3 {
         let dead = std::mem::replace(&mut current, server.reconnect("web-1", &secret).await);
         drop(dead);

@@ -10,7 +10,11 @@ use crate::support::{TestDatabase, TestServer, on_both_editions};
 
 const PASSWORD: &str = "a password of eight or more";
 
-on_both_editions!(rules_are_made_changed_and_deleted, a_rule_can_be_tried, alerts_are_looked_after);
+on_both_editions!(
+    rules_are_created_changed_and_deleted,
+    a_rule_can_be_tried,
+    alerts_are_acknowledged_and_snoozed
+);
 
 /// A server that evaluates nothing by itself.
 async fn quiet_server(database: &TestDatabase) -> TestServer {
@@ -25,7 +29,7 @@ fn busy(name: &str) -> Value {
         "windowMs": 300_000, "operator": "above", "severities": levels}], "forMs": 60_000})
 }
 
-async fn rules_are_made_changed_and_deleted(database: TestDatabase) {
+async fn rules_are_created_changed_and_deleted(database: TestDatabase) {
     let server = quiet_server(&database).await;
     let rules = server.get("/api/alert-rules").await.body;
     let builtin =
@@ -44,7 +48,7 @@ async fn rules_are_made_changed_and_deleted(database: TestDatabase) {
             .clone()
             .as_array()
             .map(|conditions| {
-                // Numbers come back as they are kept.
+                // Numbers come back as they are stored.
                 let mut conditions = json!(conditions);
                 conditions[0]["severities"]["warning"] =
                     json!({"threshold": 80.0, "recoveryThreshold": 70.0});
@@ -68,8 +72,8 @@ async fn rules_are_made_changed_and_deleted(database: TestDatabase) {
     let mut change = busy("Busier");
     change["version"] = json!(1);
     assert_eq!(server.put(&path, change.clone()).await.body["version"], 2);
-    assert_eq!(server.put(&path, change).await.status, 409, "somebody has changed it meanwhile");
-    // Those that Pika comes with can be changed, and be as they came again.
+    assert_eq!(server.put(&path, change).await.status, 409, "it was changed in the meantime");
+    // Built-in rules can be changed, and reset.
     let builtin_path = format!("/api/alert-rules/{}", builtin["id"].as_str().unwrap());
     let changed = server.put(&builtin_path, busy("Disk space")).await.body;
     assert_eq!((&changed["isUnchanged"], &changed["builtin"]), (&json!(false), &json!("disk-space")));
@@ -79,7 +83,7 @@ async fn rules_are_made_changed_and_deleted(database: TestDatabase) {
     assert_eq!(server.post(&format!("{path}/reset"), json!({})).await.status, 409);
     let off = server.post(&format!("{path}/status"), json!({"enabled": false})).await;
     assert_eq!(off.body["enabled"], false);
-    // A rule that would depend on itself, by way of another.
+    // A rule that would depend on itself through another.
     let mut other = busy("Other");
     other["dependsOn"] = json!([created.body["id"]]);
     let other = server.post("/api/alert-rules", other).await.body;
@@ -112,14 +116,14 @@ async fn a_rule_can_be_tried(database: TestDatabase) {
     assert_eq!((&items[0]["agentId"], &items[0]["outcome"]), (&json!(id), &json!("holds")));
     assert!(60 <= items[0]["coveragePercent"].as_i64().unwrap(), "{tried:?}");
     assert_eq!((&items[1]["outcome"], &items[1]["reason"]), (&json!("unknown"), &json!("no_data")));
-    assert_eq!(tried.body["channelIds"], json!([]), "nobody would be told");
+    assert_eq!(tried.body["channelIds"], json!([]), "nobody would be notified");
     let kept = database.count("SELECT count(*) FROM alert_states").await
         + database.count("SELECT count(*) FROM alerts").await;
     assert_eq!(kept, 0);
     server.stop().await.unwrap();
 }
 
-async fn alerts_are_looked_after(database: TestDatabase) {
+async fn alerts_are_acknowledged_and_snoozed(database: TestDatabase) {
     let server = quiet_server(&database).await;
     let client = database.connect().await;
     let rule = server.post("/api/alert-rules", busy("Busy")).await.body["id"].as_str().unwrap().to_owned();
@@ -142,7 +146,7 @@ async fn alerts_are_looked_after(database: TestDatabase) {
     assert_eq!(total("search=WEB&from=1&to=2001&sort=worst".to_owned()).await, Some(2));
     assert_eq!(total("severity=critical".to_owned()).await, Some(0));
     assert_eq!(server.get("/api/alerts/summary").await.body["firing"]["warning"], 1);
-    // Whoever reads may look after what there is.
+    // Whoever may read may also handle alerts.
     server.create_user("ana", "user", PASSWORD).await;
     let ana = server.session("ana", PASSWORD).await;
     let ask = |method: Method, path: String, body: Option<Value>| {
@@ -183,7 +187,7 @@ async fn alerts_are_looked_after(database: TestDatabase) {
     assert_eq!(kinds, ["acknowledged", "noted", "unacknowledged", "snoozed", "snoozed", "acknowledged"]);
     let audit = server.get("/api/audit?actor=ana&action=alert.acknowledge").await.body;
     assert_eq!(audit["total"], 2, "{audit}");
-    // A rule that is disabled ends what it has found.
+    // Disabling a rule ends its alerts.
     server.post(&format!("/api/alert-rules/{rule}/status"), json!({"enabled": false})).await;
     let over = server.get(&format!("/api/alerts/{fires}")).await.body;
     assert_eq!((&over["state"], &over["endReason"]), (&json!("resolved"), &json!("rule_disabled")));
@@ -191,7 +195,7 @@ async fn alerts_are_looked_after(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn silences_are_made_changed_and_previewed() {
+async fn silences_are_created_changed_and_previewed() {
     let database = TestDatabase::on_server().await;
     let server = quiet_server(&database).await;
     let (_agent, id, _) = server.enroll("web-1").await;

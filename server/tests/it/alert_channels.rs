@@ -1,4 +1,4 @@
-//! Channels: made, changed, tried and previewed; their secrets are sealed and never come out again.
+//! Channels are created, changed, tested and previewed; their secrets are sealed and never disclosed.
 
 use pika_server::config::Config;
 use serde_json::{Value, json};
@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 use crate::support::server::{Answer, config};
 use crate::support::{LogCapture, Receiver, TestDatabase, TestServer, eventually, on_both_editions};
 
-on_both_editions!(channels_are_kept_as_they_were_made);
+on_both_editions!(channels_are_stored_as_created);
 
-/// Stands for every secret of these tests: it must turn up nowhere.
+/// Stands for every secret of these tests; it must not appear anywhere.
 const CANARY: &str = "canary-0123456789";
 
-/// A key of the test's own.
+/// The tests' key.
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 
-/// A server with a key, that may reach receivers on loopback.
+/// A server with a key that may reach receivers on loopback.
 pub(crate) fn alerting(database: &TestDatabase) -> Config {
     let mut config = config(&database.url);
     config.alerting.secret_keys = vec![KEY.into()];
     config.alerting.allowed_networks = vec!["127.0.0.1/32".parse().unwrap()];
     config.alerting.request_timeout_ms = 5_000;
-    // The tests say what is to be told; nobody else does.
+    // Only the tests cause messages.
     config.alerting.evaluation_interval_ms = 60_000;
     config.server.public_url = "https://pika.example".to_owned();
     config
@@ -40,7 +40,7 @@ pub(crate) async fn create(server: &TestServer, channel: Value) -> String {
     made.body["id"].as_str().unwrap().to_owned()
 }
 
-/// The request that would change a channel into what it is.
+/// The request that would change nothing in a channel.
 fn unchanged(channel: &Value) -> Value {
     let mut request = channel.clone();
     let fields = request.as_object_mut().unwrap();
@@ -51,7 +51,7 @@ fn unchanged(channel: &Value) -> Value {
     request
 }
 
-async fn channels_are_kept_as_they_were_made(database: TestDatabase) {
+async fn channels_are_stored_as_created(database: TestDatabase) {
     let server = TestServer::start_with(alerting(&database)).await;
     let receiver = Receiver::start().await;
     let id = create(&server, webhook(&receiver.url("/hook"))).await;
@@ -65,7 +65,7 @@ async fn channels_are_kept_as_they_were_made(database: TestDatabase) {
     assert_eq!((&made["groupWaitMs"], &made["perHourMax"]), (&json!(30_000), &json!(60)));
     assert_eq!(server.get("/api/alert-channels").await.body, json!({"items": [made.clone()], "total": 1}));
 
-    // A change keeps secrets that are left out.
+    // A change keeps omitted secrets.
     let mut change = unchanged(&made);
     change["name"] = json!("OPS 2");
     change["settings"] = json!({"method": "PUT"});
@@ -74,7 +74,7 @@ async fn channels_are_kept_as_they_were_made(database: TestDatabase) {
     let changed = server.put(&path, change.clone()).await;
     assert_eq!((changed.status, &changed.body["version"]), (200, &json!(2)), "{changed:?}");
     assert_eq!(changed.body["secrets"], made["secrets"]);
-    assert_eq!(server.put(&path, change.clone()).await.status, 409, "somebody has changed it meanwhile");
+    assert_eq!(server.put(&path, change.clone()).await.status, 409, "it was changed in the meantime");
     change["version"] = json!(2);
     change["secrets"] = json!({"headers": null});
     let changed = server.put(&path, change.clone()).await.body;
@@ -117,11 +117,11 @@ async fn secrets_do_not_follow_a_channel_elsewhere() {
     assert!(refused(&server.put(&path, change.clone()).await));
     let test = json!({"channel": change, "id": id});
     assert!(refused(&server.post("/api/alert-channels/test", test).await));
-    // To another path of the same place, they do.
+    // They do follow it to another path on the same server.
     change["secrets"] = json!({"url": receiver.url("/other")});
     assert_eq!(server.put(&path, change).await.status, 200);
 
-    // A server that is no secret, and another kind.
+    // A server that is not a secret, and another kind.
     let gotify = json!({"name": "g", "kind": "gotify", "settings": {"server": receiver.url("")}, "secrets": {"token": CANARY}});
     let id = create(&server, gotify).await;
     let path = format!("/api/alert-channels/{id}");
@@ -137,7 +137,7 @@ async fn secrets_do_not_follow_a_channel_elsewhere() {
 }
 
 #[tokio::test]
-async fn channels_that_make_no_sense_are_refused_by_name() {
+async fn invalid_channels_are_refused_by_name() {
     let database = TestDatabase::on_server().await;
     let mut config = alerting(&database);
     config.alerting.allowed_networks.clear();
@@ -203,7 +203,7 @@ async fn channels_that_make_no_sense_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_test_sends_one_real_message_and_tells_what_was_said() {
+async fn a_test_sends_one_real_message_and_reports_the_answer() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start_with(alerting(&database)).await;
     let receiver = Receiver::start().await;
@@ -218,7 +218,7 @@ async fn a_test_sends_one_real_message_and_tells_what_was_said() {
     assert_eq!(request.json()["groupTitle"], "[test] [info] Pika: test message");
     assert_eq!(database.count("SELECT count(*) FROM alert_channels").await, 0);
 
-    // What is kept is tried as it is; a redirect is not followed, and an answer that repeats secrets is not repeated.
+    // A stored channel is tested as it is; a redirect is not followed, and secrets repeated in an answer are masked.
     let id = create(&server, channel).await;
     receiver.reply("302 Found\r\nlocation: http://10.0.0.1/", "");
     let tested = server.post(&format!("/api/alert-channels/{id}/test"), Value::Null).await.body;
@@ -314,9 +314,9 @@ async fn a_new_key_seals_anew_and_a_lost_one_asks_for_the_secrets_again() {
     server.stop().await.unwrap();
 }
 
-/// All that can be read of the server, with every secret of a channel in use.
+/// Everything that can be read from the server, with every secret of a channel in use.
 #[tokio::test]
-async fn secrets_turn_up_nowhere() {
+async fn secrets_are_never_disclosed() {
     let log = LogCapture::start();
     let database = TestDatabase::on_server().await;
     let server = TestServer::start_with(alerting(&database)).await;
@@ -331,7 +331,7 @@ async fn secrets_turn_up_nowhere() {
         let channel = json!({"name": kind, "kind": kind, "settings": settings, "secrets": secrets});
         answers.push(server.post("/api/alert-channels", channel.clone()).await);
         let id = answers.last().unwrap().body["id"].as_str().unwrap().to_owned();
-        // Taken nowhere as these kinds want it.
+        // Accepted by none of these kinds.
         receiver.reply(
             "400 Bad Request",
             &format!("{{\"description\": \"{CANARY}\", \"errors\": [\"{CANARY}\"]}}"),
@@ -359,7 +359,7 @@ async fn secrets_turn_up_nowhere() {
     server.stop().await.unwrap();
     let log = log.text();
     assert!(log.contains("made a channel"), "{log}");
-    // The statement's parameters and the request's body are nobody's business either.
+    // The statement's parameters and the request's body must not be logged either.
     assert!(!log.lines().any(|line| line.contains(CANARY) && line.contains("pika_server")), "{log}");
 }
 
@@ -381,7 +381,7 @@ async fn second_factors_are_sealed_at_the_next_start() {
     server.stop().await.unwrap();
     let server = TestServer::start_with(alerting(&database)).await;
     eventually("the secret is sealed", || async { (database.count(length).await == 65).then_some(()) }).await;
-    // A wrong code is a wrong code: the secret can be read.
+    // A wrong code is reported as such, so the secret can be read.
     let confirmed = server.post("/api/account/totp/confirm", json!({"code": "000000"})).await;
     assert_eq!(confirmed.status, 403, "{confirmed:?}");
     server.stop().await.unwrap();

@@ -1,4 +1,5 @@
-//! Messages that wait are sent: in order, again where they were not taken, once more with the same key where nobody knows.
+//! Pending messages are sent in order, retried if they were not accepted, and repeated with the same key if that is
+//! unknown.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -7,13 +8,13 @@ use crate::alert_channels::{alerting, create, webhook};
 use crate::support::client::now;
 use crate::support::{Receiver, TestDatabase, TestServer, eventually, on_both_editions};
 
-on_both_editions!(what_waits_is_sent_and_recorded, what_was_not_taken_is_sent_again_as_one_message,);
+on_both_editions!(pending_messages_are_sent_and_recorded, rejected_messages_are_sent_again_as_one,);
 
-/// A rule and an alert of it, as the evaluator would write them. Answers the alert's id.
+/// Creates a rule and an alert of it as the evaluator would. Returns the alert's id.
 async fn alert(database: &TestDatabase, agent: &str) -> Uuid {
     let id = Uuid::new_v4();
     let client = database.connect().await;
-    // The next evaluation comes a minute later: nothing but the test writes messages.
+    // The next evaluation is a minute away, so only the test writes messages.
     let evaluated = "SELECT count(*) FROM alert_clock WHERE evaluated_at IS NOT NULL";
     eventually("the first evaluation is over", || async {
         (database.count(evaluated).await == 1).then_some(())
@@ -40,7 +41,7 @@ async fn alert(database: &TestDatabase, agent: &str) -> Uuid {
     id
 }
 
-/// A message about alerts, as the evaluator would write it. Answers its key.
+/// Enqueues a message about alerts as the evaluator would. Returns its key.
 async fn enqueue(database: &TestDatabase, channel: &str, items: &[(Uuid, &str)]) -> Uuid {
     let key = Uuid::new_v4();
     let at = now();
@@ -74,7 +75,7 @@ async fn enqueue(database: &TestDatabase, channel: &str, items: &[(Uuid, &str)])
     key
 }
 
-/// The alert is over.
+/// Resolves the alert.
 async fn resolve(database: &TestDatabase, alert: Uuid) {
     let sql = format!(
         "UPDATE alerts SET state = 'resolved', ended_at = {}, end_reason = 'recovered' WHERE id = '{alert}'",
@@ -83,7 +84,7 @@ async fn resolve(database: &TestDatabase, alert: Uuid) {
     database.connect().await.batch_execute(&sql).await.unwrap();
 }
 
-/// Waits until the message has this status, and answers how the API tells of it.
+/// Waits until the message has this status, and returns it from the API.
 async fn delivery(server: &TestServer, key: Uuid, status: &str) -> Value {
     eventually(&format!("the message is {status}"), || async {
         let answer = server.get("/api/alert-deliveries?pageSize=100").await.body;
@@ -93,14 +94,14 @@ async fn delivery(server: &TestServer, key: Uuid, status: &str) -> Value {
     .await
 }
 
-/// Makes everything due that waits.
+/// Makes all pending messages due.
 async fn hurry(database: &TestDatabase) {
     let sql = "UPDATE alert_outbox SET next_attempt_at = 0 WHERE status = 'waiting'; \
          UPDATE alert_channels SET next_at = NULL";
     database.connect().await.batch_execute(sql).await.unwrap();
 }
 
-async fn what_waits_is_sent_and_recorded(database: TestDatabase) {
+async fn pending_messages_are_sent_and_recorded(database: TestDatabase) {
     let server = TestServer::start_with(alerting(&database)).await;
     let receiver = Receiver::start().await;
     let channel = create(&server, webhook(&receiver.url("/hook"))).await;
@@ -137,7 +138,7 @@ async fn what_waits_is_sent_and_recorded(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-async fn what_was_not_taken_is_sent_again_as_one_message(database: TestDatabase) {
+async fn rejected_messages_are_sent_again_as_one(database: TestDatabase) {
     let server = TestServer::start_with(alerting(&database)).await;
     let receiver = Receiver::start().await;
     let channel = create(&server, webhook(&receiver.url("/hook"))).await;
@@ -159,7 +160,7 @@ async fn what_was_not_taken_is_sent_again_as_one_message(database: TestDatabase)
     let kept = server.get(&format!("/api/alert-channels/{channel}")).await.body;
     assert_eq!((&kept["state"], &kept["lastError"]), (&json!("failing"), &json!("429")));
 
-    // Meanwhile it is over, and another one begins: one message tells of both.
+    // In the meantime it is resolved and another one fires: one message reports both.
     resolve(&database, first).await;
     enqueue(&database, &channel, &[(first, "resolved")]).await;
     let last = enqueue(&database, &channel, &[(second, "firing")]).await;
@@ -181,14 +182,14 @@ async fn what_was_not_taken_is_sent_again_as_one_message(database: TestDatabase)
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_takes_breaks_the_channel_and_is_given_up() {
+async fn a_message_always_rejected_breaks_the_channel_and_is_given_up() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start_with(alerting(&database)).await;
     let receiver = Receiver::start().await;
     let channel = create(&server, webhook(&receiver.url("/hook"))).await;
     let (burning, over) = (alert(&database, "web-1").await, alert(&database, "web-2").await);
     resolve(&database, over).await;
-    // Both were told of before; 200 with an error would be the same for kinds that have that.
+    // Both were reported before; 200 with an error in the body would be the same for kinds that have that.
     for _ in 0..3 {
         receiver.reply("410 Gone", "");
     }
@@ -205,7 +206,7 @@ async fn a_message_that_nobody_takes_breaks_the_channel_and_is_given_up() {
         hurry(&database).await;
     }
     delivery(&server, key, "failed").await;
-    // What burns was not told; what is over still burns, as far as the channel knows.
+    // The firing one was not reported; as far as the channel knows, the resolved one still fires.
     assert_eq!(
         database.count(&format!("SELECT count(*) FROM alert_told WHERE alert_id = '{burning}'")).await,
         0
@@ -258,7 +259,7 @@ async fn an_error_in_the_body_of_a_success_is_one() {
 }
 
 #[tokio::test]
-async fn what_may_have_arrived_is_said_again_with_the_same_key() {
+async fn messages_that_may_have_arrived_are_repeated_with_the_same_key() {
     let database = TestDatabase::on_server().await;
     let receiver = Receiver::start().await;
     let mut config = alerting(&database);
@@ -269,7 +270,7 @@ async fn what_may_have_arrived_is_said_again_with_the_same_key() {
     receiver.stay_silent();
     let key = enqueue(&database, &channel, &[(alert_id, "firing")]).await;
     receiver.requests(1).await;
-    // The server ends between request and answer; what comes later must not change what may have been said.
+    // The server stops between request and answer; later events must not change what may have been sent.
     server.stop().await.unwrap();
     let later = enqueue(&database, &channel, &[(alert(&database, "web-2").await, "firing")]).await;
     assert_eq!(database.count("SELECT count(*) FROM alert_outbox WHERE status = 'sending'").await, 1);
@@ -292,7 +293,7 @@ async fn what_may_have_arrived_is_said_again_with_the_same_key() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_is_given_up_and_a_good_test_sends_what_waits() {
+async fn expired_messages_are_given_up_and_a_successful_test_sends_the_others() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start_with(alerting(&database)).await;
     let receiver = Receiver::start().await;

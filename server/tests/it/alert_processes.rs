@@ -1,5 +1,5 @@
-//! The whole way of an alert with the real programs: an agent is killed, and a receiver is told; it starts again, and the
-//! receiver is told that, too. Only settings that everybody has make it quicker.
+//! The whole path of an alert with the real programs: an agent is killed and a receiver is notified; it restarts, and
+//! the receiver is notified again. Only public settings speed it up.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ const QUICK: [(&str, &str); 7] = [
     ("PIKA_INGEST_RECONNECT_GRACE_MS", "0"),
 ];
 
-/// The built-in rule about agents that are away, as quick as a rule can be.
+/// Makes the built-in rule about offline agents as fast as a rule can be.
 async fn hurry_rule(server: &TestServer) {
     let rules = server.get("/api/alert-rules").await.body;
     let rules = rules["items"].as_array().unwrap();
@@ -38,7 +38,7 @@ async fn deliveries(server: &TestServer) -> Vec<Value> {
     server.get("/api/alert-deliveries").await.body["items"].as_array().unwrap().clone()
 }
 
-/// The alert about an agent that is away, once it is in this state.
+/// Waits until the alert about the offline agent is in this state.
 async fn alert(server: &TestServer, id: &str, state: &str) -> Value {
     eventually(&format!("the alert is {state}"), || async {
         let found = server.get(&format!("/api/alerts?agentId={id}&state={state}")).await.body;
@@ -48,7 +48,7 @@ async fn alert(server: &TestServer, id: &str, state: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_killed_is_told_of_once_and_so_is_its_return() {
+async fn a_killed_agent_is_reported_once_and_so_is_its_return() {
     let process = LoggedServer::start(TestDatabase::on_server().await, &QUICK).await;
     let server = process.client().await;
     let receiver = Receiver::start().await;
@@ -69,7 +69,7 @@ async fn an_agent_that_is_killed_is_told_of_once_and_so_is_its_return() {
     let name = server.get(&format!("/api/agents/{id}")).await.body["name"].as_str().unwrap().to_owned();
     agent.kill().await;
 
-    // Waits have a limit; the way is longer.
+    // Each wait has a limit shorter than the whole path.
     let held_ms = || async {
         let pending = server.get("/api/alerts/pending").await.body;
         let is_offline = |item: &&Value| item["ruleName"] == "Agent offline";

@@ -1,5 +1,5 @@
-//! Alerts, evaluated in simulated time against a real database: what fires, what does not, and exactly what channels are
-//! told.
+//! Alerts, evaluated in simulated time against a real database: what fires, what does not, and exactly what channels
+//! receive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,16 +28,16 @@ const MINUTE_MS: i64 = 60_000;
 const OPTIONS: EvaluatorOptions = EvaluatorOptions { tick_ms: TICK_MS, settle_ms: 155_000 };
 
 on_both_editions!(
-    an_agent_that_stops_is_told_of_once_and_so_is_its_return,
-    a_restart_of_the_server_tells_nothing,
-    a_breach_fires_and_is_over,
-    what_is_over_keeps_its_thresholds,
+    a_stopped_agent_is_reported_once_and_so_is_its_return,
+    a_restart_of_the_server_sends_nothing,
+    a_breach_fires_and_ends,
+    ended_alerts_keep_their_thresholds,
     one_sample_is_no_breach,
-    a_rule_that_is_edited_goes_on_unless_it_judges_something_else,
+    an_edited_rule_keeps_its_alerts_unless_it_evaluates_something_else,
     an_alert_ends_with_its_agent,
     a_backfill_fires_nothing,
-    what_is_silenced_is_told_afterwards,
-    a_disk_that_is_gone_is_missed,
+    silenced_alerts_are_sent_afterwards,
+    a_missing_disk_is_reported,
 );
 
 /// A fleet in simulated time.
@@ -48,7 +48,7 @@ struct Scene {
     now: Arc<AtomicI64>,
     evaluator: Evaluator,
     agents: Vec<(i32, Uuid)>,
-    /// Which of the agents are there, and with which usage of their processors.
+    /// CPU usage of each agent; `None` if it is offline.
     usage: Vec<Option<f32>>,
 }
 
@@ -62,7 +62,7 @@ fn evaluator(store: &Store, now: &Arc<AtomicI64>) -> Evaluator {
 }
 
 impl Scene {
-    /// A fleet that has been well for a while, with the rules that Pika comes with and one channel.
+    /// Starts a fleet that has been healthy for a while, with the built-in rules and one channel.
     async fn start(database: TestDatabase, n_agents: usize) -> Self {
         let store = database.store();
         let client = database.connect().await;
@@ -105,12 +105,12 @@ impl Scene {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// Nobody looks for a while.
+    /// Lets time pass without any evaluation.
     fn skip(&self, ms: i64) {
         self.now.fetch_add(ms, Ordering::Relaxed);
     }
 
-    /// Agents report, and rules are evaluated, each tick.
+    /// Lets time pass with reports and evaluations every tick.
     async fn pass(&mut self, ms: i64) {
         for _ in 0..ms / TICK_MS {
             self.skip(TICK_MS);
@@ -119,7 +119,7 @@ impl Scene {
         }
     }
 
-    /// What agents report now that are there.
+    /// Reports for all agents that are online.
     async fn report(&self) {
         let sql = "WITH seen AS (UPDATE agents SET status = 1, last_seen_at = $3, \
                  connection_id = coalesce(connection_id, gen_random_uuid()) \
@@ -134,7 +134,7 @@ impl Scene {
         self.client.execute(sql, &[&keys, &usage, &self.now()]).await.unwrap();
     }
 
-    /// Agents are gone, and that is noticed at once.
+    /// Takes agents offline; the server notices at once.
     async fn lose(&mut self, agents: impl Iterator<Item = usize>) {
         for agent in agents {
             self.usage[agent] = None;
@@ -143,7 +143,7 @@ impl Scene {
         }
     }
 
-    /// What the channel was told, one text a message.
+    /// Returns the messages to the channel, one text each.
     async fn messages(&self) -> Vec<String> {
         let sql = "SELECT string_agg(transition || ' ' || name || ' ' || about, ', ' ORDER BY about) FROM ( \
                  SELECT alert_outbox.id, item->>'transition' AS transition, rule_name AS name, \
@@ -186,7 +186,7 @@ impl Scene {
     }
 }
 
-/// A processor that is busy for two minutes, on average over five.
+/// CPU usage above the threshold for two minutes, on average over five.
 fn busy(threshold: f64) -> Definition {
     Definition {
         for_ms: 2 * MINUTE_MS,
@@ -206,7 +206,7 @@ fn busy(threshold: f64) -> Definition {
     }
 }
 
-async fn an_agent_that_stops_is_told_of_once_and_so_is_its_return(database: TestDatabase) {
+async fn a_stopped_agent_is_reported_once_and_so_is_its_return(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     scene.lose(0..1).await;
     scene.pass(MINUTE_MS).await;
@@ -217,7 +217,7 @@ async fn an_agent_that_stops_is_told_of_once_and_so_is_its_return(database: Test
     scene.pass(10 * MINUTE_MS).await;
     let fired = "firing Agent offline web-0";
     assert_eq!(scene.messages().await, [fired]);
-    // It was away for three minutes then, and not three minutes after that was noticed.
+    // It was offline for three minutes then, not three minutes after that was noticed.
     let held = "SELECT (fired_at - started_at)::text FROM alerts";
     assert!((180_000..200_000).contains(&scene.texts(held).await[0].parse::<i64>().unwrap()));
     scene.usage[0] = Some(10.0);
@@ -227,10 +227,10 @@ async fn an_agent_that_stops_is_told_of_once_and_so_is_its_return(database: Test
     assert_eq!(kinds, ["fired", "told", "resolved", "told"]);
 }
 
-async fn a_restart_of_the_server_tells_nothing(database: TestDatabase) {
+async fn a_restart_of_the_server_sends_nothing(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     scene.skip(60 * MINUTE_MS);
-    // The agents are away when the server comes back, and return one after the other.
+    // The agents are offline when the server comes back, and return one after the other.
     let all = scene.usage.clone();
     scene.lose(0..4).await;
     scene.evaluator = evaluator(&scene.store, &scene.now);
@@ -239,7 +239,7 @@ async fn a_restart_of_the_server_tells_nothing(database: TestDatabase) {
     scene.pass(30 * MINUTE_MS).await;
     assert_eq!(scene.messages().await, [""; 0]);
     assert_eq!(scene.texts("SELECT kind FROM alert_events").await, ["system.blind"]);
-    // Who does not come back is told of.
+    // An agent that does not come back is reported.
     scene.skip(60 * MINUTE_MS);
     scene.lose(0..1).await;
     scene.pass(2 * MINUTE_MS).await;
@@ -248,7 +248,7 @@ async fn a_restart_of_the_server_tells_nothing(database: TestDatabase) {
     assert_eq!(scene.messages().await, ["firing Agent offline web-0"]);
 }
 
-async fn a_breach_fires_and_is_over(database: TestDatabase) {
+async fn a_breach_fires_and_ends(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     scene.rule(busy(80.0)).await;
     scene.usage[1] = Some(95.0);
@@ -263,7 +263,7 @@ async fn a_breach_fires_and_is_over(database: TestDatabase) {
         )
         .await[0];
     assert_eq!(alert, "2 80 70 percent fresh 95");
-    // Without data it stays as it is; with them it is over.
+    // Without data it stays as it is; with data it ends.
     scene.usage[1] = None;
     scene.pass(5 * MINUTE_MS).await;
     assert_eq!(scene.messages().await, ["firing busy web-1"]);
@@ -274,13 +274,13 @@ async fn a_breach_fires_and_is_over(database: TestDatabase) {
     assert_eq!(scene.messages().await, ["firing busy web-1", "resolved busy web-1"]);
 }
 
-async fn what_is_over_keeps_its_thresholds(database: TestDatabase) {
+async fn ended_alerts_keep_their_thresholds(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     let tagged = Scope { kind: ScopeKind::Tags, tags: vec!["prod".to_owned()], ..Scope::default() };
     scene.rule(Definition { scope: tagged, ..busy(80.0) }).await;
     (scene.usage[1], scene.usage[2]) = (Some(95.0), Some(95.0));
     scene.pass(9 * MINUTE_MS).await;
-    // One is not the rule's any more, the other recovers.
+    // One leaves the rule's scope, the other recovers.
     let sql = "UPDATE agents SET tags = '{}' WHERE key = $1";
     scene.client.execute(sql, &[&scene.agents[1].0]).await.unwrap();
     scene.usage[2] = Some(10.0);
@@ -293,7 +293,7 @@ async fn what_is_over_keeps_its_thresholds(database: TestDatabase) {
 async fn one_sample_is_no_breach(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     scene.rule(Definition { for_ms: 0, ..busy(80.0) }).await;
-    // Nothing for a while, and then one sample a minute, all too high.
+    // No samples for a while, then one a minute, all too high.
     scene.usage[1] = None;
     scene.pass(6 * MINUTE_MS).await;
     for _ in 0..3 {
@@ -308,9 +308,9 @@ async fn one_sample_is_no_breach(database: TestDatabase) {
     assert_eq!(scene.messages().await, ["firing busy web-1"]);
 }
 
-/// PGlite has one session for all its clients, and a lock that is theirs is nobody else's.
+/// PGlite has one session for all its clients, so a lock held by one does not exclude the others.
 #[tokio::test]
-async fn two_servers_tell_once() {
+async fn two_servers_send_once() {
     let database = TestDatabase::on_server().await;
     let mut scene = Scene::start(database, 4).await;
     let mut other = evaluator(&scene.store, &scene.now);
@@ -322,14 +322,14 @@ async fn two_servers_tell_once() {
             let (one, two) = tokio::join!(scene.evaluator.tick(), other.tick());
             assert!([one.unwrap(), two.unwrap()].contains(&Evaluated::Done { is_complete: true }));
         } else {
-            // Either may die at any time.
+            // Either may crash at any time.
             scene.evaluator = evaluator(&scene.store, &scene.now);
             other.tick().await.unwrap();
         }
     }
     assert_eq!(scene.messages().await, ["firing Agent offline web-2"]);
     assert_eq!(scene.texts("SELECT kind FROM alert_events ORDER BY id").await, ["fired", "told"]);
-    // Nobody evaluates while another is at it.
+    // No server evaluates while another does.
     let lock = "SELECT pg_advisory_lock(CAST(x'70696b610005' AS int8))";
     scene.client.batch_execute(lock).await.unwrap();
     scene.skip(TICK_MS);
@@ -338,19 +338,19 @@ async fn two_servers_tell_once() {
     assert_eq!(other.tick().await.unwrap(), Evaluated::Done { is_complete: true });
 }
 
-async fn a_rule_that_is_edited_goes_on_unless_it_judges_something_else(database: TestDatabase) {
+async fn an_edited_rule_keeps_its_alerts_unless_it_evaluates_something_else(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     let rule = scene.rule(busy(80.0)).await;
     scene.usage[1] = Some(95.0);
     scene.pass(9 * MINUTE_MS).await;
     let fired = "firing busy web-1";
     assert_eq!(scene.messages().await, [fired]);
-    // Another threshold: the alert goes on, and nothing is told.
+    // Another threshold: the alert continues, and nothing is sent.
     scene.change(&rule, busy(90.0)).await;
     scene.pass(5 * MINUTE_MS).await;
     assert_eq!(scene.messages().await, [fired]);
     assert_eq!(scene.texts("SELECT threshold::text FROM alerts WHERE ended_at IS NULL").await, ["80"]);
-    // Another window: what fired ends, and fires anew when that holds for long enough.
+    // Another window: the alert ends, and fires again once the new condition has held for long enough.
     let Condition::Metric(mut condition) = busy(80.0).conditions.remove(0) else { unreachable!() };
     condition.window_ms = 3 * MINUTE_MS;
     scene.change(&rule, Definition { conditions: vec![Condition::Metric(condition)], ..busy(80.0) }).await;
@@ -390,7 +390,7 @@ async fn a_backfill_fires_nothing(database: TestDatabase) {
     assert_eq!(scene.messages().await, [""; 0]);
 }
 
-async fn what_is_silenced_is_told_afterwards(database: TestDatabase) {
+async fn silenced_alerts_are_sent_afterwards(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     let silence = Silence {
         id: Uuid::new_v4(),
@@ -412,7 +412,7 @@ async fn what_is_silenced_is_told_afterwards(database: TestDatabase) {
         version: 1,
     };
     scene.store.create_alert_silence(&silence, by_test(Action::AlertSilenceCreated)).await.unwrap();
-    // One comes and goes unheard; the other is still away when the silence ends.
+    // One comes and goes during the silence; the other is still offline when it ends.
     scene.lose(0..1).await;
     scene.pass(5 * MINUTE_MS).await;
     assert_eq!(scene.texts("SELECT withheld_by FROM alerts").await, ["silenced"]);
@@ -425,13 +425,13 @@ async fn what_is_silenced_is_told_afterwards(database: TestDatabase) {
     assert_eq!(scene.messages().await, ["firing Agent offline web-1"]);
 }
 
-/// Half of the fleet is cut off: one message, whoever is among them; and one for those who do not come back.
+/// Half of the fleet is cut off: one message in all, and one for those that do not come back.
 #[tokio::test]
 async fn a_partition_is_one_alert() {
     let mut scene = Scene::start(TestDatabase::on_server().await, 20).await;
     scene.lose(0..10).await;
     scene.pass(8 * MINUTE_MS).await;
-    // All of them have the same tag, too.
+    // All of them share a tag, too.
     assert_eq!(scene.messages().await, ["firing Fleet outage fleet"]);
     let states =
         scene.texts("SELECT rule_name || ' ' || withheld_by FROM alerts WHERE withheld_by IS NOT NULL").await;
@@ -457,7 +457,7 @@ impl Scene {
         self.client.query_one(sql, &[&self.agents[0].0, &mount_point]).await.unwrap().get(0)
     }
 
-    /// As [`Scene::pass`], while these disks of the first agent report.
+    /// Like [`Scene::pass`], while these disks of the first agent report.
     async fn pass_with_disks(&mut self, ms: i64, disks: &[i32]) {
         let sql = "INSERT INTO disk_metrics (ts, agent_key, disk_key, total_bytes, used_bytes, free_bytes, usage_percent) \
              SELECT $3::int8 - 4000, $1, key, 100, 50, 50, 50 FROM unnest($2::int4[]) AS disks (key)";
@@ -469,7 +469,7 @@ impl Scene {
     }
 }
 
-async fn a_disk_that_is_gone_is_missed(database: TestDatabase) {
+async fn a_missing_disk_is_reported(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     let disks = [scene.disk("/").await, scene.disk("/data").await];
     scene.pass_with_disks(10 * MINUTE_MS, &disks).await;
@@ -483,11 +483,11 @@ async fn a_disk_that_is_gone_is_missed(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn a_disk_that_fills_is_told_of_in_time() {
+async fn a_filling_disk_is_reported_in_time() {
     let mut scene = Scene::start(TestDatabase::on_server().await, 1).await;
     let (full, flat) = (scene.disk("/data").await, scene.disk("/").await);
     let hour = scene.now() / 3_600_000 * 3_600_000;
-    // One falls by a tenth of a GiB an hour and has 5 GiB left; the other has as much, and does not fall.
+    // One loses a tenth of a GiB per hour and has 5 GiB left; the other has as much, and loses nothing.
     let sql = "INSERT INTO disk_metrics_1h (bucket, agent_key, disk_key, n, usage_percent_sum, free_bytes_last) \
          SELECT $2::int8 - i * 3600000, $1, $3, 1, 90, (5 + i * $4::float8) * 1073741824 FROM generate_series(1, 72) AS i";
     for (disk, fall) in [(full, 0.1), (flat, 0.0)] {

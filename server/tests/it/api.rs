@@ -1,4 +1,4 @@
-//! Requests good and bad, and the one shape of errors.
+//! Good and bad requests, and the common format of errors.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ async fn metrics_come_in_buckets(database: TestDatabase) {
     let mut high = sample(minute + 30_000);
     high["cpu"]["usagePercent"] = json!(90.5);
     agent.store(1, json!([low, high])).await;
-    // These samples are a little late: the tier that answers has to be told.
+    // These samples are a little late, so they are rolled up explicitly.
     maintain(&database.store(), now()).await;
     let query = |family: &str| {
         format!(

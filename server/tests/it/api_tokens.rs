@@ -1,4 +1,4 @@
-//! API tokens: shown once, never more than their user, never a way to more tokens.
+//! API tokens are shown once, never exceed their user, and cannot create more tokens.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::support::{TestDatabase, TestServer, eventually, on_both_editions};
 const PASSWORD: &str = "a password of eight or more";
 const ALL: [&str; 5] = ["read", "agents:write", "users:write", "settings:write", "channels:write"];
 
-on_both_editions!(an_api_token_is_made_listed_used_and_ended);
+on_both_editions!(an_api_token_is_created_listed_used_and_deleted);
 
 async fn status(server: &TestServer, method: Method, path: &str, token: &str, body: Option<Value>) -> u16 {
     server.request(method, path, Some(token), body).await.status
@@ -20,7 +20,7 @@ async fn login_with(server: &TestServer, token: &str) -> Answer {
     server.request(Method::POST, "/api/auth", None, Some(json!({"token": token}))).await
 }
 
-async fn an_api_token_is_made_listed_used_and_ended(database: TestDatabase) {
+async fn an_api_token_is_created_listed_used_and_deleted(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let expires_at = now() + 60_000;
     let body = json!({"name": "backup", "scopes": ["agents:write", "read", "read"], "expiresAt": expires_at});
@@ -64,7 +64,7 @@ async fn the_last_use_is_written_once_a_minute() {
 }
 
 #[tokio::test]
-async fn an_expired_token_opens_nothing_and_is_forgotten() {
+async fn an_expired_token_is_useless_and_is_deleted() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let token = server.api_token(&server.admin_token, &ALL).await;
@@ -72,7 +72,7 @@ async fn an_expired_token_opens_nothing_and_is_forgotten() {
     client.execute("UPDATE api_tokens SET expires_at = $1", &[&(now() - 1)]).await.unwrap();
     assert_eq!(status(&server, Method::GET, "/api/agents", &token, None).await, 401);
     assert_eq!(login_with(&server, &token).await.status, 401);
-    // The server does so, too, now and then.
+    // The server also does this periodically.
     database.store().delete_expired_api_tokens(now()).await.unwrap();
     assert_eq!(database.count("SELECT count(*) FROM api_tokens").await, 0);
     for (name, value) in [("expiresAt", json!(now() - 1)), ("scopes", json!([])), ("name", json!(" "))] {
@@ -104,7 +104,7 @@ async fn a_token_cannot_exceed_its_scopes_nor_its_users_role() {
         assert_eq!(status(&server, Method::GET, "/api/agents", token, None).await, get);
         assert_eq!(status(&server, Method::POST, "/api/enrollments", token, enrollment()).await, post);
     }
-    // The role counts as it is now, not as it was when the token was made.
+    // The current role counts, not the one at creation.
     server.create_user("root", "admin", PASSWORD).await;
     let root = server.session("root", PASSWORD).await;
     let me = server.get("/api/account/info").await.body["id"].as_str().unwrap().to_owned();
@@ -145,7 +145,7 @@ async fn a_token_cannot_mint_tokens_nor_outlive_its_end_in_any_other_way() {
         let code = (answer.status, &answer.body["message"]);
         assert_eq!(code, (403, &json!("API tokens cannot do this; log in")), "{method} {path}");
     }
-    // What takes power away it can do, and make users that nobody can log in as yet.
+    // It can take power away, and create users as whom nobody can log in yet.
     let made =
         server.request(Method::POST, "/api/users", Some(&token), Some(json!({"username": "eve"}))).await;
     assert_eq!((made.status, &made.body["password"]), (201, &Value::Null), "{made:?}");
@@ -193,7 +193,7 @@ async fn a_user_has_a_bounded_number_of_tokens() {
 }
 
 #[tokio::test]
-async fn a_token_login_tells_what_the_token_is() {
+async fn a_token_login_describes_the_token() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let token = server.api_token(&server.admin_token, &["read"]).await;

@@ -1,4 +1,4 @@
-//! The audit log: everything that changes something is in it, in the same transaction.
+//! The audit log contains every change, written in the same transaction.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use pika_server::domain::audit::Action;
 
 const PASSWORD: &str = "a password of eight or more";
 
-on_both_editions!(who_did_what_is_written_down, entries_are_found_by_time_and_address);
+on_both_editions!(who_did_what_is_recorded, entries_are_found_by_time_and_address);
 
 async fn entries(server: &TestServer, query: &str) -> Vec<Value> {
     let answer = server.get(&format!("/api/audit?pageSize=100&{query}")).await;
@@ -18,7 +18,7 @@ async fn entries(server: &TestServer, query: &str) -> Vec<Value> {
     answer.body["items"].as_array().unwrap().clone()
 }
 
-async fn who_did_what_is_written_down(database: TestDatabase) {
+async fn who_did_what_is_recorded(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let id = server.create_user("ana", "user", PASSWORD).await;
     let user = format!("/api/users/{id}");
@@ -46,7 +46,7 @@ async fn who_did_what_is_written_down(database: TestDatabase) {
     assert_eq!(
         actions,
         [
-            // The server has made the first administrator, who has logged in.
+            // The server has created the first administrator, who has logged in.
             "user.create",
             "user.login",
             "user.create",
@@ -100,7 +100,7 @@ async fn who_did_what_is_written_down(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_written_down_is_not_made() {
+async fn a_change_that_cannot_be_recorded_is_not_made() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let id = server.create_user("ana", "user", PASSWORD).await;
@@ -136,7 +136,7 @@ async fn a_change_that_cannot_be_written_down_is_not_made() {
 }
 
 #[tokio::test]
-async fn old_entries_are_forgotten() {
+async fn old_entries_are_deleted() {
     let database = TestDatabase::on_server().await;
     let store = database.store();
     let mut config = config(&database.url);
@@ -158,7 +158,7 @@ async fn old_entries_are_forgotten() {
 
 async fn entries_are_found_by_time_and_address(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
-    // Before anything that the server has written down itself.
+    // Before anything the server has written itself.
     let hour = now() - 3_600_000;
     for (after, address) in [(1, "192.0.2.1"), (2, "192.0.2.2"), (3, "192.0.2.1")] {
         let mut event = by_test(Action::Login);

@@ -1,4 +1,4 @@
-//! When agents were online: every change is written down at the right time, whoever makes it.
+//! When agents were online: every change is recorded at the right time, whoever makes it.
 
 use pika_server::config::Config;
 use pika_server::domain::id::AgentKey;
@@ -11,22 +11,22 @@ use crate::support::server::config;
 use crate::support::{TestDatabase, TestServer, eventually, on_both_editions};
 
 on_both_editions!(
-    coming_and_going_is_written_down,
+    going_online_and_offline_is_recorded,
     an_agent_whose_server_died_is_offline_from_its_last_sign_of_life,
-    time_in_which_nobody_listened_is_unknown,
-    what_was_so_at_the_start_outlives_what_is_forgotten,
+    time_without_a_server_is_unknown,
+    the_state_at_the_start_outlives_deleted_changes,
 );
 
-/// A configuration in which agents that have gone are soon offline.
-fn impatient(database: &TestDatabase) -> Config {
+/// A configuration in which disconnected agents are soon offline.
+fn with_short_grace(database: &TestDatabase) -> Config {
     let mut config = config(&database.url);
     config.ingest.reconnect_grace_ms = 100;
     config
 }
 
-/// A configuration in which agents that are silent are, too.
-fn attentive(database: &TestDatabase) -> Config {
-    let mut config = impatient(database);
+/// A configuration in which silent agents are soon offline, too.
+fn with_short_idle_timeout(database: &TestDatabase) -> Config {
+    let mut config = with_short_grace(database);
     config.ingest.idle_timeout_ms = 1_000;
     config
 }
@@ -36,7 +36,7 @@ async fn has_status(server: &TestServer, id: &str, status: i64) {
         .await;
 }
 
-/// The spans of an agent in the last hour but for what is unknown before the first, and the answer's percentage.
+/// Returns the spans of an agent in the last hour without the leading unknown one, and the uptime percentage.
 async fn spans(server: &TestServer, id: &str) -> (Vec<(i64, i64, String)>, Value) {
     let start = now() - 3_600_000;
     let answer = server.get(&format!("/api/agents/{id}/presence?start={start}")).await;
@@ -56,16 +56,16 @@ fn statuses(spans: &[(i64, i64, String)]) -> Vec<&str> {
     spans.iter().map(|(_, _, status)| status.as_str()).collect()
 }
 
-async fn coming_and_going_is_written_down(database: TestDatabase) {
-    let first = TestServer::start_with(impatient(&database)).await;
-    let second = TestServer::start_with(impatient(&database)).await;
+async fn going_online_and_offline_is_recorded(database: TestDatabase) {
+    let first = TestServer::start_with(with_short_grace(&database)).await;
+    let second = TestServer::start_with(with_short_grace(&database)).await;
     let before = now();
     let (agent, id, secret) = first.enroll("web-1").await;
     let (online, uptime) = spans(&first, &id).await;
     assert_eq!((statuses(&online), uptime), (vec!["online"], json!(100.0)));
     assert!((before..=now()).contains(&online[0].0), "{online:?}");
 
-    // Moving to another server, or taking over, is no absence.
+    // Moving to another server, or taking over, does not interrupt presence.
     let moved = second.reconnect("web-1", &secret).await;
     drop(agent);
     let again = second.reconnect("web-1", &secret).await;
@@ -96,7 +96,7 @@ async fn coming_and_going_is_written_down(database: TestDatabase) {
 async fn an_agent_whose_server_died_is_offline_from_its_last_sign_of_life(database: TestDatabase) {
     let dead = TestServer::start(&database.url).await;
     let (_agent, id, _) = dead.enroll("web-1").await;
-    // As good as dead: a stop marks nobody.
+    // As good as dead: a stop marks nobody offline.
     dead.stop().await.unwrap();
     let client = database.connect().await;
     let last_sign = now() - 120_000;
@@ -104,7 +104,7 @@ async fn an_agent_whose_server_died_is_offline_from_its_last_sign_of_life(databa
         "UPDATE agent_presence SET at = {last_sign} - 60000; UPDATE agents SET last_seen_at = {last_sign}"
     );
     client.batch_execute(&past).await.unwrap();
-    let server = TestServer::start_with(attentive(&database)).await;
+    let server = TestServer::start_with(with_short_idle_timeout(&database)).await;
     has_status(&server, &id, 0).await;
     let (found, _) = spans(&server, &id).await;
     assert_eq!(statuses(&found), ["online", "offline"]);
@@ -112,7 +112,7 @@ async fn an_agent_whose_server_died_is_offline_from_its_last_sign_of_life(databa
     server.stop().await.unwrap();
 }
 
-async fn time_in_which_nobody_listened_is_unknown(database: TestDatabase) {
+async fn time_without_a_server_is_unknown(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (agent, id, secret) = server.enroll("web-1").await;
     drop(agent);
@@ -132,19 +132,19 @@ async fn time_in_which_nobody_listened_is_unknown(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-async fn what_was_so_at_the_start_outlives_what_is_forgotten(database: TestDatabase) {
+async fn the_state_at_the_start_outlives_deleted_changes(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (_agent, id, _) = server.enroll("web-1").await;
     for (query, status) in [("start=5&end=5", 422), ("start=-1", 422), ("start=x", 400)] {
         assert_eq!(server.get(&format!("/api/agents/{id}/presence?{query}")).await.status, status, "{query}");
     }
-    // It forgets by itself, too.
+    // The server does this by itself, too.
     server.stop().await.unwrap();
     let (store, client, now) = (database.store(), database.connect().await, now());
     let agent = AgentKey(i32::try_from(database.count("SELECT key::int8 FROM agents").await).unwrap());
     let found = async |start, end| spans_of(&store.presence(agent, start, end).await.unwrap(), start, end);
 
-    // A change a day for 450 days.
+    // A change per day for 450 days.
     client
         .batch_execute(&format!(
             "INSERT INTO agent_presence SELECT key, {now} + 1 - day * BIGINT '{DAY_MS}', day % 2 = 0, 1 \
@@ -158,7 +158,7 @@ async fn what_was_so_at_the_start_outlives_what_is_forgotten(database: TestDatab
     let whole_day = found(now - 3 * DAY_MS + 1, now - 2 * DAY_MS).await;
     assert_eq!((whole_day.len(), whole_day[0].status()), (1, "offline"));
 
-    // More than are kept, one a second.
+    // More than are kept, one per second.
     client
         .batch_execute(&format!(
             "INSERT INTO agent_presence SELECT key, {now} - BIGINT '1000' * second, second % 2 = 0, 1 \

@@ -1,4 +1,4 @@
-//! Charts: what they may cost, and that nobody else has to wait for them.
+//! The cost of charts is limited, and does not delay other requests.
 
 use futures_util::future::join_all;
 use pika_server::telemetry::Snapshot;
@@ -9,10 +9,10 @@ use crate::support::client::{now, sample};
 use crate::support::server::{Answer, config};
 use crate::support::{TestDatabase, TestServer, eventually, on_both_editions};
 
-on_both_editions!(samples_come_as_they_were_reported);
+on_both_editions!(samples_are_returned_as_reported);
 
-/// Samples, a page at a time: each as it was reported, none twice and none left out.
-async fn samples_come_as_they_were_reported(database: TestDatabase) {
+/// Samples, a page at a time: each as reported, without repeats or omissions.
+async fn samples_are_returned_as_reported(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (mut agent, id, _) = server.enroll("web-1").await;
     let first = now() - 60_000;
@@ -66,7 +66,7 @@ async fn samples_come_as_they_were_reported(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-/// Charts that one user asks for at the same time.
+/// Number of charts requested by one user at the same time.
 const N_CHARTS: usize = 24;
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn an_administrators_list_is_answered_while_charts_are_slow() {
     let reader = server.session("reader", "correct horse battery staple").await;
     let path = format!("/api/agents/{id}/metrics?type=cpu&interval=599000&start={}", now() - 30 * 86_400_000);
 
-    // As slow as can be: none gets anywhere until the lock is gone.
+    // As slow as possible: none makes progress until the lock is released.
     let mut client = database.connect().await;
     let lock = client.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE cpu_metrics").await.unwrap();
@@ -117,7 +117,7 @@ async fn an_administrators_list_is_answered_while_charts_are_slow() {
     server.stop().await.unwrap();
 }
 
-/// Charts that were refused because of their user's limit.
+/// Number of charts refused because of their user's limit.
 fn n_refused(server: &TestServer) -> usize {
     let metrics = String::from_utf8(server.instruments.render(&Snapshot::default()).unwrap()).unwrap();
     let series = "pika_charts_refused_total{limit=\"charts_per_user_max\"} ";

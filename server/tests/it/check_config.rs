@@ -1,11 +1,11 @@
-//! `pika-server check-config`: finds whatever would keep the server from starting, names it, and so does a start.
+//! `pika-server check-config` finds and names whatever would keep the server from starting, and so does a start.
 
 use std::process::{Output, Stdio};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// Runs the program with a configuration file of this text and these variables, and nothing else.
+/// Runs the program with a configuration file of this text and only these variables.
 async fn run(command: &str, text: &str, environment: &[(&str, &str)]) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("server.yaml");
@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Checks that both refuse it and name these words. A start that does not, never ends.
+/// Checks that both commands refuse it and mention these words. A start that does not would never end.
 async fn is_refused(file: &str, environment: &[(&str, &str)], words: &[&str]) {
     let limit = std::time::Duration::from_secs(60);
     for command in ["check-config", "serve"] {
@@ -83,7 +83,7 @@ async fn files_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_check() {
+async fn a_check_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("logs/pika.log");
     let checked = run("check-config", "", &[("PIKA_LOG_FILENAME", log.to_str().unwrap())]).await;
@@ -92,7 +92,7 @@ async fn nothing_is_left_of_a_check() {
 }
 
 #[tokio::test]
-async fn what_is_allowed_but_unwise_is_said() {
+async fn allowed_but_unwise_settings_cause_warnings() {
     let plain = [("DATABASE_URL", "postgres://u:hunter2@db.example.org/d")];
     let prefers = [("DATABASE_URL", "postgres://u:hunter2@10.0.0.7/d?sslmode=prefer")];
     let unknown = [("PIKA_DATABASE_HOSTNAME", "db")];
@@ -115,7 +115,7 @@ async fn what_is_allowed_but_unwise_is_said() {
         ("DATABASE_URL", "postgres://u:p@[::1]/d"),
         ("DATABASE_URL", "postgres://u:p@localhost/d"),
         ("DATABASE_URL", "postgres://u:p@%2Fvar%2Frun%2Fpostgresql/d"),
-        // What Kubernetes makes for a service of this name.
+        // What Kubernetes sets for a service of this name.
         ("PIKA_SERVER_SERVICE_HOST", "10.0.0.1"),
         ("PIKA_SERVER_SERVICE_PORT_HTTP", "18888"),
         ("PIKA_SERVER_PORT", "tcp://10.0.0.1:18888"),
@@ -128,7 +128,7 @@ async fn what_is_allowed_but_unwise_is_said() {
 }
 
 #[tokio::test]
-async fn a_start_says_it_too() {
+async fn a_start_warns_too() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_pika-server"));
     program.env_clear().envs([
         ("DATABASE_URL", "postgres://u:hunter2@db.example.invalid/d"),
@@ -144,9 +144,9 @@ async fn a_start_says_it_too() {
     server.kill().await.unwrap();
 }
 
-/// Variables of other parts of Pika may be about.
+/// Variables of other parts of Pika may be set.
 #[tokio::test]
-async fn what_other_parts_are_given_is_no_mistake() {
+async fn variables_of_other_parts_are_ignored() {
     let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let files = [
         "start.sh",

@@ -1,4 +1,4 @@
-//! The program itself: its subcommands, run as a user would.
+//! The subcommands of `pika-server`, run as a user would.
 
 use std::process::{Output, Stdio};
 
@@ -14,7 +14,7 @@ async fn pika_server(arguments: &[&str], environment: &[(&str, &str)]) -> Output
     command.output().await.unwrap()
 }
 
-/// `pika-server user …`, with something on standard input.
+/// Runs `pika-server user …` with this standard input.
 async fn user(database: &TestDatabase, arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pika-server"));
     command.arg("user").args(arguments).env_clear();
@@ -22,7 +22,7 @@ async fn user(database: &TestDatabase, arguments: &[&str], input: &str) -> Outpu
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // Nobody may be listening.
+    // The program may not read it.
     drop(stdin.write_all(input.as_bytes()).await);
     drop(stdin);
     child.wait_with_output().await.unwrap()
@@ -32,7 +32,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// `pika-server config get …` with a configuration file: what it prints, and its exit status.
+/// Runs `pika-server config get …` with a configuration file. Returns what it prints, and its exit status.
 async fn config_get(file: &str, arguments: &[&str], environment: &[(&str, &str)]) -> (String, i32) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("server.yaml");
@@ -66,8 +66,8 @@ async fn keys_are_printed_with_the_value_in_effect() {
 }
 
 #[tokio::test]
-async fn what_is_given_is_told_from_defaults() {
-    // That it is the default, or empty, makes no difference: what counts is who says so.
+async fn given_values_are_distinguished_from_defaults() {
+    // Even if it equals the default or is empty: what counts is where it comes from.
     let file = "database:\n  url: \"\"\n  postgres:\n    hostname: localhost\nserver:\n  tls:\n";
     let environment = [("PIKA_SERVER_ADDR", "127.0.0.1:2"), ("PIKA_LOG_FILENAME", "")];
     for (key, printed) in [
@@ -106,7 +106,7 @@ async fn a_key_that_does_not_exist_names_the_nearest() {
 }
 
 #[tokio::test]
-async fn a_database_is_migrated_and_an_enrollment_token_made() {
+async fn a_database_is_migrated_and_an_enrollment_token_created() {
     let database = TestDatabase::on_server_unmigrated().await;
     let environment = [("DATABASE_URL", database.url.as_str())];
     let migrated = pika_server(&["migrate"], &environment).await;
@@ -128,7 +128,7 @@ async fn the_description_is_printed_and_a_server_that_is_not_there_is_not_ready(
 }
 
 #[tokio::test]
-async fn users_are_made_and_listed_at_the_command_line() {
+async fn users_are_created_and_listed_at_the_command_line() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let made = user(&database, &["create", "ana", "--role", "admin"], "").await;
@@ -165,11 +165,11 @@ async fn users_are_made_and_listed_at_the_command_line() {
 }
 
 #[tokio::test]
-async fn whoever_is_locked_out_gets_back_in_at_the_command_line() {
+async fn a_locked_out_user_gets_back_in_at_the_command_line() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let client = database.connect().await;
-    // The password is lost, so is the device, and the user is disabled.
+    // The password and the device are lost, and the user is disabled.
     client
         .batch_execute(
             "INSERT INTO totp (user_id, secret, created_at, confirmed_at) SELECT id, 'x', 0, 0 FROM users; \

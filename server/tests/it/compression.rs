@@ -1,4 +1,4 @@
-//! Compressed answers: for clients that ask, of lists that are read, and what else they must not touch.
+//! Answers are compressed for clients that ask, for lists, and for nothing that must not be compressed.
 
 use std::io::Read as _;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::server::config;
 use crate::support::{TestDatabase, TestServer};
 
-/// Reads what the server sends, whatever its encoding says.
+/// Reads what the server sends, ignoring its encoding.
 async fn get(server: &TestServer, path: &str, encodings: &str) -> (reqwest::header::HeaderMap, Vec<u8>) {
     let request = server.http.get(server.url(path)).bearer_auth(&server.admin_token);
     let response = request.header("Accept-Encoding", encodings).send().await.unwrap();
@@ -22,7 +22,7 @@ fn unpacked(bytes: &[u8]) -> Value {
 }
 
 #[tokio::test]
-async fn long_lists_are_compressed_for_clients_that_take_it() {
+async fn long_lists_are_compressed_for_clients_that_accept_it() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.server.cors_origins = vec!["https://tool.example.org".to_owned()];
@@ -51,7 +51,7 @@ async fn long_lists_are_compressed_for_clients_that_take_it() {
     let foreign = foreign.header("Origin", "https://tool.example.org").send().await.unwrap();
     let vary: Vec<_> = foreign.headers().get_all("vary").iter().collect();
     assert_eq!(vary, ["Accept-Encoding", "Origin"]);
-    // Neither a live stream nor the answer to a change, which might be a new secret.
+    // Neither a live stream nor the answer to a change, which might contain a new secret.
     let events = server.http.get(server.url("/api/events")).bearer_auth(&server.admin_token);
     let events = events.header("Accept-Encoding", "gzip").send().await.unwrap();
     assert!(!events.headers().contains_key("content-encoding"));

@@ -1,4 +1,4 @@
-//! Connections end when their clients do nothing with them, and nobody holds so many that others are shut out.
+//! Idle connections are ended, and no client can hold so many that others are locked out.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::support::server::{ADMIN_PASSWORD, client_from, config};
 use crate::support::{AgentClient, Http2Client, TestDatabase, TestServer, eventually};
 
 /// A connection that is not ended by then never will be.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two bytes of a client that sends as slowly as it can.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Time between two bytes of a client that sends as slowly as it can.
 const DRIP: Duration = Duration::from_millis(20);
 
 const HEALTHZ: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -26,8 +26,8 @@ const HALF_A_HEADER: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: ";
 /// The preface of HTTP/2 and an empty SETTINGS frame.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// Deadlines that a test can wait for.
-fn impatient(database: &TestDatabase) -> Config {
+/// Deadlines short enough for a test.
+fn with_short_deadlines(database: &TestDatabase) -> Config {
     let mut config = config(&database.url);
     config.server.request_head_timeout_ms = 400;
     config.server.idle_timeout_ms = 500;
@@ -36,10 +36,10 @@ fn impatient(database: &TestDatabase) -> Config {
     config
 }
 
-/// Sends a byte again and again until the server has ended the connection.
+/// Sends a byte repeatedly until the server has ended the connection.
 ///
 /// # Panics
-/// When it does not.
+/// If it does not.
 async fn drip_until_ended(mut stream: TcpStream, byte: &[u8]) {
     let ended = async {
         let mut buffer = [0; 4_096];
@@ -54,7 +54,7 @@ async fn drip_until_ended(mut stream: TcpStream, byte: &[u8]) {
             }
         }
     };
-    timeout(PATIENCE, ended).await.expect("the connection is held");
+    timeout(TIMEOUT, ended).await.expect("the connection is held");
 }
 
 async fn sending(server: &TestServer, bytes: &[u8]) -> TcpStream {
@@ -64,9 +64,9 @@ async fn sending(server: &TestServer, bytes: &[u8]) -> TcpStream {
 }
 
 #[tokio::test]
-async fn who_does_not_finish_a_request_is_let_go() {
+async fn connections_with_unfinished_requests_are_closed() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
+    let server = TestServer::start_with(with_short_deadlines(&database)).await;
     let ended = |end| server.instruments.ended_connections(end);
     drip_until_ended(sending(&server, b"").await, b"").await;
     drip_until_ended(sending(&server, HALF_A_HEADER).await, b"x").await;
@@ -83,10 +83,10 @@ async fn who_does_not_finish_a_request_is_let_go() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_an_answer_is_let_go() {
+async fn connections_with_unread_answers_are_closed() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
-    // The page is larger than what the system buffers for a client that takes little.
+    let server = TestServer::start_with(with_short_deadlines(&database)).await;
+    // The page is larger than what the system buffers for a client that reads little.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(2_048).unwrap();
     let address: SocketAddr = server.address.parse().unwrap();
@@ -98,7 +98,7 @@ async fn who_does_not_read_an_answer_is_let_go() {
     })
     .await;
 
-    // Over HTTP/2 a client can hold an answer up while the connection itself goes on.
+    // Over HTTP/2 a client can stall an answer while the connection itself stays active.
     let mut http2 = Http2Client::connect(&server.address).await;
     let unread = http2.begin("/docs", &[]).await;
     eventually("who does not read a stream is let go", || async {
@@ -110,9 +110,9 @@ async fn who_does_not_read_an_answer_is_let_go() {
 }
 
 #[tokio::test]
-async fn a_live_stream_that_nobody_reads_is_ended() {
+async fn an_unread_live_stream_is_ended() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
+    let server = TestServer::start_with(with_short_deadlines(&database)).await;
     let mut http2 = Http2Client::connect_with_window(&server.address, 10).await;
     let authorization = format!("Bearer {}", server.admin_token);
     let unread = http2.begin("/api/events", &[("authorization", &authorization)]).await;
@@ -127,7 +127,7 @@ async fn a_live_stream_that_nobody_reads_is_ended() {
     server.stop().await.unwrap();
 }
 
-/// Waits until a request that was begun now has missed the last of all deadlines.
+/// Waits until a request begun now has missed every deadline.
 async fn outlast_all_deadlines(server: &TestServer) {
     let before = server.instruments.ended_connections(ConnectionEnd::RequestTimeout);
     let mut http2 = Http2Client::connect(&server.address).await;
@@ -140,15 +140,15 @@ async fn outlast_all_deadlines(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn agents_and_live_streams_that_are_read_go_on() {
+async fn agents_and_live_streams_in_use_are_kept() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
+    let server = TestServer::start_with(with_short_deadlines(&database)).await;
     let (mut agent, _, _) = server.enroll("web-1").await;
     let events = server.http.get(server.url("/api/events")).bearer_auth(&server.admin_token);
     let mut events = events.send().await.unwrap();
     outlast_all_deadlines(&server).await;
     agent.store(1, json!([sample(now())])).await;
-    let event = timeout(PATIENCE, events.chunk()).await.unwrap().unwrap().unwrap();
+    let event = timeout(TIMEOUT, events.chunk()).await.unwrap().unwrap().unwrap();
     assert!(event.starts_with(b"event:") || event.starts_with(b":"), "{event:?}");
     server.stop().await.unwrap();
 }
@@ -156,7 +156,7 @@ async fn agents_and_live_streams_that_are_read_go_on() {
 #[tokio::test]
 async fn a_connection_in_use_is_kept_and_a_slow_upload_gets_through() {
     let database = TestDatabase::on_server().await;
-    let mut config = impatient(&database);
+    let mut config = with_short_deadlines(&database);
     // On a busy machine it takes a while from one request to the next, and from the first byte of a body to the last.
     config.server.idle_timeout_ms = 3_000;
     config.server.body_timeout_ms = 60_000;
@@ -166,7 +166,7 @@ async fn a_connection_in_use_is_kept_and_a_slow_upload_gets_through() {
     let mut answer = vec![0; 8 * 1024];
     let n_ended = || server.instruments.ended_connections(ConnectionEnd::IdleTimeout);
     let begun = n_ended();
-    // The administrator's client has used connections that end meanwhile.
+    // Meanwhile the administrator's client has used connections that end.
     while n_ended() == begun {
         stream.write_all(HEALTHZ).await.unwrap();
         let count = stream.read(&mut answer).await.unwrap();
@@ -195,7 +195,7 @@ async fn connect_from(server: &TestServer, address: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn addresses_that_hold_all_places_shut_nobody_out() {
+async fn addresses_that_hold_all_connections_lock_nobody_out() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.server.connections_max = 20;
@@ -208,7 +208,7 @@ async fn addresses_that_hold_all_places_shut_nobody_out() {
     for n in 2..=9 {
         for _ in 0..5 {
             let mut stream = connect_from(&server, &format!("127.0.0.{n}")).await;
-            // One that had to give way at once cannot be written to.
+            // A connection that had to give way at once cannot be written to.
             if stream.write_all(HTTP2).await.is_ok() {
                 held.push(stream);
             }
@@ -219,9 +219,9 @@ async fn addresses_that_hold_all_places_shut_nobody_out() {
     let answer = client_from("127.0.0.100").get(server.url("/healthz")).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(0 < server.instruments.ended_connections(ConnectionEnd::Displaced));
-    // Who has a place for good keeps it.
+    // A registered agent keeps its connection.
     agent.store(1, json!([sample(now())])).await;
-    assert!(timeout(PATIENCE, events.chunk()).await.unwrap().unwrap().is_some());
+    assert!(timeout(TIMEOUT, events.chunk()).await.unwrap().unwrap().is_some());
     server.stop().await.unwrap();
 }
 
@@ -234,13 +234,13 @@ async fn an_agent_that_does_not_register_gives_way() {
     let server = TestServer::start_with(config).await;
     let mut stranger = AgentClient::connect(&server.address, None).await;
     let mut held = Vec::new();
-    let closed = timeout(PATIENCE, async {
+    let closed = timeout(TIMEOUT, async {
         tokio::select! {
             closed = stranger.closed() => closed,
             () = async {
                 loop {
                     let mut newcomer = TcpStream::connect(&server.address).await.unwrap();
-                    // One that finds no place is closed at once.
+                    // A connection over the limit is closed at once.
                     drop(newcomer.write_all(HALF_A_HEADER).await);
                     held.push(newcomer);
                     sleep(DRIP).await;

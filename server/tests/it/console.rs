@@ -1,11 +1,11 @@
-//! The console's addresses beside the API's: neither takes an answer from the other.
+//! The console's addresses next to the API's: neither serves the other's.
 
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::{TestDatabase, TestServer};
 
-/// Neither the API's nor the console's.
+/// Paths that belong to neither.
 const WRONG: [&str; 12] = [
     "/api",
     "/api/",
@@ -25,7 +25,7 @@ fn description() -> Value {
     serde_json::from_str(include_str!("../../../openapi/openapi.json")).unwrap()
 }
 
-/// What an answer says that it is, without its parameters.
+/// Returns the media type without parameters.
 fn kind(answer: &reqwest::Response) -> String {
     let value = answer.headers().get("content-type").map(|value| value.to_str().unwrap()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().to_owned()
@@ -54,7 +54,7 @@ async fn the_console_takes_no_path_of_the_api() {
     server.stop().await.unwrap();
 }
 
-/// Whether it is the page or the one that says that there is none depends on what was built; the policy does not.
+/// Whether it is the page or a not-found page depends on what was built; the policy does not.
 #[tokio::test]
 async fn the_console_s_addresses_are_pages() {
     let database = TestDatabase::on_server().await;

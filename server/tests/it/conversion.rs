@@ -1,4 +1,5 @@
-//! From one edition of TimescaleDB to the other: nothing is lost, whatever interrupts it, or it is refused with the cure.
+//! Conversion between the editions of TimescaleDB: nothing is lost, whatever interrupts it, or it is refused with
+//! advice.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use crate::support::{Random, TestDatabase, on_both_editions};
 
 on_both_editions!(nothing_keeps_timescaledb_from_being_updated);
 
-/// Makes of a Community database what the Apache edition would have left: tables instead of aggregates, with their rows.
+/// Turns a Community database into what the Apache edition would have left: tables instead of aggregates, with their
+/// rows.
 async fn make_apache(client: &Client) {
     for (relation, _) in rollups().into_iter().rev() {
         client
@@ -55,7 +57,7 @@ async fn make_apache(client: &Client) {
     client.batch_execute("DELETE FROM rollup_builds").await.unwrap();
 }
 
-/// A sample that was stored and marked, but not rolled up any more, and that no policy's window reaches.
+/// Stores a sample that is marked but was never rolled up, and that is outside every policy's window.
 async fn store_marked_sample(client: &Client) -> i64 {
     let minute = bucket_start(now() - 50 * HOUR_MS, MINUTE_MS);
     client
@@ -69,7 +71,7 @@ async fn store_marked_sample(client: &Client) -> i64 {
     minute
 }
 
-/// The Apache edition's database is opened with the Community library.
+/// An Apache edition's database is opened with the Community library.
 #[tokio::test]
 async fn a_database_of_the_apache_edition_is_converted_whatever_interrupts_it() {
     let database = TestDatabase::on_community().await;
@@ -83,7 +85,7 @@ async fn a_database_of_the_apache_edition_is_converted_whatever_interrupts_it() 
     let mut n_kills = 0;
     let steps = migrate_killed_everywhere(&store, async |step| {
         n_kills += 1;
-        // All of it is there at any time, from whichever relation.
+        // All data is available at any time, from whichever relation.
         if step == "replace" || n_kills % 5 == 0 {
             assert_kept(&before, &read_tiers(&client).await);
             assert_same_charts(&charts_before, &read_charts(&store).await);
@@ -111,7 +113,7 @@ async fn a_database_of_the_apache_edition_is_converted_whatever_interrupts_it() 
     assert!(steps_of(&store).await.is_empty());
 }
 
-/// A rollup that has no source any more, as after months without the server, is shown by charts at once, too.
+/// A rollup without a source, as after months without the server, is shown by charts at once, too.
 #[tokio::test]
 async fn charts_show_what_was_converted_even_where_nothing_can_be_refreshed() {
     let database = TestDatabase::on_community().await;
@@ -130,7 +132,7 @@ async fn charts_show_what_was_converted_even_where_nothing_can_be_refreshed() {
     assert!(now() < database.count(watermark).await);
 }
 
-/// Migrates while connections die at any moment, each a little later than the one before, until it is done.
+/// Migrates while connections are killed at any moment, each a little later than the one before, until it succeeds.
 async fn migrate_while_connections_die(store: &Store, client: &Client) -> u32 {
     let mut random = Random::announced();
     let mut n_kills = 0;
@@ -154,15 +156,15 @@ async fn migrate_while_connections_die(store: &Store, client: &Client) -> u32 {
         }
         n_kills += 1;
         match migrating.await {
-            // It was done before it could be killed.
+            // It finished before it could be killed.
             Ok(_) => return n_kills,
             Err(error) => assert!(error.is_temporary(), "{error:?}"),
         }
     }
 }
 
-/// On a server, where statements really run at the same time: rollups are made anew, and on the Community edition
-/// converted, while the connection that does it dies again and again and the database's own jobs go on.
+/// On a server, where statements really run concurrently: rollups are rebuilt, and in the Community edition converted,
+/// while the connection doing it is killed repeatedly and the database's own jobs continue.
 #[tokio::test]
 async fn a_build_survives_the_death_of_its_connections() {
     let database = TestDatabase::on_server().await;
@@ -195,7 +197,7 @@ async fn a_build_survives_the_death_of_its_connections() {
     assert_eq!(database.count(sql).await, 1);
 }
 
-/// A role that owns the database is enough; only the extension has to be there.
+/// A role that owns the database is enough; only the extension must exist.
 #[tokio::test]
 async fn the_owner_of_the_database_may_do_all_of_it() {
     let database = TestDatabase::on_server_unmigrated().await;
@@ -241,13 +243,13 @@ async fn run_jobs_until(stopped: CancellationToken, client: Client) {
     }
 }
 
-/// A Community database under `timescaledb.license = apache`: its catalog names aggregates, which nothing can read.
+/// A Community database under `timescaledb.license = apache`: its catalog contains aggregates that cannot be read.
 #[tokio::test]
-async fn aggregates_under_the_apache_licence_are_refused_with_the_cure() {
+async fn aggregates_under_the_apache_licence_are_refused_with_advice() {
     let database = TestDatabase::on_server().await;
     let client = database.connect().await;
     if database.store().database_info().await.unwrap().edition == Edition::Community {
-        // Where the licence fits, there is nothing to refuse.
+        // With the matching licence there is nothing to refuse.
         database.store().migrate(now()).await.unwrap();
         return;
     }
@@ -270,9 +272,9 @@ async fn aggregates_under_the_apache_licence_are_refused_with_the_cure() {
     assert!(error.to_string().contains("timescaledb.license = 'timescale'"), "{error}");
 }
 
-/// A dump that is being restored is left alone, and who may end that is said.
+/// A dump being restored is left alone, and the error says who may end that.
 #[tokio::test]
-async fn a_database_that_is_being_restored_is_refused_with_the_cure() {
+async fn a_database_being_restored_is_refused_with_advice() {
     let database = TestDatabase::on_server().await;
     let client = database.connect().await;
     client.batch_execute("SELECT timescaledb_pre_restore()").await.unwrap();
@@ -284,7 +286,7 @@ async fn a_database_that_is_being_restored_is_refused_with_the_cure() {
     database.store().migrate(now()).await.unwrap();
 }
 
-/// Updates of the extension make tables of its catalog anew, and fail where anything depends on those.
+/// Updates of the extension recreate tables of its catalog, and fail if anything depends on those.
 async fn nothing_keeps_timescaledb_from_being_updated(database: TestDatabase) {
     let client = database.connect().await;
     let sql = "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend \

@@ -1,4 +1,4 @@
-//! The database goes away and comes back: nothing is lost and nobody has to do anything.
+//! The database goes away and comes back: nothing is lost, without any intervention.
 
 use serde_json::json;
 
@@ -136,7 +136,7 @@ async fn a_wrong_password_ends_the_server_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_flush_that_is_lost_on_the_way_is_written_again() {
+async fn a_flush_lost_on_the_way_is_written_again() {
     let database = TestDatabase::on_server().await;
     let proxy = Proxy::start(&database.url).await;
     let mut config = config(&proxy.url(&database.url));
@@ -144,7 +144,7 @@ async fn a_flush_that_is_lost_on_the_way_is_written_again() {
     let server = TestServer::start_with(config).await;
     let (mut agent, ..) = server.enroll("web-1").await;
     agent.store(1, json!([sample(now() - 5_000)])).await;
-    // No connection ends, and none carries anything.
+    // No connection ends, but none carries anything.
     proxy.stall();
     agent.send(&batch(2, json!([sample(now())]))).await;
     eventually("a flush was given up", || async { (0 < server.instruments.flush_errors()).then_some(()) })

@@ -1,4 +1,4 @@
-//! Rollups follow their definition: metrics and families that join, leave or change meet a database with history.
+//! Rollups follow their definition when metrics and families are added, removed or changed in a database with history.
 
 use pika_server::domain::family::{Column, ColumnType, Family, Metric, MetricKind, Table, Unit};
 use pika_server::domain::tier::{HOUR_MS, MINUTE_MS, Tier};
@@ -15,19 +15,19 @@ use crate::support::history::{
 use crate::support::{TestDatabase, eventually, on_both_editions};
 
 on_both_editions!(
-    a_metric_and_a_family_join_and_leave,
+    a_metric_and_a_family_are_added_and_removed,
     a_retired_metric_leaves_the_rollups,
-    a_column_of_another_type_is_made_anew,
-    what_was_stored_before_is_rolled_up_whatever_interrupts_it,
-    nothing_is_done_where_nothing_differs,
+    a_column_of_another_type_is_rebuilt,
+    earlier_rows_are_rolled_up_whatever_interrupts_it,
+    a_matching_database_is_left_alone,
 );
 
-/// What the product might measure next: two more metrics of the processor and another family.
+/// What the product might measure next: two more CPU metrics and another family.
 fn trial_definition() -> Definition {
     definition_with(trial_cpu(), &[trial_table()])
 }
 
-/// The product's definition with another table of the processor, and more tables.
+/// The product's definition with another CPU table, and more tables.
 fn definition_with(cpu: Table, more: &[Table]) -> Definition {
     let tables = Family::ALL.map(|family| if family == Family::Cpu { cpu } else { *family.declaration() });
     Definition::new([tables.as_slice(), more].concat())
@@ -71,12 +71,12 @@ const fn gauge(name: &'static str, column: &'static str, is_optional: bool) -> M
     Metric { name, column, unit: Unit::Percent, kind }
 }
 
-/// A list with more at its end, for as long as the process lives.
+/// Returns a list with more at its end, leaked for the life of the process.
 fn with<T: Copy>(list: &[T], more: &[T]) -> &'static [T] {
     Box::leak([list, more].concat().into_boxed_slice())
 }
 
-/// What the server itself does for the trial, before it does so.
+/// Does in advance what the server does for the trial.
 async fn migrate_raw_tables(client: &Client) {
     client
         .batch_execute(
@@ -105,7 +105,7 @@ async fn store_trial_samples(client: &Client, hour: i64) {
         .unwrap();
 }
 
-/// The columns of a relation that begin with a word.
+/// Returns the columns of a relation that begin with a word.
 async fn columns(client: &Client, relation: &str, word: &str) -> Vec<String> {
     let sql = "SELECT attname::text FROM pg_attribute \
                WHERE attrelid = $1::text::regclass AND 0 < attnum AND NOT attisdropped AND starts_with(attname, $2) \
@@ -113,7 +113,7 @@ async fn columns(client: &Client, relation: &str, word: &str) -> Vec<String> {
     client.query(sql, &[&relation, &word]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-/// The average of a metric in a chart of one hour that a tier answers for.
+/// Returns the average of a metric in a one-hour chart read from a tier.
 async fn average(client: &Client, table: &Table, tier: Tier, metric: usize, hour: i64) -> Option<f64> {
     let n_finer = Tier::ALL.into_iter().filter(|finer| *finer < tier).count();
     let bounds = [hour].into_iter().chain(std::iter::repeat_n(hour + HOUR_MS, 1 + n_finer));
@@ -125,7 +125,7 @@ async fn average(client: &Client, table: &Table, tier: Tier, metric: usize, hour
     rows[0].get(2 + 3 * metric)
 }
 
-async fn a_metric_and_a_family_join_and_leave(database: TestDatabase) {
+async fn a_metric_and_a_family_are_added_and_removed(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
     store_history(&store, &client).await;
@@ -147,7 +147,7 @@ async fn a_metric_and_a_family_join_and_leave(database: TestDatabase) {
         assert_eq!(database.count(&filled).await, 0, "{cpu}");
     }
 
-    // Half an hour without, then an hour with the new metrics: charts count what has them.
+    // Half an hour without, then an hour with the new metrics: charts count only samples that have them.
     let hour = past_hour();
     client
         .batch_execute(&format!(
@@ -165,7 +165,7 @@ async fn a_metric_and_a_family_join_and_leave(database: TestDatabase) {
         assert_eq!(average(&client, &trial_table(), tier, 0, hour).await, Some(25.0), "{tier:?}");
     }
 
-    // Back to a server that knows nothing of the trial: nothing of it is lost, and nothing of it is in the way.
+    // Back to a server without the trial: nothing of it is lost, and nothing is in the way.
     store.migrate(now()).await.unwrap();
     store_trial_samples(&client, hour - HOUR_MS * 2).await;
     roll_up(&store, &client).await;
@@ -187,7 +187,7 @@ async fn a_retired_metric_leaves_the_rollups(database: TestDatabase) {
         .copied()
         .filter(|metric| metric.column != "steal_percent" && metric.column != "user_percent")
         .collect();
-    // One is no longer measured, the other is to go.
+    // One is no longer measured, the other is to be dropped.
     let cpu =
         Table { metrics: with(&metrics, &[]), retired: &["steal_percent"], ..*Family::Cpu.declaration() };
     let tables = Family::ALL
@@ -212,7 +212,7 @@ async fn a_retired_metric_leaves_the_rollups(database: TestDatabase) {
     assert!(steps_of(&fewer).await.is_empty());
 }
 
-/// The product's definition with the processor's cores as a wider number: all its rollups are made anew.
+/// The product's definition with a wider type for the number of cores: all rollups of CPU are rebuilt.
 pub(crate) fn with_wider_cores() -> Definition {
     let columns: Vec<Column> = Family::Cpu
         .columns()
@@ -225,7 +225,7 @@ pub(crate) fn with_wider_cores() -> Definition {
     definition_with(Table { columns: with(&columns, &[]), ..*Family::Cpu.declaration() }, &[])
 }
 
-async fn a_column_of_another_type_is_made_anew(database: TestDatabase) {
+async fn a_column_of_another_type_is_rebuilt(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
     store_history(&store, &client).await;
@@ -247,7 +247,7 @@ async fn a_column_of_another_type_is_made_anew(database: TestDatabase) {
     assert_kept(&before, &read_tiers(&client).await);
     assert_same_charts(&charts_before, &read_charts(&wider).await);
 
-    // Interrupted, and then it is not wanted any more.
+    // Interrupted, and then no longer wanted.
     let mut n_steps = 0;
     store
         .migrate_while(now(), |_| {
@@ -262,7 +262,7 @@ async fn a_column_of_another_type_is_made_anew(database: TestDatabase) {
     assert_same_charts(&charts_before, &read_charts(&wider).await);
 }
 
-async fn what_was_stored_before_is_rolled_up_whatever_interrupts_it(database: TestDatabase) {
+async fn earlier_rows_are_rolled_up_whatever_interrupts_it(database: TestDatabase) {
     let client = database.connect().await;
     migrate_raw_tables(&client).await;
     let hours = [past_hour(), past_hour() - 60 * HOUR_MS, past_hour() - 200 * HOUR_MS];
@@ -272,7 +272,7 @@ async fn what_was_stored_before_is_rolled_up_whatever_interrupts_it(database: Te
     client.batch_execute("DELETE FROM rollup_changes").await.unwrap();
     let trial = database.store().with_definition(trial_definition());
     migrate_killed_everywhere(&trial, async |_| {}).await;
-    // Where policies run, they may be in the way the first time.
+    // If policies run, they may be in the way the first time.
     eventually("all of it to be rolled up", || async {
         roll_up(&trial, &client).await;
         for (tier, n_buckets) in [("1m", 180), ("1h", 3), ("1d", 2)] {
@@ -290,7 +290,7 @@ async fn what_was_stored_before_is_rolled_up_whatever_interrupts_it(database: Te
     assert_eq!(MINUTE_MS / 10_000, 6);
 }
 
-async fn nothing_is_done_where_nothing_differs(database: TestDatabase) {
+async fn a_matching_database_is_left_alone(database: TestDatabase) {
     let store = database.store();
     assert!(steps_of(&store).await.is_empty());
     assert!(19 <= rollups().len());

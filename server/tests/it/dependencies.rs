@@ -1,23 +1,23 @@
-//! What the workspace depends on: licences that go with its own, one registry, one implementation of TLS.
+//! The workspace's dependencies: compatible licences, one registry, one implementation of TLS.
 //!
-//! Known vulnerabilities need the network and are looked for with `cargo audit`, see server/README.md.
+//! Checking for known vulnerabilities needs the network and is done with `cargo audit`, see server/README.md.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Licences that ask for no more than to be named, in SPDX's words. Of several that a crate offers, one is enough.
+/// Permissive licences, as SPDX identifiers. Of several offered by a crate, one is enough.
 const LICENCES: [&str; 9] =
     ["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "Unicode-3.0", "Unlicense", "Zlib"];
 
-/// Crates under another licence, with the reason why that is right.
+/// Crates with another licence, and why that is acceptable.
 const EXCEPTIONS: [(&str, &str, &str); 2] = [
     ("progenitor-client", "MPL-2.0", "unchanged, in the example of a client only"),
-    ("progenitor-impl", "MPL-2.0", "unchanged, makes the example of a client"),
+    ("progenitor-impl", "MPL-2.0", "unchanged, generates the example of a client"),
 ];
 
-/// Crates that are not to come in: Pika speaks TLS with rustls and ring, and nothing else.
+/// Banned crates: Pika uses rustls with ring for TLS, and nothing else.
 const BANNED: [(&str, &str); 8] = [
     ("aws-lc-rs", "ring is the only provider of cryptography for TLS"),
     ("aws-lc-sys", "ring is the only provider of cryptography for TLS"),
@@ -29,10 +29,10 @@ const BANNED: [(&str, &str); 8] = [
     ("webpki-roots", "the system's authorities are trusted, and those that the configuration names"),
 ];
 
-/// Crates of which there is one version.
+/// Crates of which there must be only one version.
 const ONCE: [&str; 5] = ["ring", "rustls", "rustls-webpki", "tokio", "tokio-rustls"];
 
-/// All packages of this machine's kind, with what their manifests say.
+/// Returns all packages for this kind of machine, with their manifests.
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", host()])
@@ -82,8 +82,8 @@ fn every_licence_is_allowed() {
     assert!(refused.is_empty(), "licences that are not in LICENCES: {refused:?}");
 }
 
-/// Whether an SPDX expression can be met with the licences allowed. `AND` binds more tightly than `OR`; some old
-/// manifests write `/` for `OR`.
+/// Returns whether an SPDX expression can be satisfied with the licences allowed. `AND` binds more tightly than `OR`;
+/// some old manifests write `/` for `OR`.
 fn is_allowed(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<_> = expression.split_whitespace().collect();
@@ -134,7 +134,7 @@ fn split<'a, 'b>(words: &'b [&'a str]) -> Option<(&'a str, &'b [&'a str])> {
 }
 
 #[test]
-fn expressions_of_licences_are_understood() {
+fn licence_expressions_are_parsed() {
     for allowed in [
         "MIT",
         "MIT/Apache-2.0",
@@ -158,7 +158,7 @@ fn expressions_of_licences_are_understood() {
     }
 }
 
-/// Neither a repository nor another registry: what is in `Cargo.lock` is what was published and can be had again.
+/// No repositories or other registries: what is in `Cargo.lock` was published and stays available.
 #[test]
 fn everything_comes_from_one_registry() {
     let is_ours = |package: &Value| package["name"].as_str().unwrap().starts_with("pika-");

@@ -1,4 +1,5 @@
-//! Enrollment tokens: bounded in time and uses, gone with the API token that made them, and written down whole.
+//! Enrollment tokens are limited in time and uses, end with the API token that created them, and are recorded in the
+//! audit log atomically.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,12 +20,12 @@ on_both_editions!(
     an_enrollment_knows_its_agents,
     an_enrollment_ends_with_the_api_token_that_made_it,
     an_enrollment_ends_when_its_api_token_expires,
-    ended_enrollments_are_forgotten,
-    an_identity_that_cannot_be_written_down_does_not_change,
+    ended_enrollments_are_deleted,
+    an_identity_change_that_cannot_be_recorded_is_not_made,
     enrollments_from_before_end_with_their_api_tokens,
 );
 
-/// The type and the code of the answer to a `register` with these credentials.
+/// Returns the type and the code of the answer to a `register` with these credentials.
 async fn register(server: &TestServer, token: &str, secret: Option<&str>) -> (String, Value) {
     let mut agent = AgentClient::connect(&server.address, None).await;
     let mut message = register_message("web-1", Some(token));
@@ -46,7 +47,7 @@ async fn is_let_in(server: &TestServer, token: &str) -> bool {
     }
 }
 
-/// An enrollment token made with an API token.
+/// Creates an enrollment token with an API token.
 async fn enrollment(server: &TestServer, api_token: &str, expires_at: i64) -> Value {
     let body = json!({"name": "test", "expiresAt": expires_at, "maxUses": 9});
     let made = server.request(Method::POST, "/api/enrollments", Some(api_token), Some(body)).await;
@@ -151,7 +152,7 @@ async fn time_and_uses_of_an_enrollment_are_capped() {
     server.stop().await.unwrap();
 }
 
-async fn ended_enrollments_are_forgotten(database: TestDatabase) {
+async fn ended_enrollments_are_deleted(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let live = server.enrollment_token(2).await;
     for hostname in ["web-1", "web-2"] {
@@ -171,7 +172,7 @@ async fn ended_enrollments_are_forgotten(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-async fn an_identity_that_cannot_be_written_down_does_not_change(database: TestDatabase) {
+async fn an_identity_change_that_cannot_be_recorded_is_not_made(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (agent, agent_id, secret) = server.enroll("known").await;
     agent.close().await;
@@ -207,7 +208,7 @@ async fn enrollments_from_before_end_with_their_api_tokens(database: TestDatabas
         made.push(enrollment(&server, &api_token, now() + DAY_MS).await);
     }
     let own = server.enrollment_token(9).await;
-    // The second token ends, and what it made lives on, as it once did.
+    // The second token ends, but what it created lives on, as it used to.
     let before = "UPDATE enrollments SET expires_at = 9223372036854775807; \
          DELETE FROM api_tokens WHERE created_at = (SELECT max(created_at) FROM api_tokens)";
     migrate_accounts_again(&database.connect().await, before).await;
@@ -239,7 +240,7 @@ async fn an_enrollment_knows_its_agents(database: TestDatabase) {
     assert_eq!((&agents["total"], &agents["items"][0]["enrollmentId"]), (&json!(1), &json!(id)));
     assert_ne!(server.get(&format!("/api/agents/{other_id}")).await.body["enrollmentId"], json!(id));
 
-    // What is ended is gone, and the agent stays.
+    // Deleting it does not affect the agent.
     assert_eq!(server.delete(&format!("/api/enrollments/{id}")).await.status, 204);
     assert_eq!(server.get(&format!("/api/enrollments/{id}")).await.status, 404);
     let agent = agents["items"][0]["id"].as_str().unwrap();

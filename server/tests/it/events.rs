@@ -1,4 +1,4 @@
-//! Live events: what changes in the fleet reaches those who watch, and nobody else.
+//! Live events: changes in the fleet reach those who watch, and nobody else.
 
 use futures_util::StreamExt as _;
 use reqwest::Response;
@@ -9,8 +9,8 @@ use crate::support::server::config;
 use crate::support::{TestDatabase, TestServer, on_both_editions};
 
 on_both_editions!(
-    watchers_see_agents_come_report_and_go,
-    only_what_is_asked_for_is_told,
+    watchers_see_agents_connect_report_and_leave,
+    only_requested_events_are_sent,
     newest_values_come_as_rows_and_in_full,
 );
 
@@ -33,9 +33,9 @@ impl Watcher {
         Self { stream: Box::pin(response.bytes_stream()), read: String::new() }
     }
 
-    /// The name and the data of the next event; `None` at the end of the stream.
+    /// Returns the name and the data of the next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<(String, Value)> {
-        // Comments, which keep the connection, are none.
+        // Keep-alive comments are not events.
         let reading = tokio::time::timeout(std::time::Duration::from_secs(60), self.read());
         reading.await.expect("no event in time")
     }
@@ -70,7 +70,7 @@ impl Watcher {
     }
 }
 
-async fn watchers_see_agents_come_report_and_go(database: TestDatabase) {
+async fn watchers_see_agents_connect_report_and_leave(database: TestDatabase) {
     let mut config = config(&database.url);
     config.ingest.reconnect_grace_ms = 50;
     let server = TestServer::start_with(config).await;
@@ -112,14 +112,14 @@ async fn events_end_with_the_login() {
     server.stop().await.unwrap();
 }
 
-/// The next event of a watcher, which has to have this name.
+/// Returns the next event, which must have this name.
 async fn expect(watcher: &mut Watcher, name: &str) -> Value {
     let (found, data) = watcher.next().await.unwrap_or_else(|| panic!("ended before {name}"));
     assert_eq!((found.as_str(), &data["type"]), (name, &json!(name)), "{data}");
     data
 }
 
-async fn only_what_is_asked_for_is_told(database: TestDatabase) {
+async fn only_requested_events_are_sent(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let mut all = Watcher::start(&server, "?kinds=hello,agents&kinds=status").await;
     let mut by_default = Watcher::start(&server, "").await;
@@ -137,12 +137,12 @@ async fn only_what_is_asked_for_is_told(database: TestDatabase) {
     agent.store(1, json!([sample(now())])).await;
     let labels = json!({"name": "db", "tags": [], "note": ""});
     assert_eq!(server.put(&format!("/api/agents/{id}"), labels).await.status, 200);
-    // Newest values were not asked for.
+    // Newest values were not requested.
     assert_eq!(agents_event(&expect(&mut all, "agents").await), (json!(id), json!("updated")));
     assert_eq!(server.delete(&format!("/api/agents/{id}")).await.status, 204);
     assert_eq!(agents_event(&expect(&mut all, "agents").await), (json!(id), json!("deleted")));
 
-    // Clients of older releases know two kinds, and of those no more than there was.
+    // Clients of older releases know two kinds, with their original fields only.
     let mut names = Vec::new();
     for _ in 0..2 {
         let (name, data) = by_default.next().await.unwrap();
@@ -189,7 +189,7 @@ async fn newest_values_come_as_rows_and_in_full(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn whoever_begins_to_watch_after_an_event_reads_what_it_told() {
+async fn a_late_watcher_reads_what_earlier_events_contained() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let mut watcher = Watcher::start(&server, "?kinds=metrics").await;
@@ -208,7 +208,7 @@ async fn whoever_begins_to_watch_after_an_event_reads_what_it_told() {
 }
 
 #[tokio::test]
-async fn newest_values_come_no_more_often_than_asked_for() {
+async fn newest_values_are_sent_no_more_often_than_requested() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (mut agent, id, _) = server.enroll("web-1").await;
@@ -222,7 +222,7 @@ async fn newest_values_come_no_more_often_than_asked_for() {
         let (_, event) = often.next().await.unwrap();
         assert_eq!(event["metrics"].as_array().unwrap().len(), 1, "{event}");
     }
-    // All of that in one, and of each agent the newest.
+    // All of that in one event, with the newest values of each agent.
     let event = expect(&mut seldom, "metrics").await;
     let mut found: Vec<_> = event["metrics"].as_array().unwrap().iter().collect();
     found.sort_by_key(|latest| latest["timestamp"].as_i64());
@@ -236,7 +236,7 @@ async fn newest_values_come_no_more_often_than_asked_for() {
 }
 
 #[tokio::test]
-async fn streams_that_make_no_sense_are_refused() {
+async fn invalid_streams_are_refused() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let id = "00000000-0000-4000-8000-000000000000";

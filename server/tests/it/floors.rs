@@ -1,9 +1,9 @@
-//! The floors of the server: which module may know which, and that no two know each other, not even by way of others.
+//! The floors of the server: which modules may depend on which, without cycles, even indirect ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The lowest first: each knows only those of lower floors. `server/README.md` has the same table.
+/// The lowest first: each depends only on lower floors. `server/README.md` has the same table.
 const FLOORS: [&[&str]; 8] = [
     &["domain", "open_files", "readiness", "secrets"],
     &["config"],
@@ -15,10 +15,10 @@ const FLOORS: [&[&str]; 8] = [
     &["allocator", "config_command", "lib", "main", "secret_key_command", "user_command"],
 ];
 
-/// A module's names, outermost first.
+/// A module's path, outermost name first.
 type Module = Vec<String>;
 
-/// What is written of a module, and what it makes known under a name of its own.
+/// What a module's source refers to, and what it re-exports.
 #[derive(Default)]
 struct Source {
     paths: BTreeSet<Module>,
@@ -26,7 +26,7 @@ struct Source {
 }
 
 #[test]
-fn every_module_knows_only_those_below_it() {
+fn every_module_depends_only_on_lower_floors() {
     let known = graph();
     let floor = |module: &Module| FLOORS.iter().position(|floor| floor.contains(&module[0].as_str()));
     let mut wrong = BTreeSet::new();
@@ -39,7 +39,7 @@ fn every_module_knows_only_those_below_it() {
 }
 
 #[test]
-fn no_two_modules_know_each_other() {
+fn modules_have_no_cycles() {
     let known = graph();
     let mut circles = BTreeSet::new();
     for (module, others) in &known {
@@ -49,7 +49,7 @@ fn no_two_modules_know_each_other() {
     assert!(circles.is_empty(), "in circles: {circles:#?}");
 }
 
-/// All that a module knows, and what those know.
+/// Returns everything a module depends on, directly or indirectly.
 fn reachable<'a>(known: &'a BTreeMap<Module, BTreeSet<Module>>, from: &'a Module) -> BTreeSet<&'a Module> {
     let (mut found, mut rest) = (BTreeSet::new(), vec![from]);
     while let Some(module) = rest.pop() {
@@ -58,7 +58,7 @@ fn reachable<'a>(known: &'a BTreeMap<Module, BTreeSet<Module>>, from: &'a Module
     found
 }
 
-/// Which module names which others, itself aside.
+/// Returns which modules refer to which others, themselves aside.
 fn graph() -> BTreeMap<Module, BTreeSet<Module>> {
     let mut sources = BTreeMap::new();
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut Vec::new(), &mut sources);
@@ -69,7 +69,7 @@ fn graph() -> BTreeMap<Module, BTreeSet<Module>> {
     sources.iter().map(known).collect()
 }
 
-/// The module that defines what `path` means within `module`; `None` for what is not the server's.
+/// Returns the module that defines `path` as seen from `module`; `None` if it is outside the server.
 fn resolve(sources: &BTreeMap<Module, Source>, module: &Module, path: &[String]) -> Option<Module> {
     let child = |at: &Module, name: &String| [at.as_slice(), std::slice::from_ref(name)].concat();
     let ups = path.iter().take_while(|name| *name == "super").count();
@@ -105,7 +105,7 @@ fn read(folder: &Path, module: &mut Module, sources: &mut BTreeMap<Module, Sourc
     }
 }
 
-/// Reads what a file names, its tests and comments aside.
+/// Reads what a file refers to, without its tests and comments.
 fn source(text: &str) -> Source {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
@@ -123,7 +123,7 @@ fn source(text: &str) -> Source {
             tree.push_str(lines.next().unwrap());
         }
         for path in leaves(tree.trim_end_matches(';')) {
-            // Also what is not `pub` is known to the modules within.
+            // Private imports are visible to inner modules, too.
             source.exports.insert(path.last().unwrap().clone(), path.clone());
             if visibility.is_empty() || ["crate", "super"].contains(&path[0].as_str()) {
                 source.paths.insert(path);
@@ -133,7 +133,7 @@ fn source(text: &str) -> Source {
     source
 }
 
-/// Whether that may stand before `use`.
+/// Returns whether this may precede `use`.
 fn is_visibility(text: &str) -> bool {
     text.is_empty() || (text.starts_with("pub") && text.ends_with(' ') && !text.trim().contains(' '))
 }
@@ -142,7 +142,7 @@ fn names(path: &str) -> Module {
     path.split("::").map(|name| name.trim().to_owned()).collect()
 }
 
-/// The paths of a `use`, its braces multiplied out.
+/// Expands the paths of a `use` with braces.
 fn leaves(tree: &str) -> Vec<Module> {
     let Some((stem, inner)) = tree.split_once("::{").or_else(|| tree.split_once('{')) else {
         return vec![names(tree.split(" as ").next().unwrap())];

@@ -1,6 +1,6 @@
-//! Whatever an agent sends: a frame is understood or refused with a code, what is understood stays within the domain's
-//! limits, and neither takes more than its size can explain. Begins with the frames in `tests/corpus/frames`, good ones
-//! and nasty ones, and changes them at random; a frame that breaks something goes there.
+//! Whatever an agent sends is either decoded or refused with a code; what is decoded stays within the domain's limits,
+//! and neither takes longer than its size explains. Starts from the frames in `tests/corpus/frames`, valid and
+//! malicious ones, and mutates them; a frame that breaks something is added there.
 
 use std::collections::HashMap;
 use std::fs;
@@ -26,7 +26,7 @@ const NOW: i64 = 1_700_000_000_123;
 const WINDOW: TimeWindow =
     TimeWindow { now: NOW, late_limit_ms: 86_400_000, clock_offset_ms: 0, spacing_ms_min: 500 };
 
-/// Longest reason, in characters, with the mark that it was shortened.
+/// Maximum length of a reason in characters, including the ellipsis.
 const REASON_CHARS_MAX: usize = 201;
 
 /// By name.
@@ -41,16 +41,16 @@ static CORPUS: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
     corpus
 });
 
-/// Takes the way of a frame from its text to rows, and answers whether anything of it was understood.
+/// Takes a frame from its text to rows. Returns whether anything was decoded.
 ///
 /// # Panics
-/// When what comes out is not within the limits.
+/// If the result is not within the limits.
 fn check(text: &str) -> bool {
     let (decoded, mut refused) = match decode(text, NOW, limits::SAMPLES_PER_FRAME_MAX) {
         Ok(decoded) => (Some(decoded.message), decoded.refused),
         Err(error) => (None, vec![error.refused]),
     };
-    // Every piece that is refused is in the text.
+    // Every refused piece is in the text.
     assert!(refused.len() <= 1 + text.len() / 2, "{} refusals of {} bytes", refused.len(), text.len());
     let is_understood = decoded.is_some();
     match decoded {
@@ -157,7 +157,7 @@ fn check_rows(mut samples: Vec<Sample>, refused: &mut Vec<Refused>) {
     }
 }
 
-/// One change to a frame.
+/// A mutation of a frame.
 #[derive(Clone, Debug)]
 enum Change {
     FlipBit(Index, u8),
@@ -167,7 +167,7 @@ enum Change {
     Repeat(Index, usize, usize),
     /// A piece of another frame of the corpus.
     Splice(Index, Index, Index, usize),
-    /// Another number where there is one.
+    /// Another number in place of one.
     Number(Index, &'static str),
 }
 
@@ -257,7 +257,7 @@ proptest! {
             apply(&mut bytes, change);
         }
         bytes.truncate(limits::FRAME_BYTES_MAX);
-        // What is not UTF-8 does not get past the WebSocket.
+        // Invalid UTF-8 does not get past the WebSocket.
         check(&String::from_utf8_lossy(&bytes));
     }
 }
@@ -275,10 +275,10 @@ fn every_frame_of_the_corpus_is_understood_or_refused() {
     assert!(10 <= n_understood && n_understood + 10 <= CORPUS.len(), "{n_understood} of {}", CORPUS.len());
 }
 
-/// A frame of the largest size takes a fraction of a second here. Were anything quadratic in it, that would be hours.
+/// A frame of the maximum size takes a fraction of a second here. If anything were quadratic, it would take hours.
 #[test]
 fn no_frame_takes_longer_than_its_size_explains() {
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIME_MAX: Duration = Duration::from_secs(20);
 
     let filled = |before: &str, piece: &str, after: &str| {
         let n_pieces = (limits::FRAME_BYTES_MAX - before.len() - after.len()) / piece.len();
@@ -307,6 +307,6 @@ fn no_frame_takes_longer_than_its_size_explains() {
         assert!(frame.len() <= limits::FRAME_BYTES_MAX);
         let began = Instant::now();
         check(&frame);
-        assert!(began.elapsed() < PATIENCE, "{:?} for {}…", began.elapsed(), &frame[..60]);
+        assert!(began.elapsed() < TIME_MAX, "{:?} for {}…", began.elapsed(), &frame[..60]);
     }
 }

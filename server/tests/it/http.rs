@@ -1,4 +1,4 @@
-//! What holds for every request and answer: who is calling from where, and what browsers are told.
+//! Common to all requests and answers: the client's address, and headers for browsers.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn forged_forwarded_headers_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_says_who_is_calling() {
+async fn a_trusted_proxy_provides_the_client_address() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -83,7 +83,7 @@ async fn every_answer_has_the_security_headers() {
     server.stop().await.unwrap();
 }
 
-/// A request as a browser sends it, with the session of whoever looks at the page.
+/// Sends a request like a browser with the session of the page's viewer.
 async fn with_cookie(server: &TestServer, method: Method, headers: &[(&str, &str)]) -> Answer {
     let mut request = server.http.request(method, server.url("/api/enrollments"));
     for (name, value) in headers {
@@ -105,7 +105,7 @@ async fn pages_of_other_origins_cannot_use_a_session() {
         assert_eq!(allowed.status, 201, "{origin}: {allowed:?}");
     }
     assert_eq!(with_cookie(&server, Method::POST, &[]).await.status, 201, "a program");
-    // That of the request itself is one that anybody's name may point to.
+    // The request's own host is not trusted: anybody's name may point to it.
     let rebound = format!("http://{}", server.address);
     for headers in
         [("Origin", EVIL), ("Origin", "null"), ("Origin", &rebound), ("Sec-Fetch-Site", "cross-site")]
@@ -189,7 +189,7 @@ async fn oversized_bodies_are_refused_whatever_they_announce() {
         let message = refused.body["message"].as_str().unwrap();
         assert!(message.contains("1024") && message.contains("anonymous_body_bytes_max"), "{message}");
     }
-    // Who is logged in may send more; this is too long for a name.
+    // A logged-in user may send more; this is too long for a name.
     let body = json!({"name": "x".repeat(2_000), "maxUses": 1, "expiresAt": i64::MAX});
     assert_eq!(server.post("/api/enrollments", body).await.status, 400);
     assert_eq!(server.get("/healthz").await.status, 200);
@@ -203,7 +203,7 @@ async fn the_documentation_runs_under_its_policy() {
     let page = answer(server.http.get(server.url("/docs"))).await;
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     let Value::String(html) = &page.body else { panic!("a page") };
-    // One big script, one that starts it, and nothing from anywhere else.
+    // One big script, one that starts it, and nothing from elsewhere.
     let scripts = policy.split(';').find(|part| part.trim().starts_with("script-src")).unwrap();
     assert_eq!(scripts.matches("'sha256-").count(), 2, "{policy}");
     for loading in ["<script src", "<link ", "@import", " onload=", " onclick="] {
@@ -216,7 +216,7 @@ async fn the_documentation_runs_under_its_policy() {
 async fn a_session_is_found_in_any_of_several_cookie_fields() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
-    // HTTP/2 lets a client send each cookie in a field of its own, and browsers do.
+    // HTTP/2 lets a client send each cookie in its own field, and browsers do.
     let mut client = Http2Client::connect(&server.address).await;
     let session = format!("pika_session={}", server.admin_token);
     for fields in [["theme=dark", &session], [&session, "theme=dark"], ["a=1; b=2", &session]] {

@@ -1,4 +1,4 @@
-//! From the socket to the tables: what is stored, what is refused, what is acknowledged.
+//! From the socket to the tables: what is stored, refused and acknowledged.
 
 use pika_protocol::{ErrorCode, limits};
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use crate::support::{AgentClient, TestDatabase, TestServer, eventually, on_both_
 
 on_both_editions!(
     an_acknowledged_sample_is_in_the_tables,
-    the_originals_messages_end_up_in_the_tables,
-    what_an_agent_had_to_drop_can_be_looked_up,
+    messages_of_the_original_pika_are_stored,
+    gaps_of_an_agent_can_be_listed,
 );
 
-async fn what_an_agent_had_to_drop_can_be_looked_up(database: TestDatabase) {
+async fn gaps_of_an_agent_can_be_listed(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (mut agent, id, _) = server.enroll("web-1").await;
     let end = now() - 1_000;
@@ -21,7 +21,7 @@ async fn what_an_agent_had_to_drop_can_be_looked_up(database: TestDatabase) {
     let frame = |seq: u64, gap: Value| json!({"type": "gap", "seq": seq, "timestamp": now(), "data": gap});
     agent.send(&frame(1, gap(end - 60_000, 12))).await;
     assert_eq!(agent.receive_type("ack").await["data"]["seq"], 1);
-    // The acknowledgement was lost, so it comes again.
+    // The acknowledgement was lost, so it is sent again.
     agent.send(&frame(2, gap(end - 60_000, 12))).await;
     assert_eq!(agent.receive_type("ack").await["data"]["seq"], 2);
     agent.send(&frame(3, gap(end - 60_000, 0))).await;
@@ -93,11 +93,11 @@ async fn an_acknowledged_sample_is_in_the_tables(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-async fn the_originals_messages_end_up_in_the_tables(database: TestDatabase) {
+async fn messages_of_the_original_pika_are_stored(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (agent, id, secret) = server.enroll("placeholder").await;
     agent.close().await;
-    // Word for word from the original's README; only the credential is new.
+    // Verbatim from the original's README; only the credential is new.
     let mut agent = AgentClient::connect(&server.address, Some(&secret)).await;
     agent
         .send_text(
@@ -161,7 +161,7 @@ async fn a_replay_is_acknowledged_and_stored_once() {
 }
 
 #[tokio::test]
-async fn nonsense_is_answered_with_its_code_and_stores_nothing() {
+async fn invalid_frames_are_refused_with_their_code_and_store_nothing() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (mut agent, ..) = server.enroll("web-1").await;
@@ -232,7 +232,7 @@ async fn nonsense_is_answered_with_its_code_and_stores_nothing() {
     }
     agent.send_binary(vec![1, 2, 3]).await;
     assert_eq!(agent.receive_type("error").await["data"]["code"], "binary_frame");
-    // The connection has survived all of it, and what is good is still stored.
+    // The connection has survived all of it, and valid samples are still stored.
     agent.store(1, json!([sample(now())])).await;
     for table in ["cpu_metrics", "memory_metrics", "load_metrics", "network_metrics"] {
         assert_eq!(database.count(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
@@ -241,7 +241,7 @@ async fn nonsense_is_answered_with_its_code_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_good_beside_the_bad_is_stored() {
+async fn valid_samples_beside_invalid_ones_are_stored() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (mut agent, ..) = server.enroll("web-1").await;
@@ -283,7 +283,7 @@ async fn a_frame_that_is_too_large_costs_its_connection_and_no_other() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_good_token() {
+async fn nobody_registers_without_a_valid_token() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let used_up = server.enrollment_token(1).await;
@@ -351,7 +351,7 @@ async fn nothing_counts_before_register() {
 }
 
 #[tokio::test]
-async fn who_does_not_register_in_time_is_disconnected() {
+async fn an_agent_that_does_not_register_in_time_is_disconnected() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.ingest.register_timeout_ms = 50;
@@ -362,7 +362,7 @@ async fn who_does_not_register_in_time_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_measured_told_and_corrected() {
+async fn a_wrong_clock_is_measured_reported_and_corrected() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let token = server.enrollment_token(1).await;
@@ -389,7 +389,7 @@ async fn a_wrong_clock_is_measured_told_and_corrected() {
 async fn a_clock_that_is_set_is_measured_again_and_costs_no_sample() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
-    // So that it is written down soon.
+    // So that it is recorded soon.
     config.ingest.idle_timeout_ms = 9_000;
     let server = TestServer::start_with(config).await;
     let (mut agent, id, _) = server.enroll("web-1").await;
@@ -400,7 +400,7 @@ async fn a_clock_that_is_set_is_measured_again_and_costs_no_sample() {
         sample
     };
     let taken_at = now();
-    // The agent's clock was set an hour ahead, and the agent does not know.
+    // The agent's clock was set an hour ahead without the agent noticing.
     let mut frame = batch(1, json!([at(taken_at - 5_000, 0), at(taken_at + ahead_ms, 0)]));
     frame["timestamp"] = json!(taken_at + ahead_ms);
     agent.send(&frame).await;
@@ -424,7 +424,7 @@ async fn a_clock_that_is_set_is_measured_again_and_costs_no_sample() {
     server.stop().await.unwrap();
 }
 
-/// By less than what a sample may be ahead: nothing would be refused, and the sample would lie in the future.
+/// By less than a sample may be ahead: nothing would be refused, and the sample would lie in the future.
 #[tokio::test]
 async fn a_clock_that_is_set_a_little_misplaces_no_sample() {
     let database = TestDatabase::on_server().await;
@@ -456,7 +456,7 @@ async fn a_replay_over_another_connection_is_stored_at_the_same_time() {
     taken["clockOffsetMs"] = json!(0);
     agent.store(1, json!([taken])).await;
     agent.close().await;
-    // The clock was set meanwhile; the sample was taken before that.
+    // The clock was set in the meantime; the sample was taken before that.
     let mut agent = AgentClient::connect(&server.address, Some(&secret)).await;
     let mut register = register_message("web-1", None);
     register["timestamp"] = json!(now() - 600_000);
@@ -468,7 +468,7 @@ async fn a_replay_over_another_connection_is_stored_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn an_agent_that_makes_names_up_is_stopped_over_all_its_connections() {
+async fn an_agent_that_invents_names_is_stopped_over_all_its_connections() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (mut agent, _, secret) = server.enroll("web-1").await;
@@ -488,7 +488,7 @@ async fn an_agent_that_makes_names_up_is_stopped_over_all_its_connections() {
     assert_eq!(agent.receive_type("error").await["data"]["code"], "too_many");
     agent.receive_type("ack").await;
     assert_eq!(database.count("SELECT count(*) FROM network_interfaces").await, 1_024);
-    // What was known before goes on.
+    // Names known before continue to work.
     agent.store(3, samples(0)).await;
     assert_eq!(server.instruments.refused(ErrorCode::TooMany), 1);
     server.stop().await.unwrap();
@@ -524,7 +524,7 @@ async fn a_long_mount_point_is_refused_and_the_rest_stored() {
 }
 
 #[tokio::test]
-async fn what_comes_before_the_answer_to_register_is_not_lost() {
+async fn frames_sent_before_the_answer_to_register_are_not_lost() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let token = server.enrollment_token(1).await;
@@ -539,7 +539,7 @@ async fn what_comes_before_the_answer_to_register_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_stop_stores_and_acknowledges_what_is_in_flight() {
+async fn a_stop_stores_and_acknowledges_frames_in_flight() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.ingest.flush_interval_ms = 500;
@@ -548,7 +548,7 @@ async fn a_stop_stores_and_acknowledges_what_is_in_flight() {
     for seq in 1..=5 {
         agent.send(&batch(seq, json!([sample(now() - i64::try_from(seq).unwrap() * 1_000)]))).await;
     }
-    // The heartbeat's acknowledgement tells that all frames before it have been read.
+    // The heartbeat's acknowledgement shows that all frames before it have been read.
     agent.send(&json!({"type": "heartbeat", "seq": 6, "data": {}})).await;
     let mut acked = Vec::new();
     while !acked.contains(&6) {

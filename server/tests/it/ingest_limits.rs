@@ -1,4 +1,4 @@
-//! What agents cannot do to the server and to each other: fill the database, fill the memory, take the turns of others.
+//! What agents cannot do to the server or each other: fill the database, fill the memory, or take others' turns.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::support::client::{batch, now, sample};
 use crate::support::server::config;
 use crate::support::{AgentClient, Proxy, TestDatabase, TestServer, eventually};
 
-/// Sends a batch and answers with what codes parts of it were refused, and how often the agent was told of each.
+/// Sends a batch. Returns the codes with which parts of it were refused, and how often each was reported.
 async fn refusals(agent: &mut AgentClient, seq: u64, samples: Value) -> BTreeMap<String, u32> {
     agent.send(&batch(seq, samples)).await;
     let mut refusals = BTreeMap::new();
@@ -32,13 +32,13 @@ async fn samples_that_are_closer_together_than_any_interval_are_refused() {
     assert_eq!(told, BTreeMap::from([("too_close".to_owned(), 8)]), "and not 98 times");
     assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 2);
     assert_eq!(server.instruments.refused(ErrorCode::TooClose), 98);
-    // Nor do they get in one by one.
+    // Nor are they accepted one by one.
     for n in 0..5 {
         refusals(&mut agent, 2 + n, json!([sample(start + 100 + i64::try_from(n).unwrap())])).await;
     }
     assert_eq!(database.count("SELECT count(*) FROM cpu_metrics").await, 2);
 
-    // A sample a second, each a little late, or late for one and in time for the next.
+    // A sample per second, each a little late, or late for one and in time for the next.
     let late_ms = [0, 990, 10, 0, 400, 300, 200, 100, 0, 999];
     let honest = late_ms.iter().zip(1..).map(|(late_ms, n)| sample(start + 10_000 + 1_000 * n + late_ms));
     assert_eq!(refusals(&mut agent, 8, honest.collect()).await, BTreeMap::new());
@@ -46,7 +46,7 @@ async fn samples_that_are_closer_together_than_any_interval_are_refused() {
     server.stop().await.unwrap();
 }
 
-/// The original's agents send one family after the other, and the server stamps each when it comes.
+/// The original's agents send one family after another, and the server stamps each on arrival.
 #[tokio::test]
 async fn the_families_of_the_original_are_not_too_close_to_one_another() {
     let database = TestDatabase::on_server().await;
@@ -75,7 +75,7 @@ async fn the_families_of_the_original_are_not_too_close_to_one_another() {
     server.stop().await.unwrap();
 }
 
-/// A sample of so many interfaces.
+/// A sample with this many interfaces.
 fn wide_sample(timestamp: i64, n_interfaces: usize) -> Value {
     let network =
         |n: usize| json!({"interface": format!("eth{n}"), "bytesRecvTotal": 1, "bytesSentTotal": 1});
@@ -109,7 +109,7 @@ async fn an_agent_that_sends_many_rows_or_bytes_is_slowed_down_also_over_another
 
         let mut agent = server.reconnect("web-1", &secret).await;
         agent.send(&batch(2, json!([wide_sample(start + 60_000, 1)]))).await;
-        // Somebody else's come and go meanwhile.
+        // Another agent's come and go meanwhile.
         let (mut other, ..) = server.enroll("web-2").await;
         for n in 0..10 {
             other.send(&json!({"type": "heartbeat", "seq": n, "data": {}})).await;
@@ -121,7 +121,7 @@ async fn an_agent_that_sends_many_rows_or_bytes_is_slowed_down_also_over_another
     }
 }
 
-/// What agents have sent, and what was made of it.
+/// Returns the numbers of frames and rows received.
 async fn taken(server: &TestServer) -> (u64, u64) {
     let text = server.request(reqwest::Method::GET, "/metrics", Some(TOKEN), None).await;
     let text = text.body.as_str().unwrap().to_owned();
@@ -192,10 +192,10 @@ async fn rows_that_wait_for_the_database_are_bounded_over_all_agents() {
 }
 
 #[tokio::test]
-async fn an_agent_that_always_has_more_does_not_keep_others_waiting() {
+async fn a_busy_agent_does_not_keep_others_waiting() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
-    // A frame of the greedy one has more than there is room for.
+    // A frame of the greedy agent exceeds the room.
     config.ingest.pending_rows_max = 500;
     config.ingest.samples_per_second_max = 1_000_000;
     config.ingest.rows_per_second_max = 1_000_000;
@@ -206,7 +206,7 @@ async fn an_agent_that_always_has_more_does_not_keep_others_waiting() {
     let start = now() - 80_000_000;
     let mut n_sent = 0;
     for round in 1..=5 {
-        // There is always another, whenever the other comes.
+        // The greedy agent always has another frame waiting.
         while n_sent < 8 * round {
             let at = |n: i64| sample(start + 1_000 * (150 * n_sent + n));
             greedy.send(&batch(n_sent.unsigned_abs(), (0..150).map(at).collect())).await;

@@ -1,4 +1,4 @@
-//! What strangers can do to the log: neither fill it nor put lines of their own into it.
+//! What strangers cannot do to the log: fill it, or forge lines in it.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use crate::support::process::LoggedServer;
 use crate::support::{AgentClient, TestDatabase};
 
-/// Sends one frame that no agent is behind, and waits for the answer.
+/// Sends one frame without registering, and waits for the answer.
 async fn send_as_stranger(server: &LoggedServer, text: &str) -> Value {
     let mut stranger = AgentClient::connect(&server.address, None).await;
     stranger.send_text(text).await;
@@ -44,7 +44,7 @@ async fn a_flood_of_foreign_origins_does_not_fill_the_log() {
 }
 
 #[tokio::test]
-async fn strangers_who_fail_to_register_again_and_again_do_not_fill_the_log() {
+async fn repeated_failures_to_register_do_not_fill_the_log() {
     const CONNECTIONS: usize = 300;
     let server = start("human").await;
     let before = server.log().lines().count();
@@ -87,7 +87,7 @@ fn gap(reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn nobody_writes_lines_of_their_own_into_the_log() {
+async fn log_lines_cannot_be_forged() {
     let server = start("human").await;
     send_as_stranger(&server, &gap("a\nforged line")).await;
     send_as_stranger(&server, &gap("b\r\u{1b}[2K\u{85}\u{2028}\u{202e}forged")).await;
@@ -104,7 +104,7 @@ async fn nobody_writes_lines_of_their_own_into_the_log() {
 }
 
 #[tokio::test]
-async fn a_line_of_json_is_one_line_for_every_reader() {
+async fn a_json_log_line_is_one_line_for_every_reader() {
     let server = start("json").await;
     send_as_stranger(&server, &gap("a\nb\u{85}c\u{2028}d\u{202e}e\u{2066}")).await;
     send_as_stranger(&server, "{\"type\":\"last\"}").await;

@@ -1,4 +1,4 @@
-//! Logging in: sessions, fixation, replay, and where secrets are not.
+//! Logging in: sessions, fixation, replay, and the absence of secrets.
 
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
@@ -101,7 +101,7 @@ async fn a_user_has_a_bounded_number_of_sessions() {
 }
 
 #[tokio::test]
-async fn a_login_hashes_a_cheap_password_anew() {
+async fn a_login_rehashes_a_cheap_password() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     server.stop().await.unwrap();
@@ -126,7 +126,7 @@ async fn a_login_hashes_a_cheap_password_anew() {
 }
 
 #[tokio::test]
-async fn logins_at_the_same_time_succeed_while_the_password_is_hashed_anew() {
+async fn concurrent_logins_succeed_while_the_password_is_rehashed() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     server.stop().await.unwrap();
@@ -141,9 +141,9 @@ async fn logins_at_the_same_time_succeed_while_the_password_is_hashed_anew() {
     server.stop().await.unwrap();
 }
 
-/// Everything that the accounts' API is given or makes, followed through answers, log, audit log and database.
+/// All secrets that the accounts' API receives or creates, searched for in answers, log, audit log and database.
 #[tokio::test]
-async fn secrets_are_in_no_answer_but_one_and_in_no_log_nor_row() {
+async fn secrets_are_disclosed_once_and_never_logged_or_stored() {
     let log = crate::support::LogCapture::start();
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
@@ -183,7 +183,7 @@ async fn secrets_are_in_no_answer_but_one_and_in_no_log_nor_row() {
     }
     for secret in &secrets {
         assert!(8 <= secret.len());
-        // The way bytea is shown.
+        // The text form of bytea.
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
         for (place, text) in &texts {
             assert!(

@@ -8,7 +8,7 @@ use crate::support::{TestDatabase, TestServer};
 
 const PASSWORD: &str = "a password of eight or more";
 
-/// Fails at an account from an address until there is another answer, at most so often.
+/// Fails at an account from an address until the answer changes, at most this often.
 async fn fail(server: &TestServer, address: &str, username: &str, times_max: usize) -> (usize, Answer) {
     for n in 0..times_max {
         let answer = server.login_from(address, username, "wrong").await;
@@ -57,7 +57,7 @@ async fn a_password_cannot_be_guessed_by_force() {
 }
 
 #[tokio::test]
-async fn guesses_at_the_same_time_do_not_slip_through() {
+async fn concurrent_guesses_do_not_slip_through() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.auth.failures_per_account_and_address_max = 3;
@@ -93,7 +93,7 @@ async fn nobody_can_be_locked_out_by_a_stranger() {
     let server = TestServer::start_with(config.clone()).await;
     server.create_user("ana", "user", PASSWORD).await;
     server.create_user("bob", "user", PASSWORD).await;
-    // Ana stays logged in; Bob has been there.
+    // Ana stays logged in; Bob has logged in there before.
     server.session("ana", PASSWORD).await;
     let bob = server.session("bob", PASSWORD).await;
     server.request(Method::POST, "/api/logout", Some(&bob), None).await;
@@ -124,7 +124,7 @@ async fn nobody_can_be_locked_out_by_a_stranger() {
     }
     server.stop().await.unwrap();
 
-    // After a restart, the sessions tell who is at home where.
+    // After a restart, the sessions show who is at home where.
     let server = TestServer::start_unready(config).await;
     server.ready().await;
     attack(&server).await;
@@ -155,7 +155,7 @@ async fn an_address_that_tries_many_accounts_or_tokens_is_stopped() {
 }
 
 #[tokio::test]
-async fn one_password_at_a_time_can_be_tried_with_a_stolen_session() {
+async fn a_stolen_session_can_try_one_password_at_a_time() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.auth.failures_per_account_and_address_max = 3;
@@ -174,7 +174,7 @@ async fn one_password_at_a_time_can_be_tried_with_a_stolen_session() {
 }
 
 #[tokio::test]
-async fn correct_logins_at_the_same_time_are_not_limited() {
+async fn concurrent_correct_logins_are_not_limited() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.auth.failures_per_account_and_address_max = 3;
@@ -217,7 +217,7 @@ async fn errors_of_the_database_are_no_failed_logins() {
     server.stop().await.unwrap();
 }
 
-/// However it is spelled: otherwise the number of guesses would tell whether there is a user.
+/// However it is spelled: otherwise the number of guesses would reveal whether the user exists.
 #[tokio::test]
 async fn an_unknown_name_is_limited_in_all_spellings_together_like_a_known_one() {
     let database = TestDatabase::on_server().await;

@@ -1,6 +1,6 @@
 //! The server's integration tests: real databases of both editions, real sockets, one binary.
 //!
-//! `./test.sh` provides what they need; without it they fail and say so. They never skip.
+//! `./test.sh` provides what they need; without it they fail with a message. They are never skipped.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What strangers send is bounded: for each request, for each address, and in all.
+//! The memory for what strangers send is bounded per request, per address, and in total.
 
 use pika_server::config::Config;
 use pika_server::telemetry::MemoryRefusal;
@@ -18,7 +18,7 @@ fn bounded(database: &TestDatabase) -> Config {
     config
 }
 
-/// A request from this address whose body never ends.
+/// Begins a request from this address whose body never ends.
 async fn begin_body(server: &TestServer, address: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
@@ -29,7 +29,7 @@ async fn begin_body(server: &TestServer, address: &str) -> TcpStream {
     stream
 }
 
-/// Begins bodies until one is refused for this limit. Returns those that are held, and the answer.
+/// Begins bodies until one is refused for this limit. Returns the open ones and the answer.
 async fn begin_bodies(server: &TestServer, address: &str, limit: MemoryRefusal) -> (Vec<TcpStream>, Value) {
     let mut held = Vec::new();
     loop {
@@ -59,7 +59,7 @@ async fn login_from(server: &TestServer, address: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn unfinished_bodies_take_a_bounded_amount_of_memory_and_keep_nobody_out() {
+async fn unfinished_bodies_take_bounded_memory_and_lock_nobody_out() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start_with(bounded(&database)).await;
     let (first, refused) = begin_bodies(&server, "127.0.0.2", MemoryRefusal::FullForAddress).await;
@@ -117,7 +117,7 @@ async fn what_agents_send_before_they_are_registered_counts() {
         stranger.send_part(&unfinished).await;
         held.push(stranger);
     }
-    // All but those for whom there was no room are waiting for the rest.
+    // All for which there was room are waiting for the rest.
     eventually("some were refused", || async {
         let n_held = server.instruments.connections();
         (n_held < 40 && 0 < server.instruments.buffered_bytes()).then_some(())
@@ -133,7 +133,7 @@ async fn what_agents_send_before_they_are_registered_counts() {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[tokio::test]
-async fn memory_that_is_not_needed_any_more_is_given_back() {
+async fn unused_memory_is_returned() {
     const BODIES: u64 = 200;
     const BODY_KIB: u64 = 1_024;
     let variables = [
@@ -162,7 +162,7 @@ async fn memory_that_is_not_needed_any_more_is_given_back() {
     })
     .await;
     drop(held);
-    // At most 23 MB stayed of six times these 200; without the allocator's settings, 31 to 125.
+    // At most 23 MB of six times these 200 stayed; without the allocator's settings, 31 to 125.
     eventually("most of their memory is given back", || async {
         (server.resident_kib() < before + BODIES * BODY_KIB / 4).then_some(())
     })

@@ -1,11 +1,11 @@
-//! Metrics of several agents in one answer, and how far apart samples are.
+//! Metrics of several agents in one answer, and the interval of samples.
 
 use serde_json::{Value, json};
 
 use crate::support::client::{now, sample};
 use crate::support::{TestDatabase, TestServer, on_both_editions};
 
-on_both_editions!(several_agents_are_answered_as_each_alone, the_usual_distance_of_samples_is_told);
+on_both_editions!(several_agents_are_answered_like_each_alone, the_sample_interval_is_reported);
 
 async fn get(server: &TestServer, path: &str) -> Value {
     let answer = server.get(path).await;
@@ -13,7 +13,7 @@ async fn get(server: &TestServer, path: &str) -> Value {
     answer.body
 }
 
-async fn several_agents_are_answered_as_each_alone(database: TestDatabase) {
+async fn several_agents_are_answered_like_each_alone(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (mut one, one_id, _) = server.enroll("web-1").await;
     let (mut other, other_id, _) = server.enroll("web-2").await;
@@ -51,11 +51,11 @@ async fn several_agents_are_answered_as_each_alone(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-async fn the_usual_distance_of_samples_is_told(database: TestDatabase) {
+async fn the_sample_interval_is_reported(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (mut agent, id, _) = server.enroll("web-1").await;
     let start = now() - 600_000;
-    // Every five seconds, then none for two minutes, then every ten.
+    // Every five seconds, then none for two minutes, then every ten seconds.
     let times = (0..10).map(|i| start + 5_000 * i).chain((0..40).map(|i| start + 170_000 + 10_000 * i));
     agent.store(1, json!(times.map(sample).collect::<Vec<_>>())).await;
     for family in ["cpu", "disk", "network", "load", "memory"] {

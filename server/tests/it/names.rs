@@ -1,4 +1,4 @@
-//! One rule for all names: normalised, visible, running in one direction; and usernames that cannot be taken for others.
+//! One rule for all names: normalized, visible, in one direction; and usernames that cannot be confused.
 
 use reqwest::Method;
 use scrypt::password_hash::PasswordHasher as _;
@@ -12,7 +12,7 @@ use crate::support::{AgentClient, TestDatabase, TestServer, on_both_editions, re
 
 const PASSWORD: &str = "a password of eight or more";
 
-/// Characters that nobody sees, that turn the text around them, or that begin a line.
+/// Characters that are invisible, change the direction of text, or start a line.
 const HIDDEN: [char; 14] = [
     '\u{34f}',
     '\u{61c}',
@@ -31,9 +31,9 @@ const HIDDEN: [char; 14] = [
 ];
 
 on_both_editions!(
-    names_are_normalised,
+    names_are_normalized,
     a_password_is_the_same_in_either_form,
-    names_from_before_go_on_working,
+    names_from_before_normalization_still_work,
 );
 
 fn refused(answer: &Answer, field: &str) -> bool {
@@ -41,7 +41,7 @@ fn refused(answer: &Answer, field: &str) -> bool {
 }
 
 #[tokio::test]
-async fn no_name_hides_anything() {
+async fn names_cannot_contain_hidden_characters() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (_agent, id, _) = server.enroll("web-1").await;
@@ -80,9 +80,9 @@ async fn no_name_hides_anything() {
     server.stop().await.unwrap();
 }
 
-/// As one that was named before there was a rule.
+/// Like one named before the rule existed.
 #[tokio::test]
-async fn an_agent_that_is_known_is_let_in_without_what_its_name_hides() {
+async fn a_known_agent_registers_without_the_hidden_characters_in_its_name() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (agent, id, secret) = server.enroll("web-1").await;
@@ -99,7 +99,7 @@ async fn an_agent_that_is_known_is_let_in_without_what_its_name_hides() {
 }
 
 #[tokio::test]
-async fn nobody_can_be_taken_for_somebody_else() {
+async fn usernames_cannot_be_confused() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let id = server.create_user("Paul Bill", "user", PASSWORD).await;
@@ -132,7 +132,7 @@ async fn nobody_can_be_taken_for_somebody_else() {
     server.stop().await.unwrap();
 }
 
-async fn names_are_normalised(database: TestDatabase) {
+async fn names_are_normalized(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (apart, whole) = ("Jose\u{301}", "Jos\u{e9}");
     let made = server.post("/api/users", json!({"username": apart, "nickname": apart})).await.body;
@@ -162,7 +162,7 @@ async fn a_password_is_the_same_in_either_form(database: TestDatabase) {
     let (apart, whole) = ("pa\u{308}sswo\u{308}rter", "p\u{e4}ssw\u{f6}rter");
     server.create_user("ana", "user", whole).await;
     server.create_user("bob", "user", apart).await;
-    // As it was hashed before passwords were normalised.
+    // As it was hashed before passwords were normalized.
     server.create_user("old", "user", "to be replaced").await;
     let hash =
         Scrypt::new_with_params(Params::new(4, 8, 1).unwrap()).hash_password(apart.as_bytes()).unwrap();
@@ -181,7 +181,7 @@ async fn a_password_is_the_same_in_either_form(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn a_picture_comes_over_https_or_not_at_all() {
+async fn pictures_must_use_https() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let me = server.get("/api/account/info").await.body["id"].as_str().unwrap().to_owned();
@@ -210,7 +210,7 @@ async fn a_picture_comes_over_https_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_register_that_cannot_be_understood_is_answered_as_one() {
+async fn an_invalid_register_is_answered_as_register() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let token = server.enrollment_token(1).await;
@@ -237,8 +237,8 @@ async fn a_register_that_cannot_be_understood_is_answered_as_one() {
     server.stop().await.unwrap();
 }
 
-/// Users and tags that were there before names were normalised.
-async fn names_from_before_go_on_working(database: TestDatabase) {
+/// Users and tags from before names were normalized.
+async fn names_from_before_normalization_still_work(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     server.create_user("old", "user", PASSWORD).await;
     server.create_user("hidden", "user", PASSWORD).await;

@@ -1,4 +1,4 @@
-//! The committed description is the one that the server generates, and has none of the generator's known faults.
+//! The committed description is the one the server generates, without the generator's known faults.
 
 mod compatibility;
 mod readme;
@@ -10,7 +10,7 @@ use pika_server::domain::family::{Family, Unit};
 use poem_openapi::OpenApi as _;
 use serde_json::Value;
 
-/// Strings of requests whose values are not listed although their names suggest it: (schema or operation, field or
+/// Strings in requests that are not enumerations although their names suggest it: (schema or operation, field or
 /// parameter).
 const OPEN_STRINGS: [(&str, &str); 8] = [
     // New actions come with new features, as do conditions, families and kinds of channels.
@@ -26,13 +26,13 @@ const OPEN_STRINGS: [(&str, &str); 8] = [
     ("listUsers", "sort"),
 ];
 
-/// Names of strings that are one of a few.
+/// Names of strings that should be enumerations.
 const ENUMERATED: [&str; 15] = [
     "action", "code", "edition", "family", "kind", "order", "reason", "role", "scope", "severity", "sort",
     "status", "tier", "type", "unit",
 ];
 
-/// A file of the folder `openapi`.
+/// Reads a file of the folder `openapi`.
 fn text(name: &str) -> String {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi")).join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -42,13 +42,13 @@ fn committed() -> Value {
     serde_json::from_str(&text("openapi.json")).unwrap()
 }
 
-/// The fields of an object of the description; none where there is no such object.
+/// Returns the fields of an object of the description; empty if there is no such object.
 fn entries<'a>(value: &'a Value, pointer: &str) -> Vec<(&'a str, &'a Value)> {
     let object = value.pointer(pointer).and_then(Value::as_object);
     object.into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect()
 }
 
-/// All operations: method and path, and what is said about them.
+/// Returns all operations: method and path, and their description.
 fn operations(description: &Value) -> Vec<(String, &Value)> {
     let mut operations = Vec::new();
     for (path, methods) in entries(description, "/paths") {
@@ -76,7 +76,7 @@ fn the_committed_description_is_current() {
     );
 }
 
-/// Two structs that share a path make operations vanish, silently.
+/// Two structs that share a path make operations vanish silently.
 #[test]
 fn no_operation_vanishes() {
     let meta = pika_server::api::Resources::meta();
@@ -84,7 +84,7 @@ fn no_operation_vanishes() {
     assert_eq!(in_code, operations(&committed()).len());
 }
 
-/// A parser of JSON keeps one of two statuses that are the same.
+/// A JSON parser keeps only one of two equal statuses.
 #[test]
 fn statuses_are_unique() {
     for path in pika_server::api::Resources::meta().iter().flat_map(|api| &api.paths) {
@@ -144,7 +144,7 @@ fn every_schema_field_and_parameter_is_described() {
     assert!(missing.is_empty(), "without a description: {missing:?}");
 }
 
-/// Every time and every span of time says its unit, in its name or its description.
+/// Every time and duration states its unit, in its name or its description.
 #[test]
 fn every_time_says_its_unit() {
     let description = committed();
@@ -176,7 +176,7 @@ fn is_time(name: &str) -> bool {
             .contains(&name)
 }
 
-/// The named schemas behind some parts of an operation, with those that they refer to.
+/// Returns the named schemas in some parts of an operation, with those they refer to.
 fn schemas_of<'a>(description: &'a Value, parts: &[&str]) -> BTreeSet<&'a str> {
     let mut rest: Vec<&Value> = Vec::new();
     for (_, operation) in operations(description) {
@@ -199,7 +199,7 @@ fn schemas_of<'a>(description: &'a Value, parts: &[&str]) -> BTreeSet<&'a str> {
     found
 }
 
-/// Clients read names that came later than they did, except within what they have asked for in the same form.
+/// Clients accept names newer than themselves, except within what they have requested in the same form.
 #[test]
 fn no_answer_has_an_enumeration() {
     let description = committed();
@@ -224,7 +224,7 @@ fn no_answer_has_an_enumeration() {
 }
 
 #[test]
-fn what_is_one_of_a_few_is_an_enumeration_in_requests() {
+fn fixed_sets_of_values_are_enumerations_in_requests() {
     let description = committed();
     let asked = schemas_of(&description, &["parameters", "requestBody"]);
     let mut strings = BTreeSet::new();
@@ -257,7 +257,7 @@ fn is_free_string(name: &str, schema: &Value) -> bool {
         && ENUMERATED.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Errors have one shape; answers with something in them say what.
+/// Errors have one format; answers with content describe it.
 #[test]
 fn every_answer_is_described() {
     let description = committed();

@@ -1,4 +1,4 @@
-//! One's own account: password and second factor change only for whoever knows one of them, administrators included.
+//! Your own password and second factor change only with one of them, even for administrators.
 
 use reqwest::Method;
 use serde_json::{Value, json};

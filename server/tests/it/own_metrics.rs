@@ -1,4 +1,4 @@
-//! The server's own metrics: who may have them, that they can be read, and that they are true.
+//! The server's own metrics: who may read them, their format, and their correctness.
 
 use pika_server::config::Config;
 use reqwest::Method;
@@ -24,7 +24,7 @@ async fn scrape(server: &TestServer) -> String {
     answer.body.as_str().unwrap().to_owned()
 }
 
-/// The value of a series, as it is written.
+/// Returns the value of a series, as it is written.
 fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
     line.unwrap_or_else(|| panic!("no {series} in {text}")).rsplit_once(' ').unwrap().1.parse().unwrap()
@@ -104,7 +104,7 @@ async fn every_line_is_of_the_text_format() {
 }
 
 #[tokio::test]
-async fn strangers_get_no_metrics() {
+async fn metrics_require_the_token() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     assert_eq!(server.get("/metrics").await.status, 404, "not configured");
@@ -140,7 +140,7 @@ async fn a_separate_address_serves_metrics_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn metrics_are_there_while_the_database_is_away() {
+async fn metrics_are_available_while_the_database_is_away() {
     let database = TestDatabase::on_server().await;
     let proxy = Proxy::start(&database.url).await;
     let mut config = with_token(&proxy.url(&database.url));
@@ -163,7 +163,7 @@ async fn metrics_are_there_while_the_database_is_away() {
 }
 
 #[tokio::test]
-async fn maintenance_and_the_health_of_jobs_are_there() {
+async fn maintenance_and_job_health_are_reported() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start_with(with_token(&database.url)).await;
     let text = eventually("maintenance has succeeded", || async {
@@ -189,7 +189,7 @@ async fn one_address_cannot_take_all_connections() {
         let mut request = tokio::net::TcpStream::connect(&server.address).await.unwrap();
         let mut text = String::new();
         let read = tokio::io::AsyncReadExt::read_to_string(&mut request, &mut text);
-        // One that has a place is silent until it is asked something.
+        // An accepted connection is silent until it gets a request.
         match tokio::time::timeout(std::time::Duration::from_millis(200), read).await {
             Ok(_) => break text,
             Err(_) => held.push(request),
@@ -214,7 +214,7 @@ async fn one_address_cannot_take_all_connections() {
 }
 
 #[tokio::test]
-async fn too_many_registrations_at_the_same_time_are_told_to_come_back() {
+async fn too_many_concurrent_registrations_are_told_to_retry() {
     let database = TestDatabase::on_server().await;
     let mut config = with_token(&database.url);
     config.ingest.registrations_max = 1;

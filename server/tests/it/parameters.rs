@@ -1,4 +1,4 @@
-//! Whoever gets a parameter wrong is told what would be right.
+//! Errors about wrong parameters say what would be right.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::support::{TestDatabase, TestServer};
 
 const SOME_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// The schema behind a reference.
+/// Returns the schema behind a reference.
 fn resolved<'a>(description: &'a Value, schema: &'a Value) -> &'a Value {
     match schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
         Some(name) => &description["components"]["schemas"][name],
@@ -15,7 +15,7 @@ fn resolved<'a>(description: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-/// What the answer to a wrong value has to name; nothing where every text is right.
+/// Returns what the answer to a wrong value must mention; empty if every text is right.
 fn expected(schema: &Value) -> Vec<String> {
     if let Some(values) = schema["enum"].as_array() {
         return values.iter().map(|value| value.as_str().unwrap().to_owned()).collect();
@@ -36,7 +36,7 @@ fn expected(schema: &Value) -> Vec<String> {
     }
 }
 
-/// Something that a required parameter may be.
+/// Returns a valid value of a required parameter.
 fn required(name: &str) -> String {
     let value = match name {
         "type" => "cpu",

@@ -1,6 +1,6 @@
-//! Who may do what: every operation of the API, tried by everybody.
+//! Who may do what: every operation of the API, tried by every kind of caller.
 //!
-//! An operation that is added needs one line in [`expectation`]; without it the test fails and says so.
+//! A new operation needs one line in [`expectation`]; without it the test fails with a message.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,32 +10,32 @@ use crate::support::server::ADMIN_PASSWORD;
 use crate::support::{TestDatabase, TestServer};
 
 const PASSWORD: &str = "a password of eight or more";
-/// An id that nothing has, so that whoever may is answered 404 and nothing changes.
+/// An id that nothing has, so that a permitted call is answered with 404 and changes nothing.
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 /// Stands for the caller's own id.
 const OWN_ID: &str = "own";
 
-/// Who is let through.
+/// Who may call an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     /// Everybody, without logging in.
     Public,
-    /// Whoever is logged in, and tokens with `read`.
+    /// Logged-in users, and tokens with `read`.
     Read,
     /// Administrators, and their tokens with `read`.
     ReadAdministration,
     /// Administrators, and their tokens with this scope.
     Write(&'static str),
-    /// Whoever is logged in, and tokens with this scope.
+    /// Logged-in users, and tokens with this scope.
     Everybody(&'static str),
-    /// Whoever is logged in; no token.
+    /// Logged-in users, but no tokens.
     Session,
-    /// Administrators who are logged in; no token.
+    /// Logged-in administrators, but no tokens.
     AdministratorSession,
 }
 use Class::{AdministratorSession, Everybody, Public, Read, ReadAdministration, Session, Write};
 
-/// Who may call an operation, with what in place of its parameters and its body.
+/// Returns who may call an operation, and values for its parameters and its body.
 #[rustfmt::skip]
 fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
     let none = Value::Null;
@@ -95,7 +95,7 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
         "acknowledgeAlerts" => (Everybody("alerts:acknowledge"), NOBODY, json!({"alertIds": [NOBODY]})),
         "listAlertRules" | "getAlertRule" | "listAlertMetrics" => (Read, NOBODY, none),
         "testAlertRule" => (Read, NOBODY, offline_rule()),
-        // Makes none: nothing may be called nothing.
+        // Creates none: an empty name is invalid.
         "createAlertRule" => (Write("alerts:write"), NOBODY, json!({"name": "", "conditions": [{"kind": "offline", "severity": "info"}]})),
         "updateAlertRule" => (Write("alerts:write"), NOBODY, offline_rule()),
         "deleteAlertRule" | "resetAlertRule" => (Write("alerts:write"), NOBODY, none),
@@ -116,7 +116,7 @@ fn offline_rule() -> Value {
     json!({"name": "x", "conditions": [{"kind": "offline", "severity": "info"}]})
 }
 
-/// Query parameters that an operation cannot do without.
+/// The required query parameters of an operation.
 fn query(operation_id: &str) -> &'static str {
     match operation_id {
         "getAgentMetrics" => "?type=cpu",
@@ -129,9 +129,9 @@ fn query(operation_id: &str) -> &'static str {
 #[derive(Clone, Debug)]
 enum Caller {
     Nobody,
-    /// With something that once was, or is for something else.
+    /// With a credential that is expired, or for something else.
     Worthless(String),
-    /// With a new session for every request: some end it.
+    /// With a new session for every request, since some end it.
     Session {
         is_admin: bool,
         id: String,
@@ -145,7 +145,7 @@ enum Caller {
     },
 }
 
-/// What a caller is told.
+/// The verdict on a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Unauthorized,
@@ -174,7 +174,7 @@ fn expected(class: Class, caller: &Caller) -> Verdict {
 }
 
 #[tokio::test]
-async fn everybody_may_do_exactly_what_is_theirs() {
+async fn every_caller_may_do_exactly_what_is_expected() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let callers = callers(&server).await;
@@ -245,7 +245,7 @@ async fn callers(server: &TestServer) -> Vec<Caller> {
     callers
 }
 
-/// What the caller is told; none where the request was not even understood, which says nothing about permissions.
+/// Returns the verdict on the caller; `None` if the request was malformed, which says nothing about permissions.
 async fn ask(
     server: &TestServer,
     caller: &Caller,
@@ -276,7 +276,7 @@ async fn ask(
     let verdict = match (answer.status, answer.body["code"].as_str()) {
         (401, Some("unauthorized")) => Some(Verdict::Unauthorized),
         (403, Some("forbidden")) => Some(Verdict::Forbidden),
-        // An upgrade is all that this one understands.
+        // An upgrade is all that this one accepts.
         (400, _) if operation_id == "connectAgent" => Some(Verdict::Allowed),
         (400 | 405 | 415 | 500.., _) => None,
         _ => Some(Verdict::Allowed),

@@ -1,4 +1,4 @@
-//! Hot queries touch no chunk that they do not need, and keep to that however often they are executed.
+//! Hot queries read no chunk they do not need, however often they are executed.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,12 @@ use crate::support::{TestDatabase, on_both_editions};
 on_both_editions!(
     a_chart_plans_only_the_chunks_of_its_range,
     the_latest_values_are_in_the_newest_chunks,
-    a_page_of_samples_reads_no_chunk_behind_it,
+    a_page_of_samples_reads_no_later_chunk,
     a_window_of_an_alert_rule_plans_only_its_own_chunks,
     deliveries_of_an_alert_are_found_by_an_index
 );
 
-/// Ten days of one row an hour, a chunk a day.
+/// Ten days of one row per hour, in one chunk per day.
 async fn ten_days(client: &Client) {
     let (start, hour) = (now() - 10 * DAY_MS, HOUR_MS);
     client
@@ -41,7 +41,7 @@ async fn explain(client: &Client, sql: &str) -> String {
     lines.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n")
 }
 
-/// The chunks of a plan that are read from.
+/// Returns the chunks that a plan reads.
 fn chunks(plan: &str) -> BTreeSet<String> {
     chunks_among(plan.lines().filter(|line| !line.contains("never executed")))
 }
@@ -79,7 +79,7 @@ async fn a_chart_plans_only_the_chunks_of_its_range(database: TestDatabase) {
         }
         let plan = explain(&client, &execute).await;
         assert!((1..=2).contains(&chunks(&plan).len()), "{tier:?}: {plan}");
-        // Nor has it planned for others and left them out only when it was executed.
+        // Nor were others planned and excluded only at execution.
         assert!(!plan.contains("excluded during startup"), "{tier:?}: {plan}");
     }
 }
@@ -90,14 +90,14 @@ async fn the_latest_values_are_in_the_newest_chunks(database: TestDatabase) {
     let since = now() - DAY_MS;
     for statement in statements::latest() {
         let plan = explain(&client, &statement.replace("$1", "1").replace("$2", &since.to_string())).await;
-        // Whether they are executed or not: planning for a chunk takes longer than finding nothing in it.
+        // Whether executed or not: planning for a chunk takes longer than finding nothing in it.
         let planned = chunks_among(plan.lines());
         assert!(planned.len() <= 2, "plans for {} chunks: {statement}: {plan}", planned.len());
         assert!(!plan.contains("excluded during startup"), "{plan}");
     }
 }
 
-async fn a_page_of_samples_reads_no_chunk_behind_it(database: TestDatabase) {
+async fn a_page_of_samples_reads_no_later_chunk(database: TestDatabase) {
     let client = database.connect().await;
     ten_days(&client).await;
     let start = now() - 9 * DAY_MS;
@@ -113,7 +113,7 @@ async fn a_page_of_samples_reads_no_chunk_behind_it(database: TestDatabase) {
 async fn a_window_of_an_alert_rule_plans_only_its_own_chunks(database: TestDatabase) {
     let client = database.connect().await;
     ten_days(&client).await;
-    // Raw, an hour and a day, of the processor first.
+    // Raw, an hour and a day, starting with the CPU.
     for (statement, n_chunks) in statements::alert_windows(now()).iter().zip([2, 2, 4]) {
         let plan = explain(&client, statement).await;
         let planned = chunks_among(plan.lines());

@@ -1,4 +1,4 @@
-//! Retention changes as a whole, and the Community edition's policies stay what they should be, whatever happens.
+//! Retention changes atomically, and the Community edition's policies match their definition, whatever happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use crate::support::{Faults, Proxy, Random, TestDatabase, by_test, eventually, o
 
 on_both_editions!(
     retention_changes_as_a_whole_or_not_at_all,
-    a_round_of_maintenance_puts_policies_right,
+    a_round_of_maintenance_corrects_policies,
     a_policy_that_changes_keeps_its_job,
 );
 
-/// Connections that break on the way.
+/// Number of connections that break on the way.
 const N_TRIES: i64 = 30;
 
 fn retention(raw_days: i64) -> Retention {
@@ -47,7 +47,7 @@ async fn retention_changes_as_a_whole_or_not_at_all(database: TestDatabase) {
         let result =
             through_proxy.set_retention(&retention(raw_days), &by_test(Action::SettingsUpdated)).await;
         proxy.end_faults();
-        // What was lost on the way may still be at work.
+        // What was sent before the break may still be running.
         let kept = eventually("the database has heard of the end of the connection", || async {
             let client = database.connect().await;
             let others = "SELECT count(*) FROM pg_stat_activity \
@@ -75,7 +75,7 @@ async fn retention_changes_as_a_whole_or_not_at_all(database: TestDatabase) {
     assert_eq!(n_audited, 1 + n_changed, "what has changed is in the audit log, and only that");
 }
 
-/// The windows of all refresh policies, by what they refresh.
+/// Returns the windows of all refresh policies, by what they refresh.
 async fn windows(client: &Client) -> BTreeMap<String, (i64, i64)> {
     // The jobs of an aggregate name it, or the hypertable behind it.
     let sql = "SELECT coalesce(view_name, jobs.hypertable_name)::text, \
@@ -89,9 +89,9 @@ async fn windows(client: &Client) -> BTreeMap<String, (i64, i64)> {
     rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect()
 }
 
-async fn a_round_of_maintenance_puts_policies_right(database: TestDatabase) {
+async fn a_round_of_maintenance_corrects_policies(database: TestDatabase) {
     if !is_community(&database).await {
-        // There the server does it all by itself.
+        // In this edition the server does everything itself.
         return;
     }
     let client = database.connect().await;

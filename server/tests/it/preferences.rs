@@ -1,16 +1,16 @@
-//! Preferences of users: kept as they were sent, each user's own, and bounded.
+//! Users' preferences are stored as sent, separately for each user, and limited in size.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{TestDatabase, TestServer, on_both_editions};
 
-on_both_editions!(preferences_are_kept_as_they_were_sent);
+on_both_editions!(preferences_are_stored_as_sent);
 
 const PATH: &str = "/api/account/preferences";
 const PASSWORD: &str = "a password of eight or more";
 
-async fn preferences_are_kept_as_they_were_sent(database: TestDatabase) {
+async fn preferences_are_stored_as_sent(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let id = server.create_user("user", "user", PASSWORD).await;
     let user = server.session("user", PASSWORD).await;
@@ -26,7 +26,7 @@ async fn preferences_are_kept_as_they_were_sent(database: TestDatabase) {
     assert_eq!(of_user().await["preferences"].to_string(), preferences.to_string(), "in the same order");
     assert_eq!(server.get(PATH).await.body["preferences"], json!({}), "others have their own");
 
-    // Two bytes of quotes, five of the name, two of braces: as much as there may be, and one byte more.
+    // Two bytes of quotes, five of the name, two of braces: exactly the maximum, and one byte more.
     let sized = |bytes: usize| json!({"preferences": {"x": "x".repeat(bytes - 8)}});
     assert_eq!(server.put(PATH, sized(16_384)).await.status, 200);
     for (body, status) in [

@@ -1,4 +1,4 @@
-//! Who is online: never falsely, in either direction.
+//! The online status is never wrong, in either direction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,8 @@ use crate::support::{
     AgentClient, Delays, Proxy, Random, TestDatabase, TestServer, eventually, register_message,
 };
 
-/// A configuration in which an agent is offline soon after it has gone.
-fn impatient(database: &TestDatabase) -> Config {
+/// A configuration in which disconnected agents are soon offline.
+fn with_short_grace(database: &TestDatabase) -> Config {
     let mut config = config(&database.url);
     config.ingest.reconnect_grace_ms = 100;
     config
@@ -28,7 +28,7 @@ async fn is_offline(server: &TestServer, id: &str) {
 #[tokio::test]
 async fn an_agent_is_online_from_register_until_it_is_gone() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
+    let server = TestServer::start_with(with_short_grace(&database)).await;
     let (agent, id, secret) = server.enroll("web-1").await;
     assert_eq!(server.status(&id).await, 1);
     assert_eq!(server.get("/api/agents/online").await.body["total"], 1);
@@ -44,7 +44,7 @@ async fn an_agent_is_online_from_register_until_it_is_gone() {
 #[tokio::test]
 async fn a_broken_connection_counts_as_gone() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
+    let server = TestServer::start_with(with_short_grace(&database)).await;
     let (agent, id, _) = server.enroll("web-1").await;
     drop(agent);
     is_offline(&server, &id).await;
@@ -54,7 +54,7 @@ async fn a_broken_connection_counts_as_gone() {
 #[tokio::test]
 async fn a_silent_agent_is_offline_after_the_deadline() {
     let database = TestDatabase::on_server().await;
-    let mut config = impatient(&database);
+    let mut config = with_short_grace(&database);
     config.ingest.idle_timeout_ms = 1_000;
     let server = TestServer::start_with(config).await;
     // Not polled, so not even pings are answered.
@@ -73,7 +73,7 @@ async fn a_reconnect_within_the_grace_is_never_seen_as_offline() {
     let (agent, id, secret) = server.enroll("web-1").await;
     agent.close().await;
     let mut agent = server.reconnect("web-1", &secret).await;
-    // A second agent that does not come back tells when the grace has passed.
+    // A second agent that does not come back shows when the grace period has passed.
     let (other, other_id, _) = server.enroll("web-2").await;
     other.close().await;
     eventually("the other is offline", || async {
@@ -89,10 +89,10 @@ async fn a_reconnect_within_the_grace_is_never_seen_as_offline() {
 #[tokio::test]
 async fn the_late_end_of_an_old_connection_does_not_touch_the_new_one() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
+    let server = TestServer::start_with(with_short_grace(&database)).await;
     let (mut old, id, secret) = server.enroll("web-1").await;
     let mut new = server.reconnect("web-1", &secret).await;
-    // The old one is told that it has been superseded, and ends.
+    // The old one is told that it was superseded, and ends.
     assert_eq!(old.receive_type("error").await["data"]["code"], "superseded");
     assert_eq!(old.closed().await, Some(1008));
     drop(old);
@@ -107,8 +107,8 @@ async fn the_late_end_of_an_old_connection_does_not_touch_the_new_one() {
 #[tokio::test]
 async fn an_agent_that_moved_to_another_server_is_not_marked_by_the_first() {
     let database = TestDatabase::on_server().await;
-    let first = TestServer::start_with(impatient(&database)).await;
-    let second = TestServer::start_with(impatient(&database)).await;
+    let first = TestServer::start_with(with_short_grace(&database)).await;
+    let second = TestServer::start_with(with_short_grace(&database)).await;
     let (old, id, secret) = first.enroll("web-1").await;
     let (other, other_id, _) = first.enroll("web-2").await;
     let _new = second.reconnect("web-1", &secret).await;
@@ -123,28 +123,28 @@ async fn an_agent_that_moved_to_another_server_is_not_marked_by_the_first() {
 #[tokio::test]
 async fn a_restart_of_the_server_marks_nobody() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(impatient(&database)).await;
+    let server = TestServer::start_with(with_short_grace(&database)).await;
     let (mut agent, id, secret) = server.enroll("web-1").await;
     server.begin_stop();
     assert_eq!(agent.closed().await, Some(1001));
     drop(agent);
     server.ended().await.unwrap();
     assert_eq!(database.count("SELECT status::int8 FROM agents").await, 1);
-    let server = TestServer::start_with(impatient(&database)).await;
+    let server = TestServer::start_with(with_short_grace(&database)).await;
     assert_eq!(server.status(&id).await, 1);
     let _agent = server.reconnect("web-1", &secret).await;
     assert_eq!(server.status(&id).await, 1);
     server.stop().await.unwrap();
 }
 
-/// A configuration in which signs of life are written down, and missed, soon.
-fn attentive(database: &TestDatabase) -> Config {
-    let mut config = impatient(database);
+/// A configuration in which signs of life are recorded, and missed, soon.
+fn with_short_idle_timeout(database: &TestDatabase) -> Config {
+    let mut config = with_short_grace(database);
     config.ingest.idle_timeout_ms = 1_000;
     config
 }
 
-/// The last sign of life of any agent.
+/// Returns the last sign of life of any agent.
 async fn last_seen_at(database: &TestDatabase) -> i64 {
     database.count("SELECT max(last_seen_at) FROM agents").await
 }
@@ -154,11 +154,11 @@ async fn agents_of_a_server_that_died_expire() {
     let database = TestDatabase::on_server().await;
     let dead = TestServer::start(&database.url).await;
     let (_agent, id, _) = dead.enroll("web-1").await;
-    // As good as dead: a stop marks nobody.
+    // As good as dead: a stop marks nobody offline.
     dead.stop().await.unwrap();
-    let server = TestServer::start_with(attentive(&database)).await;
+    let server = TestServer::start_with(with_short_idle_timeout(&database)).await;
     assert_eq!(server.status(&id).await, 1, "it first gets the time to come back");
-    // One that is heard stays.
+    // An agent that is heard stays online.
     let (mut other, other_id, _) = server.enroll("web-2").await;
     tokio::select! {
         () = is_offline(&server, &id) => {}
@@ -172,7 +172,7 @@ async fn agents_of_a_server_that_died_expire() {
 #[tokio::test]
 async fn a_connected_agent_that_was_marked_offline_is_taken_up_again() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(attentive(&database)).await;
+    let server = TestServer::start_with(with_short_idle_timeout(&database)).await;
     let (mut agent, id, _) = server.enroll("web-1").await;
     let client = database.connect().await;
     client.batch_execute("UPDATE agents SET status = 0, connection_id = NULL").await.unwrap();
@@ -189,10 +189,10 @@ async fn a_connected_agent_that_was_marked_offline_is_taken_up_again() {
 #[tokio::test]
 async fn a_connection_that_the_database_does_not_know_is_ended() {
     let database = TestDatabase::on_server().await;
-    let server = TestServer::start_with(attentive(&database)).await;
+    let server = TestServer::start_with(with_short_idle_timeout(&database)).await;
     let (mut replaced, ..) = server.enroll("web-1").await;
     let client = database.connect().await;
-    // What a register with another server does.
+    // As a registration with another server does.
     client.batch_execute("UPDATE agents SET connection_id = gen_random_uuid()").await.unwrap();
     assert_eq!(replaced.receive_type("error").await["data"]["code"], "superseded");
     let (mut deleted, ..) = server.enroll("web-2").await;
@@ -208,15 +208,15 @@ async fn a_register_whose_agent_has_hung_up_goes_no_further() {
     let database = TestDatabase::on_server().await;
     let proxy = Proxy::start(&database.url).await;
     let mut config = config(&proxy.url(&database.url));
-    // Longer than a client of these tests waits for anything: what it hears before is not the end of the register.
+    // Longer than a client of these tests waits: what it hears before is not the end of the registration.
     config.database.connect_timeout_ms = 600_000;
     let server = TestServer::start_with(config).await;
     let (mut current, _, secret) = server.enroll("web-1").await;
     proxy.cut();
-    let mut impatient = AgentClient::connect(&server.address, Some(&secret)).await;
-    impatient.send(&register_message("web-1", None)).await;
-    // Answered although the register cannot be: whoever reads the goodbye has given the register up.
-    impatient.hang_up().await;
+    let mut leaving = AgentClient::connect(&server.address, Some(&secret)).await;
+    leaving.send(&register_message("web-1", None)).await;
+    // The close frame is answered although the `register` cannot be: the registration was given up.
+    leaving.hang_up().await;
     proxy.restore();
     assert_eq!(server.get("/api/agents").await.status, 200);
     current.store(1, json!([sample(now())])).await;
@@ -224,20 +224,20 @@ async fn a_register_whose_agent_has_hung_up_goes_no_further() {
 }
 
 #[tokio::test]
-async fn of_registers_at_the_same_time_one_wins_and_stays() {
+async fn one_of_several_concurrent_registrations_wins_and_stays() {
     let database = TestDatabase::on_server().await;
     let proxy = Proxy::start(&database.url).await;
-    // The database's answers come in another order than it gave them.
+    // The database's answers arrive out of order.
     proxy.delay_answers(Delays { random: Random::announced(), ms_max: 40 });
-    let mut config = attentive(&database);
+    let mut config = with_short_idle_timeout(&database);
     config.database.url = proxy.url(&database.url).into();
     let server = TestServer::start_with(config).await;
     let (_first, id, secret) = server.enroll("web-1").await;
     for _ in 0..3 {
         let registering = (0..8).map(|_| server.reconnect("web-1", &secret));
         let connections = futures_util::future::join_all(registering).await;
-        // Each is told that it was superseded, but for one. That one must not be ended later either, by a database that
-        // knows another: so it is asked again when the signs of life have been written.
+        // All but one are told that they were superseded. That one must not be ended later either, by a database that
+        // knows another: so it is checked again after signs of life have been recorded.
         let mut reading = Vec::new();
         for mut connection in connections {
             reading.push(tokio::spawn(async move {
@@ -259,7 +259,7 @@ async fn of_registers_at_the_same_time_one_wins_and_stays() {
 }
 
 #[tokio::test]
-async fn an_enrollment_repeated_while_the_first_is_still_on_makes_one_agent() {
+async fn an_enrollment_repeated_concurrently_creates_one_agent() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let token = server.enrollment_token(1).await;
@@ -285,11 +285,11 @@ async fn a_stage_that_dies_ends_the_server_with_the_reason() {
         assert!(!breaks.load(Ordering::Relaxed), "the clock has stopped, on purpose");
         now()
     });
-    // The server itself asks for the time when it begins to keep house, and then for a minute no more.
+    // The server itself asks for the time when housekeeping begins, and then not for a minute.
     let old = "INSERT INTO audit_log (at, actor_kind, actor_name, action, address, request_id, details) \
                VALUES (0, 'system', '', 'old', '', '', '{}')";
     database.connect().await.batch_execute(old).await.unwrap();
-    let mut config = attentive(&database);
+    let mut config = with_short_idle_timeout(&database);
     config.metrics.addr = Some("127.0.0.1:0".parse().unwrap());
     let server = TestServer::start_unready_at(config, clock).await;
     let metrics = format!("http://{}/metrics", server.metrics_address.unwrap());
@@ -300,7 +300,7 @@ async fn a_stage_that_dies_ends_the_server_with_the_reason() {
         (is_swept && is_maintained).then_some(())
     })
     .await;
-    // The next to ask is the stage that writes signs of life.
+    // The next to ask is the stage that records signs of life.
     is_broken.store(true, Ordering::Relaxed);
     assert!(matches!(server.ended().await, Err(AppError::Ingest)));
 }

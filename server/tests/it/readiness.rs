@@ -1,10 +1,10 @@
-//! Readiness: whoever is told that the server is ready can log in.
+//! Once the server reports that it is ready, users can log in.
 
 use crate::support::server::{ADMIN_PASSWORD, config};
 use crate::support::{TestDatabase, TestServer, eventually};
 
 #[tokio::test]
-async fn a_server_that_says_it_is_ready_lets_its_first_administrator_in() {
+async fn a_ready_server_accepts_its_first_administrator() {
     let database = TestDatabase::on_server().await;
     let blocker = database.connect().await;
     blocker.batch_execute("BEGIN; LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE").await.unwrap();

@@ -1,4 +1,4 @@
-//! A database that an earlier release has left, opened by this one: nothing of it is lost.
+//! A database of an earlier release is opened by this one without losing anything.
 
 use pika_server::domain::family::Family;
 use pika_server::domain::tier::{DAY_MS, HOUR_MS};
@@ -37,7 +37,7 @@ async fn a_database_of_the_last_release_is_kept_on_community() {
     check(TestDatabase::on_community_unmigrated().await).await;
 }
 
-/// Makes what a server of 0.1.0 had made. Returns when its newest sample was taken.
+/// Loads what a server of 0.1.0 had stored. Returns the time of its newest sample.
 async fn load(client: &Client) -> i64 {
     client.batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb").await.unwrap();
     for sql in MIGRATIONS.into_iter().chain([ROWS]) {
@@ -54,7 +54,7 @@ async fn load(client: &Client) -> i64 {
     newest
 }
 
-/// The rows of the raw tables.
+/// Returns the rows of the raw tables.
 async fn raw_rows(client: &Client) -> Vec<Value> {
     let mut rows = Vec::new();
     for family in Family::ALL {
@@ -62,7 +62,7 @@ async fn raw_rows(client: &Client) -> Vec<Value> {
         if !exists(client, table).await {
             continue;
         }
-        // Columns that are new have nothing in rows that are old.
+        // Newer columns are null in older rows.
         let sql = format!("SELECT jsonb_strip_nulls(to_jsonb(t))::text FROM {table} AS t ORDER BY 1");
         let found = client.query(&sql, &[]).await.unwrap();
         rows.extend(found.iter().map(|row| serde_json::from_str::<Value>(row.get(0)).unwrap()));
@@ -70,7 +70,7 @@ async fn raw_rows(client: &Client) -> Vec<Value> {
     rows
 }
 
-/// The tiers that hold anything.
+/// Returns the tiers that contain anything.
 async fn tiers(client: &Client) -> Tiers {
     read_tiers(client).await.into_iter().filter(|(_, rows)| !rows.is_empty()).collect()
 }
@@ -91,13 +91,13 @@ async fn check(database: TestDatabase) {
             "SELECT count(*) FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'";
         assert_eq!(database.count(retention).await, 0, "the server drops what has expired");
     }
-    // What it had marked is rolled up, and a while later the hours are complete.
+    // What it had marked is rolled up, and some hours later the hourly rollups are complete.
     maintain(&store, newest + 3 * HOUR_MS).await;
     assert_eq!(raw_rows(&client).await, raw);
     assert_kept(&before, &tiers(&client).await);
     assert!(store.migrate(newest).await.unwrap().applied.is_empty());
 
-    // People and agents are who they were.
+    // Users and agents are unchanged.
     let server = TestServer::start_unready(config(&database.url)).await;
     server.ready().await;
     let login = json!({"username": "admin", "password": "admin password 1"});

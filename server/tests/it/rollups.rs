@@ -1,4 +1,4 @@
-//! Rollups are right: every bucket of every tier is what a recomputation from the raw rows gives.
+//! Every bucket of every tier equals a recomputation from the raw rows.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +17,17 @@ use crate::support::random::Random;
 use crate::support::{TestDatabase, on_both_editions};
 
 on_both_editions!(
-    every_bucket_is_what_the_raw_rows_give,
+    every_bucket_matches_the_raw_rows,
     rollups_outlive_raw_samples,
     a_chart_reaches_now_and_is_the_same_from_every_tier,
     percentiles_are_those_of_the_samples,
     absurd_amounts_stop_nobody,
-    a_round_of_maintenance_summarises_what_was_stored,
+    a_round_of_maintenance_summarizes_new_rows,
 );
 
-/// Rolls everything up that is due: the maintenance of one edition, the policies of the other, in an order that leaves
-/// nothing between their reaches. The store is one that has not rolled up yet: it refreshes at once what others put off.
+/// Rolls up everything that is due: by the maintenance of one edition and the policies of the other, in an order that
+/// leaves no gap between their ranges. The store must not have rolled up before: then it refreshes at once what it
+/// would put off otherwise.
 pub(crate) async fn roll_up(store: &Store, client: &Client) {
     if store.database_info().await.unwrap().edition == Edition::Community {
         run_policies(client).await;
@@ -43,13 +44,13 @@ async fn run_policies(client: &Client) {
     }
 }
 
-/// Rounds of maintenance, until nothing is left to do.
+/// Runs rounds of maintenance until nothing is left to do.
 pub(crate) async fn maintain(store: &Store, now: i64) -> Maintained {
     let mut all = Maintained::default();
     loop {
         let round = store.maintain(now).await.unwrap();
         if round.is_elsewhere {
-            // A server is at it.
+            // Another server is at work.
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             continue;
         }
@@ -76,7 +77,7 @@ pub(crate) async fn run_jobs(client: &Client, procedure: &str, relations: &str) 
     jobs.len()
 }
 
-/// Random rows of three agents over a span, of all tables: irregular, with gaps, resets and absent values.
+/// Random rows of three agents over a span, in all tables: irregular, with gaps, resets and absent values.
 pub(crate) fn random_rows(random: &mut Random, start: i64, end: i64, count: u64) -> Rows {
     let mut rows = Rows::default();
     for _ in 0..count {
@@ -89,7 +90,7 @@ pub(crate) fn random_rows(random: &mut Random, start: i64, end: i64, count: u64)
     rows
 }
 
-/// Adds a random row of a table: time, agent.
+/// Adds a random row to a table: time, agent.
 type Push = fn(&mut Rows, &mut Random, i64, i32);
 
 macro_rules! define_push {
@@ -106,7 +107,7 @@ families!(define_push);
 
 fn random_row<N: Numbers>(random: &mut Random, ts: i64, agent_key: i32) -> Stored<N> {
     let series_key = if N::TABLE.series.is_some() { 1 + i32::try_from(random.below(2)).unwrap() } else { 0 };
-    // Amounts come with what they are divided by, or not at all.
+    // Amounts come with their divisor, or not at all.
     let has_amounts = random.below(4) != 0;
     let is = |column: &Column, of: fn(&Metric) -> Option<&'static str>| {
         N::TABLE.metrics.iter().any(|metric| of(metric) == Some(column.name))
@@ -137,22 +138,22 @@ fn divisor(metric: &Metric) -> Option<&'static str> {
     }
 }
 
-async fn every_bucket_is_what_the_raw_rows_give(database: TestDatabase) {
+async fn every_bucket_matches_the_raw_rows(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
     let mut random = Random::announced();
     let mut writer = SampleWriter::new(store.clone(), WriteMethod::Copy);
-    // The hours of a day that a sample may be late, in several arrivals between which everything is rolled up.
+    // The hours of a day by which a sample may be late, in several batches with roll-ups in between.
     let end = now();
     let start = end - 23 * HOUR_MS;
     for arrival in 0..4 {
         let rows = random_rows(&mut random, start, end, 400);
         writer.write(&rows).await.unwrap();
-        // Some of it arrives again, some of it from an agent that has been away.
+        // Some arrives again, some comes from an agent that was away.
         let again = random_rows(&mut Random::seeded(random.below(u64::MAX)), start, start + HOUR_MS, 20);
         writer.write(&again).await.unwrap();
         writer.write(&again).await.unwrap();
-        // One sample alone, some about the time up to which rollups are complete, and live ones.
+        // A single sample, some around the time up to which rollups are complete, and live ones.
         writer.write(&random_rows(&mut random, start, end, 1)).await.unwrap();
         writer.write(&random_rows(&mut random, end - 2 * HOUR_MS, end, 30)).await.unwrap();
         let mut inserter = SampleWriter::new(store.clone(), WriteMethod::Insert);
@@ -175,7 +176,7 @@ async fn every_bucket_is_what_the_raw_rows_give(database: TestDatabase) {
 /// One bucket of one series: for each metric count, sum, minimum, maximum, last; in the order of the columns.
 type Bucket = BTreeMap<String, f64>;
 
-/// Compares all complete buckets of a tier with a recomputation; answers how many there are.
+/// Compares all complete buckets of a tier with a recomputation. Returns their number.
 pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> usize {
     let relation = format!("{}_{}", family.table(), tier.name());
     let series = family.series_column().unwrap_or("0");
@@ -196,7 +197,7 @@ pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> u
         for metric in family.metrics() {
             let Some(value) = row[metric.column].as_f64() else { continue };
             let column = family.columns().iter().find(|column| column.name == metric.column).unwrap();
-            // JSON shows the shortest decimals that make the same 32 bits; what is summed are those bits.
+            // JSON contains the shortest decimals for the same 32 bits; the sum is over those bits.
             #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits")]
             let value =
                 if column.column_type == ColumnType::Float4 { f64::from(value as f32) } else { value };
@@ -249,21 +250,21 @@ pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> u
         }
         n_compared += 1;
     }
-    // What is missing must be too young: its bucket is not complete, or one of the finer tier on the way is not.
+    // What is missing must be too recent: its bucket, or one of the finer tier, is not complete.
     let complete_until = now() - tier.refresh_end_ms() - 2 * tier.bucket_ms();
     let missing: Vec<_> = expected.keys().filter(|(_, _, bucket)| *bucket < complete_until).collect();
     assert!(missing.is_empty(), "{relation} lacks {missing:?}");
     n_compared
 }
 
-/// Whether a rollup's column has the type of a 32-bit metric.
+/// Returns whether a rollup's column has the type of a 32-bit metric.
 fn is_float4(family: Family, name: &str) -> bool {
     let metric = ["_min", "_max", "_last"].iter().find_map(|suffix| name.strip_suffix(suffix));
     let column = family.columns().iter().find(|column| Some(column.name) == metric);
     column.is_some_and(|column| column.column_type == ColumnType::Float4)
 }
 
-/// 32-bit columns are shown as the shortest decimals that make the same bits.
+/// 32-bit columns are printed as the shortest decimals with the same bits.
 #[expect(clippy::cast_possible_truncation, clippy::float_cmp, reason = "it was 32 bits, and exactly those")]
 fn shortest(value: &serde_json::Value, expected: Option<f64>) -> bool {
     matches!((value.as_f64(), expected), (Some(value), Some(expected)) if value as f32 == expected as f32)
@@ -282,7 +283,7 @@ async fn rollups_outlive_raw_samples(database: TestDatabase) {
     let client = database.connect().await;
     let now = now();
     let start = bucket_start(now - 40 * DAY_MS, DAY_MS);
-    // A sample an hour for forty days, stored as time went by.
+    // A sample per hour for forty days, stored as time went by.
     let loads: Vec<Stored<LoadNumbers>> = (0..40 * 24)
         .map(|hour| {
             Stored::new(
@@ -375,7 +376,7 @@ async fn percentiles_are_those_of_the_samples(database: TestDatabase) {
             },
         )
     };
-    // 0 to 100 percent, evenly, over an hour.
+    // 0 to 100 percent, evenly distributed over an hour.
     let rows = Rows { cpu: (0..360).map(cpu).collect(), ..Rows::default() };
     SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
     let range = TimeRange { start: hour, end: hour + HOUR_MS, interval_ms: HOUR_MS };
@@ -403,7 +404,7 @@ async fn percentiles_are_those_of_the_samples(database: TestDatabase) {
     assert!(finer.is_empty());
 }
 
-/// One agent that reports nonsense must not stop the rollups of all others.
+/// One agent that reports absurd values must not stop the rollups of all others.
 async fn absurd_amounts_stop_nobody(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
@@ -440,7 +441,7 @@ async fn absurd_amounts_stop_nobody(database: TestDatabase) {
 
 /// Only one server at a time does the maintenance.
 #[tokio::test]
-async fn maintenance_is_one_servers_at_a_time() {
+async fn only_one_server_at_a_time_does_maintenance() {
     const LOCK: i64 = 0x7069_6b61_0002;
     let database = TestDatabase::on_server().await;
     let client = database.connect().await;
@@ -454,9 +455,9 @@ async fn maintenance_is_one_servers_at_a_time() {
     assert!(!database.store().maintain(now()).await.unwrap().is_elsewhere);
 }
 
-/// Apache edition: a round that dies in the middle is done again by the next one, in full.
+/// Apache edition: a round that dies midway is fully redone by the next one.
 #[tokio::test]
-async fn a_round_that_fails_halfway_is_made_up_for() {
+async fn a_round_that_fails_midway_is_redone() {
     let database = TestDatabase::on_server().await;
     let store = database.store();
     if store.database_info().await.unwrap().edition == Edition::Community {
@@ -480,12 +481,12 @@ async fn a_round_that_fails_halfway_is_made_up_for() {
     }
 }
 
-/// Community edition: there is no round, but jobs of the database, each in transactions of its own.
+/// Community edition: there is no single round, but jobs of the database, each in its own transactions.
 async fn check_that_policies_do_it(database: &TestDatabase) {
     assert_eq!(database.store().maintain(now()).await.unwrap().changes_rolled_up, 0);
 }
 
-/// A setting of a relation's policy.
+/// Returns a setting of a relation's policy.
 async fn setting(client: &Client, relation: &str, procedure: &str, name: &str) -> Option<i64> {
     let sql = "SELECT (config->>$3::text)::int8 FROM timescaledb_information.jobs AS jobs \
                LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
@@ -496,9 +497,9 @@ async fn setting(client: &Client, relation: &str, procedure: &str, name: &str) -
     row.and_then(|row| row.get::<_, Option<i64>>(0))
 }
 
-/// Each policy is there, with the settings that it should have, and runs.
+/// Each policy exists with the right settings, and runs.
 #[tokio::test]
-async fn the_policies_are_as_they_should_be_and_run() {
+async fn the_policies_match_their_definition_and_run() {
     let database = TestDatabase::on_community().await;
     let store = database.store();
     let client = database.connect().await;
@@ -571,7 +572,7 @@ async fn the_policies_are_as_they_should_be_and_run() {
     assert_eq!(before, after, "nothing differs, so nothing is replaced");
 }
 
-/// Every column of a metric row is rolled up, or is known not to be.
+/// Every column of a metric row is rolled up, or known not to be.
 #[test]
 fn every_metric_column_is_rolled_up() {
     let totals = ["received_bytes_total", "sent_bytes_total"];
@@ -586,12 +587,12 @@ fn every_metric_column_is_rolled_up() {
     }
 }
 
-/// What a refresh of the newest minutes finds its rows by. Left to autovacuum, PostgreSQL fills its log with requests that
-/// it has no room for.
-async fn a_round_of_maintenance_summarises_what_was_stored(database: TestDatabase) {
+/// How a refresh of the newest minutes finds its rows. If this is left to autovacuum, PostgreSQL fills its log with
+/// requests it has no room for.
+async fn a_round_of_maintenance_summarizes_new_rows(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
-    // Some hundred pages a day.
+    // Some hundred pages per day.
     let sql = format!(
         "INSERT INTO load_metrics SELECT ts, agent_key, 1, 1, 1 \
          FROM generate_series({}, {}, 2000) AS ts, generate_series(1, 2) AS agent_key",

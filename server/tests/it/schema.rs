@@ -1,4 +1,4 @@
-//! Migrations: idempotent, one at a time, and refused where they cannot work.
+//! Migrations are idempotent, serialized, and refused if they cannot work.
 
 use pika_server::store::{MigrateError, UnsupportedDatabase, statements};
 use tokio_postgres::error::SqlState;
@@ -10,7 +10,7 @@ use crate::support::{TestDatabase, on_both_editions};
 on_both_editions!(
     migrating_again_changes_nothing,
     every_statement_can_be_prepared,
-    the_edition_is_recognised
+    the_edition_is_recognized
 );
 
 async fn migrating_again_changes_nothing(database: TestDatabase) {
@@ -32,7 +32,7 @@ async fn every_statement_can_be_prepared(database: TestDatabase) {
     }
 }
 
-async fn the_edition_is_recognised(database: TestDatabase) {
+async fn the_edition_is_recognized(database: TestDatabase) {
     let info = database.store().database_info().await.unwrap();
     let client = database.connect().await;
     let policy = client
@@ -83,10 +83,10 @@ async fn a_changed_migration_is_refused() {
 }
 
 #[tokio::test]
-async fn an_extension_whose_library_is_gone_is_refused_with_the_cure() {
+async fn an_extension_without_its_library_is_refused_with_advice() {
     let database = TestDatabase::on_server().await;
     let client = database.connect().await;
-    // As after an upgrade of the package without that of the extension.
+    // As after an upgrade of the package without one of the extension.
     client
         .batch_execute("UPDATE pg_extension SET extversion = '2.18.2' WHERE extname = 'timescaledb'")
         .await
@@ -102,7 +102,7 @@ async fn a_database_without_timescaledb_is_refused_where_it_may_not_be_enabled()
     let client = database.connect().await;
     let name: String = client.query_one("SELECT current_database()", &[]).await.unwrap().get(0);
     let role = format!("{name}_role");
-    // template1 may have the extension; this database shall not.
+    // template1 may have the extension; this database must not.
     client
         .batch_execute(&format!(
             "DROP EXTENSION IF EXISTS timescaledb; CREATE ROLE {role} LOGIN PASSWORD 'test'; \

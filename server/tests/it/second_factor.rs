@@ -1,4 +1,4 @@
-//! Second factors: set up, asked for, never usable twice, and removable.
+//! Second factors can be set up, are asked for, cannot be used twice, and can be removed.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,16 +10,17 @@ use crate::support::{TestDatabase, TestServer, on_both_editions};
 
 const PASSWORD: &str = "a password of eight or more";
 
-on_both_editions!(a_second_factor_is_set_up_asked_for_and_removed);
+on_both_editions!(a_second_factor_is_set_up_used_and_removed);
 
-/// The code of a secret, so many steps of 30 seconds from now.
+/// The code of a secret, this many steps of 30 seconds from now.
 pub(crate) fn code(secret: &str, steps: i64) -> String {
     let secret = Secret::Encoded(secret.to_owned()).to_bytes().unwrap();
     let totp = TOTP::new(Algorithm::SHA1, 6, 0, 30, secret, None, String::new()).unwrap();
     totp.generate(u64::try_from(now() / 1_000 + 30 * steps).unwrap())
 }
 
-/// Sets a second factor up for the user of a session: the secret and the recovery codes. The current code has been used.
+/// Sets up a second factor for the user of a session. Returns the secret and the recovery codes. The current code has
+/// been used.
 pub(crate) async fn set_up(server: &TestServer, session: &str, password: &str) -> (String, Vec<String>) {
     let begun = post(server, "/api/account/totp", session, json!({"password": password})).await;
     assert_eq!(begun.status, 200, "{begun:?}");
@@ -33,7 +34,7 @@ pub(crate) async fn set_up(server: &TestServer, session: &str, password: &str) -
     (secret, codes)
 }
 
-/// A user with a second factor: a session, the secret and the recovery codes.
+/// Creates a user with a second factor. Returns a session, the secret and the recovery codes.
 async fn user_with_totp(server: &TestServer) -> (String, String, Vec<String>) {
     server.create_user("ana", "user", PASSWORD).await;
     let session = server.session("ana", PASSWORD).await;
@@ -50,7 +51,7 @@ async fn login(server: &TestServer, password: &str, code: Option<&str>) -> Answe
     server.request(Method::POST, "/api/login", None, Some(body)).await
 }
 
-async fn a_second_factor_is_set_up_asked_for_and_removed(database: TestDatabase) {
+async fn a_second_factor_is_set_up_used_and_removed(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (session, secret, recovery) = user_with_totp(&server).await;
     assert_eq!(recovery.len(), 10);
@@ -145,7 +146,7 @@ async fn codes_cannot_be_guessed_by_force() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_for_before_the_set_up_is_confirmed() {
+async fn no_code_is_needed_before_the_setup_is_confirmed() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     server.create_user("ana", "user", PASSWORD).await;
@@ -166,7 +167,7 @@ async fn nothing_is_asked_for_before_the_set_up_is_confirmed() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_at_the_set_up_is_counted_and_written_down() {
+async fn a_wrong_code_at_setup_is_counted_and_recorded() {
     let database = TestDatabase::on_server().await;
     let mut config = config(&database.url);
     config.auth.failures_per_account_and_address_max = 3;

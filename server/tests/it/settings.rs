@@ -1,4 +1,4 @@
-//! Retention changed at run time, the storage report, the fleet's latest values.
+//! Changing retention at run time, the storage report, and the fleet's latest values.
 
 use pika_server::domain::audit::Action;
 use pika_server::domain::tier::DAY_MS;
@@ -113,16 +113,16 @@ async fn the_fleets_latest_values_survive_a_restart(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-/// Most of what is stored now is rows; most of what there will be, columns.
+/// Most data is uncompressed now, but will be compressed later.
 #[tokio::test]
-async fn the_forecast_knows_that_chunks_become_columns() {
+async fn the_forecast_accounts_for_compression() {
     let database = TestDatabase::on_community().await;
     let store = database.store();
     let client = database.connect().await;
     let mut retention = store.retention().await.unwrap();
     retention.raw_ms = Some(20 * DAY_MS);
     store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
-    // A sample a minute of ten agents. No chunk is filled twice: what comes into columns afterwards takes its own room.
+    // A sample per minute from ten agents. No chunk is filled twice: rows inserted after compression take extra space.
     let midnight = now() / DAY_MS * DAY_MS;
     let fill = async |start: i64, end: i64| {
         let sql = format!(

@@ -1,4 +1,4 @@
-//! Small charts of the whole fleet: on one grid, right in every tier, and read once for all who look.
+//! Small charts of the whole fleet: on one grid, correct in every tier, and read once for all viewers.
 
 use pika_server::domain::tier::{HOUR_MS, MINUTE_MS};
 use serde_json::{Value, json};
@@ -7,14 +7,13 @@ use crate::support::client::{now, sample};
 use crate::support::{TestDatabase, TestServer, on_both_editions};
 
 on_both_editions!(
-    a_line_has_a_place_for_every_bucket,
+    a_line_has_a_value_for_every_bucket,
     disks_and_interfaces_become_one_line,
-    an_answer_is_given_again_for_half_a_minute,
+    an_answer_is_reused_for_half_a_minute,
     long_ranges_come_from_rollups
 );
 
-/// A sample with this usage of the processors, and twice as much of the fuller of two disks; the network moves the same
-/// over each of two interfaces.
+/// A sample with this CPU usage, twice as much on the fuller of two disks, and equal traffic on two interfaces.
 fn numbered(timestamp: i64, number: i64) -> Value {
     let mut sample = sample(timestamp);
     sample["cpu"]["usagePercent"] = json!(number);
@@ -37,17 +36,17 @@ fn line<'a>(lines: &'a Value, agent: &str) -> &'a Value {
     items.iter().find(|item| item["agentId"] == agent).unwrap_or_else(|| panic!("{lines}"))
 }
 
-/// What was stored late is rolled up, too.
+/// Rolls up samples that were stored late, too.
 async fn roll_up(database: &TestDatabase) {
     crate::rollups::roll_up(&database.store(), &database.connect().await).await;
 }
 
-/// The end of a minute that has passed.
+/// Returns the end of a minute in the past.
 fn minute() -> i64 {
     now() / MINUTE_MS * MINUTE_MS
 }
 
-async fn a_line_has_a_place_for_every_bucket(database: TestDatabase) {
+async fn a_line_has_a_value_for_every_bucket(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (mut one, one_id, _) = server.enroll("web-1").await;
     let (mut other, other_id, _) = server.enroll("web-2").await;
@@ -104,7 +103,7 @@ async fn disks_and_interfaces_become_one_line(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-async fn an_answer_is_given_again_for_half_a_minute(database: TestDatabase) {
+async fn an_answer_is_reused_for_half_a_minute(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let (mut agent, id, _) = server.enroll("web-1").await;
     let end = minute();
@@ -125,10 +124,10 @@ async fn long_ranges_come_from_rollups(database: TestDatabase) {
     let (mut agent, id, _) = server.enroll("web-1").await;
     let end = now() / HOUR_MS * HOUR_MS;
     let start = end - 20 * HOUR_MS;
-    // Ninety minutes, a sample each.
+    // One sample per minute for ninety minutes.
     let samples: Vec<Value> = (0..90).map(|i| numbered(start + i * MINUTE_MS, 10 + i / 60 * 20)).collect();
     agent.store(1, json!(samples)).await;
-    // A server puts off for a while what is late, and would keep that to itself.
+    // A running server postpones late samples, and would not share them.
     server.stop().await.unwrap();
     roll_up(&database).await;
     let server = TestServer::start(&database.url).await;
@@ -140,7 +139,7 @@ async fn long_ranges_come_from_rollups(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused() {
+async fn invalid_queries_are_refused() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let id = "00000000-0000-4000-8000-000000000000";

@@ -14,7 +14,7 @@ use crate::support::process::lasting_port;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../start.sh");
 
-/// A machine of its own as far as `start.sh` can see: a state directory, and a program `docker` that works or does not.
+/// An isolated machine as far as `start.sh` can see: a state directory, and a program `docker` that works or does not.
 struct Machine {
     directory: TempDir,
     database_port: u16,
@@ -23,7 +23,7 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let directory = TempDir::with_prefix("pika-test-start-").unwrap();
-        // PostgreSQL's user passes through.
+        // PostgreSQL's user must be able to pass through.
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         std::fs::create_dir(directory.path().join("bin")).unwrap();
         let machine = Self { directory, database_port: port() };
@@ -39,14 +39,14 @@ impl Machine {
         self.path("state").join(name)
     }
 
-    /// Says what the program `docker` does.
+    /// Sets what the program `docker` does.
     fn docker(&self, script: &str) {
         let program = self.path("bin/docker");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// As if it worked; what it is asked to do is written down.
+    /// Makes it succeed; its arguments are recorded.
     fn docker_works(&self) {
         self.docker(&format!("echo \"$*\" >>{}", self.path("docker.log").display()));
     }
@@ -81,14 +81,14 @@ impl Machine {
         self.command(&arguments, environment).output().await.unwrap()
     }
 
-    /// The URL that it prints.
+    /// Returns the URL it prints.
     async fn url(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
         let output = self.database_only(arguments, environment).await;
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         text(&output.stdout).trim_end().to_owned()
     }
 
-    /// Checks that it refuses, with these words.
+    /// Checks that it refuses with these words.
     async fn is_refused(&self, arguments: &[&str], environment: &[(&str, &str)], words: &[&str]) {
         let output = self.database_only(arguments, environment).await;
         let said = text(&output.stderr);
@@ -98,7 +98,7 @@ impl Machine {
         }
     }
 
-    /// A cluster of an earlier version that is not running.
+    /// Adds a stopped cluster of an earlier version.
     fn has_a_cluster(&self) {
         std::fs::create_dir_all(self.state("database/data")).unwrap();
     }
@@ -111,14 +111,14 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Never this machine's own.
+        // Never stop this machine's own containers.
         self.docker("exit 1");
         let mut stop = self.command(&["--stop"], &[]).into_std();
         drop(stop.stdout(Stdio::null()).stderr(Stdio::null()).status());
     }
 }
 
-/// One that no other test of this process has got.
+/// Returns a port that no other test in this process uses.
 fn port() -> u16 {
     static N_PORTS: AtomicU32 = AtomicU32::new(0);
     let number = N_PORTS.fetch_add(1, Ordering::Relaxed);
@@ -137,7 +137,7 @@ async fn a_database_stays_the_same_when_another_comes_within_reach() {
     let url = machine.url(&[], &[]).await;
     machine.docker_works();
     assert_eq!(machine.url(&[], &[]).await, url, "Docker was installed");
-    // Earlier versions did not write down what they had chosen.
+    // Earlier versions did not record their choice.
     std::fs::remove_file(machine.state("database.kind")).unwrap();
     assert_eq!(machine.url(&[], &[]).await, url);
     assert!(!machine.docker_has_started_a_database());
@@ -152,12 +152,12 @@ async fn a_database_stays_the_same_when_another_comes_within_reach() {
 }
 
 #[tokio::test]
-async fn what_served_before_is_not_replaced_when_it_cannot_be_used() {
+async fn an_unusable_earlier_database_is_not_replaced() {
     let machine = Machine::new();
     machine.has_compose();
     let words = ["Docker", "does not answer", "--database cluster", "--database compose"];
     machine.is_refused(&[], &[], &words).await;
-    // The second might be what an earlier version has begun when Docker was installed.
+    // The second may have been started by an earlier version after Docker was installed.
     machine.has_a_cluster();
     machine.docker_works();
     machine.is_refused(&[], &[], &["--database cluster", "--database compose"]).await;

@@ -1,4 +1,4 @@
-//! What is stored comes back, on both editions and by both ways of writing.
+//! What is stored can be read back, in both editions and with both ways of writing.
 
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ async fn rows_come_back_as_buckets(database: TestDatabase) {
             cpu(agent, start, 10.0),
             cpu(agent, start + 5_000, 30.0),
             cpu(agent, start + 10_000, 50.0),
-            // Another agent's, before and after: not asked for.
+            // Another agent's samples, before and after, which must not appear.
             cpu(AgentKey(agent.0 + 1), start, 99.0),
             cpu(agent, start - 1, 99.0),
             cpu(agent, start + 60_000, 99.0),
@@ -238,7 +238,7 @@ async fn latest_values_are_found_however_old_they_are(database: TestDatabase) {
     let store = database.store();
     let agent = enrolled(&store).await;
     let keys = store.series_keys(agent, &reported(&[disk("/")], &["eth0"]), now()).await.unwrap();
-    // Every family has been reported last at another time; only the newest of all is known beforehand.
+    // Every family was last reported at another time; only the newest of all is known in advance.
     let ts = now();
     let ages_ms = [0, 1, 23 * 3_600_000, 5 * 86_400_000, 20 * 86_400_000];
     let mut rows = Rows::default();
@@ -256,7 +256,7 @@ async fn latest_values_are_found_however_old_they_are(database: TestDatabase) {
         rows.append(&mut { of_one });
     }
     write(&store, WriteMethod::Copy, &rows).await;
-    // At first nothing is known beforehand.
+    // At first nothing is known in advance.
     for is_known in [false, true] {
         if is_known {
             let latest = AgentLatest { ts, ..AgentLatest::default() };
@@ -337,7 +337,7 @@ async fn series_keep_their_keys(database: TestDatabase) {
     assert_ne!(others.disks["/"], first.disks["/"], "another agent's disk is another series");
 }
 
-/// Kinds without a table of names of their own share one.
+/// Kinds without their own naming table share one.
 async fn series_that_share_a_table_keep_their_keys(database: TestDatabase) {
     const LABEL: Label =
         Label { name: "device", api_name: "device", column: "device", chars_min: 1, chars_max: 9, doc: "" };
@@ -391,7 +391,7 @@ async fn a_series_without_samples_makes_room_for_another(database: TestDatabase)
     let retention = Retention { one_day_ms: Some(800 * DAY_MS), ..retention };
     store.set_retention(&retention, &by_test(Action::SettingsUpdated)).await.unwrap();
     assert_eq!(store.delete_expired_series(start + 800 * DAY_MS).await.unwrap(), 0);
-    // Chunks of days hold 360 of them.
+    // Chunks of the daily tier hold 360 of them.
     let expired_at = start + (800 + 360 + 4) * DAY_MS;
     store.series_keys(agent, &reported(&[], &["new"]), expired_at).await.unwrap();
     let n_deleted = store.delete_expired_series(expired_at).await.unwrap();
@@ -420,15 +420,15 @@ fn labels(texts: &[&str]) -> SeriesLabels {
     SeriesLabels { texts: texts.iter().map(ToString::to_string).collect() }
 }
 
-/// An agent with many interfaces, asked for many points, must not take the server's memory.
+/// A request for many points of an agent with many interfaces must not exhaust the server's memory.
 #[tokio::test]
-async fn an_answer_that_would_be_too_large_is_refused() {
+async fn too_large_an_answer_is_refused() {
     let database = TestDatabase::on_server().await;
     let store = database.store();
     let client = database.connect().await;
     let agent = enrolled(&store).await;
     let start = (now() - 3_600_000) / 1_000 * 1_000;
-    // 400 interfaces, each in another second: few rows, but 400 times 800 places in the answer.
+    // 400 interfaces, each in another second: few rows, but 400 times 800 values in the answer.
     let insert = format!(
         "INSERT INTO network_metrics (ts, agent_key, interface_key, received_bytes_total, sent_bytes_total) \
          SELECT {start} + i * 1000, {}, i % 400, 0, 0 FROM generate_series(0, 799) AS i",
@@ -453,9 +453,9 @@ async fn an_answer_that_would_be_too_large_is_refused() {
         .unwrap();
 }
 
-/// The connection's end, which the failure brings about, is not the reason.
+/// The error is not the end of the connection, which the failure causes.
 #[tokio::test]
-async fn maintenance_that_fails_says_why() {
+async fn failed_maintenance_reports_the_cause() {
     let database = TestDatabase::on_server().await;
     let store = database.store();
     let mut client = database.connect().await;
@@ -467,7 +467,7 @@ async fn maintenance_that_fails_says_why() {
     assert!(message.contains("administrator"), "{message}");
 }
 
-/// Ends the connection that waits for a lock.
+/// Terminates the connection that waits for a lock.
 async fn eventually_terminated(database: &TestDatabase) {
     let client = database.connect().await;
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \

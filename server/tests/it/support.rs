@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared code of the tests.
 
 pub(crate) mod account;
 pub(crate) mod client;
@@ -29,7 +29,7 @@ pub(crate) use receiver::Receiver;
 pub(crate) use server::TestServer;
 pub(crate) use wait::eventually;
 
-/// An entry of the audit log for what a test does to the store itself.
+/// An audit event for what a test does to the store directly.
 pub(crate) fn by_test(action: Action) -> AuditEvent {
     AuditEvent::new(Actor::System, Origin { at: client::now(), ..Origin::default() }, action)
 }
@@ -38,10 +38,10 @@ pub(crate) fn by_test(action: Action) -> AuditEvent {
 #[derive(Clone)]
 struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-/// All that a test's thread logs as long as this lives.
+/// Captures everything logged by the test's thread while this lives.
 pub(crate) struct LogCapture {
     buffer: LogBuffer,
-    // As long as there is only one subscriber, other tests' threads, which have none, decide what is worth logging.
+    // With only one subscriber, other tests' threads, which have none, would decide what is worth logging.
     _second: tracing::Dispatch,
     _guard: tracing::subscriber::DefaultGuard,
 }
@@ -81,7 +81,7 @@ impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for LogBuffer {
     }
 }
 
-/// Runs each test on both editions: on the server that `PIKA_TEST_DATABASE_URL` names, and on Community in PGlite.
+/// Runs each test on both editions: on the server given by `PIKA_TEST_DATABASE_URL`, and on Community in PGlite.
 macro_rules! on_both_editions {
     ($($test:ident),+ $(,)?) => {
         mod on_server {

@@ -7,7 +7,7 @@ use crate::support::server::config;
 use crate::support::{TestDatabase, TestServer};
 
 #[tokio::test]
-async fn the_server_says_where_it_is_reached_and_what_time_it_is() {
+async fn the_server_reports_its_address_and_time() {
     let database = TestDatabase::on_server().await;
     let before = now();
     let server = TestServer::start(&database.url).await;

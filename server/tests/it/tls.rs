@@ -1,4 +1,4 @@
-//! The server speaking TLS itself.
+//! TLS on the server itself.
 
 use std::process::Stdio;
 
@@ -20,7 +20,7 @@ use crate::support::server::{ADMIN_PASSWORD, config};
 use crate::support::tls::{TestCertificate, TlsClient, TlsDirectory};
 use crate::support::{TestDatabase, TestServer, by_test, eventually};
 
-/// A server that has this certificate, ready.
+/// Starts a server with this certificate, and waits until it is ready.
 async fn start(database: &TestDatabase, directory: &TlsDirectory, trusted: &TestCertificate) -> TestServer {
     let mut config = config(&database.url);
     directory.configure(&mut config);
@@ -62,7 +62,7 @@ async fn over_tls_the_cookie_is_secure_and_browsers_are_told_to_stay() {
 }
 
 #[tokio::test]
-async fn who_speaks_no_tls_is_hung_up_on_and_holds_up_nobody() {
+async fn clients_without_tls_are_disconnected_and_block_nobody() {
     let database = TestDatabase::on_server().await;
     let certificate = TestCertificate::new();
     let directory = TlsDirectory::with(&certificate);
@@ -73,7 +73,7 @@ async fn who_speaks_no_tls_is_hung_up_on_and_holds_up_nobody() {
     plain.read_to_end(&mut answer).await.unwrap();
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     assert_eq!(server.instruments.ended_connections(ConnectionEnd::TlsFailed), 1);
-    // These never begin with their handshake.
+    // These never begin their handshake.
     let mut silent = Vec::new();
     for _ in 0..20 {
         silent.push(TcpStream::connect(&server.address).await.unwrap());
@@ -85,7 +85,7 @@ async fn who_speaks_no_tls_is_hung_up_on_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn who_agrees_on_tls_and_no_more_is_let_go() {
+async fn idle_tls_connections_are_closed() {
     let database = TestDatabase::on_server().await;
     let certificate = TestCertificate::new();
     let directory = TlsDirectory::with(&certificate);
@@ -93,7 +93,7 @@ async fn who_agrees_on_tls_and_no_more_is_let_go() {
     directory.configure(&mut config);
     config.server.request_head_timeout_ms = 1_000;
     let server = TestServer::start_unready(config).await;
-    // One that does not even begin, and one that says nothing after the handshake.
+    // One that does not even begin, and one that is silent after the handshake.
     let mut silent = TcpStream::connect(&server.address).await.unwrap();
     let mut agreed = TlsClient::connect(&server.address, &certificate, &["http/1.1"]).await.unwrap();
     assert!(!matches!(silent.read(&mut [0; 16]).await, Ok(1..)));
@@ -162,7 +162,7 @@ async fn the_agent_reports_over_wss() {
     server.stop().await.unwrap();
 }
 
-/// An enrollment token, made over TLS.
+/// Creates an enrollment token over TLS.
 async fn enrollment_token(server: &TestServer, trusted: &TestCertificate) -> String {
     let login = json!({"username": "admin", "password": ADMIN_PASSWORD}).to_string();
     let session = eventually("the administrator can log in", || async {
@@ -204,7 +204,7 @@ async fn an_agent_that_was_given_the_servers_key_trusts_that_key_and_no_other() 
             .kill_on_drop(true);
         agent
     };
-    // Without the pin, with that of another key, and with half of it.
+    // Without the pin, with another key's pin, and with half of it.
     let wrong = format!("{bare}.{}", "A".repeat(43));
     for refused in [bare, wrong.as_str(), &token[..token.len() - 5]] {
         assert!(!agent("enroll", refused).status().await.unwrap().success(), "{refused}");
@@ -214,7 +214,7 @@ async fn an_agent_that_was_given_the_servers_key_trusts_that_key_and_no_other() 
     let identity = std::fs::read_to_string(state.path().join("identity.json")).unwrap();
     assert!(identity.contains(pin), "{identity}");
 
-    // Renewed with the same key, it is the same server; with another key it is not.
+    // Renewed with the same key it is the same server; with another key it is not.
     let renewed = certificate.renewed();
     directory.put(&renewed);
     eventually("the renewed certificate is in use", || async {

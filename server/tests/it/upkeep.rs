@@ -1,5 +1,5 @@
-//! Maintenance: nothing is left out of the rollups, nothing is dropped before it is in them, and one agent's late samples
-//! are one agent's work.
+//! Maintenance rolls up everything, drops nothing before it is rolled up, and rolls up one agent's late samples only
+//! for that agent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,9 +19,9 @@ use crate::support::random::Random;
 use crate::support::{TestDatabase, eventually, on_both_editions};
 
 on_both_editions!(
-    what_no_policy_reaches_is_rolled_up_and_charts_do_not_miss_it,
+    spans_outside_the_policies_are_rolled_up_and_charted,
     nothing_is_dropped_before_it_is_rolled_up,
-    what_cannot_be_rolled_up_is_kept,
+    chunks_that_cannot_be_rolled_up_are_kept,
     a_mark_rolls_up_what_it_names,
 );
 
@@ -36,7 +36,8 @@ async fn write(store: &Store, load: Vec<Stored<LoadNumbers>>) {
     SampleWriter::new(store.clone(), WriteMethod::Copy).write(&rows).await.unwrap();
 }
 
-/// How many samples of a span an agent's chart of a tier shows, by its average of one constant value and its buckets.
+/// Returns how many samples of a span an agent's chart from a tier contains, by its average of one constant value and
+/// its buckets.
 async fn charted(store: &Store, tier: Tier, start: i64, end: i64) -> Vec<i64> {
     let range = TimeRange { start, end, interval_ms: tier.bucket_ms() };
     let buckets = store
@@ -53,11 +54,11 @@ async fn samples_in(database: &TestDatabase, relation: &str) -> i64 {
     database.count(&format!("SELECT coalesce(sum(n), 0)::int8 FROM {relation}")).await
 }
 
-async fn what_no_policy_reaches_is_rolled_up_and_charts_do_not_miss_it(database: TestDatabase) {
+async fn spans_outside_the_policies_are_rolled_up_and_charted(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
     let now = now();
-    // A weekend's samples, that came when the jobs stood still; and some of now, from which the jobs go on.
+    // A weekend's samples that arrived while the jobs stood still; and some of now, from which the jobs continue.
     let start = bucket_start(now - 40 * HOUR_MS, HOUR_MS);
     let end = start + 6 * HOUR_MS;
     let weekend: Vec<Stored<LoadNumbers>> = (start..end).step_by(5 * 60_000).map(|ts| load(1, ts)).collect();
@@ -91,7 +92,7 @@ async fn what_no_policy_reaches_is_rolled_up_and_charts_do_not_miss_it(database:
     assert!(6 <= database.count(percentiles).await);
 }
 
-/// Rows that have expired, and have never been rolled up: the jobs that should have done it have not run.
+/// Expired rows that have never been rolled up, because the jobs that should have done it did not run.
 async fn nothing_is_dropped_before_it_is_rolled_up(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
@@ -107,24 +108,24 @@ async fn nothing_is_dropped_before_it_is_rolled_up(database: TestDatabase) {
     assert_eq!(database.count("SELECT count(*) FROM load_metrics").await, 0, "{maintained:?}");
     assert_eq!(maintained.chunks_dropped, 4);
     assert!(maintained.held_back.is_empty(), "{maintained:?}");
-    // What was made outlives what it was made of.
+    // Rollups outlive their source.
     maintain(&store, now).await;
     run_jobs(&client, REFRESH, "%").await;
     assert_eq!(samples_in(&database, "load_metrics_1m").await, 240);
 }
 
-async fn what_cannot_be_rolled_up_is_kept(database: TestDatabase) {
+async fn chunks_that_cannot_be_rolled_up_are_kept(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;
     let now = now();
     let start = bucket_start(now - 50 * DAY_MS, DAY_MS);
     write(&store, (0..240).map(|i| load(1, start + i * 20 * MINUTE_MS)).collect()).await;
-    // Nobody can take its logarithm, which the histograms are made of.
+    // Its logarithm, which the histograms are built from, does not exist.
     let set = |load1: &str| format!("UPDATE load_metrics SET load1 = {load1} WHERE ts = {start}");
     client.batch_execute(&set("-1")).await.unwrap();
     run_jobs(&client, "policy_retention", "%").await;
     if database.count("SELECT count(*) FROM rollup_changes").await == 0 {
-        // One rollup does not hold the others up.
+        // One rollup does not block the others.
         let maintained = maintain(&store, now).await;
         let held_back = &maintained.held_back[0];
         assert_eq!((held_back.relation.as_str(), held_back.n_chunks), ("load_metrics", 4), "{maintained:?}");
@@ -143,7 +144,7 @@ async fn what_cannot_be_rolled_up_is_kept(database: TestDatabase) {
     assert_eq!(database.count("SELECT count(*) FROM load_histogram_1h").await, 80);
 }
 
-/// One agent's late sample is one agent's work: what all others have in that minute is not looked at again.
+/// One agent's late sample is rolled up for that agent only, not for all others in that minute.
 #[tokio::test]
 async fn a_late_sample_rolls_up_only_its_agent() {
     let database = TestDatabase::on_server().await;
@@ -155,7 +156,7 @@ async fn a_late_sample_rolls_up_only_its_agent() {
     }
     maintain(&store, now).await;
     run_jobs(&client, REFRESH, "load%").await;
-    // Whoever rolled the other one up would count one.
+    // If the other agent were rolled up, this would become 1.
     let behind = hypertable(&client, "load_metrics_1m").await;
     let set = format!("UPDATE {behind} SET n = 99 WHERE agent_key = 2 AND bucket = {late}");
     assert_eq!(client.execute(&set, &[]).await.unwrap(), 1);
@@ -173,10 +174,10 @@ async fn a_late_sample_rolls_up_only_its_agent() {
     assert_eq!(database.count(&other).await, 1);
 }
 
-/// Where the database cannot be told which agent is late, what late samples change is refreshed once an hour; charts show
+/// If the database cannot be told which agent is late, what late samples change is refreshed once an hour; charts show
 /// them at once.
 #[tokio::test]
-async fn what_late_samples_change_is_gathered_for_an_hour() {
+async fn changes_by_late_samples_are_collected_for_an_hour() {
     let database = TestDatabase::on_community().await;
     let store = database.store();
     let client = database.connect().await;
@@ -208,8 +209,8 @@ async fn what_late_samples_change_is_gathered_for_an_hour() {
     }
 }
 
-/// A refresh takes rows away and puts others in their place, in one transaction. What is rolled up by marks waits for it:
-/// otherwise it would take the old rows away, too, and both would leave new ones.
+/// A refresh replaces rows in one transaction, and rolling up by marks waits for it: otherwise both would delete the
+/// old rows and insert new ones, leaving them twice.
 #[tokio::test]
 async fn a_mark_waits_for_a_refresh_of_its_bucket() {
     let database = TestDatabase::on_server().await;
@@ -245,7 +246,7 @@ async fn a_mark_waits_for_a_refresh_of_its_bucket() {
     assert_eq!(n, [2]);
 }
 
-/// Refreshes and marks meet in the same buckets at the same time.
+/// Refreshes and marks concurrently affect the same buckets.
 #[tokio::test]
 async fn late_samples_and_refreshes_do_not_get_in_each_others_way() {
     const N_FLUSHES: usize = 40;
@@ -266,7 +267,7 @@ async fn late_samples_and_refreshes_do_not_get_in_each_others_way() {
         for _ in 0..N_FLUSHES {
             let rows = random_rows(&mut random, start, end, 30);
             writer.write(&rows).await.unwrap();
-            // And some that the database keeps books of.
+            // And some that the database tracks itself.
             if is_community {
                 let ts = rows.load.first().map_or(start, |row| row.ts + 1);
                 let sql =
@@ -307,7 +308,7 @@ async fn late_samples_and_refreshes_do_not_get_in_each_others_way() {
     }
 }
 
-/// Marks are worked off in either edition: an agent's own span, and that of all agents.
+/// Marks are processed in either edition: those of an agent's own span, and those of all agents.
 async fn a_mark_rolls_up_what_it_names(database: TestDatabase) {
     let store = database.store();
     let client = database.connect().await;

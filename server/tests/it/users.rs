@@ -1,4 +1,4 @@
-//! Users: made, found, changed, disabled and deleted; and somebody is always left who can.
+//! Users are created, found, changed, disabled and deleted, and an administrator always remains.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ async fn users_are_searched_sorted_and_paged(database: TestDatabase) {
     assert_eq!(names("sort=username&order=desc&pageSize=3&page=2").await, ("admin".to_owned(), 4));
     assert_eq!(names("sort=-createdAt&order=desc").await, ("admin b_b bxb C".to_owned(), 4));
     assert_eq!(names("page=9").await, (String::new(), 4));
-    // What means something in LIKE means itself.
+    // Wildcards of LIKE are ordinary characters.
     assert_eq!(names("search=_").await, ("b_b".to_owned(), 1));
     assert_eq!(names("search=100%25%40").await, ("bxb".to_owned(), 1));
     assert_eq!(names("search=%25b").await, (String::new(), 0));
@@ -79,7 +79,7 @@ async fn the_last_administrator_stays(database: TestDatabase) {
     let server = TestServer::start(&database.url).await;
     let me = server.get("/api/account/info").await.body["id"].as_str().unwrap().to_owned();
     let path = format!("/api/users/{me}");
-    // One who is disabled does not count.
+    // A disabled one does not count.
     let other = server.create_user("other", "admin", PASSWORD).await;
     let status = format!("/api/users/{other}/status");
     assert_eq!(server.post(&status, json!({"status": 0})).await.status, 200);
@@ -98,7 +98,7 @@ async fn the_last_administrator_stays(database: TestDatabase) {
     server.stop().await.unwrap();
 }
 
-/// Each of all administrators takes the power from another one, at the same time.
+/// All administrators demote one another at the same time.
 #[tokio::test]
 async fn the_last_administrator_stays_also_when_all_are_removed_at_once() {
     let database = TestDatabase::on_server().await;
@@ -121,12 +121,12 @@ async fn the_last_administrator_stays_also_when_all_are_removed_at_once() {
         });
         let statuses = futures_util::future::join_all(attacks).await;
         let admins = "SELECT count(*) FROM users WHERE role = 'admin' AND status = 1";
-        // Whoever has been demoted can remove nobody any more, so more than one may be left.
+        // A demoted administrator can demote nobody, so more than one may be left.
         let n_removed = statuses.iter().filter(|status| **status < 300).count();
         let n_left = database.count(admins).await;
         assert_eq!(n_left, 4 - i64::try_from(n_removed).unwrap(), "{statuses:?}");
         assert!(1 <= n_left, "{statuses:?}");
-        // Whoever is left, the first one comes back.
+        // Whoever is left, the first one is restored.
         let client = database.connect().await;
         let back = "UPDATE users SET role = 'user' WHERE username <> 'admin'; \
                     UPDATE users SET role = 'admin', status = 1 WHERE username = 'admin'";
@@ -153,7 +153,7 @@ async fn usernames_are_the_same_in_whatever_case() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_by_name() {
+async fn invalid_fields_are_refused_by_name() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     for (field, value) in [
@@ -292,7 +292,7 @@ async fn a_disabled_users_sessions_and_tokens_die_at_once_and_for_good() {
 }
 
 #[tokio::test]
-async fn the_first_administrators_password_must_be_one() {
+async fn the_first_administrators_password_must_be_valid() {
     let database = TestDatabase::on_server().await;
     let mut config = crate::support::server::config(&database.url);
     config.auth.admin_password = "short".into();

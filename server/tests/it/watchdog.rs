@@ -1,4 +1,4 @@
-//! Which of the database's own jobs are warned of: those whose work is not done, not those that are merely called failed.
+//! Warnings about the database's own jobs: only if their work is not done, not if they are merely reported as failed.
 
 use pika_server::domain::latest::AgentLatest;
 use pika_server::domain::row::{LoadNumbers, Rows, Stored};
@@ -11,11 +11,11 @@ use crate::store::enrolled;
 use crate::support::TestDatabase;
 use crate::support::client::now;
 
-/// What some versions of TimescaleDB say of every job, after its work is committed.
+/// What some versions of TimescaleDB report for every job, after its work is committed.
 const FALSE_ERROR: (&str, &str) = ("24000", "cannot drop portal \"\" while it is being set up");
 const REFRESH: &str = "policy_refresh_continuous_aggregate";
 
-/// What the scheduler, which there is none of here, would have written about the last run of a relation's job.
+/// Records a failed last run of a relation's job, as the scheduler would, which does not run here.
 async fn failed(client: &Client, procedure: &str, relation: &str, (code, message): (&str, &str)) {
     let sql = "WITH job AS (SELECT job_id FROM timescaledb_information.jobs AS jobs \
                    LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
@@ -32,7 +32,7 @@ async fn failed(client: &Client, procedure: &str, relation: &str, (code, message
     assert_eq!(client.execute(sql, &[&procedure, &relation, &code, &message]).await.unwrap(), 1);
 }
 
-/// Stores one sample of the load of a new agent.
+/// Stores one load sample of a new agent.
 async fn store_load(database: &TestDatabase, ts: i64) {
     let store = database.store();
     let agent_key = enrolled(&store).await.0;
@@ -52,13 +52,13 @@ async fn maintain(database: &TestDatabase) -> Maintained {
     database.store().maintain(now()).await.unwrap()
 }
 
-/// What is said of one relation.
+/// Returns the unhealthy jobs of one relation.
 fn of<'a>(maintained: &'a Maintained, relation: &str) -> Vec<&'a UnhealthyJob> {
     maintained.unhealthy_jobs.iter().filter(|job| job.relation == relation).collect()
 }
 
 #[tokio::test]
-async fn a_job_that_is_called_failed_although_it_rolls_up_is_healthy() {
+async fn a_refresh_job_reported_as_failed_is_healthy_if_it_rolls_up() {
     let database = TestDatabase::on_community().await;
     let client = database.connect().await;
     store_load(&database, now() - 8 * MINUTE_MS).await;
@@ -79,7 +79,7 @@ async fn a_job_that_is_called_failed_although_it_rolls_up_is_healthy() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_called_failed_although_it_compresses_is_healthy() {
+async fn a_compression_job_reported_as_failed_is_healthy_if_it_compresses() {
     let database = TestDatabase::on_community().await;
     let client = database.connect().await;
     store_load(&database, now() - 5 * DAY_MS).await;
@@ -104,7 +104,7 @@ async fn a_job_that_fails_is_named_with_the_databases_own_words() {
     let [job] = of(&maintained, "load_metrics_1m")[..] else { panic!("{maintained:?}") };
     assert_eq!(job.problem, JobProblem::Fails);
     assert_eq!(job.last_error.as_deref(), Some("could not extend file: No space left on device"));
-    // Nobody runs the others here, which says nothing about how they end.
+    // The others do not run here, which says nothing about how they end.
     let mut failing = maintained.unhealthy_jobs.iter().filter(|job| job.problem == JobProblem::Fails);
     assert!(failing.all(|job| job.relation == "load_metrics_1m"), "{maintained:?}");
 }

@@ -1,22 +1,22 @@
-//! Flushes that are written at the same time.
+//! Concurrent flushes.
 
 use serde_json::json;
 
 use crate::support::client::{batch, now, sample};
 use crate::support::{TestDatabase, TestServer, eventually};
 
-/// How many connections wait for a lock.
+/// Number of connections waiting for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 #[tokio::test]
-async fn a_flush_that_waits_holds_up_no_other() {
+async fn a_waiting_flush_blocks_no_other() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let (mut first, _, _) = server.enroll("web-1").await;
     let (mut second, _, _) = server.enroll("web-2").await;
     let at = now();
-    // Chunks are made by one transaction after the other: there is one before they come apart.
+    // Chunks are created by one transaction at a time, so there must be one before the writers diverge.
     first.store(1, json!([sample(at - 5_000)])).await;
 
     let mut client = database.connect().await;

@@ -1,4 +1,4 @@
-//! The agent's process is killed while it takes samples, with the server there or away.
+//! The agent's process is killed while it takes samples, with the server available or not.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const AGENTS: usize = 3;
 const ROUNDS: u64 = 4;
 
 #[tokio::test]
-async fn an_agent_killed_while_it_spools_sends_everything_once() {
+async fn an_agent_killed_while_spooling_sends_everything_once() {
     let mut random = Random::announced();
     let context = format!("PIKA_TEST_SEED={}", random.seed());
     let database = TestDatabase::on_server().await;
@@ -35,7 +35,7 @@ async fn an_agent_killed_while_it_spools_sends_everything_once() {
         let agents: Vec<_> = enrolled.iter().map(start).collect();
         samples_are_spooled(&enrolled, &context).await;
         if is_server_there {
-            // What is sent from here on reaches nobody.
+            // What is sent from here on is lost.
             proxy.stall();
             samples_are_spooled(&enrolled, &context).await;
         }
@@ -77,7 +77,7 @@ async fn an_agent_killed_while_it_spools_sends_everything_once() {
     server.stop().await.unwrap();
 }
 
-/// Waits until every agent has spooled one sample more.
+/// Waits until every agent has spooled one more sample.
 async fn samples_are_spooled(enrolled: &[(TempDir, String)], context: &str) {
     let last_ids = || enrolled.iter().map(|(state, _)| Spool::read(state.path()).last_id()).collect();
     let before: Vec<u64> = last_ids();
@@ -88,7 +88,7 @@ async fn samples_are_spooled(enrolled: &[(TempDir, String)], context: &str) {
     .await;
 }
 
-/// How many disks and interfaces there are depends on the machine.
+/// The number of disks and interfaces depends on the machine.
 fn is_whole([cpu, memory, load, _, _]: &[i64; 5]) -> bool {
     [cpu, memory, load] == [&1; 3]
 }

@@ -6,7 +6,7 @@ use crate::support::server::config;
 use crate::support::{Faults, Fleet, Proxy, Random, TestDatabase, TestServer, eventually};
 
 #[tokio::test]
-async fn connections_that_break_anywhere_lose_and_double_nothing() {
+async fn broken_connections_lose_and_duplicate_nothing() {
     let mut random = Random::announced();
     let database = TestDatabase::on_server().await;
     let to_database = Proxy::start(&database.url).await;
@@ -39,7 +39,7 @@ async fn the_agent_gets_its_samples_through_a_connection_that_keeps_breaking() {
     let database = TestDatabase::on_server().await;
     let server = TestServer::start(&database.url).await;
     let proxy = Proxy::start(&server.url("")).await;
-    // Up to about two samples: it takes one in a second.
+    // Up to about two samples: it takes one per second.
     proxy.begin_faults(Faults { random: random.fork(), bits_min: 5, bits_max: 10 });
     let mut agents = Vec::new();
     for _ in 0..3 {
@@ -70,7 +70,7 @@ async fn the_agent_gets_its_samples_through_a_connection_that_keeps_breaking() {
     server.stop().await.unwrap();
 }
 
-/// How many disks and interfaces there are depends on the machine.
+/// The number of disks and interfaces depends on the machine.
 fn is_whole([cpu, memory, load, _, _]: &[i64; 5]) -> bool {
     [cpu, memory, load] == [&1; 3]
 }

@@ -10,7 +10,7 @@ use crate::support::{Fleet, Random, TestServer, eventually};
 const ROUNDS: u64 = 2;
 
 #[tokio::test]
-async fn a_database_killed_in_mid_commit_loses_and_doubles_nothing() {
+async fn a_database_killed_mid_commit_loses_and_duplicates_nothing() {
     let mut random = Random::announced();
     let cluster = TestCluster::start().await;
     let client = connect(&cluster.url).await;
@@ -37,7 +37,7 @@ async fn a_database_killed_in_mid_commit_loses_and_doubles_nothing() {
     server.stop().await.unwrap();
 }
 
-/// Kills the backend of the server's writer within a transaction. The postmaster ends all others then, and recovers.
+/// Kills the backend of the server's writer within a transaction. The postmaster then ends all others, and recovers.
 async fn kill_writing_backend(url: &str) {
     let client = eventually("the database takes connections", || async {
         let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.ok()?;
@@ -55,7 +55,7 @@ async fn kill_writing_backend(url: &str) {
     eventually("the backend is gone", || async { client.is_closed().then_some(()) }).await;
 }
 
-/// The server stays, answers, and acknowledges none of the samples that come while the database is away.
+/// The server keeps running and answering, and acknowledges no samples that arrive while the database is away.
 async fn nothing_is_acknowledged(server: &TestServer, fleet: &Fleet) {
     let n_errors = server.instruments.flush_errors();
     eventually("a flush has failed", || async {

@@ -1,4 +1,4 @@
-//! There is no room for what the agent wants to write: neither for samples nor for anything else of its own.
+//! The agent runs out of disk space, for samples and for everything else it writes.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,16 +12,16 @@ use crate::support::{Proxy, TestDatabase, TestServer, eventually};
 /// How an agent is kept from writing.
 #[derive(Clone, Copy, Debug)]
 enum Shortage {
-    /// Its state directory is a file system of two pages, in a mount namespace that root has made.
+    /// Its state directory is a file system of two pages, in a mount namespace created by root.
     FileSystem,
-    /// The same in a user namespace, for everybody else.
+    /// The same in a user namespace, for other users.
     UserFileSystem,
-    /// No file may become larger than a page, for machines that allow no mounts: another error at the same place.
+    /// No file may grow beyond a page, for machines that allow no mounts: another error in the same place.
     FileSize,
 }
 
 impl Shortage {
-    /// What works on this machine.
+    /// Returns what works on this machine.
     async fn of_disk() -> Self {
         for shortage in [Self::FileSystem, Self::UserFileSystem] {
             let mut command = shortage.command(Path::new("/mnt"), Path::new("/dev/null"));
@@ -33,7 +33,7 @@ impl Shortage {
         Self::FileSize
     }
 
-    /// What a program is appended to that is to run with a shortage in `state`.
+    /// Returns the command to which a program is appended to run it with a shortage in `state`.
     fn command(self, state: &Path, identity: &Path) -> Command {
         const MOUNT: &str = "mount -t tmpfs -o size=8k,mode=0700 tmpfs \"$1\" && cp -p \"$2\" \"$1\" && \
                              shift 2 && exec \"$@\"";
@@ -51,12 +51,12 @@ impl Shortage {
 }
 
 #[tokio::test]
-async fn a_full_disk_costs_only_what_finds_no_room() {
+async fn a_full_disk_loses_only_what_does_not_fit() {
     what_finds_no_room_is_all_that_is_lost(Shortage::of_disk().await).await;
 }
 
 #[tokio::test]
-async fn files_that_may_not_grow_cost_only_what_finds_no_room() {
+async fn files_that_may_not_grow_lose_only_what_does_not_fit() {
     what_finds_no_room_is_all_that_is_lost(Shortage::FileSize).await;
 }
 
@@ -107,7 +107,7 @@ async fn what_finds_no_room_is_all_that_is_lost(shortage: Shortage) {
     };
     assert_eq!(number("unacknowledged"), 0, "{shortage:?}: {ended}");
     assert!(0 < number("dropped"), "{shortage:?}: {ended}");
-    // One that was dropped while it was on its way may have arrived.
+    // A dropped sample may have arrived if it was dropped in flight.
     assert!(number("taken") <= rows.len() + number("dropped"), "{shortage:?}: {} rows, {ended}", rows.len());
     server.stop().await.unwrap();
 }

@@ -8,7 +8,7 @@ use crate::support::{Fleet, Random, TestDatabase, TestServer};
 const ROUNDS: usize = 6;
 
 #[tokio::test]
-async fn a_server_killed_in_mid_flush_loses_and_doubles_nothing() {
+async fn a_server_killed_mid_flush_loses_and_duplicates_nothing() {
     let mut random = Random::announced();
     let database = TestDatabase::on_server().await;
     let port = lasting_port(&mut random);

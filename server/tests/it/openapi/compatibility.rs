@@ -1,5 +1,5 @@
-//! Clients generated from the last released description go on working: `openapi/released.json` is the baseline, and
-//! what would break them is found here.
+//! Clients generated from the last released description continue to work: `openapi/released.json` is the baseline, and
+//! breaking changes against it are found here.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ fn nothing_breaks_clients_of_the_last_release() {
     );
 }
 
-/// What breaks a client of the `released` description when the server speaks the `current` one.
+/// Returns what breaks a client of the `released` description when the server implements the `current` one.
 fn breaking_changes(released: &Value, current: &Value) -> Vec<String> {
     let mut changes = Changes { released, current, seen: BTreeSet::new(), found: BTreeSet::new() };
     let current_operations = operations(current);
@@ -32,7 +32,7 @@ fn breaking_changes(released: &Value, current: &Value) -> Vec<String> {
     changes.found.into_iter().collect()
 }
 
-/// Which way a value goes. Whoever reads must know everything that may come; whoever writes must write all that is needed.
+/// The direction of a value. A reader must know everything that may come; a writer must write everything required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Direction {
     Request,
@@ -120,9 +120,9 @@ impl<'a> Changes<'a> {
     }
 
     fn schema(&mut self, what: &str, old: &'a Value, new: &'a Value, direction: Direction) {
-        // It stands beside a reference, too.
+        // It may stand beside a reference, too.
         self.null(what, old, new, direction);
-        // A request that may say more than before may say what it did.
+        // A request that accepts more than before still accepts what it did.
         let new = match new["oneOf"].as_array() {
             Some(more) if direction == Direction::Request && old.get("oneOf").is_none() => {
                 more.iter().find(|one| one["type"] == old["type"]).unwrap_or(new)
@@ -168,7 +168,7 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// A request that was let through still is.
+    /// A request that was accepted still is.
     fn bounds(&mut self, what: &str, old: &Value, new: &Value) {
         for (key, is_upper) in [
             ("maximum", true),
@@ -192,7 +192,7 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// Generated clients read only the values that they know.
+    /// Generated clients accept only the values they know.
     fn enumeration(&mut self, what: &str, old: &Value, new: &Value, direction: Direction) {
         let values = |schema: &Value| schema["enum"].as_array().cloned();
         match (values(old), values(new)) {
@@ -243,7 +243,7 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// The schema behind a reference, and its name.
+/// Returns the schema behind a reference, and its name.
 fn resolve<'a>(description: &'a Value, schema: &'a Value) -> (Option<&'a str>, &'a Value) {
     let reference = schema.get("$ref").or_else(|| schema["allOf"][0].get("$ref")).and_then(Value::as_str);
     match reference.and_then(|reference| reference.rsplit('/').next()) {
@@ -252,7 +252,7 @@ fn resolve<'a>(description: &'a Value, schema: &'a Value) -> (Option<&'a str>, &
     }
 }
 
-/// A description with an operation, changed by `change`; what is found against the unchanged one.
+/// Changes a description with `change`. Returns what is found against the unchanged one.
 fn found(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let schema = |name: &str| json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}});
     let released = json!({
@@ -306,7 +306,7 @@ fn remove(value: &mut Value, field: &str) {
 }
 
 #[test]
-fn what_adds_to_a_description_breaks_nothing() {
+fn additions_break_nothing() {
     assert_eq!(found(|_| {}), [""; 0]);
     assert_eq!(
         found(|description| {
@@ -325,7 +325,7 @@ fn what_adds_to_a_description_breaks_nothing() {
 }
 
 #[test]
-fn what_is_gone_is_found() {
+fn removals_are_found() {
     assert_eq!(found(|d| remove(at(d, "/paths"), "/things")), ["POST /things is gone"]);
     assert_eq!(
         found(|d| operation(d)["operationId"] = "createThing".into()),
@@ -354,7 +354,7 @@ fn what_is_gone_is_found() {
 }
 
 #[test]
-fn what_requests_may_not_say_any_more_is_found() {
+fn narrowed_requests_are_found() {
     assert_eq!(
         found(|d| schemas(d)["Request"]["required"] = json!(["name", "kind"])),
         ["Request: the field kind has become required"]
@@ -397,7 +397,7 @@ fn what_requests_may_not_say_any_more_is_found() {
 }
 
 #[test]
-fn what_answers_did_not_say_is_found() {
+fn widened_answers_are_found() {
     assert_eq!(
         found(|d| schemas(d)["Kind"]["enum"] = json!(["small", "middling", "large"])),
         [r#"Kind: the value "middling" is new"#]
@@ -409,7 +409,7 @@ fn what_answers_did_not_say_is_found() {
 }
 
 #[test]
-fn what_has_become_one_of_several_is_found() {
+fn alternatives_are_compared() {
     let either = json!({"oneOf": [{"type": "integer"}, {"type": "string", "maxLength": 5}]});
     assert_eq!(
         found(|d| schemas(d)["Request"]["properties"]["name"] = either),
@@ -431,7 +431,7 @@ fn what_has_become_one_of_several_is_found() {
 }
 
 #[test]
-fn what_has_become_another_type_is_found() {
+fn changed_types_are_found() {
     assert_eq!(
         found(|d| schemas(d)["Thing"]["properties"]["id"] = json!({"type": "string"})),
         [

@@ -1,8 +1,8 @@
-//! The examples of `openapi/README.md` are taken from files that are tested.
+//! The examples in `openapi/README.md` are copied from tested files.
 
 use super::text;
 
-/// An example follows a line with the name of the file that it is taken from.
+/// An example follows a line with the name of the file it is copied from.
 const MARK: &str = "<!-- from ";
 
 #[test]

@@ -1,23 +1,23 @@
-//! What every fault test checks, in one place: an acknowledged sample is stored exactly once; one that is not
-//! acknowledged is stored at most once, and until it is, whoever took it still holds it.
+//! The property checked by every fault test: an acknowledged sample is stored exactly once; an unacknowledged one is
+//! stored at most once, and until it is, the agent still holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::database::connect;
 
-/// What became of the samples of one agent, in the agent's own eyes. Samples are known by the time they are stored at.
+/// What happened to one agent's samples as far as the agent knows. Samples are identified by their time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
-    /// Forgotten by the agent, because the server has said that they are stored.
+    /// Dropped by the agent, because the server has acknowledged them.
     pub(crate) acknowledged: BTreeSet<i64>,
-    /// Kept by the agent: to be sent, or to be sent again.
+    /// Kept by the agent, to be sent or sent again.
     pub(crate) held: BTreeSet<i64>,
 }
 
-/// How many rows a sample has in the tables of cpu, memory, load, disks and network.
+/// The number of rows of a sample in the tables of CPU, memory, load, disks and network.
 pub(crate) type RowCounts = [i64; 5];
 
-/// The rows of one agent by their time.
+/// The rows of one agent by time.
 pub(crate) type Stored = BTreeMap<i64, RowCounts>;
 
 impl Account {
@@ -25,11 +25,11 @@ impl Account {
         self.acknowledged.len() + self.held.len()
     }
 
-    /// Checks the property. `acknowledged` is what the account said before `stored` was read, as an acknowledgement
-    /// may come at any time; `whole` tells whether a sample's rows are all of it.
+    /// Checks the property. `acknowledged` must be recorded before `stored` is read, as acknowledgements may arrive at
+    /// any time; `whole` returns whether a sample's rows are complete.
     ///
     /// # Panics
-    /// When the property does not hold.
+    /// If the property does not hold.
     pub(crate) fn check(
         &self,
         acknowledged: &BTreeSet<i64>,
@@ -46,10 +46,10 @@ impl Account {
         assert!(torn.is_empty(), "{context}: stored in part, or more than once: {torn:?}");
     }
 
-    /// Checks the property where everything must be stored by now.
+    /// Checks the property when everything must be stored by now.
     ///
     /// # Panics
-    /// When it does not hold, or something is missing.
+    /// If it does not hold, or something is missing.
     pub(crate) fn check_all_stored(
         &self,
         stored: &Stored,
@@ -62,7 +62,7 @@ impl Account {
     }
 }
 
-/// The rows of one agent.
+/// Returns the rows of one agent.
 pub(crate) async fn stored(database_url: &str, agent_id: &str) -> Stored {
     let families =
         ["cpu_metrics", "memory_metrics", "load_metrics", "disk_metrics", "network_metrics"].map(|table| {

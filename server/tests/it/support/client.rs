@@ -1,4 +1,4 @@
-//! An agent made of nothing but a WebSocket: sends what a test tells it to.
+//! A bare WebSocket agent that sends what a test tells it to.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-/// An answer that takes longer never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// No answer takes longer than this.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Who tries again does not wait as long.
-const REGISTER_PATIENCE: Duration = Duration::from_secs(5);
+/// Registrations that are retried use a shorter timeout.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct AgentClient {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
 impl AgentClient {
-    /// Connects, with a secret in the header where there is one.
+    /// Connects, with the secret in the header if there is one.
     pub(crate) async fn connect(address: &str, secret: Option<&str>) -> Self {
         let authorization = secret.map(|secret| format!("Bearer {secret}"));
         let headers = authorization.iter().map(|value| ("Authorization", value.as_str()));
         Self::try_connect(address, &headers.collect::<Vec<_>>()).await.unwrap()
     }
 
-    /// Connects with these headers, or answers the status of the refusal.
+    /// Connects with these headers, or returns the status of the refusal.
     pub(crate) async fn try_connect(address: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let mut request = upgrade(address, None);
         for (name, value) in headers {
@@ -45,7 +45,7 @@ impl AgentClient {
         }
     }
 
-    /// Connects and registers, where that is possible now.
+    /// Connects and registers, if that is possible now.
     pub(crate) async fn try_register(address: &str, secret: &str, hostname: &str) -> Option<Self> {
         let registered = async {
             let (stream, _) = tokio_tungstenite::connect_async(upgrade(address, Some(secret))).await.ok()?;
@@ -53,7 +53,7 @@ impl AgentClient {
             client.try_send_text(&register_message(hostname, None).to_string()).await;
             (client.receive().await?["type"] == "register_ack").then_some(client)
         };
-        tokio::time::timeout(REGISTER_PATIENCE, registered).await.ok()?
+        tokio::time::timeout(REGISTER_TIMEOUT, registered).await.ok()?
     }
 
     pub(crate) async fn send(&mut self, message: &Value) {
@@ -64,14 +64,14 @@ impl AgentClient {
         self.stream.send(Message::text(text)).await.unwrap();
     }
 
-    /// Sends the first part of a message, to be followed by others.
+    /// Sends the first part of a fragmented message.
     pub(crate) async fn send_part(&mut self, text: &str) {
         let data = text.as_bytes().to_vec();
         let frame = Frame::message(data, OpCode::Data(Data::Text), false);
         self.stream.send(Message::Frame(frame)).await.unwrap();
     }
 
-    /// Sends where it is not certain that anybody is left to hear it; answers whether it went out.
+    /// Sends although the connection may be closed. Returns whether it was sent.
     pub(crate) async fn try_send_text(&mut self, text: &str) -> bool {
         self.stream.send(Message::text(text)).await.is_ok()
     }
@@ -80,10 +80,11 @@ impl AgentClient {
         self.stream.send(Message::binary(bytes)).await.unwrap();
     }
 
-    /// The next text message; `None` when the connection has ended.
+    /// Receives the next text message; `None` if the connection has ended.
     pub(crate) async fn receive(&mut self) -> Option<Value> {
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("no message in time");
+            let next =
+                tokio::time::timeout(RECEIVE_TIMEOUT, self.stream.next()).await.expect("no message in time");
             match next {
                 Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
@@ -92,7 +93,7 @@ impl AgentClient {
         }
     }
 
-    /// The next message of this type; others are passed over.
+    /// Receives the next message of this type, skipping others.
     pub(crate) async fn receive_type(&mut self, message_type: &str) -> Value {
         let received = async {
             loop {
@@ -104,18 +105,21 @@ impl AgentClient {
             }
         };
         // Pings and other messages must not keep a test waiting for ever.
-        tokio::time::timeout(PATIENCE, received).await.unwrap_or_else(|_| panic!("no {message_type} in time"))
+        tokio::time::timeout(RECEIVE_TIMEOUT, received)
+            .await
+            .unwrap_or_else(|_| panic!("no {message_type} in time"))
     }
 
-    /// The code of the close frame.
+    /// Returns the code of the close frame.
     pub(crate) async fn closed(&mut self) -> Option<u16> {
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("not closed in time");
+            let next =
+                tokio::time::timeout(RECEIVE_TIMEOUT, self.stream.next()).await.expect("not closed in time");
             match next {
                 Some(Ok(Message::Close(frame))) => {
                     // Sends the answer.
                     drop(
-                        tokio::time::timeout(PATIENCE, self.stream.next())
+                        tokio::time::timeout(RECEIVE_TIMEOUT, self.stream.next())
                             .await
                             .expect("not hung up in time"),
                     );
@@ -127,13 +131,13 @@ impl AgentClient {
         }
     }
 
-    /// Says goodbye and waits until the server has heard it.
+    /// Sends a close frame and waits until the server has processed it.
     pub(crate) async fn hang_up(&mut self) {
         drop(self.stream.close(None).await);
         self.closed().await;
     }
 
-    /// Says goodbye.
+    /// Sends a close frame.
     pub(crate) async fn close(mut self) {
         drop(self.stream.close(None).await);
     }

@@ -1,4 +1,4 @@
-//! A database server of a test's own, to be killed without warning.
+//! A database server for a single test, which can be killed without warning.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,8 +10,8 @@ use tokio::process::{Child, Command};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docker/database/cluster.sh");
 
-/// The cluster. It has the settings of real use, so a commit is on the disk before it is answered: those of the other
-/// tests' cluster give that away.
+/// The cluster. It has the settings of real use, so a commit is on disk before it is answered; the other tests' cluster
+/// trades that for speed.
 pub(crate) struct TestCluster {
     pub(crate) url: String,
     state: PathBuf,
@@ -22,10 +22,11 @@ pub(crate) struct TestCluster {
 impl TestCluster {
     pub(crate) async fn start() -> Self {
         let directory = TempDir::with_prefix("pika-test-cluster-").unwrap();
-        // PostgreSQL's user passes through.
+        // PostgreSQL's user must be able to pass through.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let state = directory.path().join("database");
-        // Removes the cluster when its standard input ends: with this value, or with the test's process, however that ends.
+        // Removes the cluster when its standard input ends: with this value, or with the test's process, however that
+        // ends.
         let janitor = Command::new("sh")
             .arg("-c")
             .arg(

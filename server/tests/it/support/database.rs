@@ -16,14 +16,14 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
-/// PGlite takes half a gigabyte each.
+/// PGlite takes half a gigabyte per instance.
 static BRIDGES: Semaphore = Semaphore::const_new(3);
 static SERVER_TEMPLATE: OnceCell<String> = OnceCell::const_new();
 static COMMUNITY_TEMPLATE: OnceCell<PathBuf> = OnceCell::const_new();
 static COMMUNITY_FOLDER: LazyLock<CommunityFolder> = LazyLock::new(CommunityFolder::create);
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-/// A database of one test's own; gone with it.
+/// A database for a single test, dropped with this value.
 pub(crate) struct TestDatabase {
     pub(crate) url: String,
     _place: Place,
@@ -36,7 +36,7 @@ enum Place {
 }
 
 impl TestDatabase {
-    /// A migrated database on the server that `PIKA_TEST_DATABASE_URL` names.
+    /// Creates a migrated database on the server given by `PIKA_TEST_DATABASE_URL`.
     pub(crate) async fn on_server() -> Self {
         let template = SERVER_TEMPLATE.get_or_init(make_server_template).await;
         let name = format!("pika_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -44,20 +44,20 @@ impl TestDatabase {
         Self { url: with_database(&name), _place: Place::Server(DropDatabase(name)) }
     }
 
-    /// An empty database on that server.
+    /// Creates an empty database on that server.
     pub(crate) async fn on_server_unmigrated() -> Self {
         let name = format!("pika_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         execute(&server_url(), &format!("CREATE DATABASE {name}")).await;
         Self { url: with_database(&name), _place: Place::Server(DropDatabase(name)) }
     }
 
-    /// A migrated database of the Community edition.
+    /// Creates a migrated database of the Community edition.
     pub(crate) async fn on_community() -> Self {
         let template = COMMUNITY_TEMPLATE.get_or_init(make_community_template).await;
         Self::on_community_like(Some(template)).await
     }
 
-    /// An empty database of the Community edition.
+    /// Creates an empty database of the Community edition.
     pub(crate) async fn on_community_unmigrated() -> Self {
         Self::on_community_like(None).await
     }
@@ -73,12 +73,12 @@ impl TestDatabase {
         store(&self.url)
     }
 
-    /// A connection of the test's own.
+    /// Opens a separate connection.
     pub(crate) async fn connect(&self) -> tokio_postgres::Client {
         connect(&self.url).await
     }
 
-    /// A single number.
+    /// Queries a single number.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.connect().await.query_one(sql, &[]).await.unwrap().get(0)
     }
@@ -94,10 +94,10 @@ pub(crate) fn store(url: &str) -> Store {
     Store::new(url, &options).unwrap()
 }
 
-/// The database server under test.
+/// Returns the URL of the database server under test.
 ///
 /// # Panics
-/// When nobody said which.
+/// If it is not configured.
 fn server_url() -> String {
     std::env::var("PIKA_TEST_DATABASE_URL").expect(
         "PIKA_TEST_DATABASE_URL is not set: run ./test.sh, which starts a database for the tests, or name a \
@@ -118,7 +118,7 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
-/// Takes the schema back to what it was before the twelfth migration, runs `before`, and applies that migration again.
+/// Reverts the schema to before the twelfth migration, runs `before`, and applies that migration again.
 pub(crate) async fn migrate_accounts_again(client: &tokio_postgres::Client, before: &str) {
     let undo = "ALTER TABLE enrollments DROP COLUMN api_token_id; ALTER TABLE users DROP COLUMN username_key; \
          CREATE UNIQUE INDEX users_username_lower ON users (lower(username))";
@@ -127,7 +127,7 @@ pub(crate) async fn migrate_accounts_again(client: &tokio_postgres::Client, befo
     }
 }
 
-/// Calls a procedure of TimescaleDB. Where the scheduler is at the same work just then, after it.
+/// Calls a procedure of TimescaleDB, waiting for the scheduler if it is doing the same work.
 pub(crate) async fn call(client: &tokio_postgres::Client, procedure: &str) {
     let sql = format!("CALL {procedure}");
     eventually(&sql, || async {
@@ -156,7 +156,7 @@ async fn make_server_template() -> String {
     name
 }
 
-/// Drops what test processes left behind that are no more.
+/// Drops databases left behind by test processes that no longer exist.
 async fn sweep() {
     let client = connect(&server_url()).await;
     let names = client
@@ -179,7 +179,7 @@ struct DropDatabase(String);
 impl Drop for DropDatabase {
     fn drop(&mut self) {
         let name = self.0.clone();
-        // The test's own runtime may be on its way out.
+        // The test's runtime may be shutting down.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(execute(&server_url(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
@@ -196,8 +196,8 @@ async fn make_community_template() -> PathBuf {
     data
 }
 
-/// Where this process's Community databases lie. A process of its own removes the folder when this one has ended,
-/// however that ends.
+/// The folder of this process's Community databases. A separate process removes it when this one ends, however that
+/// happens.
 struct CommunityFolder {
     path: PathBuf,
     /// Waits for the end of its standard input.
@@ -221,14 +221,14 @@ impl CommunityFolder {
     }
 }
 
-/// The PGlite process.
+/// A PGlite process.
 struct Bridge {
     url: String,
     child: Child,
 }
 
 impl Bridge {
-    /// Starts one on a new data directory, a copy of `template` where one is given.
+    /// Starts one on a new data directory, a copy of `template` if given.
     async fn start(data: &Path, template: Option<&Path>) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/community/bridge.mjs");
         let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/community/node_modules");

@@ -1,5 +1,5 @@
-//! Agents that put the ingest path to the test: they keep what is not acknowledged and send it again, in frames
-//! packed anew, over one connection after the other.
+//! Agents that stress the ingest path: they keep what is not acknowledged and send it again, in newly packed frames,
+//! over one connection after another.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,18 @@ use super::account::{Account, RowCounts, stored};
 use super::client::{AgentClient, batch, now, sample};
 use super::{Random, TestServer, eventually};
 
-/// Frames that an agent has on their way.
+/// Maximum unacknowledged frames of an agent.
 const FRAMES_IN_FLIGHT_MAX: usize = 8;
 const SAMPLES_PER_FRAME_MAX: u64 = 20;
-/// Between two samples.
+/// Maximum time between two samples.
 const INTERVAL_MS_MAX: u64 = 8;
-/// One of so many samples is late, and so is written apart.
+/// One in this many samples is late, and so is written separately.
 const ONE_LATE_OF: u64 = 16;
 const LATE_BY_MS: i64 = 3_600_000;
-/// Between two attempts to connect.
+/// Time between two attempts to connect.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The agents, each a task.
+/// The agents, one task each.
 pub(crate) struct Fleet {
     seed: u64,
     agents: Vec<Agent>,
@@ -37,7 +37,7 @@ struct Agent {
     task: JoinHandle<()>,
 }
 
-/// What a task of an agent needs.
+/// The state of an agent's task.
 struct Sender {
     address: String,
     secret: String,
@@ -49,7 +49,7 @@ struct Sender {
 }
 
 impl Fleet {
-    /// How close together the samples are that the server has to take: as close as times can be.
+    /// The minimum spacing of samples that the server must accept: none.
     pub(crate) const SPACING_MS: i64 = 0;
 
     /// Enrolls agents at `server` and starts them; they report to `address`.
@@ -79,7 +79,7 @@ impl Fleet {
         Self { seed: random.seed(), agents, stopping }
     }
 
-    /// How many samples were acknowledged.
+    /// Number of acknowledged samples.
     pub(crate) fn n_acknowledged(&self) -> usize {
         self.agents.iter().map(|agent| agent.account.lock().unwrap().acknowledged.len()).sum()
     }
@@ -91,12 +91,12 @@ impl Fleet {
         eventually(&what, || async { (wanted <= self.n_acknowledged()).then_some(()) }).await;
     }
 
-    /// What became of the samples of every agent.
+    /// Returns what happened to the samples of every agent.
     pub(crate) fn accounts(&self) -> Vec<Account> {
         self.agents.iter().map(|agent| agent.account.lock().unwrap().clone()).collect()
     }
 
-    /// Checks the property of [`Account`] while the agents go on.
+    /// Checks the property of [`Account`] while the agents keep running.
     pub(crate) async fn check(&self, database_url: &str) {
         for agent in &self.agents {
             let acknowledged = agent.account.lock().unwrap().acknowledged.clone();
@@ -135,13 +135,13 @@ impl Drop for Fleet {
     }
 }
 
-/// The rows of [`sample`].
+/// Returns whether these are all rows of [`sample`].
 fn is_whole(rows: &RowCounts) -> bool {
     *rows == [1, 1, 1, 2, 1]
 }
 
 impl Sender {
-    /// Ends when it is told to stop and holds nothing any more.
+    /// Runs until it is told to stop and has nothing left to send.
     async fn run(mut self) {
         while !self.is_done() {
             match AgentClient::try_register(&self.address, &self.secret, "web").await {

@@ -1,4 +1,4 @@
-//! A database with history in every tier, and what is read of it: before something is done to it, and after.
+//! A database with history in every tier, and comparisons of it before and after a change.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use super::client::now;
 use super::random::Random;
 use crate::rollups::{random_rows, roll_up};
 
-/// Agents of which there are rollups that have outlived their source.
+/// An agent with rollups that have outlived their source.
 const OLD_AGENT: i32 = 7;
 const OLD_DAYS: i64 = 80;
 
-/// The rollups of the product, each after what it is made of.
+/// The rollups of the product, each after its source.
 pub(crate) fn rollups() -> Vec<(String, Tier)> {
     let mut rollups = Vec::new();
     for family in Family::ALL {
@@ -31,13 +31,13 @@ pub(crate) fn rollups() -> Vec<(String, Tier)> {
     rollups
 }
 
-/// Whether there is a relation: a database that an earlier release has left may lack some.
+/// Returns whether a relation exists: a database of an earlier release may lack some.
 pub(crate) async fn exists(client: &Client, relation: &str) -> bool {
     let row = client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&relation]).await;
     row.unwrap().get(0)
 }
 
-/// The hypertable that holds a rollup's rows.
+/// Returns the hypertable that holds a rollup's rows.
 pub(crate) async fn hypertable(client: &Client, relation: &str) -> String {
     let sql = "SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name) \
                FROM timescaledb_information.continuous_aggregates WHERE view_name = $1::text";
@@ -45,7 +45,7 @@ pub(crate) async fn hypertable(client: &Client, relation: &str) -> String {
     row.map_or_else(|| relation.to_owned(), |row| row.get(0))
 }
 
-/// Refreshes the aggregates of the Community edition from the day of a time on, as far as their policies would by now.
+/// Refreshes the Community edition's aggregates from the day of a time on, as far as their policies would have by now.
 pub(crate) async fn refresh(client: &Client, start: i64, now: i64) {
     for (relation, tier) in rollups() {
         if !exists(client, &relation).await {
@@ -58,7 +58,7 @@ pub(crate) async fn refresh(client: &Client, start: i64, now: i64) {
     }
 }
 
-/// Stores samples of three days, rolls them up, and adds rollups that are older than any sample.
+/// Stores samples of three days, rolls them up, and adds rollups older than any sample.
 pub(crate) async fn store_history(store: &Store, client: &Client) {
     let mut random = Random::announced();
     let rows = random_rows(&mut random, now() - 3 * DAY_MS, now(), 600);
@@ -105,8 +105,8 @@ pub(crate) async fn read_tiers(client: &Client) -> Tiers {
     tiers
 }
 
-/// Checks that all that was there is there, with the values that it had. Columns may have come, and buckets that were
-/// not complete before.
+/// Checks that everything from before still exists with the same values. Columns may have been added, and buckets that
+/// were incomplete before.
 pub(crate) fn assert_kept(before: &Tiers, after: &Tiers) {
     for (relation, rows) in before {
         let after = &after[relation];
@@ -122,7 +122,7 @@ pub(crate) fn assert_kept(before: &Tiers, after: &Tiers) {
     }
 }
 
-/// Whether two values are the same; sums of floating-point numbers depend on the order a little.
+/// Returns whether two values are equal; sums of floating-point numbers depend slightly on the order.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one.as_f64(), other.as_f64()) {
         (Some(one), Some(other)) => (one - other).abs() <= 1e-9 * one.abs().max(1.0),
@@ -133,11 +133,11 @@ fn is_same(one: &Value, other: &Value) -> bool {
 /// Times, averages, smallest and largest values.
 pub(crate) type Charts = Vec<(i64, Option<f64>, Option<f64>, Option<f64>)>;
 
-/// The values of charts of load and processor from every rollup, over all that there is.
+/// Reads charts of load and CPU from every rollup, over the whole history.
 pub(crate) async fn read_charts(store: &Store) -> Charts {
     let mut values = Vec::new();
     let start = bucket_start(now() - (OLD_DAYS + 1) * DAY_MS, DAY_MS);
-    // Up to where no new bucket comes meanwhile.
+    // Up to where no new buckets are added meanwhile.
     let range = TimeRange { start, end: start + OLD_DAYS * DAY_MS, interval_ms: DAY_MS };
     for (family, agent_key) in
         [(Family::Load, OLD_AGENT), (Family::Load, 1), (Family::Cpu, OLD_AGENT), (Family::Cpu, 2)]
@@ -160,7 +160,7 @@ pub(crate) async fn read_charts(store: &Store) -> Charts {
     values
 }
 
-/// Checks that charts show what they showed.
+/// Checks that charts are unchanged.
 pub(crate) fn assert_same_charts(before: &Charts, after: &Charts) {
     let close = |one: Option<f64>, other: Option<f64>| match (one, other) {
         (Some(one), Some(other)) => (one - other).abs() <= 1e-9 * one.abs().max(1.0),
@@ -175,11 +175,11 @@ pub(crate) fn assert_same_charts(before: &Charts, after: &Charts) {
     }
 }
 
-/// How many replacements there are that have not taken their place yet, and rollups that have been replaced.
+/// The number of replacements not renamed yet, and of replaced rollups not dropped yet.
 pub(crate) const REPLACEMENTS: &str =
     "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_next' OR relname LIKE '%\\_former'";
 
-/// Brings a database to its definition. Answers the steps and pieces.
+/// Makes a database match its definition. Returns the steps and pieces.
 pub(crate) async fn steps_of(store: &Store) -> Vec<String> {
     let mut steps = Vec::new();
     store
@@ -192,8 +192,8 @@ pub(crate) async fn steps_of(store: &Store) -> Vec<String> {
     steps
 }
 
-/// Brings a database to its definition, killed after every step, and among their pieces after one, two more, three more
-/// and so on. Answers the steps and pieces; `between` is told the step after which there was a kill.
+/// Makes a database match its definition, killed after every step, and within a step's pieces after one, two more,
+/// three more and so on. Returns the steps and pieces; `between` is called with the step after each kill.
 pub(crate) async fn migrate_killed_everywhere(
     store: &Store,
     mut between: impl AsyncFnMut(&str),
@@ -228,7 +228,7 @@ pub(crate) async fn migrate_killed_everywhere(
     }
 }
 
-/// An hour that is over in every tier of minutes and hours.
+/// Returns an hour that is complete in the tiers of minutes and hours.
 pub(crate) fn past_hour() -> i64 {
     bucket_start(now() - 4 * HOUR_MS, HOUR_MS)
 }

@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/2 from the first byte, without TLS.
+//! An HTTP/2 client with prior knowledge, without TLS.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -19,18 +19,18 @@ impl Http2Client {
         Self::connect_with_window(address, 64 * 1024).await
     }
 
-    /// Takes so many bytes of an answer before it is read.
+    /// Connects with a flow-control window of this many bytes.
     pub(crate) async fn connect_with_window(address: &str, window_bytes: u32) -> Self {
         let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
         let mut builder = Builder::new(TokioExecutor::new());
         builder.initial_stream_window_size(window_bytes);
         let (requests, connection) = builder.handshake(stream).await.unwrap();
-        // Ends with the server's, or with the client's.
+        // Ends with the server's connection, or with the client.
         tokio::spawn(connection);
         Self { address: address.to_owned(), requests }
     }
 
-    /// Requests a path with these header fields, in their order. Returns the answer before its body is read.
+    /// Requests a path with these header fields, in order. Returns the answer before its body is read.
     pub(crate) async fn begin(&mut self, path: &str, headers: &[(&str, &str)]) -> Response<Incoming> {
         let mut request = Request::get(format!("http://{}{path}", self.address));
         for (name, value) in headers {
@@ -39,7 +39,7 @@ impl Http2Client {
         self.requests.send_request(request.body(Full::default()).unwrap()).await.unwrap()
     }
 
-    /// The same with the body.
+    /// Like [`Http2Client::begin`], but also reads the body.
     pub(crate) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> (StatusCode, Bytes) {
         let response = self.begin(path, headers).await;
         let status = response.status();

@@ -1,4 +1,4 @@
-//! The real programs as processes, to be killed without warning.
+//! The real programs as processes, which can be killed without warning.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use super::account::Account;
 use super::{Fleet, Random, TestDatabase, TestServer, eventually};
 
-/// The server's program.
+/// The server's process.
 pub(crate) struct ServerProcess(Child);
 
 impl ServerProcess {
@@ -23,7 +23,7 @@ impl ServerProcess {
         Self::start_with(database_url, port, &[])
     }
 
-    /// As [`ServerProcess::start`], with more variables.
+    /// Like [`ServerProcess::start`], with additional variables.
     pub(crate) fn start_with(database_url: &str, port: u16, variables: &[(&str, &str)]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_pika-server"))
             .env_clear()
@@ -45,7 +45,7 @@ impl ServerProcess {
     }
 }
 
-/// The server's program on a database of its own, and the file that it logs to.
+/// A server process with its own database, and the file it logs to.
 pub(crate) struct LoggedServer {
     pub(crate) address: String,
     directory: TempDir,
@@ -80,7 +80,7 @@ impl LoggedServer {
         fs::read_to_string(self.directory.path().join("server.log")).unwrap()
     }
 
-    /// The log, once it has this text in it.
+    /// Returns the log once it contains this text.
     pub(crate) async fn log_with(&self, text: &str) -> String {
         eventually("the log has what was done last", || async {
             Some(self.log()).filter(|log| log.contains(text))
@@ -88,20 +88,20 @@ impl LoggedServer {
         .await
     }
 
-    /// The memory that the process has, in KiB.
+    /// Returns the resident memory of the process, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 
-    /// The server as those see it who talk to it, with its administrator logged in. It has to have been started with
-    /// the password that tests have.
+    /// Returns a client of the server with its administrator logged in. The server must have been started with the
+    /// tests' password.
     pub(crate) async fn client(&self) -> TestServer {
         TestServer::of_process(self.address.clone()).await
     }
 
-    /// Ends the server. Returns what it has logged.
+    /// Stops the server and returns its log.
     pub(crate) async fn end(self) -> String {
         let Self { directory, process, .. } = self;
         process.kill().await;
@@ -109,7 +109,7 @@ impl LoggedServer {
     }
 }
 
-/// A port to which a process can come back: not one that the system gives to outgoing connections.
+/// Returns a port that a restarted process can bind again: not one of those the system gives to outgoing connections.
 pub(crate) fn lasting_port(random: &mut Random) -> u16 {
     loop {
         let port = 20_000 + u16::try_from(random.below(10_000)).unwrap();
@@ -119,7 +119,7 @@ pub(crate) fn lasting_port(random: &mut Random) -> u16 {
     }
 }
 
-/// The agent's program, beside this test's own.
+/// Returns the agent's program, which is built next to this test.
 pub(crate) fn agent_program() -> PathBuf {
     let directory = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
     let program = directory.join("pika-agent");
@@ -127,7 +127,7 @@ pub(crate) fn agent_program() -> PathBuf {
     program
 }
 
-/// Enrolls an agent and answers its id.
+/// Enrolls an agent and returns its id.
 pub(crate) async fn enroll_agent(server: &TestServer, state: &Path) -> String {
     let token = server.enrollment_token(1).await;
     let status = Command::new(agent_program())
@@ -143,21 +143,21 @@ pub(crate) async fn enroll_agent(server: &TestServer, state: &Path) -> String {
     identity["id"].as_str().unwrap().to_owned()
 }
 
-/// The agent's program.
+/// The agent's process.
 pub(crate) struct AgentProcess {
     child: Child,
     log: Arc<Mutex<String>>,
 }
 
 impl AgentProcess {
-    /// Starts the agent with as short an interval as there is; it reports to `address`.
+    /// Starts the agent with the shortest interval; it reports to `address`.
     pub(crate) fn start(address: &str, state: &Path) -> Self {
         let mut command = Command::new(agent_program());
         command.arg("run");
         Self::start_command(command, address, state)
     }
 
-    /// As [`AgentProcess::start`], with a command that becomes `pika-agent run` when arguments are appended.
+    /// Like [`AgentProcess::start`], with a command that becomes `pika-agent run` when arguments are appended.
     pub(crate) fn start_command(mut command: Command, address: &str, state: &Path) -> Self {
         let mut child = command
             .args(["--server", &format!("http://{address}"), "--state-dir"])
@@ -184,7 +184,7 @@ impl AgentProcess {
         self.child.id().unwrap()
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -194,7 +194,7 @@ impl AgentProcess {
         self.child.kill().await.unwrap();
     }
 
-    /// Asks it to end, and waits.
+    /// Asks it to terminate, and waits.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let id = self.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
@@ -202,18 +202,18 @@ impl AgentProcess {
     }
 }
 
-/// What the files of an agent's spool say.
+/// The contents of an agent's spool.
 #[derive(Debug)]
 pub(crate) struct Spool {
-    /// The server has acknowledged every sample with a number below.
+    /// The server has acknowledged every sample with a lower number.
     cursor: u64,
-    /// The times of all samples by their numbers. Those that are acknowledged are among them: a file stays as long as it
-    /// is appended to, and a test does not fill one.
+    /// The times of all samples by number, including acknowledged ones: a file stays while it is appended to, and a
+    /// test does not fill one.
     pub(crate) samples: BTreeMap<u64, i64>,
 }
 
 impl Spool {
-    /// Reads the spool below a state directory. A record that is not whole is left out, as the agent does.
+    /// Reads the spool in a state directory. An incomplete record is ignored, as by the agent.
     pub(crate) fn read(state: &Path) -> Self {
         let directory = state.join("spool");
         let cursor = fs::read(directory.join("cursor")).unwrap_or_default();
@@ -234,17 +234,17 @@ impl Spool {
         Self { cursor, samples }
     }
 
-    /// The number of the last sample; 0 where there is none.
+    /// The number of the last sample; 0 if there is none.
     pub(crate) fn last_id(&self) -> u64 {
         self.samples.last_key_value().map_or(0, |(id, _)| *id)
     }
 
-    /// Whether the samples up to this number are acknowledged.
+    /// Returns whether the samples up to this number are acknowledged.
     pub(crate) fn has_forgotten(&self, id: u64) -> bool {
         id < self.cursor
     }
 
-    /// What the agent that keeps this spool knows to be stored, and what it still holds.
+    /// Returns which samples the agent knows to be stored, and which it still holds.
     pub(crate) fn account(&self) -> Account {
         let mut account = Account::default();
         for (id, ts) in &self.samples {
@@ -255,7 +255,7 @@ impl Spool {
     }
 }
 
-/// The times of the samples in a file of the spool. A record is `length: u32 LE, crc32: u32 LE, payload`.
+/// Returns the times of the samples in a spool file. A record is `length: u32 LE, crc32: u32 LE, payload`.
 fn timestamps(mut bytes: &[u8]) -> Vec<i64> {
     let mut timestamps = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {

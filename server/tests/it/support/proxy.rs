@@ -1,4 +1,4 @@
-//! A TCP proxy that does to connections what networks do: cuts them off, stalls them, and breaks them at any byte.
+//! A TCP proxy that treats connections like a bad network: cuts them, stalls them, and breaks them at any byte.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use super::Random;
 /// Longest stall of a fault.
 const STALL_MS_MAX: u64 = 300;
 
-/// Of what goes through here the answers are shorter than the questions.
+/// Answers are shorter than requests by this factor.
 const ANSWERS_SHORTER_BY: u64 = 8;
 
 pub(crate) struct Proxy {
@@ -48,13 +48,13 @@ enum GateState {
 /// What happens to each connection, once.
 pub(crate) struct Faults {
     pub(crate) random: Random,
-    /// A fault happens after at least 2^this bytes, and before twice as many
+    /// A fault happens after at least 2^this bytes,
     pub(crate) bits_min: u64,
-    /// as 2^this bytes; each power of two is as likely as any other, so that every stage of a conversation is met.
+    /// and before twice 2^this bytes; all powers of two are equally likely, so that all stages of a conversation are met.
     pub(crate) bits_max: u64,
 }
 
-/// How long answers are on their way, drawn for each connection.
+/// Delays of answers, drawn for each connection.
 pub(crate) struct Delays {
     pub(crate) random: Random,
     pub(crate) ms_max: u64,
@@ -99,7 +99,7 @@ impl Faults {
 }
 
 impl Proxy {
-    /// A proxy in front of the database, or the server, of `url`.
+    /// Starts a proxy in front of the database, or the server, of `url`.
     pub(crate) async fn start(url: &str) -> Self {
         let target = authority(url).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -119,7 +119,7 @@ impl Proxy {
                 if gate.state == GateState::Cut {
                     continue;
                 }
-                // Where nobody listens the client finds its connection closed.
+                // If nothing listens there, the client's connection is closed.
                 let Ok(server) = TcpStream::connect(&to).await else { continue };
                 tokio::spawn(serve(Arc::clone(&connections), gate.generation, client, server));
             }
@@ -127,12 +127,12 @@ impl Proxy {
         Self { port, target, shared }
     }
 
-    /// The URL that leads through the proxy.
+    /// Returns the URL through the proxy.
     pub(crate) fn url(&self, url: &str) -> String {
         url.replace(&self.target, &self.address())
     }
 
-    /// Where the proxy listens.
+    /// Returns the proxy's address.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -144,7 +144,7 @@ impl Proxy {
         });
     }
 
-    /// Lets nothing through any more, and ends no connection.
+    /// Lets nothing through any more, without ending connections.
     pub(crate) fn stall(&self) {
         self.shared.gate.send_modify(|gate| gate.state = GateState::Stalled);
     }
@@ -160,17 +160,17 @@ impl Proxy {
         self.shared.gate.send_modify(|gate| gate.generation += 1);
     }
 
-    /// No more faults happen to new connections.
+    /// Stops faults on new connections.
     pub(crate) fn end_faults(&self) {
         *self.shared.faults.lock().unwrap() = None;
     }
 
-    /// From now on the answers on one connection come later than those on another.
+    /// From now on answers are delayed, differently on each connection.
     pub(crate) fn delay_answers(&self, delays: Delays) {
         *self.shared.delays.lock().unwrap() = Some(delays);
     }
 
-    /// How many faults have happened.
+    /// Number of faults that have happened.
     pub(crate) fn n_faults(&self) -> u64 {
         self.shared.n_faults.load(Ordering::Relaxed)
     }
@@ -191,7 +191,7 @@ async fn serve(shared: Arc<Shared>, generation: u64, client: TcpStream, server: 
     }
 }
 
-/// Carries bytes in one direction until either side ends, or the fault ends both.
+/// Copies bytes in one direction until either side ends, or the fault ends both.
 async fn pump(
     shared: &Shared,
     mut from: OwnedReadHalf,

@@ -1,4 +1,4 @@
-//! Random numbers that can be had again: the seed is printed, and `PIKA_TEST_SEED` sets it.
+//! Reproducible random numbers: the seed is printed, and can be set by `PIKA_TEST_SEED`.
 
 pub(crate) struct Random {
     seed: u64,
@@ -6,7 +6,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// A new seed for every run, told so that a failure can be repeated.
+    /// A new seed for every run, printed so that a failure can be reproduced.
     pub(crate) fn announced() -> Self {
         let seed = std::env::var("PIKA_TEST_SEED").map_or_else(
             |_| super::client::now().unsigned_abs() ^ (u64::from(std::process::id()) << 40),
@@ -23,12 +23,12 @@ impl Random {
         Self { seed, state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
-    /// What it began with.
+    /// Returns the seed.
     pub(crate) fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The next number below `limit` (xorshift64*).
+    /// Returns the next number below `limit` (xorshift64*).
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
@@ -36,7 +36,7 @@ impl Random {
         (self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % limit
     }
 
-    /// Numbers for somebody who draws them at the same time.
+    /// Returns a generator for concurrent use.
     pub(crate) fn fork(&mut self) -> Self {
         Self::seeded(self.below(1 << 53))
     }

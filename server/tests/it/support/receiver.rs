@@ -1,4 +1,4 @@
-//! A receiver of messages on loopback: keeps every request byte for byte, and answers as it is told to.
+//! A webhook receiver on loopback that keeps every request byte for byte and answers as told.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::wait::eventually;
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) head: String,
@@ -27,16 +27,16 @@ impl Received {
     }
 }
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// Status and headers, and the body.
     Answer(&'static str, String),
-    /// Nothing, until the receiver ends.
+    /// None, until the receiver ends.
     Silence,
 }
 
-/// A receiver that takes everything unless it is told what to answer next.
+/// A receiver that accepts everything unless told what to answer next.
 pub(crate) struct Receiver {
     pub(crate) port: u16,
     received: Arc<Mutex<Vec<Received>>>,
@@ -63,12 +63,12 @@ impl Receiver {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What the next request is answered; `status` may have headers behind it.
+    /// Sets the answer to the next request; `status` may be followed by headers.
     pub(crate) fn reply(&self, status: &'static str, body: &str) {
         self.replies.lock().unwrap().push_back(Reply::Answer(status, body.to_owned()));
     }
 
-    /// The next request is not answered.
+    /// Leaves the next request unanswered.
     pub(crate) fn stay_silent(&self) {
         self.replies.lock().unwrap().push_back(Reply::Silence);
     }
@@ -77,7 +77,7 @@ impl Receiver {
         self.received.lock().unwrap().clone()
     }
 
-    /// Waits for so many requests in all.
+    /// Waits for this many requests in all.
     pub(crate) async fn requests(&self, count: usize) -> Vec<Received> {
         let what = format!("{count} requests to the receiver");
         eventually(&what, || async { Some(self.received()).filter(|received| count <= received.len()) }).await

@@ -1,4 +1,4 @@
-//! A running server on a port of its own.
+//! A running server on its own port.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,8 +19,8 @@ use super::wait::eventually;
 
 pub(crate) const ADMIN_PASSWORD: &str = "correct horse battery staple";
 
-/// A server that has not ended by itself after this long runs on.
-const END_PATIENCE: Duration = Duration::from_secs(60);
+/// A server that has not ended by itself within this time never will.
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server, and an administrator logged in to it.
 pub(crate) struct TestServer {
@@ -33,7 +33,7 @@ pub(crate) struct TestServer {
     task: Option<JoinHandle<Result<(), AppError>>>,
 }
 
-/// An answer.
+/// An HTTP answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -41,7 +41,7 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-/// The default configuration, made quick and cheap.
+/// The default configuration with fast and cheap settings.
 pub(crate) fn config(database_url: &str) -> Config {
     let defaults = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/server.yaml"));
     let mut config = Config::load(Some(defaults), &[]).unwrap();
@@ -53,7 +53,7 @@ pub(crate) fn config(database_url: &str) -> Config {
     config
 }
 
-/// A client with an address of its own, for all that a server on loopback can tell.
+/// Returns a client with its own address, as far as a server on loopback can tell.
 pub(crate) fn client_from(address: &str) -> reqwest::Client {
     reqwest::Client::builder().local_address(address.parse::<std::net::IpAddr>().unwrap()).build().unwrap()
 }
@@ -72,12 +72,12 @@ impl TestServer {
         server
     }
 
-    /// Starts a server and does not wait for its database.
+    /// Starts a server without waiting for its database.
     pub(crate) async fn start_unready(config: Config) -> Self {
         Self::start_unready_at(config, Clock::system()).await
     }
 
-    /// As [`TestServer::start_unready`], with a clock of the test's own.
+    /// Like [`TestServer::start_unready`], with the test's own clock.
     pub(crate) async fn start_unready_at(config: Config, clock: Clock) -> Self {
         let server = Server::bind(config, clock).await.unwrap();
         let address = server.local_addr().unwrap().to_string();
@@ -96,7 +96,7 @@ impl TestServer {
         }
     }
 
-    /// A server that runs as a process of its own, with its administrator logged in.
+    /// Connects to a server running as a separate process, and logs its administrator in.
     pub(crate) async fn of_process(address: String) -> Self {
         let mut server = Self {
             address,
@@ -112,7 +112,7 @@ impl TestServer {
         server
     }
 
-    /// Waits until the server says that it is ready.
+    /// Waits until the server is ready.
     pub(crate) async fn ready(&self) {
         eventually("the server is ready", || async {
             (self.get("/readyz").await.status == 200).then_some(())
@@ -126,14 +126,14 @@ impl TestServer {
         self.task.take().unwrap().await.unwrap()
     }
 
-    /// Tells the server to stop and does not wait.
+    /// Tells the server to stop without waiting.
     pub(crate) fn begin_stop(&self) {
         self.shutdown.cancel();
     }
 
-    /// How the server ended by itself.
+    /// Waits until the server has ended by itself.
     pub(crate) async fn ended(mut self) -> Result<(), AppError> {
-        let ended = tokio::time::timeout(END_PATIENCE, self.task.take().unwrap()).await;
+        let ended = tokio::time::timeout(END_TIMEOUT, self.task.take().unwrap()).await;
         ended.expect("the server runs on").unwrap()
     }
 
@@ -141,7 +141,7 @@ impl TestServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// A request as the administrator.
+    /// Sends a request as the administrator.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request(Method::GET, path, Some(&self.admin_token), None).await
     }
@@ -155,20 +155,20 @@ impl TestServer {
         self.request(Method::POST, "/api/login", None, Some(body)).await
     }
 
-    /// A login that must succeed: the session's token.
+    /// Logs in successfully. Returns the session's token.
     pub(crate) async fn session(&self, username: &str, password: &str) -> String {
         let login = self.login(username, password).await;
         assert_eq!(login.status, 200, "{login:?}");
         login.body["token"].as_str().unwrap().to_owned()
     }
 
-    /// A login from another address.
+    /// Logs in from another address.
     pub(crate) async fn login_from(&self, address: &str, username: &str, password: &str) -> Answer {
         let body = json!({"username": username, "password": password});
         answer(client_from(address).post(self.url("/api/login")).json(&body)).await
     }
 
-    /// A new user, who has this password: the id.
+    /// Creates a user with this password. Returns its id.
     pub(crate) async fn create_user(&self, username: &str, role: &str, password: &str) -> String {
         let body = json!({"username": username, "role": role, "password": password});
         let answer = self.post("/api/users", body).await;
@@ -176,7 +176,7 @@ impl TestServer {
         answer.body["user"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// A new API token of the user of a session.
+    /// Creates an API token for the user of a session.
     pub(crate) async fn api_token(&self, session: &str, scopes: &[&str]) -> String {
         let body = json!({"name": "test", "scopes": scopes});
         let answer = self.request(Method::POST, "/api/tokens", Some(session), Some(body)).await;
@@ -209,7 +209,7 @@ impl TestServer {
         answer(request).await
     }
 
-    /// A new enrollment token.
+    /// Creates an enrollment token.
     pub(crate) async fn enrollment_token(&self, max_uses: i32) -> String {
         let expires_at = Clock::system().now() + 60_000;
         let body = json!({"name": "test", "expiresAt": expires_at, "maxUses": max_uses});
@@ -218,7 +218,7 @@ impl TestServer {
         answer.body["token"].as_str().unwrap().to_owned()
     }
 
-    /// A newly enrolled agent: its connection, id and secret.
+    /// Enrolls a new agent. Returns its connection, id and secret.
     pub(crate) async fn enroll(&self, hostname: &str) -> (AgentClient, String, String) {
         let token = self.enrollment_token(1).await;
         let mut agent = AgentClient::connect(&self.address, None).await;
@@ -229,7 +229,7 @@ impl TestServer {
         (agent, id, secret)
     }
 
-    /// A known agent, back again.
+    /// Reconnects a known agent.
     pub(crate) async fn reconnect(&self, hostname: &str, secret: &str) -> AgentClient {
         let mut agent = AgentClient::connect(&self.address, Some(secret)).await;
         agent.send(&register_message(hostname, None)).await;
@@ -237,7 +237,7 @@ impl TestServer {
         agent
     }
 
-    /// The agent's status as the API tells it.
+    /// Returns the agent's status according to the API.
     pub(crate) async fn status(&self, agent_id: &str) -> i64 {
         self.get(&format!("/api/agents/{agent_id}")).await.body["status"].as_i64().unwrap()
     }
@@ -247,7 +247,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let headers = response.headers().clone();
-    // One that has no end is not waited for.
+    // The body of an endless stream is not awaited.
     if headers.get("content-type").is_some_and(|value| value == "text/event-stream") {
         return Answer { status, headers, body: Value::Null };
     }

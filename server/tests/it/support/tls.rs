@@ -1,4 +1,4 @@
-//! Certificates made on the spot, and a client that trusts just one of them.
+//! Generated certificates, and a client that trusts only one of them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl TestCertificate {
         Self(rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap())
     }
 
-    /// Another certificate of the same key.
+    /// Another certificate for the same key.
     pub(crate) fn renewed(&self) -> Self {
         let signing_key = KeyPair::from_pem(&self.key_pem()).unwrap();
         let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -41,7 +41,7 @@ impl TestCertificate {
     }
 }
 
-/// Certificate and key as the server finds them.
+/// The directory of the server's certificate and key.
 pub(crate) struct TlsDirectory(tempfile::TempDir);
 
 impl TlsDirectory {
@@ -68,7 +68,7 @@ impl TlsDirectory {
         self.0.path()
     }
 
-    /// Makes the server use them.
+    /// Configures the server to use them.
     pub(crate) fn configure(&self, config: &mut Config) {
         config.server.tls.certificate_file = self.certificate_file();
         config.server.tls.key_file = self.key_file();
@@ -80,7 +80,7 @@ impl TlsDirectory {
 pub(crate) struct TlsClient(TlsStream<TcpStream>);
 
 impl TlsClient {
-    /// Connects; fails where the server has any other certificate.
+    /// Connects; fails if the server has any other certificate.
     pub(crate) async fn connect(
         address: &str,
         trusted: &TestCertificate,
@@ -100,7 +100,7 @@ impl TlsClient {
         Ok(Self(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
     }
 
-    /// The protocol that was agreed upon.
+    /// Returns the negotiated protocol.
     pub(crate) fn protocol(&self) -> Option<String> {
         let protocol = self.0.get_ref().1.alpn_protocol()?;
         Some(String::from_utf8(protocol.to_vec()).unwrap())
@@ -111,12 +111,12 @@ impl TlsClient {
         while matches!(self.0.read(&mut [0; 1_024]).await, Ok(1..)) {}
     }
 
-    /// The head and, as far as it has come along, the body of the answer.
+    /// Sends a request. Returns the head and the part of the body received with it.
     pub(crate) async fn request(&mut self, method: &str, path: &str, body: &str) -> String {
         self.request_as("", method, path, body).await
     }
 
-    /// The same with a session's token.
+    /// Like [`TlsClient::request`], with a session's token.
     pub(crate) async fn request_as(&mut self, token: &str, method: &str, path: &str, body: &str) -> String {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\

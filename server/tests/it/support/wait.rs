@@ -1,4 +1,4 @@
-//! Waiting for a condition, never for a time.
+//! Waits for a condition, never for a fixed time.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Asks again and again until there is an answer.
+/// Calls `ask` repeatedly until it returns a value.
 ///
 /// # Panics
-/// When there is none in time.
+/// If there is none in time.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
@@ -23,5 +23,5 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    tokio::time::timeout(DEADLINE, answered).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+    tokio::time::timeout(DEADLINE, answered).await.unwrap_or_else(|_| panic!("timed out waiting for: {what}"))
 }
