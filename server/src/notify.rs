@@ -1,8 +1,8 @@
-//! Messages to the outside: which channels there are, what they are told, and how it gets there.
+//! Messages to the outside: the kinds of channels, the texts, and their delivery.
 //!
-//! Nothing but `outbound` connects to a place that somebody typed in. What is to be said waits in the database
-//! (`store::alert_outbox`); `worker` leases one channel at a time, tells it in order, and records every attempt before it
-//! is made, so that a server that dies in between says it again with the same key.
+//! Only `outbound` connects to user-supplied destinations. Messages wait in the database (`store::alert_outbox`);
+//! `worker` leases one channel at a time, sends in order, and records every attempt before it is made, so that a
+//! message is repeated with the same key if a server dies in between.
 
 pub mod channels;
 mod delivery;

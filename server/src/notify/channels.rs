@@ -1,5 +1,5 @@
-//! The kinds of channels, as data: one file a kind in `notify/channels`, which says what has to be set, which request tells
-//! it, and how its answers are to be taken.
+//! The kinds of channels, as data: one file per kind in `notify/channels` defines its fields, its requests, and how its
+//! answers are judged.
 
 mod answer;
 mod definition;
@@ -40,13 +40,13 @@ const FILES: [(&str, &str); 17] = [
     ("pushover", include_str!("channels/pushover.yaml")),
 ];
 
-/// A kind cannot be read: a mistake in Pika itself.
+/// A kind cannot be read: a bug in Pika itself.
 #[derive(Debug, thiserror::Error)]
 #[error("the channel kind {kind} cannot be read")]
 pub struct KindError {
-    /// Which.
+    /// The kind's name.
     kind: &'static str,
-    /// Why.
+    /// The parse error.
     source: serde_norway::Error,
 }
 
@@ -55,10 +55,10 @@ pub struct KindError {
 pub struct Kinds(Vec<Kind>);
 
 impl Kinds {
-    /// Reads what is built in.
+    /// Loads the built-in kinds.
     ///
     /// # Errors
-    /// When it cannot be read; a test holds that it can.
+    /// If one cannot be read; a test ensures that all can.
     pub fn load() -> Result<Self, KindError> {
         let read = |(kind, text): (&'static str, &str)| {
             serde_norway::from_str(text).map_err(|source| KindError { kind, source })
@@ -66,30 +66,30 @@ impl Kinds {
         FILES.into_iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The kind of a name.
+    /// Returns the kind with this name.
     pub fn get(&self, name: &str) -> Option<&Kind> {
         self.0.iter().find(|kind| kind.kind == name)
     }
 
-    /// All of them.
+    /// Returns all kinds.
     pub fn all(&self) -> &[Kind] {
         &self.0
     }
 }
 
-/// What is set of a channel, secrets in the clear.
+/// The settings of a channel, with secrets in the clear.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// What is no secret.
+    /// The settings that are not secret.
     pub plain: Map<String, Value>,
-    /// What is.
+    /// The secrets.
     pub secrets: BTreeMap<String, SecretString>,
-    /// The body of requests, as somebody wrote it; `None` for the built-in one.
+    /// The custom body of requests; `None` for the built-in one.
     pub body_template: Option<String>,
 }
 
 impl Settings {
-    /// What a channel is set to, with its secrets opened.
+    /// Returns a channel's settings, with its opened secrets.
     pub fn of(channel: &AlertChannel, secrets: BTreeMap<String, SecretString>) -> Self {
         let templates = channel.settings.templates.as_deref();
         let templates: BTreeMap<String, String> =
@@ -101,7 +101,7 @@ impl Settings {
         }
     }
 
-    /// A text of either kind; empty where it is not set.
+    /// Returns a setting or secret as text; empty if it is not set.
     pub(crate) fn text(&self, name: &str) -> &str {
         use secrecy::ExposeSecret as _;
         match self.secrets.get(name) {
@@ -110,13 +110,13 @@ impl Settings {
         }
     }
 
-    /// A text with everything in it that is a secret replaced, as services repeat what they were sent.
+    /// Masks all secrets in a text, as services repeat what they were sent.
     pub(crate) fn redact(&self, text: &str) -> String {
         use secrecy::ExposeSecret as _;
         let mut redacted = text.to_owned();
         for secret in self.secrets.values() {
             for part in secret.expose_secret().split_whitespace() {
-                // Of a URL that is one, the path is what must not be seen.
+                // Of a secret URL, the path must not be seen.
                 let path = part.splitn(4, '/').nth(3).unwrap_or_default();
                 for form in [part, path, &super::template::percent_encode(part)] {
                     if REDACTED_CHARS_MIN <= form.chars().count() {
@@ -129,9 +129,9 @@ impl Settings {
     }
 }
 
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 pub(crate) const REDACTED: &str = "•••";
-/// Shorter texts are everywhere.
+/// Shorter texts occur everywhere.
 const REDACTED_CHARS_MIN: usize = 4;
 
 #[cfg(test)]

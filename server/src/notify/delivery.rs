@@ -1,4 +1,4 @@
-//! From what waits in the database to a message: which rows are one message, and what their alerts say.
+//! Turns pending rows into messages: which rows form one message, and what it says about their alerts.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::message::{Notice, NoticeAgent, Severity, Subject, Transition};
 use crate::store::{AlertToTell, WaitingMessage};
 
-/// Makes several messages one: of each alert what is so in the end. What began and ended meanwhile is marked as unseen.
+/// Merges several messages into one with each alert's final state. What fired and ended in between is marked as unseen.
 pub(super) fn merge(messages: &[WaitingMessage]) -> Option<WaitingMessage> {
     let mut items: Vec<Value> = Vec::new();
     for item in messages.iter().flat_map(|message| &message.items) {
@@ -23,7 +23,7 @@ pub(super) fn merge(messages: &[WaitingMessage]) -> Option<WaitingMessage> {
     Some(merged)
 }
 
-/// What is told of an alert of which two things were to be told.
+/// Merges two transitions of one alert.
 fn follow(first: &Value, second: &Value) -> Value {
     let is_unseen = first["unseen"] == true;
     let mut item = second.clone();
@@ -43,12 +43,12 @@ fn follow(first: &Value, second: &Value) -> Value {
     item
 }
 
-/// The alerts of a message, by id.
+/// Returns the ids of a message's alerts.
 pub(super) fn alert_ids(items: &[Value]) -> Vec<Uuid> {
     items.iter().filter_map(|item| item["alertId"].as_str()?.parse().ok()).collect()
 }
 
-/// What a message says, in its order; alerts that are gone are left out.
+/// Returns a message's notices in order, without alerts that no longer exist.
 pub(super) fn notices(items: &[Value], alerts: &[AlertToTell]) -> Vec<Notice> {
     let notice = |item: &Value| {
         let id: Uuid = item["alertId"].as_str()?.parse().ok()?;
@@ -81,7 +81,7 @@ fn notice(item: &Value, alert: &AlertToTell) -> Notice {
         unit: alert.unit.clone(),
         started_at: alert.started_at,
         fired_at: alert.fired_at,
-        // It may have ended since this was to be told; that is told next.
+        // It may have ended after this transition; that is reported next.
         ended_at: alert.ended_at.filter(|_| is_over),
         end_reason: alert.end_reason.clone().filter(|_| is_over),
         peak_value: alert.peak_value,
@@ -95,14 +95,14 @@ fn notice(item: &Value, alert: &AlertToTell) -> Notice {
     }
 }
 
-/// What is told, by its name.
+/// Parses the name of a transition.
 fn transition(item: &Value) -> Option<Transition> {
     use Transition::{Escalated, Firing, Repeat, Resolved};
     let name = item["transition"].as_str()?;
     [Firing, Escalated, Repeat, Resolved].into_iter().find(|transition| transition.as_str() == name)
 }
 
-/// A severity by number or by name.
+/// Parses a severity given as number or name.
 fn severity(value: &Value) -> Option<Severity> {
     match value {
         Value::Number(number) => Severity::of_number(i16::try_from(number.as_i64()?).ok()?),
@@ -111,7 +111,7 @@ fn severity(value: &Value) -> Option<Severity> {
     }
 }
 
-/// What the rule's first condition looks at. A rule that is gone leaves what its alert says.
+/// Returns what the rule's first condition looks at. For a deleted rule, it is derived from the alert.
 fn subject(definition: &Value, alert: &AlertToTell, _: Severity) -> Subject {
     let nothing = Map::new();
     let condition = definition.pointer("/conditions/0").and_then(Value::as_object).unwrap_or(&nothing);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_together_is_told_as_it_is_in_the_end() {
+    fn pending_messages_are_merged_into_final_states() {
         let item = |id: u128, transition: &str, severity: i64| json!({"alertId": Uuid::from_u128(id), "transition": transition, "severity": severity});
         let merged = merge(&[
             waiting(1, &json!([item(1, "firing", 2), item(2, "firing", 2), item(3, "repeat", 3)])),
@@ -164,7 +164,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((merged.id, merged.created_at, merged.expires_at), (3, 100, 3_000));
-        assert_eq!(merged.key, Uuid::from_u128(3), "no receiver knows it yet");
+        assert_eq!(merged.key, Uuid::from_u128(3), "not sent to any receiver yet");
         let told: Vec<_> = merged
             .items
             .iter()

@@ -1,4 +1,4 @@
-//! Why messages cannot be sent at all.
+//! Errors that prevent sending any message.
 
 use super::channels::KindError;
 use super::message::CatalogueError;
@@ -8,16 +8,16 @@ use crate::secrets::SecretKeyError;
 /// Why messages cannot be sent at all.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// A key of the configuration.
+    /// A key in the configuration is invalid.
     #[error("alerting.secret_keys")]
     SecretKey(#[from] SecretKeyError),
-    /// The proxy of the configuration.
+    /// The proxy in the configuration is invalid.
     #[error("alerting.http_proxy {0}; it is a URL such as http://proxy.example.org:3128")]
     Proxy(#[source] DestinationError),
-    /// A mistake in Pika itself.
+    /// A bug in Pika itself.
     #[error(transparent)]
     Kind(#[from] KindError),
-    /// A mistake in Pika itself.
+    /// A bug in Pika itself.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
 }

@@ -1,6 +1,6 @@
-//! What a channel is told, as values: composed in a language, written in a format, or as JSON.
+//! A channel's message as values: composed in a language, written in a format, or as JSON.
 //!
-//! Names come from agents, so they are made harmless before anything else is done with them.
+//! Names come from agents, so they are neutralized before anything else.
 
 mod catalogue;
 mod compose;
@@ -25,10 +25,10 @@ pub(super) use payload::{alert_json, payload};
 pub(super) use samples::test_notice;
 pub use samples::{Sample, sample_notices};
 
-/// Most characters of a name in a message.
+/// Maximum length of a name in a message, in characters.
 const NAME_CHARS_MAX: usize = 120;
 
-/// An agent that an alert is about.
+/// The agent of an alert.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields of an agent")]
 pub struct NoticeAgent {
@@ -37,26 +37,26 @@ pub struct NoticeAgent {
     pub tags: Vec<String>,
 }
 
-/// What a rule looks at: the part of it that messages speak of.
+/// What a rule looks at, as far as messages mention it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subject {
-    /// `disk.usagePercent` and the like for a metric, else the kind of the condition.
+    /// `disk.usagePercent` and the like for a metric, otherwise the kind of the condition.
     pub key: String,
     /// `avg`, `max` and so on; empty for conditions without a window.
     pub function: String,
     /// The window, in milliseconds; 0 for none.
     pub window_ms: i64,
-    /// It fires above the threshold, not below; `None` for conditions without a threshold.
+    /// Whether it fires above the threshold or below; `None` for conditions without a threshold.
     pub is_above: Option<bool>,
 }
 
-/// One thing that a channel is told about one alert.
+/// A transition of one alert, as sent to a channel.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the columns of alerts, and what the rule says")]
 pub struct Notice {
     pub alert_id: Uuid,
     pub transition: Transition,
-    /// It has fired and ended before the channel could be told of either.
+    /// Whether it fired and ended before the channel could be told of either.
     pub is_unseen: bool,
     pub severity: Severity,
     pub rule_name: String,
@@ -64,7 +64,7 @@ pub struct Notice {
     pub subject: Subject,
     pub agent: Option<NoticeAgent>,
     pub series: Option<String>,
-    /// `fleet`, `tag:…` or `system:…` where it is no agent.
+    /// `fleet`, `tag:…` or `system:…` if the target is not an agent.
     pub target: String,
     pub value: Option<f64>,
     pub threshold: Option<f64>,
@@ -78,44 +78,44 @@ pub struct Notice {
     pub peak_at: Option<TimestampMs>,
     pub occurrences: i32,
     pub is_flapping: bool,
-    /// What else is known, for example how many agents an outage has.
+    /// Further details, for example how many agents an outage affects.
     pub details: serde_json::Value,
-    /// The names of the rules that burn for the same agent, too.
+    /// The names of other rules firing for the same agent.
     pub also_firing: Vec<String>,
     pub runbook: String,
     pub runbook_url: Option<String>,
 }
 
-/// Everything that is said in one message.
+/// The content of one message.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// In which language.
+    /// The language of the texts.
     pub language: Language,
-    /// In which time zone.
+    /// The time zone of the times.
     pub time_zone: TimeZone,
-    /// Where people reach Pika; empty where that is not known.
+    /// The URL of the console; empty if not configured.
     pub public_url: String,
     /// The channel's name.
     pub channel: String,
-    /// The same at every attempt.
+    /// The idempotency key, the same for every attempt.
     pub key: Uuid,
-    /// Now.
+    /// The current time.
     pub sent_at: TimestampMs,
     /// When it should have been sent.
     pub due_at: TimestampMs,
-    /// Somebody tries the channel.
+    /// Whether this is a test of the channel.
     pub is_test: bool,
-    /// What is told, at least one.
+    /// At least one notice.
     pub notices: Vec<Notice>,
 }
 
 impl Message {
-    /// Whether all that is told is over.
+    /// Returns whether all alerts in the message are resolved.
     pub(super) fn is_resolved(&self) -> bool {
         self.notices.iter().all(|notice| notice.transition == Transition::Resolved)
     }
 
-    /// The worst of what is told: of what burns, where something does.
+    /// Returns the highest severity of the firing alerts, or of all if none is firing.
     pub(super) fn severity(&self) -> Severity {
         let is_resolved = self.is_resolved();
         let counted =
@@ -123,7 +123,7 @@ impl Message {
         counted.map(|notice| notice.severity).max().unwrap_or(Severity::Info)
     }
 
-    /// Where the alert, or all alerts, can be looked at; empty where that is not known.
+    /// Returns the link to the alert, or to all alerts; empty if the public URL is not configured.
     pub(super) fn link(&self) -> String {
         match (self.public_url.trim_end_matches('/'), self.notices.as_slice()) {
             ("", _) => String::new(),
@@ -133,13 +133,13 @@ impl Message {
     }
 }
 
-/// The title as the first line of a text.
+/// Returns the title as the first line of a text.
 pub(super) fn title_line(title: String) -> markup::Line {
     markup::Line::bold(title)
 }
 
-/// A name as it may stand in a message: on one line, of bounded length, and nothing in it that is invisible or turns the
-/// text around.
+/// Neutralizes a name for messages: one line of bounded length, without characters that are invisible or change the
+/// direction of the text.
 pub(super) fn neutral(name: &str) -> String {
     let mut neutral = String::new();
     for (index, c) in name.trim().chars().enumerate() {
@@ -156,7 +156,7 @@ pub(super) fn neutral(name: &str) -> String {
     neutral
 }
 
-/// The same for a text of several lines, of at most `chars_max` characters.
+/// Likewise for a text of several lines, of at most `chars_max` characters.
 pub(super) fn neutral_text(text: &str, chars_max: usize) -> String {
     let is_wanted = |c: &char| *c == '\n' || is_harmless(*c);
     let mut chars = text.trim().chars().filter(is_wanted);

@@ -1,4 +1,4 @@
-//! What the rest of the server sees of messages: channels are checked, tried and previewed here, and their secrets sealed.
+//! The interface to messages for the rest of the server: checks, tests and previews channels, and seals their secrets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::secrets::{SecretKeys, SecretsError};
 use crate::store::{self, Store};
 use crate::telemetry::Instruments;
 
-/// What sending messages needs.
+/// The dependencies of [`Notifier`].
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "said by their types")]
 pub struct NotifierParts {
     pub store: Store,
     pub clock: Clock,
     pub instruments: Arc<Instruments>,
-    /// Where people reach Pika; empty where that is not known.
+    /// The URL of the console; empty if not configured.
     pub public_url: String,
 }
 
@@ -40,38 +40,38 @@ pub(super) struct Inner {
     pub(super) parts: NotifierParts,
     pub(super) sender: Sender,
     pub(super) keys: SecretKeys,
-    /// This run of the server.
+    /// Identifies this run of the server.
     pub(super) server: Uuid,
     pub(super) config: AlertingConfig,
 }
 
-/// How messages of a channel look.
+/// The presentation of a channel's messages.
 #[derive(Clone, Debug)]
 pub struct ChannelLook {
     /// The channel's name.
     pub name: String,
-    /// In which language.
+    /// The language of the texts.
     pub language: Language,
-    /// In which time zone.
+    /// The time zone of the times.
     pub time_zone: TimeZone,
 }
 
-/// What came of trying a channel.
+/// The result of testing a channel.
 #[derive(Clone, Debug)]
 pub struct TestResult {
-    /// What the receiver said.
+    /// The outcome of the attempt.
     pub outcome: Outcome,
-    /// How long it took, in milliseconds.
+    /// The duration of the attempt, in milliseconds.
     pub attempt_ms: i64,
-    /// What was sent, without secrets.
+    /// The requests sent, without secrets.
     pub request: Vec<Shown>,
 }
 
 impl Notifier {
-    /// Whether a configuration can be used.
+    /// Checks the alerting configuration.
     ///
     /// # Errors
-    /// When a key or the proxy makes no sense.
+    /// If a key or the proxy is invalid.
     pub fn check_config(config: &AlertingConfig) -> Result<(), NotifyError> {
         SecretKeys::parse(&config.secret_keys)?;
         let options = OutboundOptions {
@@ -83,10 +83,10 @@ impl Notifier {
         Outbound::new(options).map(drop).map_err(NotifyError::Proxy)
     }
 
-    /// Puts the parts together. Whom TLS trusts is found out here, once.
+    /// Creates a notifier. The trusted authorities are loaded here, once.
     ///
     /// # Errors
-    /// When a key or the proxy of the configuration makes no sense.
+    /// If a key or the proxy in the configuration is invalid.
     pub fn new(config: &AlertingConfig, parts: NotifierParts) -> Result<Self, NotifyError> {
         let keys = SecretKeys::parse(&config.secret_keys)?;
         let trusted = tls::collect(&[tls::Authorities::System]).and_then(tls::client_trusting);
@@ -107,20 +107,20 @@ impl Notifier {
         Ok(Self(Arc::new(Inner { parts, sender, keys, server: Uuid::new_v4(), config: config.clone() })))
     }
 
-    /// The kinds of channels that there are.
+    /// Returns the kinds of channels.
     pub fn kinds(&self) -> &Kinds {
         self.0.sender.kinds()
     }
 
-    /// The keys that secrets are sealed with.
+    /// Returns the keys that seal secrets.
     pub fn secret_keys(&self) -> &SecretKeys {
         &self.0.keys
     }
 
-    /// Seals the secrets of a channel; `None` where it has none.
+    /// Seals the secrets of a channel; `None` if it has none.
     ///
     /// # Errors
-    /// Where there is no key.
+    /// If there is no key.
     pub fn seal(
         &self,
         channel: Uuid,
@@ -138,7 +138,7 @@ impl Notifier {
     /// Opens the secrets of a channel.
     ///
     /// # Errors
-    /// Where the key is gone.
+    /// If the key is gone.
     pub fn open(
         &self,
         channel: Uuid,
@@ -153,10 +153,10 @@ impl Notifier {
         Ok(texts.into_iter().map(|(name, secret)| (name, secret.into())).collect())
     }
 
-    /// Seals with the current key what is sealed with another one. Answers how many channels.
+    /// Reseals with the current key what is sealed with another one. Returns the number of channels.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn reseal(&self) -> Result<u64, store::Error> {
         let mut n_resealed = 0;
         for (channel, sealed) in self.0.parts.store.sealed_channel_secrets().await? {
@@ -172,17 +172,17 @@ impl Notifier {
                     n_resealed += 1;
                 }
                 Err(error) => {
-                    tracing::warn!(%channel, error = %chain(&error), "a channel has to be given its secrets again");
+                    tracing::warn!(%channel, error = %chain(&error), "a channel's secrets must be entered again");
                 }
             }
         }
         Ok(n_resealed)
     }
 
-    /// Whether a channel's template works, and its places may be connected to, as far as can be told now.
+    /// Checks that a channel's template works and its destinations may be connected to, as far as can be told now.
     ///
     /// # Errors
-    /// Names the field that is wrong.
+    /// Names the invalid field.
     pub async fn check(&self, kind: &Kind, settings: &Settings) -> Result<(), FieldError> {
         let look =
             ChannelLook { name: "test".to_owned(), language: Language::English, time_zone: TimeZone::UTC };
@@ -202,7 +202,7 @@ impl Notifier {
         })
     }
 
-    /// Sends one real message, and answers what came of it. Where the receiver keeps incidents, this one is ended again.
+    /// Sends one real message. If the receiver manages incidents, this one is resolved again.
     pub async fn test(&self, kind: &Kind, settings: &Settings, look: &ChannelLook) -> TestResult {
         let began_at = Instant::now();
         let id = Uuid::new_v4();
@@ -222,10 +222,10 @@ impl Notifier {
         TestResult { outcome, attempt_ms, request }
     }
 
-    /// What a made-up message would be as a request, without secrets. Nothing is sent.
+    /// Renders the requests of a sample message, without secrets. Nothing is sent.
     ///
     /// # Errors
-    /// Where the settings make no request.
+    /// If the settings do not yield a request.
     pub fn preview(
         &self,
         kind: &Kind,
@@ -241,7 +241,7 @@ impl Notifier {
         self.message(look, sample_notices(sample, now), now)
     }
 
-    /// A message that is sent now, and should have been.
+    /// Returns a message that is sent when it is due.
     pub(super) fn message(&self, look: &ChannelLook, notices: Vec<Notice>, now: TimestampMs) -> Message {
         Message {
             language: look.language,
@@ -257,7 +257,7 @@ impl Notifier {
     }
 }
 
-/// What a channel's secrets are sealed for.
+/// What a channel's secrets are bound to when they are sealed.
 fn owner(channel: Uuid) -> String {
     format!("alert_channel:{channel}")
 }

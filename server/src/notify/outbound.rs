@@ -1,8 +1,8 @@
-//! Connections to places that somebody typed in: every address is checked, and the connection goes to one that was.
+//! Connections to user-supplied destinations: every address is checked, and only checked addresses are connected to.
 //!
-//! A name is looked up once for each connection, all its addresses must pass, and one of these is connected to, so a name
-//! that answers differently the next time changes nothing. Nothing follows a redirect, and no proxy of the environment
-//! is used.
+//! A name is looked up once per connection, all its addresses must pass, and one of these is connected to, so a
+//! different answer to a later lookup has no effect. Redirects are not followed, and proxies in the environment are not
+//! used.
 
 mod address;
 mod destination;
@@ -30,28 +30,28 @@ pub use destination::{Destination, DestinationError, parse_url};
 pub use error::OutboundError;
 pub use exchange::{Request, Response};
 
-/// How long a connection may take to be made, TLS included.
+/// How long connecting may take, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most addresses of a name that are tried.
+/// Maximum addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 4;
 
 /// Looks up the addresses of a name.
 pub type Resolve = Box<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-/// How connections to the outside are made.
+/// Options of outbound connections.
 #[derive(Debug)]
 pub struct OutboundOptions {
     /// Networks that may be reached although they are not public, also without TLS.
     pub allowed_networks: Vec<IpNet>,
-    /// A proxy that everything goes through; empty: none.
+    /// A proxy for all connections; empty for none.
     pub http_proxy: String,
-    /// How long a request may take in all.
+    /// Timeout of a whole request.
     pub request_timeout: Duration,
-    /// Whom to trust; `None` where the system trusts nobody.
+    /// The trusted authorities; `None` if the system has none.
     pub tls: Option<Arc<ClientConfig>>,
 }
 
-/// Connects to the outside. A clone is a pointer to the same.
+/// Opens outbound connections. A clone is a pointer to the same.
 #[derive(Clone)]
 pub struct Outbound(Arc<Inner>);
 
@@ -69,21 +69,21 @@ impl fmt::Debug for Outbound {
     }
 }
 
-/// A connection of whatever kind.
+/// A connection, encrypted or not.
 pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Sync + Unpin + fmt::Debug {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin + fmt::Debug> Connection for T {}
 
 impl Outbound {
-    /// Connects as the options say, with names looked up by the system.
+    /// Uses these options, with names looked up by the system.
     ///
     /// # Errors
-    /// When the proxy's URL makes no sense.
+    /// If the proxy's URL is invalid.
     pub fn new(options: OutboundOptions) -> Result<Self, DestinationError> {
         Self::resolving(options, Box::new(|name| Box::pin(system_addresses(name))))
     }
 
-    /// As [`Outbound::new`], with names looked up by `resolve`.
+    /// Like [`Outbound::new`], with names looked up by `resolve`.
     ///
     /// # Errors
     /// As [`Outbound::new`].
@@ -97,16 +97,16 @@ impl Outbound {
         Ok(Self(Arc::new(Inner { allowed_networks, proxy, request_timeout, tls, resolve })))
     }
 
-    /// How long a request may take in all.
+    /// Returns the timeout of a whole request.
     pub(super) fn request_timeout(&self) -> Duration {
         self.0.request_timeout
     }
 
-    /// Whether a place may be connected to, as far as can be told now: every connection checks again. A name that cannot be
-    /// found is not refused.
+    /// Checks whether a destination may be connected to, as far as can be told now: every connection checks again. A
+    /// name that cannot be found is not refused.
     ///
     /// # Errors
-    /// Says why not.
+    /// Says why it may not.
     pub async fn check(&self, destination: &Destination, is_encrypted: bool) -> Result<(), OutboundError> {
         let checked = tokio::time::timeout(CONNECT_TIMEOUT, self.addresses(destination, is_encrypted)).await;
         match checked {
@@ -115,16 +115,16 @@ impl Outbound {
         }
     }
 
-    /// As [`Outbound::check`], of a URL.
+    /// Like [`Outbound::check`], for a URL.
     ///
     /// # Errors
-    /// Says why not.
+    /// Says why it may not.
     pub async fn check_url(&self, url: &str) -> Result<(), OutboundError> {
         let url = parse_url(url)?;
         self.check(&Destination::of_url(&url)?, url.scheme() == "https").await
     }
 
-    /// Connects, without TLS. `is_encrypted`: TLS will follow.
+    /// Connects without TLS. `is_encrypted` means that TLS will follow.
     pub(super) async fn connect(
         &self,
         destination: &Destination,
@@ -135,7 +135,7 @@ impl Outbound {
             .unwrap_or(Err(OutboundError::Timeout))
     }
 
-    /// Begins TLS on a connection, with somebody who must prove to be `destination`.
+    /// Starts TLS on a connection, with a peer that must prove to be `destination`.
     pub(super) async fn encrypt(
         &self,
         destination: &Destination,
@@ -166,7 +166,7 @@ impl Outbound {
         Ok(Box::new(stream))
     }
 
-    /// The proxy looks names up, so its rules hold for these; addresses are checked here all the same.
+    /// The proxy looks names up, so its rules apply to them; literal addresses are still checked here.
     async fn connect_through(
         &self,
         proxy: &Destination,
@@ -186,7 +186,7 @@ impl Outbound {
         Ok(Box::new(stream))
     }
 
-    /// The addresses of a place, all of which may be connected to.
+    /// Returns the addresses of a destination, all of which may be connected to.
     async fn addresses(
         &self,
         destination: &Destination,

@@ -1,4 +1,4 @@
-//! Tells a channel: by mail or by requests.
+//! Sends messages to a channel by mail or HTTP requests.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use super::message::{Catalogue, Message};
 use super::outbound::{Destination, Outbound, OutboundError};
 use super::smtp::{self, MailTexts};
 
-/// Least time between two requests for one message; a channel's own pace holds between messages.
+/// Minimum time between two requests for one message; between messages the channel's own pace applies.
 const REQUEST_SPACING: Duration = Duration::from_millis(200);
 
-/// Tells channels.
+/// Sends messages to channels.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
     kinds: Kinds,
@@ -27,8 +27,8 @@ impl Sender {
         &self.kinds
     }
 
-    /// Tells a channel of a message, and answers what came of it. Where a setting has moved, it is tried once more with
-    /// the new value.
+    /// Sends a message to a channel, and returns the outcome. If a setting has moved, it is retried once with the new
+    /// value.
     pub(crate) async fn send(&self, kind: &Kind, settings: &Settings, message: &Message) -> Outcome {
         let outcome = self.send_once(kind, settings, message).await;
         let Some((field, value)) = outcome.moved.clone().filter(|_| !outcome.is_ok()) else {
@@ -40,10 +40,10 @@ impl Sender {
         Outcome { moved: Some((field, value)).filter(|_| again.is_ok()), ..again }
     }
 
-    /// What would be sent; a mail is shown as one, too.
+    /// Renders what would be sent; a mail is shown as a request, too.
     ///
     /// # Errors
-    /// Where the settings make no request.
+    /// If the settings do not yield a request.
     pub(crate) fn preview(
         &self,
         kind: &Kind,
@@ -63,7 +63,7 @@ impl Sender {
         }])
     }
 
-    /// Whether a template of somebody's own works with a message, strictly.
+    /// Strictly checks that a custom template works with a message.
     ///
     /// # Errors
     /// Says where it does not.
@@ -76,10 +76,10 @@ impl Sender {
         self.renderer.try_template(kind, settings, message)
     }
 
-    /// Whether the channel's places may be connected to, as far as can be told now.
+    /// Checks that the channel's destinations may be connected to, as far as can be told now.
     ///
     /// # Errors
-    /// Says which may not.
+    /// Names the one that may not.
     pub(crate) async fn check_places(
         &self,
         kind: &Kind,
@@ -118,7 +118,7 @@ impl Sender {
         let (requests, template_error) = match self.renderer.requests(kind, settings, message) {
             Ok(requests) => (requests, None),
             Err(error) if settings.body_template.is_some() => {
-                // The alert goes out all the same, as Pika itself would write it.
+                // The alert is sent anyway, in Pika's own form.
                 let built_in = Settings { body_template: None, ..settings.clone() };
                 match self.renderer.requests(kind, &built_in, message) {
                     Ok(requests) => (requests, Some(error)),

@@ -26,7 +26,7 @@ use error::SmtpError;
 use stream::SmtpStream;
 
 const DEFAULT_PORT: u16 = 587;
-/// What the server calls itself where it does not know its own name.
+/// The host name used in SMTP if the server's own is unknown.
 const UNKNOWN_HOST: &str = "pika.invalid";
 
 /// The texts of a mail.
@@ -72,7 +72,7 @@ fn classify(error: &SmtpError) -> (AttemptResult, bool) {
     }
 }
 
-/// Answers which recipients were refused, where others were not.
+/// Returns which recipients were refused, if others were accepted.
 async fn deliver(
     outbound: &Outbound,
     settings: &Settings,
@@ -87,7 +87,7 @@ async fn deliver(
     let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await?;
     log_in(&mut connection, settings).await?;
     let refused = hand_over(&mut connection, &mail, &bytes).await?;
-    // The mail is the server's by now; how it takes the farewell changes nothing.
+    // The server has accepted the mail by now; how it handles QUIT changes nothing.
     drop(connection.quit().await);
     Ok(refused)
 }
@@ -125,7 +125,7 @@ async fn log_in(connection: &mut AsyncSmtpConnection, settings: &Settings) -> Re
     }
 }
 
-/// Who writes to whom.
+/// Sender and recipients.
 struct Envelope {
     from: Address,
     to: Vec<Address>,
@@ -133,18 +133,18 @@ struct Envelope {
 
 impl Envelope {
     fn of(settings: &Settings) -> Result<Self, SmtpError> {
-        let address = |text: &str| text.parse().map_err(|_| SmtpError::Unusable("an address is none"));
+        let address = |text: &str| text.parse().map_err(|_| SmtpError::Unusable("an address is invalid"));
         let to = settings.plain.get("to").and_then(serde_json::Value::as_array);
         let to = to.into_iter().flatten().filter_map(serde_json::Value::as_str);
         let to: Vec<Address> = to.map(address).collect::<Result<_, _>>()?;
         if to.is_empty() {
-            return Err(SmtpError::Unusable("there is no recipient"));
+            return Err(SmtpError::Unusable("there are no recipients"));
         }
         Ok(Self { from: address(settings.text("from"))?, to })
     }
 }
 
-/// Hands the mail over. A recipient that is refused does not keep it from the others.
+/// Transfers the mail. A refused recipient does not keep it from the others.
 async fn hand_over(
     connection: &mut AsyncSmtpConnection,
     mail: &Envelope,
@@ -168,7 +168,7 @@ async fn hand_over(
         }
     }
     if refused.len() == mail.to.len() {
-        // What may change is tried again, and tells of itself rather than what does not.
+        // A temporary refusal is retried, so it takes precedence in the error.
         let index = refused.iter().position(Error::is_transient).unwrap_or_default();
         return Err(refused.swap_remove(index).into());
     }
@@ -219,7 +219,7 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
-/// What all mails of one alert refer to, so that they are shown together.
+/// The id that all mails of one alert refer to, so that they are shown as a thread.
 fn thread_id(alert_id: Uuid, host: &str) -> String {
     format!("<alert-{alert_id}@{host}>")
 }

@@ -1,5 +1,5 @@
-//! Templates of requests, those of Pika's own channels and those that somebody typed in: nothing but the values that they
-//! are given, and a bounded amount of work.
+//! Templates of requests, built-in and custom: they see only the values they are given, and do a bounded amount of
+//! work.
 
 use std::io;
 
@@ -10,34 +10,34 @@ use jiff::Timestamp;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use sha2::Sha256;
 
-/// Instructions of a template, and the bytes that it handles.
+/// Maximum instructions of a template and bytes it handles.
 const FUEL: u64 = 50_000;
 const RECURSION_MAX: usize = 32;
-/// Longest template.
+/// Maximum length of a template.
 pub(crate) const SOURCE_BYTES_MAX: usize = 16_384;
-/// Longest result.
+/// Maximum length of a result.
 const OUTPUT_BYTES_MAX: usize = 262_144;
 
-/// Why a template has no result. Says what is wrong with the template, and nothing of the values.
+/// Why a template has no result. Says what is wrong with the template, but discloses no values.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// It is longer than it may be.
+    /// It is too long.
     #[error("must be at most {SOURCE_BYTES_MAX} bytes")]
     TooLong,
-    /// It cannot be understood, or what it does fails.
+    /// It is malformed, or fails when rendered.
     #[error("line {line}: {reason}")]
     Failed {
-        /// Where.
+        /// The line.
         line: usize,
-        /// What.
+        /// The kind of error.
         reason: ErrorKind,
     },
     /// The result is not JSON.
     #[error("the result is not JSON (line {line}, column {column})")]
     NotJson {
-        /// Where, in the result.
+        /// The line in the result.
         line: usize,
-        /// Where in the line.
+        /// The column in the line.
         column: usize,
     },
 }
@@ -55,7 +55,7 @@ pub(crate) struct Templates {
 }
 
 impl Templates {
-    /// `is_strict`: what is not known is an error, not nothing.
+    /// With `is_strict`, unknown values are errors rather than empty.
     pub(crate) fn new(is_strict: bool) -> Self {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
@@ -73,7 +73,7 @@ impl Templates {
         Self { environment }
     }
 
-    /// A text, without any escapes.
+    /// Renders text, without escaping.
     pub(crate) fn text(&self, template: &str, values: &Value) -> Result<String, TemplateError> {
         self.render("text", template, values)
     }
@@ -98,7 +98,7 @@ impl Templates {
     }
 }
 
-/// Takes so many bytes and no more.
+/// Accepts a limited number of bytes.
 struct Bounded(Vec<u8>);
 
 impl io::Write for Bounded {
@@ -115,7 +115,7 @@ impl io::Write for Bounded {
     }
 }
 
-/// A text as part of a URL's path or query, whatever is in it.
+/// Encodes any text as part of a URL's path or query.
 pub(crate) fn percent_encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
@@ -128,7 +128,7 @@ pub(crate) fn percent_encode(text: &str) -> String {
     encoded
 }
 
-/// The signature of a text, in base64.
+/// Returns the signature of a text, in base64.
 pub(crate) fn hmac_sha256(key: &[u8], text: &[u8]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         // HMAC takes keys of any length.
@@ -138,19 +138,19 @@ pub(crate) fn hmac_sha256(key: &[u8], text: &[u8]) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// Milliseconds since the Unix epoch as ISO 8601.
+/// Formats milliseconds since the Unix epoch as ISO 8601.
 fn iso(at: i64) -> Result<String, Error> {
-    let time =
-        Timestamp::from_millisecond(at).map_err(|_| Error::new(ErrorKind::InvalidOperation, "is no time"))?;
+    let time = Timestamp::from_millisecond(at)
+        .map_err(|_| Error::new(ErrorKind::InvalidOperation, "is not a valid time"))?;
     Ok(format!("{time:.3}"))
 }
 
-/// `DingTalk`: the secret is the key, and time and secret are the text.
+/// `DingTalk`: the secret is the key, and time and secret are the signed text.
 fn dingtalk_signature(at_ms: i64, secret: &str) -> String {
     hmac_sha256(secret.as_bytes(), format!("{at_ms}\n{secret}").as_bytes())
 }
 
-/// Feishu: time and secret are the key, and the text is empty.
+/// Feishu: time and secret are the key, and the signed text is empty.
 fn feishu_signature(at_seconds: i64, secret: &str) -> String {
     hmac_sha256(format!("{at_seconds}\n{secret}").as_bytes(), b"")
 }
@@ -195,13 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_nothing_of_the_values() {
+    fn an_error_does_not_disclose_values() {
         let error = Templates::new(true).text("\n{{ text.x.y }}", &values()).unwrap_err();
         assert!(error.to_string().starts_with("line 2: "), "{error}");
         assert!(!format!("{error:?}").contains("script"), "{error:?}");
     }
 
-    /// Vectors that the services' own documents were followed for by hand.
+    /// Vectors computed by hand according to the services' documentation.
     #[test]
     fn signatures_are_those_of_the_services() {
         let templates = Templates::new(true);

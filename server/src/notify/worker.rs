@@ -1,4 +1,4 @@
-//! Sends what waits: takes a channel, tells it in order, and records every attempt before and after.
+//! Sends pending messages: leases a channel, sends in order, and records every attempt before and after.
 
 use std::time::{Duration, Instant};
 
@@ -16,27 +16,26 @@ use crate::domain::TimestampMs;
 use crate::domain::text::clean;
 use crate::store::{self, AlertChannel, AttemptEnd, WaitingMessage};
 
-/// How often it is asked what is due.
+/// How often the database is checked for due messages.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often what has waited for too long is given up, and what waits is counted.
+/// How often expired messages are given up, and pending ones counted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
-/// How long a channel is held. Whoever holds it says so again and again; what is held by a server that is gone is free
-/// after this.
+/// How long a channel is leased. The holder keeps renewing the lease; that of a server that is gone expires after this.
 const LEASE_MS: i64 = 90_000;
 const RENEW_INTERVAL: Duration = Duration::from_secs(30);
 /// The first wait after a failure is up to this; each further one is up to twice as long.
 const WAIT_MS: i64 = 5_000;
 const WAIT_MS_MAX: i64 = 600_000;
-/// A channel that has to be repaired is tried this often while something waits.
+/// A broken channel is retried this often while messages are pending.
 const BROKEN_WAIT_MS: i64 = 900_000;
-/// After so many attempts a message that the receiver does not take is given up.
+/// A message that the receiver rejects is given up after this many attempts.
 const REFUSALS_MAX: i32 = 3;
-/// A channel that was told as often as it may be within an hour is told again after this, all in one.
+/// A channel at its hourly limit is sent to again after this, in one message.
 const HOURLY_WAIT_MS: i64 = 900_000;
 const HOUR_MS: i64 = 3_600_000;
 
 impl Notifier {
-    /// Sends what waits until `stopped` is cancelled; what is being sent then is sent to its end.
+    /// Sends pending messages until `stopped` is cancelled; a message being sent then is completed.
     pub async fn run(&self, stopped: CancellationToken) {
         let mut sending = JoinSet::new();
         let mut polls = tokio::time::interval(POLL_INTERVAL);
@@ -75,7 +74,7 @@ impl Notifier {
         while sending.join_next().await.is_some() {}
     }
 
-    /// Gives up what is too old, and counts what waits.
+    /// Gives up expired messages, and counts pending ones.
     async fn sweep(&self) -> Result<(), store::Error> {
         let now = self.0.parts.clock.now();
         let n_expired = self.0.parts.store.expire_messages(now).await?;
@@ -103,7 +102,7 @@ impl Notifier {
         }
     }
 
-    /// Tells a channel one message.
+    /// Sends a channel one message.
     async fn serve(&self, channel: &AlertChannel) -> Result<(), store::Error> {
         let now = self.0.parts.clock.now();
         let store = &self.0.parts.store;
@@ -116,7 +115,7 @@ impl Notifier {
         if !first.is_uncertain && i64::from(channel.settings.per_hour_max) <= n_sent {
             return store.release_alert_channel(channel.id, self.0.server, now + HOURLY_WAIT_MS).await;
         }
-        // What a receiver may have got already is said again as it was, with its key.
+        // What a receiver may have got already is repeated unchanged, with its key.
         let message = if first.is_uncertain || is_one_each || waiting.len() == 1 {
             first.clone()
         } else {
@@ -125,7 +124,7 @@ impl Notifier {
         self.attempt(channel, kind, &message).await
     }
 
-    /// What waits as one message, as far as nothing in it is uncertain.
+    /// Merges pending messages into one, as far as none of them is uncertain.
     async fn merged(
         &self,
         channel: Uuid,
@@ -181,7 +180,7 @@ impl Notifier {
         store.end_attempt(channel.id, self.0.server, waiting, &end).await
     }
 
-    /// What a channel is set to, its secrets opened.
+    /// Returns a channel's settings, with its secrets opened.
     fn opened(&self, channel: &AlertChannel) -> Result<Settings, Outcome> {
         let secrets = self.open(channel.id, channel.settings.secrets.as_deref());
         let secrets =
@@ -189,10 +188,10 @@ impl Notifier {
         Ok(Settings::of(channel, secrets))
     }
 
-    /// How messages of a channel look.
+    /// Returns the presentation of a channel's messages.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn look(&self, channel: &AlertChannel) -> Result<ChannelLook, store::Error> {
         let settings = &channel.settings;
         let (language, time_zone) = match (&settings.language, &settings.time_zone) {
@@ -209,7 +208,7 @@ impl Notifier {
         })
     }
 
-    /// Holds a channel for as long as this runs.
+    /// Renews the lease of a channel for as long as this runs.
     async fn keep_lease(&self, channel: Uuid) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(RENEW_INTERVAL).await;
@@ -300,7 +299,7 @@ fn seconds(ms: TimestampMs) -> f64 {
     ms.max(0) as f64 / 1_000.0
 }
 
-/// A number from 0 to 1, at random. Without randomness there is none.
+/// Returns a random number from 0 to 1, or 0 if there is no randomness.
 fn jitter() -> f64 {
     let mut bytes = [0; 4];
     if getrandom::fill(&mut bytes).is_err() {
@@ -309,19 +308,19 @@ fn jitter() -> f64 {
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }
 
-/// How long to wait after the attempt of this number: at random up to a bound that doubles, and at least for what the
-/// receiver has asked for.
+/// Returns how long to wait after an attempt with this number: a random time up to a bound that doubles, and at least
+/// what the receiver has asked for.
 fn wait_ms(number: i32, retry_after: Option<Duration>, jitter: f64) -> i64 {
     let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or_default().min(16);
     let bound = WAIT_MS.saturating_mul(1 << doublings).min(WAIT_MS_MAX);
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "at most ten minutes")]
     let wait = (bound as f64 * jitter) as i64;
     let asked = retry_after.map_or(0, |wait| i64::try_from(wait.as_millis()).unwrap_or(WAIT_MS_MAX));
-    // A whole second at least: a receiver that fails at once is not asked again at once.
+    // At least a whole second: a receiver that fails at once is not retried at once.
     wait.max(1_000).max(asked)
 }
 
-/// Says of a database that is away the 1st, 2nd, 4th, 8th … time.
+/// Logs the 1st, 2nd, 4th, 8th … consecutive failure of the database.
 #[derive(Debug, Default)]
 struct Failures(u64);
 
@@ -333,7 +332,7 @@ impl Failures {
                 self.0 += 1;
                 if self.0.is_power_of_two() {
                     let failures = self.0;
-                    tracing::warn!(error = %chain(&error), failures, "messages cannot be read; trying again");
+                    tracing::warn!(error = %chain(&error), failures, "messages cannot be read; retrying");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What an answer means: told, not now, or not at all.
+//! The meaning of answers: delivered, not now, or not at all.
 
 use std::time::Duration;
 
@@ -12,36 +12,36 @@ use crate::domain::text::clean;
 
 /// Statuses that mean: try again later.
 const TEMPORARY: [u16; 3] = [408, 425, 429];
-/// Statuses that mean that the credentials are not accepted.
+/// Statuses that mean that the credentials are rejected.
 const UNAUTHORIZED: [u16; 2] = [401, 403];
-/// Longest wait that is obeyed.
+/// Maximum wait requested by a receiver that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
-/// How an attempt has ended, for the metrics and the record.
+/// The result of an attempt, for the metrics and the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// It was told.
+    /// It was delivered.
     Ok,
-    /// No answer in time.
+    /// There was no answer in time.
     Timeout,
-    /// No connection, or one that broke.
+    /// There was no connection, or it broke.
     Connect,
-    /// The address is not to be connected to.
+    /// The address may not be connected to.
     RefusedAddress,
-    /// The credentials are not accepted.
+    /// The credentials were rejected.
     Auth,
-    /// Too fast.
+    /// The receiver limits the rate.
     RateLimited,
-    /// The receiver does not take it.
+    /// The receiver rejected it.
     Rejected,
-    /// The receiver has a problem of its own.
+    /// The receiver failed.
     Server,
     /// Nothing was sent: the channel's settings cannot be used.
     Unusable,
 }
 
 impl AttemptResult {
-    /// All of them.
+    /// All results.
     pub const ALL: [AttemptResult; 9] = [
         AttemptResult::Ok,
         AttemptResult::Timeout,
@@ -54,7 +54,7 @@ impl AttemptResult {
         AttemptResult::Unusable,
     ];
 
-    /// The result as it is kept and counted.
+    /// Returns the result's name in the database and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             AttemptResult::Ok => "ok",
@@ -70,25 +70,25 @@ impl AttemptResult {
     }
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// How it has ended.
+    /// The result.
     pub result: AttemptResult,
-    /// The status of the answer, where there was one.
+    /// The status of the answer, if there was one.
     pub http_status: Option<u16>,
-    /// What went wrong, without secrets; `None` where nothing did.
+    /// The error, without secrets; `None` on success.
     pub error: Option<String>,
-    /// How long the receiver wants to be left alone.
+    /// How long the receiver asked to wait.
     pub retry_after: Option<Duration>,
-    /// Trying again changes nothing until somebody has changed something.
+    /// Whether retrying is useless until something is changed.
     pub is_final: bool,
-    /// A setting that has a new value from now on; the message is to be sent again with it.
+    /// A setting that has a new value; the message is to be sent again with it.
     pub moved: Option<(String, String)>,
 }
 
 impl Outcome {
-    /// It was told.
+    /// The message was delivered.
     pub fn told(http_status: Option<u16>) -> Self {
         Self {
             result: AttemptResult::Ok,
@@ -100,12 +100,12 @@ impl Outcome {
         }
     }
 
-    /// It was not.
+    /// The message was not delivered.
     pub fn failed(result: AttemptResult, is_final: bool, error: String) -> Self {
         Self { result, http_status: None, error: Some(error), retry_after: None, is_final, moved: None }
     }
 
-    /// Whether it was told.
+    /// Returns whether it was delivered.
     pub fn is_ok(&self) -> bool {
         self.result == AttemptResult::Ok
     }
@@ -132,7 +132,7 @@ impl From<&OutboundError> for Outcome {
 }
 
 impl Kind {
-    /// What an answer means.
+    /// Judges an answer.
     pub(crate) fn judge(&self, settings: &Settings, response: &Response) -> Outcome {
         let rules = &self.answer;
         let body = Body::new(&response.body);
@@ -212,7 +212,7 @@ impl AnswerRules {
     }
 }
 
-/// What is told of an answer: its status and what it says where errors are, never the rest of it.
+/// Describes an answer by its status and error text, without the rest of it.
 fn describe(response: &Response, code: &str, said: &str) -> String {
     if let (300..400, Some(host)) = (response.status, &response.moved_to) {
         return format!("{}: the URL has moved to {host}", response.status);
@@ -246,7 +246,7 @@ impl<'a> Body<'a> {
         self.json.as_ref()?.pointer(pointer)
     }
 
-    /// What is there as text. The empty pointer means a body that is no JSON.
+    /// Returns a value as text. The empty pointer means a body that is not JSON.
     fn text(&self, pointer: &str) -> Option<String> {
         if pointer.is_empty() && self.json.is_none() {
             return Some(self.trimmed.to_owned()).filter(|text| !text.is_empty());

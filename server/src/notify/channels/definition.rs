@@ -1,4 +1,4 @@
-//! What a kind of channel is: the shape of the files in `notify/channels`.
+//! The definition of a kind of channel: the format of the files in `notify/channels`.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,58 +9,58 @@ use super::super::message::{Cut, Format, Severity};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kind {
-    /// What it is called in the API.
+    /// The name in the API.
     pub kind: String,
-    /// What people call it.
+    /// The name shown to people.
     pub name: String,
-    /// What has to be set.
+    /// The fields to set.
     pub fields: Vec<Field>,
-    /// Whether somebody may write the body of its requests.
+    /// Whether the body of its requests may be customized.
     #[serde(default)]
     pub has_body_template: bool,
     pub(crate) message: MessageShape,
-    /// `None` for mail, which is no request.
+    /// `None` for mail.
     pub(crate) request: Option<RequestTemplate>,
-    /// The request for what is over, where it is another one.
+    /// The request for resolved alerts, if different.
     pub(crate) resolved_request: Option<RequestTemplate>,
-    /// One request for each alert, not one for all: the receiver keeps incidents of its own.
+    /// Whether each alert is a separate request, since the receiver manages incidents.
     #[serde(default)]
     pub(crate) is_one_each: bool,
     #[serde(default)]
     pub(crate) answer: AnswerRules,
-    /// Least time between two requests.
+    /// Minimum time between two requests.
     pub(crate) pace_ms: i64,
     #[serde(default)]
     pub(crate) priority: Priority,
 }
 
-/// Something that has to be set.
+/// A field of a channel.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Field {
-    /// What it is called.
+    /// The field's name.
     pub name: String,
-    /// What it may be.
+    /// The type of its value.
     #[serde(rename = "type")]
     pub field_type: FieldType,
-    /// It is sealed, and never answered.
+    /// Whether it is sealed and never returned.
     #[serde(default)]
     pub secret: bool,
-    /// Nothing goes without it.
+    /// Whether it is required.
     #[serde(default)]
     pub required: bool,
-    /// What it is where it is not set.
+    /// The default value.
     pub default: Option<Value>,
-    /// What it may be, of a choice.
+    /// The accepted values of a choice.
     #[serde(default)]
     pub choices: Vec<String>,
-    /// Bounds of a number.
+    /// Minimum of a number.
     pub min: Option<i64>,
-    /// Bounds of a number.
+    /// Maximum of a number.
     pub max: Option<i64>,
 }
 
-/// What a field may be.
+/// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FieldType {
@@ -72,11 +72,11 @@ pub enum FieldType {
     Host,
     /// A whole number.
     Integer,
-    /// Yes or no.
+    /// True or false.
     Boolean,
     /// One of several texts.
     Choice,
-    /// Headers of a request, a line each: `Name: value`.
+    /// Headers of a request, one per line: `Name: value`.
     Headers,
     /// A mail address.
     MailAddress,
@@ -87,7 +87,7 @@ pub enum FieldType {
 }
 
 impl FieldType {
-    /// The type as the API names it.
+    /// Returns the type's name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             FieldType::Text => "text",
@@ -104,7 +104,7 @@ impl FieldType {
     }
 }
 
-/// How messages are written.
+/// The format of messages.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MessageShape {
@@ -123,12 +123,12 @@ pub(crate) struct RequestTemplate {
     #[serde(default = "post")]
     pub(crate) method: String,
     pub(crate) url: String,
-    /// Those whose value turns out empty are left out.
+    /// Headers whose value is empty are omitted.
     #[serde(default)]
     pub(crate) headers: Vec<(String, String)>,
-    /// The field with further headers.
+    /// The field with additional headers.
     pub(crate) headers_field: Option<String>,
-    /// The field with the key that requests are signed with, as Standard Webhooks do it.
+    /// The field with the key that requests are signed with, following Standard Webhooks.
     pub(crate) signing_field: Option<String>,
     pub(crate) body: String,
 }
@@ -137,55 +137,55 @@ fn post() -> String {
     "POST".to_owned()
 }
 
-/// How answers are to be taken.
+/// How answers are judged.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AnswerRules {
-    /// Statuses of success; none: 200–299.
+    /// Statuses of success; if empty, 200–299.
     pub(crate) statuses: Vec<u16>,
-    /// What the body must be, one of these.
+    /// The accepted bodies.
     pub(crate) texts: Vec<String>,
-    /// Where in the body success shows.
+    /// The pointer to the value in the body that shows success.
     pub(crate) pointer: Option<String>,
-    /// What it must be there; `None`: anything but null.
+    /// The value it must have; `None` accepts anything but null.
     pub(crate) equals: Option<Value>,
-    /// The fields with such a pointer and value, where somebody has set them.
+    /// The fields with a custom pointer and value.
     pub(crate) success_fields: Option<(String, String)>,
-    /// Where the code of an error is.
+    /// The pointer to the error code.
     pub(crate) code: Option<String>,
-    /// Where what went wrong is said.
+    /// The pointers to the error text.
     pub(crate) error: Vec<String>,
-    /// Codes of errors that stay.
+    /// Codes of permanent errors.
     pub(crate) final_codes: Vec<String>,
-    /// Every error that the body tells of stays.
+    /// Whether every error in the body is permanent.
     pub(crate) is_error_final: bool,
-    /// Texts of errors that stay.
+    /// Texts of permanent errors.
     pub(crate) final_texts: Vec<String>,
-    /// Codes that mean: too fast.
+    /// Codes of rate limiting.
     pub(crate) rate_codes: Vec<String>,
-    /// How long to wait after one of these, where the answer does not say.
+    /// How long to wait after one of these, unless the answer says.
     pub(crate) rate_wait_ms: Option<u64>,
-    /// Where the answer says how long to wait.
+    /// The pointer to how long to wait.
     pub(crate) retry_after: Option<String>,
-    /// That is milliseconds, not seconds.
+    /// Whether that is milliseconds rather than seconds.
     pub(crate) is_retry_after_ms: bool,
-    /// Where the answer says that a setting has a new value, and which one.
+    /// The pointer to a setting's new value, and the setting's name.
     pub(crate) moved: Option<(String, String)>,
 }
 
-/// What severities are called there.
+/// The service's names of severities.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Priority {
     critical: Value,
     warning: Value,
     info: Value,
-    /// That something of little severity is over.
+    /// For resolved alerts of low severity.
     lowest: Value,
 }
 
 impl Priority {
-    /// The priority of what burns; what is over is one lower.
+    /// Returns the priority of a firing alert; a resolved one is one lower.
     pub(crate) fn of(&self, severity: Severity, is_resolved: bool) -> &Value {
         match (severity, is_resolved) {
             (Severity::Critical, false) => &self.critical,
@@ -197,12 +197,12 @@ impl Priority {
 }
 
 impl Kind {
-    /// The field of a name.
+    /// Returns the field with this name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// Whether it is mail.
+    /// Returns whether it is mail.
     pub fn is_mail(&self) -> bool {
         self.request.is_none()
     }

@@ -1,4 +1,4 @@
-//! Whether what somebody has set makes sense.
+//! Validation of a channel's fields.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +8,23 @@ use serde_json::{Map, Value};
 use super::super::outbound::{Destination, parse_url};
 use super::{Field, FieldType, Kind, Settings};
 
-/// Longest text.
+/// Maximum length of a text.
 const TEXT_CHARS_MAX: usize = 2_048;
 const HEADERS_BYTES_MAX: usize = 8_192;
 const HEADERS_MAX: usize = 16;
 const ITEMS_MAX: usize = 20;
 
-/// Headers that belong to the request itself.
+/// Headers set by the request itself.
 const OWN_HEADERS: [&str; 6] =
     ["connection", "content-length", "host", "te", "transfer-encoding", "user-agent"];
 
-/// What is wrong with a field.
+/// An invalid field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FieldError {
-    /// Which, by its path in the request.
+    /// The field, as its path in the request.
     pub field: String,
-    /// What.
+    /// The reason.
     pub message: String,
 }
 
@@ -35,10 +35,10 @@ impl FieldError {
 }
 
 impl Kind {
-    /// Checks what is no secret. Answers it without what is not set.
+    /// Validates the settings that are not secret. Returns them without those that are not set.
     ///
     /// # Errors
-    /// Names the first field that is wrong.
+    /// Names the first invalid field.
     pub fn check_settings(&self, settings: &Map<String, Value>) -> Result<Map<String, Value>, FieldError> {
         let is_known = |name: &&String| self.field(name).is_some_and(|field| !field.secret);
         if let Some(unknown) = settings.keys().find(|name| !is_known(name)) {
@@ -63,7 +63,7 @@ impl Kind {
         Ok(checked)
     }
 
-    /// Checks one secret.
+    /// Validates one secret.
     ///
     /// # Errors
     /// Says what is wrong with it.
@@ -79,7 +79,7 @@ impl Kind {
         Ok(())
     }
 
-    /// Checks what holds between fields, with the names of the secrets that there are in the end.
+    /// Validates combinations of fields, given the names of all secrets after the change.
     ///
     /// # Errors
     /// Names what is missing.
@@ -114,7 +114,7 @@ impl Kind {
         Ok(())
     }
 
-    /// The places that it connects to, as settings name them: where one of them changes, secrets must be given again.
+    /// Returns the destinations in the settings: if one of them changes, secrets must be entered again.
     pub fn places(&self, settings: &Settings) -> Vec<String> {
         let is_place = |field: &&Field| {
             matches!(field.field_type, FieldType::Url | FieldType::Host) || field.name == "port"
@@ -132,7 +132,7 @@ impl Kind {
     }
 }
 
-/// Scheme, host and port.
+/// Returns scheme, host and port.
 fn origin(url: &str) -> String {
     parse_url(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
@@ -198,7 +198,7 @@ fn check_text(text: &str) -> Result<String, String> {
 
 fn check_address(text: &str) -> Result<String, String> {
     let text = text.trim();
-    text.parse::<Address>().map(|_| text.to_owned()).map_err(|_| "is no mail address".to_owned())
+    text.parse::<Address>().map(|_| text.to_owned()).map_err(|_| "is not a mail address".to_owned())
 }
 
 fn check_items(value: &Value, check: fn(&str) -> Result<String, String>) -> Result<Value, String> {
@@ -211,7 +211,7 @@ fn check_items(value: &Value, check: fn(&str) -> Result<String, String>) -> Resu
     checked.collect::<Result<Vec<_>, _>>().map(Value::from)
 }
 
-/// Headers, a line each.
+/// Parses headers, one per line.
 pub(super) fn parse_headers(text: &str) -> Result<Vec<(String, String)>, String> {
     if HEADERS_BYTES_MAX < text.len() {
         return Err(format!("must be at most {HEADERS_BYTES_MAX} bytes"));
@@ -229,7 +229,8 @@ pub(super) fn parse_headers(text: &str) -> Result<Vec<(String, String)>, String>
         (is_name && is_value && !is_own).then(|| (name, value.to_owned()))
     };
     let headers = lines.iter().enumerate().map(|(index, line)| {
-        header(line).ok_or_else(|| format!("line {} is no header that can be set (Name: value)", index + 1))
+        header(line)
+            .ok_or_else(|| format!("line {} is not a header that may be set (Name: value)", index + 1))
     });
     headers.collect()
 }

@@ -1,4 +1,4 @@
-//! The requests that tell a channel of a message.
+//! Renders the requests that send a message to a channel.
 
 use std::collections::BTreeMap;
 
@@ -18,23 +18,23 @@ use super::fields::parse_headers;
 use super::{FieldType, Kind, REDACTED, Settings};
 use crate::notify::message::Severity;
 
-/// Most bytes of a body.
+/// Maximum size of a body, in bytes.
 const BODY_BYTES_MAX: usize = 262_144;
-/// Most alerts that a body lists; fewer where it would be too large.
+/// Maximum alerts listed in a body; fewer if it would be too large.
 const ALERTS_MAX: usize = 100;
 
 /// Why there is no request.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// A part of the request has no result.
+    /// A part of the request cannot be rendered.
     #[error("{part}: {source}")]
     Template {
-        /// Which part.
+        /// The part.
         part: &'static str,
-        /// Why.
+        /// The error.
         source: TemplateError,
     },
-    /// The method or the headers are none.
+    /// The method or the headers are invalid.
     #[error("the {0} cannot be used")]
     Part(&'static str),
     /// The body would be too large.
@@ -42,7 +42,7 @@ pub enum RenderError {
     TooLarge,
 }
 
-/// Makes requests of messages.
+/// Renders messages as requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Renderer {
     pub(crate) catalogue: Catalogue,
@@ -55,10 +55,10 @@ impl Renderer {
         Self { catalogue, lenient: Templates::new(false), strict: Templates::new(true) }
     }
 
-    /// The requests for a message, one or one for each alert.
+    /// Returns the requests for a message: one, or one per alert.
     ///
     /// # Errors
-    /// Where the channel's settings or template make none.
+    /// If the channel's settings or template do not yield any.
     pub(crate) fn requests(
         &self,
         kind: &Kind,
@@ -75,7 +75,7 @@ impl Renderer {
         message.notices.iter().map(one).collect()
     }
 
-    /// As [`Renderer::requests`], where what the template does not know is an error.
+    /// Like [`Renderer::requests`], but unknown values in the template are errors.
     ///
     /// # Errors
     /// As there.
@@ -88,7 +88,7 @@ impl Renderer {
         self.request(kind, settings, message, &self.strict).map(drop)
     }
 
-    /// Title, and text in the kind's format and as plain text.
+    /// Returns the title, and the text in the kind's format and as plain text.
     pub(crate) fn texts(&self, kind: &Kind, message: &Message) -> Texts {
         let shape = &kind.message;
         let composed = Composed::of(&self.catalogue, message);
@@ -130,7 +130,7 @@ impl Renderer {
         }
     }
 
-    /// What templates know.
+    /// Returns the values available to templates.
     fn values(&self, kind: &Kind, settings: &Settings, message: &Message, alerts_max: usize) -> Value {
         let texts = self.texts(kind, message);
         let payload = payload(&self.catalogue, message, alerts_max);
@@ -144,7 +144,7 @@ impl Renderer {
                 Some(_) => Some(serde_json::Value::from(settings.text(&field.name))),
                 None => settings.plain.get(&field.name).cloned().or_else(|| field.default.clone()),
             };
-            // A path is put behind it.
+            // A path is appended to it.
             let value = match value {
                 Some(serde_json::Value::String(url))
                     if field.field_type == FieldType::Url && !field.secret =>
@@ -218,7 +218,7 @@ fn fill(
     Ok(Request { method, url: text("url", &template.url)?.trim().to_owned(), headers, body })
 }
 
-/// The headers of Standard Webhooks: id and time always, the signature where there is a key.
+/// Returns the headers of Standard Webhooks: always id and time, and the signature if there is a key.
 fn signed(key: &str, id: Uuid, at_seconds: i64, body: &[u8]) -> Vec<(String, String)> {
     let header = |name: &str, value: String| (name.to_owned(), value);
     let mut headers =
@@ -243,7 +243,7 @@ fn color(severity: Severity, is_resolved: bool) -> (&'static str, &'static str, 
     }
 }
 
-/// A request as somebody may see it.
+/// A request without secrets, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the parts of a request")]
 pub struct Shown {

@@ -1,4 +1,4 @@
-//! Every kind's requests byte for byte, and what it makes of answers.
+//! Tests every kind's requests byte for byte, and its judgement of answers.
 //!
 //! `golden/{kind}.txt` holds the requests for an alert that burns, one that is over, a group, and Chinese with characters
 //! of four bytes where the text is cut. `PIKA_TEST_WRITE_GOLDEN=1` writes them anew.
@@ -17,7 +17,7 @@ use super::*;
 
 const NOW: i64 = 1_795_403_300_000;
 
-/// What each kind is set to: what is no secret, and what is.
+/// The settings and the secrets of each kind.
 fn settings(kind: &str) -> Settings {
     let (plain, secrets) = match kind {
         "webhook" => (
@@ -79,7 +79,7 @@ fn message(language: Language, notices: Vec<Notice>) -> Message {
     }
 }
 
-/// A message that no kind has room for: every name is as long as it may be, and none of its characters is of one byte.
+/// A message too large for every kind: all names have maximum length and no single-byte characters.
 fn overlong() -> Message {
     let mut notices = sample_notices(Sample::Firing, NOW);
     for notice in &mut notices {
@@ -114,7 +114,7 @@ fn requests_are_what_they_were_byte_for_byte() {
         ] {
             let requests = renderer.requests(kind, &settings(&kind.kind), &message).unwrap();
             assert_eq!(requests.len(), if kind.is_one_each { message.notices.len() } else { 1 });
-            // Of many requests that are alike, the first ones show what there is.
+            // If many requests are alike, the first ones are enough.
             for request in requests.iter().take(2) {
                 serde_json::from_slice::<Value>(&request.body).unwrap();
                 text.push_str(&format!("=== {name}\n{}", show(request)));
@@ -187,7 +187,7 @@ fn every_file_is_a_kind_that_is_tried() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_by_name() {
+fn invalid_settings_are_refused_by_name() {
     let kinds = Kinds::load().unwrap();
     let check = |kind: &str, settings: Value| {
         kinds.get(kind).unwrap().check_settings(settings.as_object().unwrap()).unwrap_err().to_string()
@@ -225,7 +225,7 @@ fn settings_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
-fn answers_are_taken_as_each_service_means_them() {
+fn answers_are_judged_as_each_service_means_them() {
     use AttemptResult::{Auth, Ok, RateLimited, Rejected, Server};
     let kinds = Kinds::load().unwrap();
     for (kind, status, body, result, is_final, wait_ms) in [
@@ -301,8 +301,8 @@ fn answers_are_taken_as_each_service_means_them() {
             "{kind} {status} {body}"
         );
     }
-    let untold: Vec<_> = kinds.all().iter().filter(|kind| !kind.is_mail()).collect();
-    assert_eq!(untold.len(), 16, "a new kind has answers here");
+    let untested: Vec<_> = kinds.all().iter().filter(|kind| !kind.is_mail()).collect();
+    assert_eq!(untested.len(), 16, "a new kind has answers here");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn a_webhook_may_say_what_success_is() {
 }
 
 #[test]
-fn what_services_repeat_is_told_without_secrets() {
+fn secrets_repeated_by_services_are_masked() {
     let kinds = Kinds::load().unwrap();
     let settings = settings("discord");
     let body =
@@ -364,7 +364,7 @@ fn a_shown_request_has_no_secrets() {
 }
 
 #[test]
-fn a_template_of_somebodys_own_is_rendered_with_what_there_is() {
+fn a_custom_template_is_rendered_with_available_values() {
     let renderer = Renderer::new(Catalogue::load().unwrap());
     let kinds = Kinds::load().unwrap();
     let kind = kinds.get("webhook").unwrap();
@@ -382,7 +382,7 @@ fn a_template_of_somebodys_own_is_rendered_with_what_there_is() {
     assert!(renderer.try_template(kind, &settings, &message).is_err());
 }
 
-/// The example of the specification of Standard Webhooks.
+/// The example in the specification of Standard Webhooks.
 #[test]
 fn webhooks_are_signed_as_the_standard_says() {
     let renderer = Renderer::new(Catalogue::load().unwrap());

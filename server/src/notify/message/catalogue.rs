@@ -7,13 +7,13 @@ use serde::Deserialize;
 const EN: &str = include_str!("../messages/en.yaml");
 const ZH: &str = include_str!("../messages/zh.yaml");
 
-/// The texts cannot be read: a mistake in Pika itself.
+/// The texts cannot be read: a bug in Pika itself.
 #[derive(Debug, thiserror::Error)]
 #[error("the texts of messages in {language} cannot be read")]
 pub struct CatalogueError {
-    /// Of which language.
+    /// The language.
     language: &'static str,
-    /// Why.
+    /// The parse error.
     source: serde_norway::Error,
 }
 
@@ -27,10 +27,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Language; 2] = [Language::English, Language::Chinese];
 
-    /// The language as it is kept and shown.
+    /// Returns the language's code.
     pub fn as_str(self) -> &'static str {
         match self {
             Language::English => "en",
@@ -38,7 +38,7 @@ impl Language {
         }
     }
 
-    /// The language of a name.
+    /// Returns the language with this code.
     pub fn parse(name: &str) -> Option<Language> {
         Language::ALL.into_iter().find(|language| language.as_str() == name)
     }
@@ -51,13 +51,13 @@ impl Language {
     }
 }
 
-/// What is said of a kind of condition.
+/// The texts for a kind of condition.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubjectText {
     /// What it is, as a title: "Disk almost full".
     pub(super) what: String,
-    /// How it is, for the title of a message: "{value} full".
+    /// Its state, for the title of a message: "{value} full".
     pub(super) short: String,
 }
 
@@ -73,13 +73,13 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// A text with its values. What the catalogue lacks is said by its key, so that something is said at all.
+    /// Returns a text with its values. A missing text is replaced by its key, so that there is some text at all.
     pub(super) fn say(&self, key: &str, values: &[(&str, &str)]) -> String {
         fill(self.texts.get(key).map_or(key, String::as_str), values)
     }
 }
 
-/// Puts values in the place of their names, in one pass: what a value says is never a name.
+/// Replaces names by values in one pass: names within values are not replaced.
 pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = template;
@@ -105,10 +105,10 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads what is built in.
+    /// Loads the built-in texts.
     ///
     /// # Errors
-    /// When it cannot be read; a test holds that it can.
+    /// If they cannot be read; a test ensures that they can.
     pub fn load() -> Result<Self, CatalogueError> {
         let read = |language: Language| {
             serde_norway::from_str(language.text())
@@ -129,7 +129,7 @@ impl Catalogue {
 mod tests {
     use super::*;
 
-    /// Every key, with the names of the values in its text.
+    /// Returns every key, with the names of the values in its text.
     fn keys(texts: &Texts) -> BTreeMap<String, Vec<String>> {
         let names = |text: &str| {
             let mut names: Vec<_> =
@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn all_languages_say_the_same() {
+    fn all_languages_have_the_same_texts() {
         let catalogue = Catalogue::load().unwrap();
         assert_eq!(keys(catalogue.texts(Language::English)), keys(catalogue.texts(Language::Chinese)));
     }
 
     #[test]
-    fn a_value_is_no_template() {
+    fn a_value_is_not_a_template() {
         assert_eq!(fill("{a} and {b}{c}", &[("a", "{b}"), ("b", "x")]), "{b} and x");
         assert_eq!(fill("{a", &[("a", "x")]), "{a");
     }

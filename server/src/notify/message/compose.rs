@@ -4,24 +4,24 @@ use super::catalogue::{Catalogue, Texts, fill};
 use super::markup::{Line, Span};
 use super::{Message, Notice, Transition, neutral, neutral_text, values};
 
-/// Most lines of a message about several alerts.
+/// Maximum lines of a message about several alerts.
 const LINES_MAX: usize = 20;
-/// Names that are listed of an outage, or of what else burns.
+/// Maximum names listed of an outage, or of other firing rules.
 const NAMES_MAX: usize = 10;
 const RUNBOOK_CHARS_MAX: usize = 1_000;
-/// A message that is later than this says so.
+/// A message later than this says so.
 const LATE_MS: i64 = 2 * 60 * 1_000;
-/// Firings within an hour from which on it is said that the alert comes and goes.
+/// Number of firings within an hour from which on the alert is said to come and go.
 const OCCURRENCES_MIN: i32 = 2;
 
 /// A message in a language.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Composed {
-    /// What is seen on a watch.
+    /// The title, short enough for a watch.
     pub(crate) title: String,
-    /// What is below it. The first says what happened.
+    /// The lines below it. The first says what happened.
     pub(crate) lines: Vec<Line>,
-    /// Where more can be seen; empty where that is not known.
+    /// A link to more; empty if the public URL is not configured.
     pub(crate) link: String,
 }
 
@@ -75,7 +75,7 @@ impl Composer<'_> {
         values::value(self.texts, value, &notice.unit)
     }
 
-    /// The agent, the tag, the fleet, or Pika itself.
+    /// Returns the agent, the tag, the fleet, or Pika itself.
     fn place(&self, notice: &Notice) -> String {
         if let Some(agent) = &notice.agent {
             return neutral(&agent.name);
@@ -87,7 +87,7 @@ impl Composer<'_> {
         }
     }
 
-    /// What it is, and how it is in a few words.
+    /// Returns what it is, and its state in a few words.
     fn subject(&self, notice: &Notice) -> (String, String) {
         let key = &notice.subject.key;
         let generic = if key.contains('.') { "metric" } else { "system" };
@@ -105,7 +105,7 @@ impl Composer<'_> {
         self.one_line(notice, ["title_firing", "title_resolved", "title_unseen"])
     }
 
-    /// A notice in one line, by whether it burns, is over, or was over before it was told.
+    /// Returns a notice in one line, using the key for firing, resolved, or resolved before it was reported.
     fn one_line(&self, notice: &Notice, keys: [&str; 3]) -> String {
         let (what, short) = self.subject(notice);
         let place = self.place(notice);
@@ -146,7 +146,7 @@ impl Composer<'_> {
         self.say(key, &[("firing", &n_firing.to_string()), ("resolved", &n_resolved.to_string())])
     }
 
-    /// One line each: what burns before what is over, the worst first, then in the order of time.
+    /// Returns one line per notice: firing before resolved, the worst first, then by time.
     fn group_lines(&self, notices: &[Notice]) -> Vec<Line> {
         let mut ordered: Vec<&Notice> = notices.iter().collect();
         ordered.sort_by_key(|notice| {
@@ -242,7 +242,7 @@ impl Composer<'_> {
         Some(text)
     }
 
-    /// How many agents an outage has, and which.
+    /// Returns how many agents an outage affects, and which.
     fn members(&self, notice: &Notice) -> Option<String> {
         let names = notice.details.get("names")?.as_array()?.iter().filter_map(|name| name.as_str());
         let names: Vec<String> = names.map(neutral).collect();
@@ -327,7 +327,7 @@ impl Composer<'_> {
             .then(|| self.say("late", &[("duration", &values::duration(self.texts, late_ms))]))
     }
 
-    /// The first names of a list, and how many of `total` there are besides.
+    /// Returns the first names of a list, and how many of `total` remain.
     fn list(&self, names: &[String], total: usize) -> String {
         let comma = self.say("comma", &[]);
         let shown = names.iter().take(NAMES_MAX).map(String::as_str).collect::<Vec<_>>().join(&comma);

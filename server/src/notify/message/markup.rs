@@ -1,18 +1,18 @@
-//! Lines of a message in the format of a channel, and cut to what it takes: by whole lines, and where one is too long by
-//! characters, never within a link or a tag.
+//! Writes a message's lines in the format of a channel, and cuts them to its limits: by whole lines, and a line that is
+//! too long by characters, but never within a link or a tag.
 
 /// A piece of a line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Span {
     /// Text.
     Text(String),
-    /// Text that stands out.
+    /// Emphasized text.
     Bold(String),
     /// A link.
     Link {
-        /// What it is called.
+        /// The link text.
         label: String,
-        /// Where it leads.
+        /// The URL.
         url: String,
     },
 }
@@ -21,7 +21,7 @@ pub(crate) enum Span {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
     pub(crate) spans: Vec<Span>,
-    /// It goes last where there is too little room.
+    /// Whether it is removed last if there is too little room.
     pub(crate) is_kept: bool,
 }
 
@@ -40,41 +40,41 @@ impl Line {
     }
 }
 
-/// How a channel writes.
+/// The markup of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
-    /// Text alone.
+    /// Plain text.
     Plain,
-    /// Markdown, as Discord, ntfy, Gotify and Teams read it.
+    /// Markdown as understood by Discord, ntfy, Gotify and Teams.
     Markdown,
-    /// The Markdown of `DingTalk`, `WeCom`, Feishu and `ServerChan`, which knows no escapes.
+    /// The Markdown of `DingTalk`, `WeCom`, Feishu and `ServerChan`, which has no escapes.
     SimpleMarkdown,
     /// HTML.
     Html,
-    /// Slack's own.
+    /// Slack's mrkdwn.
     Slack,
 }
 
-/// What a limit counts.
+/// The unit of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measure {
     /// Characters.
     Characters,
-    /// Units of UTF-16: characters beyond the first 65,536 count twice.
+    /// UTF-16 code units: characters beyond the first 65,536 count twice.
     Utf16,
     /// Bytes of UTF-8.
     Bytes,
 }
 
-/// How much there is room for.
+/// A limit on a text's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cut {
-    /// What is counted.
+    /// The unit.
     pub(crate) measure: Measure,
-    /// The most of it.
+    /// The maximum.
     pub(crate) max: usize,
 }
 
@@ -94,7 +94,7 @@ impl Cut {
     }
 }
 
-/// A text, cut at a character's edge, with `…` at its end where something is missing.
+/// Cuts a text at a character boundary, ending it with `…` if something is missing.
 pub(crate) fn cut_text(text: &str, cut: Cut) -> String {
     if cut.fits(text) {
         return text.to_owned();
@@ -106,7 +106,7 @@ pub(crate) fn cut_text(text: &str, cut: Cut) -> String {
         if cut.fits(&candidate) {
             return candidate;
         }
-        // Below the limit at last, or with nothing left.
+        // Below the limit, or nothing left.
         match text.get(..end).and_then(|text| text.char_indices().next_back()) {
             Some((index, _)) => end = index,
             None => return String::new(),
@@ -115,8 +115,8 @@ pub(crate) fn cut_text(text: &str, cut: Cut) -> String {
 }
 
 impl Format {
-    /// Writes lines. Where they do not fit, the last ones that need not be kept go first, then others from the end; a first
-    /// line that is too long alone is cut.
+    /// Writes lines. If they do not fit, the last ones not marked as kept are removed first, then others from the end;
+    /// a first line that is too long by itself is cut.
     pub(crate) fn write(self, lines: &[Line], cut: Cut) -> String {
         let mut lines: Vec<&Line> = lines.iter().collect();
         let mut is_cut = false;
@@ -150,7 +150,7 @@ impl Format {
     fn line_break(self) -> &'static str {
         match self {
             Format::Plain | Format::Html | Format::Slack => "\n",
-            // One line break alone continues the paragraph.
+            // A single line break continues the paragraph.
             Format::Markdown | Format::SimpleMarkdown => "\n\n",
         }
     }
@@ -159,7 +159,7 @@ impl Format {
         line.spans.iter().map(|span| self.span(span)).collect()
     }
 
-    /// One line, its text cut until it fits.
+    /// Returns one line, its text cut until it fits.
     fn cut_line(self, line: &Line, cut: Cut) -> String {
         let text: String = line
             .spans
@@ -201,7 +201,7 @@ impl Format {
         }
     }
 
-    /// A text that means nothing but itself.
+    /// Escapes a text so that nothing in it is markup.
     pub(crate) fn escape(self, text: &str) -> String {
         let mut escaped = String::with_capacity(text.len());
         for c in text.chars() {
@@ -222,7 +222,7 @@ impl Format {
     }
 }
 
-/// What begins a link, a tag or a mention, as its wide likeness: formats without escapes have no other way.
+/// Replaces what starts a link, a tag or a mention by its full-width form, for formats without escapes.
 fn full_width(c: char) -> char {
     match c {
         '<' => '＜',
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_mean_nothing() {
+    fn hostile_names_are_not_markup() {
         let name = "<!channel> @everyone [x](http://evil) `*_~ & \"</a>";
         for (format, expected) in [
             (Format::Plain, name),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_by_lines_and_the_link_stays() {
+    fn long_texts_are_cut_by_lines_and_keep_the_link() {
         for format in ALL {
             let whole = format.write(&lines("xyz"), Cut { measure: Measure::Characters, max: 1_000 });
             assert!(whole.contains("third") && !whole.contains('…'), "{format:?}: {whole}");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_is_exceeded_whatever_is_counted() {
+    fn no_limit_is_exceeded_in_any_unit() {
         for measure in [Measure::Characters, Measure::Utf16, Measure::Bytes] {
             for max in 0..160 {
                 let cut = Cut { measure, max };

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::{Catalogue, Composed, Cut, Format, Measure, Message, Notice, Transition, neutral};
 
-/// Most alerts that are listed.
+/// Maximum alerts listed.
 const ALERTS_MAX: usize = 100;
-/// Most bytes of the text that goes with them.
+/// Maximum size of the text.
 const TEXT: Cut = Cut { measure: Measure::Bytes, max: 16_384 };
 
-/// The whole message, with at most so many alerts.
+/// Returns the whole message, with at most this many alerts.
 pub(crate) fn payload(catalogue: &Catalogue, message: &Message, alerts_max: usize) -> Value {
     let composed = Composed::of(catalogue, message);
     let alerts_max = alerts_max.min(ALERTS_MAX);
@@ -29,7 +29,7 @@ pub(crate) fn payload(catalogue: &Catalogue, message: &Message, alerts_max: usiz
     })
 }
 
-/// One alert.
+/// Returns one alert.
 pub(crate) fn alert_json(message: &Message, notice: &Notice) -> Value {
     let agent = notice.agent.as_ref().map(|agent| {
         let tags: Vec<String> = agent.tags.iter().map(|tag| neutral(tag)).collect();

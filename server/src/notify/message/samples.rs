@@ -1,4 +1,4 @@
-//! Made-up alerts: for previews, and to try templates and channels with.
+//! Sample alerts, for previews and for testing templates and channels.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -7,21 +7,21 @@ use super::{Notice, NoticeAgent, Severity, Subject, Transition};
 use crate::domain::TimestampMs;
 
 const MINUTE_MS: i64 = 60_000;
-/// Alerts of a group.
+/// Number of alerts in the group.
 const GROUP: u128 = 25;
 
-/// Which made-up message is wanted.
+/// A kind of sample message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sample {
-    /// One alert that burns.
+    /// One firing alert.
     Firing,
-    /// One that is over.
+    /// One resolved alert.
     Resolved,
-    /// Many, some of which are over.
+    /// Many alerts, some of them resolved.
     Group,
 }
 
-/// The alerts of a made-up message that is sent at `now`.
+/// Returns the alerts of a sample message sent at `now`.
 pub fn sample_notices(sample: Sample, now: TimestampMs) -> Vec<Notice> {
     match sample {
         Sample::Firing => vec![disk(1, "web-7", Transition::Firing, now)],
@@ -35,7 +35,7 @@ pub fn sample_notices(sample: Sample, now: TimestampMs) -> Vec<Notice> {
     }
 }
 
-/// What a channel is tried with: nothing is wrong.
+/// Returns the notice of a channel test, which says that nothing is wrong.
 pub(crate) fn test_notice(id: Uuid, transition: Transition, now: TimestampMs) -> Notice {
     Notice {
         alert_id: id,

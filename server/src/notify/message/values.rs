@@ -1,4 +1,4 @@
-//! Numbers, durations and times, as people read them.
+//! Formats numbers, durations and times for people.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,7 +11,7 @@ const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// A value in its unit, as `alerts.unit` names it.
+/// Formats a value in its unit, as in `alerts.unit`.
 pub(super) fn value(texts: &Texts, value: f64, unit: &str) -> String {
     let with = |key: &str, text: String| {
         texts.units.get(key).map_or_else(|| text.clone(), |unit| fill(unit, &[("value", &text)]))
@@ -27,7 +27,7 @@ pub(super) fn value(texts: &Texts, value: f64, unit: &str) -> String {
     }
 }
 
-/// At most two decimals, and none that say nothing.
+/// At most two decimals, without trailing zeros.
 fn plain(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -49,7 +49,7 @@ fn bytes(value: f64) -> String {
     format!("{value:.1} PiB")
 }
 
-/// The two greatest parts: "2 h 5 min".
+/// Formats the two largest parts: "2 h 5 min".
 pub(super) fn duration(texts: &Texts, duration_ms: i64) -> String {
     let mut rest = duration_ms.max(0);
     let mut parts = Vec::new();
@@ -70,17 +70,17 @@ pub(super) fn duration(texts: &Texts, duration_ms: i64) -> String {
     if parts.is_empty() { texts.say("seconds", &[("n", "0")]) } else { parts.join(" ") }
 }
 
-/// A time with its offset: `2026-11-24 16:32 +01:00`.
+/// Formats a time with its offset: `2026-11-24 16:32 +01:00`.
 pub(super) fn time(zone: &TimeZone, at: TimestampMs) -> String {
     local(zone, at, "%Y-%m-%d %H:%M %:z")
 }
 
-/// Hours and minutes.
+/// Formats hours and minutes.
 pub(super) fn clock(zone: &TimeZone, at: TimestampMs) -> String {
     local(zone, at, "%H:%M")
 }
 
-/// The day.
+/// Formats the date.
 pub(super) fn date(zone: &TimeZone, at: TimestampMs) -> String {
     local(zone, at, "%Y-%m-%d")
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_read_by_people() {
+    fn values_are_readable() {
         let catalogue = Catalogue::load().unwrap();
         let texts = catalogue.texts(Language::English);
         for (number, unit, text) in [

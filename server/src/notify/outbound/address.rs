@@ -1,4 +1,4 @@
-//! Which addresses may be connected to: those of the public internet, and those that the configuration names.
+//! The addresses that may be connected to: public ones, and those allowed by the configuration.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -28,7 +28,7 @@ const NOT_PUBLIC_V4: [Ipv4Net; 15] = [
 /// those that merely stand for an IPv4 address.
 const PUBLIC_V6: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
 
-/// What within [`PUBLIC_V6`] is not public: Teredo and others for protocols, documentation, 6to4.
+/// The parts of [`PUBLIC_V6`] that are not public: Teredo and others for protocols, documentation, 6to4.
 const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
     v6([0x2001, 0, 0, 0], 23),
     v6([0x2001, 0xdb8, 0, 0], 32),
@@ -36,7 +36,7 @@ const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
     v6([0x3fff, 0, 0, 0], 20),
 ];
 
-/// The prefix by which networks without IPv4 reach it (NAT64): such an address is as public as the one within.
+/// The prefix by which networks without IPv4 reach it (NAT64): as public as the embedded address.
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
 
 const fn v4(octets: [u8; 4], bits: u8) -> Ipv4Net {
@@ -49,14 +49,14 @@ const fn v6(first: [u16; 4], bits: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), bits)
 }
 
-/// How far an address may be trusted.
+/// Whether and how an address may be connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Of the public internet: over TLS only.
+    /// Public: over TLS only.
     Public,
-    /// In a network that the configuration allows: also without TLS.
+    /// In a network allowed by the configuration: also without TLS.
     Allowed,
-    /// Not to be connected to.
+    /// Must not be connected to.
     Refused,
 }
 
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_inside_cannot() {
+    fn internal_addresses_cannot() {
         for address in [
             "0.0.0.0",
             "0.1.2.3",
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_that_are_named_can_be_reached() {
+    fn allowed_networks_can_be_reached() {
         assert_eq!(of("127.0.0.1", &["127.0.0.1/32"]), Reach::Allowed);
         assert_eq!(of("::ffff:127.0.0.1", &["127.0.0.1/32"]), Reach::Allowed);
         assert_eq!(of("127.0.0.2", &["127.0.0.1/32"]), Reach::Refused);

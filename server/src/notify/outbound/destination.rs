@@ -1,19 +1,19 @@
-//! What somebody typed in as the place to connect to: which of it makes sense.
+//! Validates user-supplied destinations.
 
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Ports below 1024 that may be connected to: those of mail and of HTTP.
+/// Ports below 1024 that may be connected to: those of mail and HTTP.
 const LOW_PORTS: [u16; 5] = [25, 80, 443, 465, 587];
 const FIRST_FREE_PORT: u16 = 1_024;
-/// Longest URL.
+/// Maximum length of a URL.
 const URL_BYTES_MAX: usize = 2_048;
 
-/// Why a URL cannot be one to connect to.
+/// Why a URL cannot be a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
-    /// It cannot be understood.
+    /// It is malformed.
     #[error("is not a URL")]
     Syntax,
     /// It is too long.
@@ -25,20 +25,20 @@ pub enum DestinationError {
     /// It has a username or a password in it.
     #[error("must not have a username or password in it")]
     UserInfo,
-    /// The port is that of something else.
+    /// The port belongs to another protocol.
     #[error("cannot have this port: below 1024 there are only 25, 80, 443, 465 and 587")]
     Port,
-    /// The name is none.
-    #[error("has no usable name of a host")]
+    /// The host name is invalid.
+    #[error("has no usable host name")]
     Host,
 }
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Its name, without a dot at the end, or its address without brackets.
+    /// The name without a trailing dot, or the address without brackets.
     pub(super) host: String,
-    /// Its address, where it was given by that.
+    /// The address, if given literally.
     pub(super) address: Option<IpAddr>,
     pub(super) port: u16,
 }
@@ -47,7 +47,7 @@ impl Destination {
     /// A host by name or address, and a port.
     ///
     /// # Errors
-    /// Where either cannot be used.
+    /// If either cannot be used.
     pub fn new(host: &str, port: u16) -> Result<Self, DestinationError> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let host = match bare.parse::<IpAddr>() {
@@ -58,10 +58,10 @@ impl Destination {
         Self::of_host(&host, port)
     }
 
-    /// Where a URL leads.
+    /// Returns the destination of a URL.
     ///
     /// # Errors
-    /// Where it is none that may be used.
+    /// If it cannot be used.
     pub(super) fn of_url(url: &Url) -> Result<Self, DestinationError> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(DestinationError::UserInfo);
@@ -85,7 +85,7 @@ impl Destination {
         Ok(Self { host, address, port })
     }
 
-    /// Host and port as they stand in a URL.
+    /// Returns host and port as written in a URL.
     pub(super) fn authority(&self) -> String {
         match self.address {
             Some(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
@@ -94,10 +94,10 @@ impl Destination {
     }
 }
 
-/// Reads a URL to connect to.
+/// Parses the URL of a destination.
 ///
 /// # Errors
-/// Where it is none that may be used.
+/// If it cannot be used.
 pub fn parse_url(text: &str) -> Result<Url, DestinationError> {
     if URL_BYTES_MAX < text.len() {
         return Err(DestinationError::TooLong);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_destinations_are_refused() {
         for (text, error) in [
             ("", DestinationError::Syntax),
             ("hooks.example.org/x", DestinationError::Syntax),

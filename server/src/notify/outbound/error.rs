@@ -7,10 +7,10 @@ use super::DestinationError;
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// The place makes no sense. Says what is wrong with the URL, and nothing of the URL.
+    /// The destination is invalid. Says what is wrong with the URL without repeating it.
     #[error("the URL {0}")]
     Destination(#[from] DestinationError),
-    /// The address is not public, and not allowed either.
+    /// The address is neither public nor allowed.
     #[error(
         "{host} is not on the public internet; if Pika shall reach it, add its network to alerting.allowed_networks in \
          the server's configuration file"
@@ -19,7 +19,7 @@ pub enum OutboundError {
         /// The host's name.
         host: String,
     },
-    /// The address is public, and would be reached without encryption.
+    /// The address is public, but the connection would not be encrypted.
     #[error(
         "{host} would be reached without encryption, which is done only in networks of alerting.allowed_networks; take https \
          or another kind of TLS"
@@ -33,38 +33,38 @@ pub enum OutboundError {
     NotFound {
         /// The host's name.
         host: String,
-        /// Why.
+        /// The lookup error.
         source: io::Error,
     },
-    /// Nobody listens there, or the network is down.
+    /// Nothing listens there, or the network is down.
     #[error("cannot connect to {host}")]
     Connect {
         /// The host's name.
         host: String,
-        /// Why.
+        /// The connection error.
         source: io::Error,
     },
-    /// No TLS could be agreed upon, or the certificate is of another name or not trusted.
+    /// The TLS handshake failed, or the certificate has another name or is not trusted.
     #[error("no trusted TLS connection with {host}")]
     Tls {
         /// The host's name.
         host: String,
-        /// Why.
+        /// The TLS error.
         source: io::Error,
     },
-    /// This system trusts nobody.
+    /// This system has no trusted authorities.
     #[error("the system has no certificate authorities; install ca-certificates")]
     NoAuthorities,
     /// It took too long.
     #[error("no answer in time")]
     Timeout,
-    /// The proxy does not let it through.
+    /// The proxy refused the connection.
     #[error("the proxy answered {0}")]
     Proxy(u16),
-    /// The request cannot be made of what was given.
+    /// The request cannot be built.
     #[error("the request cannot be sent: {0}")]
     Request(&'static str),
-    /// The answer is none of HTTP, or the connection broke.
+    /// The answer is not HTTP, or the connection broke.
     #[error("the answer cannot be understood")]
     Protocol(#[source] hyper::Error),
     /// The connection broke.
@@ -73,7 +73,7 @@ pub enum OutboundError {
 }
 
 impl OutboundError {
-    /// Whether the place itself is refused: waiting does not change that, only the configuration or another place.
+    /// Returns whether the destination itself is refused, which only the configuration or another destination changes.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! One request and its answer: HTTP/1.1, a connection each.
+//! One HTTP/1.1 request and its answer, over its own connection.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use url::Url;
 
 use super::{Connection, Destination, Outbound, OutboundError, parse_url};
 
-/// Most bytes of an answer that are read.
+/// Maximum bytes of an answer that are read.
 const BODY_BYTES_MAX: usize = 65_536;
-/// How the server names itself.
+/// The `User-Agent` of requests.
 const AGENT: &str = concat!("Pika/", env!("CARGO_PKG_VERSION"));
 
-/// A request. Its `Debug` output shows nothing of it: URL, headers and body may hold secrets.
+/// A request. Its `Debug` output omits everything: URL, headers and body may hold secrets.
 #[derive(Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Where to.
+    /// The URL.
     pub url: String,
-    /// What is said besides `Host` and `User-Agent`.
+    /// The headers besides `Host` and `User-Agent`.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -39,14 +39,14 @@ impl std::fmt::Debug for Request {
     }
 }
 
-/// What was answered.
+/// An answer.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status.
     pub status: u16,
     /// How long to wait before the next request.
     pub retry_after: Option<Duration>,
-    /// The host that a redirect leads to; it is not followed.
+    /// The host a redirect points to; it is not followed.
     pub moved_to: Option<String>,
     /// The body, as far as it was read.
     pub body: Vec<u8>,
@@ -56,7 +56,7 @@ impl Outbound {
     /// Sends a request and reads the answer, up to 64 KiB of it.
     ///
     /// # Errors
-    /// Where the place is refused, or nothing sensible comes back in time.
+    /// If the destination is refused, or there is no valid answer in time.
     pub async fn send(&self, request: &Request) -> Result<Response, OutboundError> {
         let url = parse_url(&request.url)?;
         let destination = Destination::of_url(&url)?;
@@ -88,7 +88,7 @@ async fn exchange(
     tokio::select! {
         biased;
         result = &mut exchange => return result,
-        // It has ended, in order or not; the answer that it may have brought is there.
+        // It has ended, properly or not; an answer it may have brought is available.
         _ = &mut connection => {}
     }
     exchange.await
@@ -140,7 +140,7 @@ async fn read(response: hyper::Response<Incoming>, url: &Url) -> Result<Response
     })
 }
 
-/// What `Retry-After` says: seconds, or a date, which counts from the answer's own.
+/// Parses `Retry-After`: seconds, or a date, which is relative to the answer's own.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let value = text(RETRY_AFTER)?.trim();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_shows_nothing_of_itself() {
+    fn debug_output_of_a_request_is_empty() {
         let request = Request {
             method: Method::POST,
             url: "https://example.org/canary".to_owned(),

@@ -1,4 +1,4 @@
-//! A proxy between the server and the outside, asked with CONNECT.
+//! A proxy between the server and the destination, using CONNECT.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -6,10 +6,10 @@ use url::Url;
 
 use super::{Destination, DestinationError, OutboundError};
 
-/// Most bytes of a proxy's answer.
+/// Maximum size of a proxy's answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 8_192;
 
-/// Where the proxy of a URL such as `http://proxy.example.org:3128` is.
+/// Returns the address of the proxy at a URL such as `http://proxy.example.org:3128`.
 pub(super) fn destination(url: &str) -> Result<Destination, DestinationError> {
     let url = Url::parse(url).map_err(|_| DestinationError::Syntax)?;
     if url.scheme() != "http" {
@@ -24,7 +24,7 @@ pub(super) async fn open(stream: &mut TcpStream, destination: &Destination) -> R
     let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(OutboundError::Broken)?;
     let mut answer = Vec::new();
-    // One at a time: what follows belongs to the connection.
+    // One byte at a time: what follows belongs to the connection.
     while !answer.ends_with(b"\r\n\r\n") {
         if ANSWER_BYTES_MAX <= answer.len() {
             return Err(OutboundError::Proxy(0));
@@ -37,7 +37,7 @@ pub(super) async fn open(stream: &mut TcpStream, destination: &Destination) -> R
     }
 }
 
-/// The status of an answer; 0 where there is none.
+/// Returns the status of an answer; 0 if there is none.
 fn status(answer: &[u8]) -> u16 {
     let line = String::from_utf8_lossy(answer);
     let mut words = line.split_whitespace();

@@ -1,4 +1,4 @@
-//! What may be connected to, tried with a listener on loopback that must see nothing.
+//! Tests of what may be connected to, with a listener on loopback that must not be reached.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// Answers of a resolver for every name, one look-up after the other; the last one stays.
+/// Answers of a resolver for every name, one lookup after another; the last one is repeated.
 fn resolving(allowed: &[&str], proxy: &str, answers: &[&[&str]]) -> Outbound {
     let options = OutboundOptions {
         allowed_networks: allowed.iter().map(|network| network.parse().unwrap()).collect(),
@@ -34,7 +34,7 @@ fn get(url: &str) -> Request {
     Request { method: Method::GET, url: url.to_owned(), headers: Vec::new(), body: Vec::new() }
 }
 
-/// A server that answers everything with the same bytes, and counts and keeps what it was sent.
+/// A server that answers every request with the same bytes, and counts and keeps the requests.
 async fn receiver(answer: &'static [u8]) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -54,9 +54,9 @@ async fn receiver(answer: &'static [u8]) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[tokio::test]
-async fn nobody_reaches_the_inside() {
+async fn internal_addresses_are_never_reached() {
     let (port, seen) = receiver(OK).await;
-    // By address, in all notations that a URL can have.
+    // By address, in all notations of URLs.
     let hosts = [
         "127.0.0.1",
         "127.1",
@@ -97,7 +97,7 @@ async fn nobody_reaches_the_inside() {
             assert!(matches!(checked, Err(OutboundError::RefusedAddress { .. })), "{url}: {checked:?}");
         }
     }
-    // By name, whatever else it leads to.
+    // By name, whatever else it resolves to.
     for answer in [
         &["127.0.0.1"] as &[&str],
         &["::1"],
@@ -110,7 +110,7 @@ async fn nobody_reaches_the_inside() {
         let result = outbound.send(&get(&format!("https://inside.example:{port}/"))).await;
         assert!(matches!(result, Err(OutboundError::RefusedAddress { .. })), "{answer:?}: {result:?}");
     }
-    // The check when a channel is saved is not believed later.
+    // The check when a channel is saved does not count later.
     let outbound = resolving(&[], "", &[&["1.1.1.1"], &["127.0.0.1"]]);
     let url = format!("https://rebinding.example:{port}/");
     assert!(outbound.check_url(&url).await.is_ok());
@@ -119,7 +119,7 @@ async fn nobody_reaches_the_inside() {
 }
 
 #[tokio::test]
-async fn plain_http_stays_in_networks_that_are_named() {
+async fn plain_http_is_limited_to_allowed_networks() {
     let (port, seen) = receiver(OK).await;
     let outbound = resolving(&["127.0.0.0/8"], "", &[&["1.1.1.1"], &["127.0.0.1"]]);
     let url = format!("http://receiver.example:{port}/x?y=z");
@@ -135,7 +135,7 @@ async fn plain_http_stays_in_networks_that_are_named() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_told_and_not_followed() {
+async fn a_redirect_is_reported_and_not_followed() {
     let answer = b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/canary\r\ncontent-length: 0\r\n\r\n";
     let (port, seen) = receiver(answer).await;
     let outbound = resolving(&["127.0.0.1/32"], "", &[]);
@@ -159,7 +159,7 @@ async fn an_endless_answer_is_cut() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_or_breaks_off_is_an_error() {
+async fn invalid_or_incomplete_http_is_an_error() {
     for answer in
         [b"SSH-2.0-OpenSSH_9.7\r\n".as_slice(), b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok"]
     {
@@ -188,7 +188,7 @@ async fn a_slow_answer_ends_in_time() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_asked_and_believed_for_names_only() {
+async fn a_proxy_is_trusted_for_names_only() {
     let (port, seen) = receiver(b"HTTP/1.1 403 Forbidden\r\n\r\n").await;
     let outbound = resolving(&[], &format!("http://127.0.0.1:{port}"), &[]);
     let result = outbound.send(&get("https://hooks.example.org/secret")).await;

@@ -7,19 +7,19 @@ use crate::notify::outbound::OutboundError;
 /// Why no mail was sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SmtpError {
-    /// No connection.
+    /// The connection failed.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
-    /// The server refuses, or cannot be understood.
+    /// The server refused, or its answer is malformed.
     #[error(transparent)]
     Smtp(#[from] Error),
-    /// The settings make no mail.
+    /// The mail cannot be built from the settings.
     #[error("the mail cannot be made: {0}")]
     Unusable(&'static str),
-    /// The server does not do what was asked for before anything else.
+    /// The server does not offer encryption.
     #[error("the mail server offers no STARTTLS, and nothing is sent without encryption")]
     NoStartTls,
-    /// The server says something else than SMTP, or refuses to talk.
+    /// The server does not speak SMTP, or refuses to.
     #[error("the mail server answered {0}")]
     Greeting(u16),
     /// The login was refused.

@@ -1,5 +1,5 @@
-//! The dialogue before TLS. Read one byte at a time: whatever somebody has put behind the answer to STARTTLS is not taken
-//! for something that was said over TLS.
+//! The dialogue before TLS. It is read one byte at a time, so that nothing an attacker appends to the answer to
+//! STARTTLS is taken for something said over TLS.
 
 use lettre::transport::smtp::extension::ClientId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::error::SmtpError;
 use crate::notify::outbound::{Connection, OutboundError};
 
-/// Most bytes of one reply.
+/// Maximum size of a reply, in bytes.
 const REPLY_BYTES_MAX: usize = 8_192;
 
-/// Asks for TLS. What follows on the connection is the handshake.
+/// Requests TLS. What follows on the connection is the handshake.
 pub(super) async fn ask(connection: &mut Box<dyn Connection>, hello: &ClientId) -> Result<(), SmtpError> {
     expect(&read_reply(connection).await?, 220)?;
     say(connection, &format!("EHLO {hello}\r\n")).await?;
@@ -29,7 +29,7 @@ async fn say(connection: &mut Box<dyn Connection>, line: &str) -> Result<(), Out
     connection.flush().await.map_err(OutboundError::Broken)
 }
 
-/// All lines of a reply: its last one has a space behind the code.
+/// Reads all lines of a reply: the last one has a space after the code.
 async fn read_reply(connection: &mut Box<dyn Connection>) -> Result<String, OutboundError> {
     let mut reply = Vec::new();
     let mut line_start = 0;

@@ -1,4 +1,4 @@
-//! A connection as the mail library takes it.
+//! Adapts a connection to the mail library.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::outbound::Connection;
 
-/// What the library expects first; a server says it once, before STARTTLS.
+/// What the library expects first; a server sends it only once, before STARTTLS.
 const GREETING: &[u8] = b"220 ready\r\n";
 
-/// A connection, encrypted already where it is to be.
+/// A connection, already encrypted if it should be.
 #[derive(Debug)]
 pub(super) struct SmtpStream {
-    /// What is read before anything of the connection.
+    /// What is read before anything from the connection.
     before: &'static [u8],
     connection: Box<dyn Connection>,
 }
@@ -26,7 +26,7 @@ impl SmtpStream {
         Self { before: b"", connection }
     }
 
-    /// One whose server has greeted already.
+    /// A connection whose server has sent its greeting already.
     pub(super) fn greeted(connection: Box<dyn Connection>) -> Self {
         Self { before: GREETING, connection }
     }

@@ -1,4 +1,4 @@
-//! Mail to a small server of the test's own, which keeps every line, over real TLS.
+//! Tests of mail with a small server that keeps every line, over real TLS.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,17 +18,17 @@ use crate::notify::channels::AttemptResult;
 use crate::notify::message::{Language, Sample, sample_notices};
 use crate::notify::outbound::OutboundOptions;
 
-/// What the server is like.
+/// The server's encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Security {
     Implicit,
     StartTls,
-    /// It offers STARTTLS, and somebody has put more behind its answer.
+    /// It offers STARTTLS, and an attacker has appended to its answer.
     Injected,
     None,
 }
 
-/// A mail server: what it was told, and what it answers to commands that begin like this, instead of yes.
+/// A mail server: the commands it got, and its answers to commands with these prefixes instead of success.
 struct MailServer {
     port: u16,
     lines: Arc<Mutex<Vec<String>>>,
@@ -41,7 +41,7 @@ impl Drop for MailServer {
     }
 }
 
-/// An authority, and a server's settings with a certificate of it for `mail.example`.
+/// An authority, and a server's configuration with a certificate of it for `mail.example`.
 fn authority() -> (RootCertStore, Arc<ServerConfig>) {
     let mut parameters = CertificateParams::new(Vec::new()).unwrap();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -106,7 +106,7 @@ impl MailServer {
     }
 }
 
-/// Talks until the end, or until TLS is to begin: then the connection comes back.
+/// Talks until the end, or until TLS should begin: then the connection is returned.
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     offer: &str,
@@ -189,7 +189,7 @@ async fn send_with(outbound: &Outbound, settings: &Settings, subject: &str) -> O
 }
 
 #[tokio::test]
-async fn a_mail_arrives_as_it_should() {
+async fn a_mail_arrives_complete() {
     for (security, name) in [(Security::Implicit, "implicit"), (Security::StartTls, "starttls")] {
         let (roots, tls) = authority();
         let server = MailServer::start(security, tls, HashMap::new()).await;
@@ -221,7 +221,7 @@ async fn a_mail_arrives_as_it_should() {
 }
 
 #[tokio::test]
-async fn nothing_is_said_without_tls_that_must_not_be() {
+async fn nothing_confidential_is_sent_without_tls() {
     let (roots, tls) = authority();
     let server = MailServer::start(Security::None, Arc::clone(&tls), HashMap::new()).await;
     let allowed = outbound(roots.clone(), &["127.0.0.1/32"]);
@@ -229,7 +229,7 @@ async fn nothing_is_said_without_tls_that_must_not_be() {
     assert_eq!((outcome.result, outcome.is_final), (AttemptResult::Rejected, true), "{outcome:?}");
     assert!(server.said("AUTH").is_none() && server.said("MAIL").is_none(), "{:?}", server.lines());
 
-    // What somebody has put behind the answer to STARTTLS is no answer over TLS.
+    // What an attacker appends to the answer to STARTTLS is not an answer over TLS.
     let server = MailServer::start(Security::Injected, Arc::clone(&tls), HashMap::new()).await;
     let outcome = send_with(&allowed, &settings(server.port, "starttls"), "x").await;
     assert_eq!(outcome.result, AttemptResult::Connect, "{outcome:?}");
@@ -254,7 +254,7 @@ async fn nothing_is_said_without_tls_that_must_not_be() {
 }
 
 #[tokio::test]
-async fn what_the_server_says_decides() {
+async fn the_servers_answers_decide() {
     use AttemptResult::{Auth, Ok, Rejected, Server};
     for (answers, result, is_final) in [
         (vec![("AUTH", "535 no")], Auth, true),
@@ -280,7 +280,7 @@ async fn what_the_server_says_decides() {
 }
 
 #[tokio::test]
-async fn a_subject_adds_no_header_and_plain_mail_stays_inside() {
+async fn a_subject_adds_no_header_and_plain_mail_stays_internal() {
     let (roots, tls) = authority();
     let server = MailServer::start(Security::None, tls, HashMap::new()).await;
     let outbound = outbound(roots, &["127.0.0.1/32"]);
