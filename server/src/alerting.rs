@@ -25,15 +25,15 @@ use crate::domain::TimestampMs;
 use crate::store::Store;
 use crate::telemetry::Instruments;
 
-/// Failures in a row after which one is logged as an error and not as a warning.
+/// Consecutive failures after which one is logged as an error rather than a warning.
 const FAILURES_SHOWN: u64 = 2;
 
 impl EvaluatorOptions {
-    /// What follows from the configuration.
+    /// Derives the options from the configuration.
     pub fn of_config(config: &Config) -> Self {
         let tick_ms = i64::try_from(config.alerting.evaluation_interval_ms).unwrap_or(i64::MAX);
         let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        // What presence itself takes to notice that somebody is gone, or back, and two ticks.
+        // What presence itself needs to notice that an agent is gone, or back, and two ticks.
         let presence_ms = ms(config.ingest.idle_timeout_ms)
             .saturating_add(ms(config.ingest.reconnect_grace_ms))
             .saturating_add(3 * TOUCH_INTERVAL_MS);
@@ -41,10 +41,10 @@ impl EvaluatorOptions {
     }
 }
 
-/// How often signs of life are written, at most, in milliseconds.
+/// How often signs of life are recorded, at most, in milliseconds.
 const TOUCH_INTERVAL_MS: i64 = 10_000;
 
-/// Evaluates again and again, and tells of every complete evaluation. Ends only with its future.
+/// Evaluates continuously, and reports every complete evaluation. Ends only when dropped.
 pub async fn run(
     config: &Config,
     store: Store,
@@ -70,7 +70,7 @@ pub async fn run(
                 if failures.is_power_of_two() && FAILURES_SHOWN <= failures {
                     tracing::error!(error = %chain(&error), failures, "alert rules cannot be evaluated");
                 } else if failures < FAILURES_SHOWN {
-                    tracing::warn!(error = %chain(&error), "alert rules could not be evaluated; trying again");
+                    tracing::warn!(error = %chain(&error), "alert rules could not be evaluated; retrying");
                 }
             }
         }

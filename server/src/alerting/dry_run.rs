@@ -1,4 +1,4 @@
-//! What a rule would say now, without anything coming of it.
+//! Evaluates a rule without any consequences.
 
 use std::collections::HashMap;
 
@@ -16,36 +16,36 @@ use crate::domain::alert::verdict::{Outcome, Verdict};
 use crate::store::{Error, OpenAlert, Store, TellableChannel};
 use crate::telemetry::Instruments;
 
-/// Most targets that are answered, the worst first.
+/// Maximum targets returned, the worst first.
 pub const ITEMS_MAX: usize = 1_000;
 
-/// What a rule would say now.
+/// The result of a dry run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DryRun {
-    /// Up to when everything was read.
+    /// The time up to which samples were read.
     pub at: TimestampMs,
     /// The targets, the worst first.
     pub items: Vec<DryRunItem>,
-    /// How many targets there are.
+    /// Number of targets.
     pub total: usize,
-    /// Of how many it holds.
+    /// Number of targets for which it holds.
     pub holds: usize,
-    /// How many cannot be judged.
+    /// Number of targets that cannot be judged.
     pub unknown: usize,
-    /// The channels that would be told.
+    /// The channels that would be notified.
     pub channel_ids: Vec<Uuid>,
 }
 
-/// What a rule would say of a target.
+/// The result for one target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DryRunItem {
-    /// The agent, where it is about one.
+    /// The agent, if it is about one.
     pub agent: Option<(Uuid, String)>,
     /// The mount point or interface.
     pub series: Option<String>,
-    /// The fleet, or a tag, where it is about no agent.
+    /// The fleet or a tag, if it is not about an agent.
     pub target: String,
-    /// What the rule says.
+    /// The outcome.
     pub outcome: Outcome,
     /// The highest severity that holds.
     pub severity: Option<Severity>,
@@ -53,16 +53,16 @@ pub struct DryRunItem {
     pub value: Option<f64>,
     /// How much of the window samples cover, in percent.
     pub coverage_percent: Option<i64>,
-    /// Why it cannot be judged.
+    /// Why it cannot be judged, if it cannot.
     pub reason: Option<&'static str>,
-    /// Why nobody would be told.
+    /// Why no channel would be notified, if none would.
     pub withheld_by: Option<&'static str>,
 }
 
-/// Judges a rule by what is stored now.
+/// Evaluates a rule against what is stored now.
 ///
 /// # Errors
-/// When the database is away, or takes too long.
+/// If the database is unavailable, or takes too long.
 pub async fn dry_run(
     store: &Store,
     instruments: &Instruments,
@@ -122,7 +122,7 @@ fn told(rule: &Rule, channels: &[TellableChannel]) -> Vec<Uuid> {
     enabled.filter(is_told).map(|channel| channel.id).collect()
 }
 
-/// What a rule says of a target, and why nobody would be told.
+/// Evaluates a rule for a target, and why no channel would be notified.
 fn item(rule: &Rule, sight: &Sight, surroundings: &Surroundings<'_>, target: &Target<'_>) -> DryRunItem {
     let verdict = sight.verdict(rule, target);
     let outcome = outcome(&verdict);
@@ -156,7 +156,7 @@ fn item(rule: &Rule, sight: &Sight, surroundings: &Surroundings<'_>, target: &Ta
     }
 }
 
-/// What a verdict says of all severities together.
+/// Combines the outcomes of all severities.
 fn outcome(verdict: &Verdict) -> Outcome {
     let has = |outcome| verdict.levels.contains(&Some(outcome));
     if has(Outcome::Holds) {

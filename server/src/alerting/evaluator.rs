@@ -1,5 +1,5 @@
-//! One evaluation after the other: reads what rules ask for, judges, and hands over what has to be told, all in one
-//! transaction that only one server at a time has.
+//! Evaluates periodically: reads what rules need, judges, and hands over messages, all in one transaction that only one
+//! server has at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -25,51 +25,51 @@ use crate::store::{
 };
 use crate::telemetry::{AlertCounts, Instruments};
 
-/// How far behind the clock everything is read, in milliseconds: what was taken is stored by then.
+/// How far evaluations lag behind the clock, in milliseconds: earlier samples are stored by then.
 pub const LAG_MS: i64 = 3_000;
-/// After so many ticks without an evaluation nobody was watching.
+/// After this many ticks without an evaluation, nobody was watching.
 const BLIND_TICKS: i64 = 3;
-/// How far a clock may be put back and simply be waited for, in milliseconds.
+/// How far the clock may jump back and simply be waited for, in milliseconds.
 const CLOCK_BACK_MS_MAX: i64 = 60_000;
 
-/// How evaluations are made.
+/// Options of evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvaluatorOptions {
-    /// How often, in milliseconds.
+    /// The interval of evaluations, in milliseconds.
     pub tick_ms: i64,
-    /// For how long after nobody was watching it cannot be told who is missing, in milliseconds.
+    /// How long after a time without watching it takes to tell who is missing, in milliseconds.
     pub settle_ms: i64,
 }
 
-/// What has become of an evaluation.
+/// The result of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluated {
-    /// Another server is at it.
+    /// Another server does the evaluation.
     Elsewhere,
-    /// The clock was put back a little; it is waited for.
+    /// The clock jumped back a little; it is waited for.
     Waiting,
-    /// It is made.
+    /// The evaluation was done.
     Done {
-        /// Everything that was due could be read.
+        /// Whether everything due could be read.
         is_complete: bool,
     },
 }
 
-/// Evaluates rules, one tick after the other.
+/// Evaluates rules, one tick after another.
 #[derive(Debug)]
 pub struct Evaluator {
     store: Store,
     clock: Clock,
     instruments: Arc<Instruments>,
     options: EvaluatorOptions,
-    /// This run of the server, for whoever reads the database.
+    /// Identifies this run of the server in the database.
     run: Uuid,
     connection: Option<AlertConnection>,
     intervals: Intervals,
 }
 
 impl Evaluator {
-    /// An evaluator that has seen nothing yet.
+    /// Creates an evaluator without any history.
     pub fn new(store: Store, clock: Clock, instruments: Arc<Instruments>, options: EvaluatorOptions) -> Self {
         Self {
             store,
@@ -82,10 +82,10 @@ impl Evaluator {
         }
     }
 
-    /// Makes one evaluation.
+    /// Runs one evaluation.
     ///
     /// # Errors
-    /// When the database is away; nothing has changed then.
+    /// If the database is unavailable; nothing has changed then.
     pub async fn tick(&mut self) -> Result<Evaluated, Error> {
         let started = Instant::now();
         let mut connection = match self.connection.take() {
@@ -148,7 +148,7 @@ impl Evaluator {
         Ok(Evaluated::Done { is_complete })
     }
 
-    /// Notices when nobody was watching. Answers whether an evaluation can be made now.
+    /// Detects that nobody was watching. Returns whether an evaluation can be done now.
     fn keep_time(&self, clock: &mut AlertClock, judged: &mut Judged, now: TimestampMs) -> bool {
         let mut begin_anew = |kind: Option<&'static str>| {
             clock.observed_from = Some(now);
@@ -174,7 +174,7 @@ impl Evaluator {
         true
     }
 
-    /// The rules that are due, each with the observed time since it was last judged.
+    /// Returns the rules that are due, each with the observed time since it was last judged.
     async fn due<'a>(
         &self,
         evaluation: &Evaluation<'_>,
@@ -191,7 +191,7 @@ impl Evaluator {
         for (period_ms, rules) in by_period {
             let key = format!("every {period_ms} ms");
             let group = groups.get(&key);
-            // A time far ahead is of a clock that was put back.
+            // A time far in the future comes from a clock that was set back.
             if group.is_some_and(|group| now < group.due_at && group.due_at <= now + period_ms) {
                 continue;
             }
@@ -208,7 +208,7 @@ impl Evaluator {
         Ok(due)
     }
 
-    /// Reads what the rules ask for. Answers whether everything could be read.
+    /// Reads what the rules need. Returns whether everything could be read.
     async fn look(
         &mut self,
         evaluation: &mut Evaluation<'_>,
@@ -248,7 +248,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Works out why nobody is to be told of what, and hands over the rest.
+    /// Determines which alerts are withheld, and hands over the others.
     async fn tell(
         &self,
         evaluation: &Evaluation<'_>,
@@ -282,7 +282,7 @@ impl Evaluator {
         Ok(counts(&candidates, &states))
     }
 
-    /// Ends alerts that nothing remembers any more: their agents were deleted while they began.
+    /// Ends alerts without a state: their agents were deleted while they began.
     async fn end_orphans(
         &self,
         evaluation: &Evaluation<'_>,
@@ -302,7 +302,7 @@ impl Evaluator {
     }
 }
 
-/// Forgets the outages whose states are not on their way any more.
+/// Drops the outages without a pending or firing state.
 fn retain_outages(clock: &mut AlertClock, judged: &Judged, old: &[StoredState], due: &[(&Rule, i64)]) {
     let was_judged: HashSet<Uuid> = due.iter().map(|(rule, _)| rule.id).collect();
     let rewritten: HashSet<&TargetKey> =
@@ -318,7 +318,7 @@ fn retain_outages(clock: &mut AlertClock, judged: &Judged, old: &[StoredState], 
     }
 }
 
-/// How many alerts there are, for the server's own metrics.
+/// Counts alerts, for the server's own metrics.
 fn counts(candidates: &[Candidate<'_>], states: &[StoredState]) -> AlertCounts {
     let mut counts = AlertCounts::default();
     for candidate in candidates.iter().filter(|candidate| candidate.alert.fires) {

@@ -1,4 +1,4 @@
-//! Compares what is so with what each channel was told, and hands the differences over to be sent.
+//! Compares alerts with what each channel was sent, and hands the differences over to be sent.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::domain::alert::rule::Rule;
 use crate::domain::alert::severity::Severity;
 use crate::store::{Error, Evaluation, NewAlertEvent, OpenAlert, OutboxItem, TellableChannel, WithheldAlert};
 
-/// How long what is critical waits for company at most, in milliseconds.
+/// Maximum time that critical alerts wait to be grouped, in milliseconds.
 const CRITICAL_WAIT_MS: i64 = 10_000;
-/// How long it waits for the message before it to be some time ago at most, in milliseconds.
+/// Maximum interval that critical alerts keep from the previous message, in milliseconds.
 const CRITICAL_INTERVAL_MS: i64 = 30_000;
 
-/// An alert, and why nobody is told of it.
+/// An alert, and why it is withheld, if it is.
 pub(super) struct Candidate<'a> {
     pub(super) alert: &'a OpenAlert,
     pub(super) withheld: Option<Withheld>,
@@ -36,7 +36,7 @@ impl Candidate<'_> {
     }
 }
 
-/// Writes down why nobody is told of alerts, where that has changed.
+/// Records why alerts are withheld, where that has changed.
 pub(super) async fn note_withheld(
     evaluation: &Evaluation<'_>,
     candidates: &[Candidate<'_>],
@@ -52,7 +52,7 @@ pub(super) async fn note_withheld(
     evaluation.set_withheld(&changed.collect::<Vec<_>>(), now).await
 }
 
-/// Hands over to each channel what it has to be told now. Answers how many messages that makes.
+/// Hands over to each channel what is due now. Returns the number of messages.
 pub(super) async fn hand_over(
     evaluation: &Evaluation<'_>,
     candidates: &[Candidate<'_>],
@@ -73,7 +73,7 @@ pub(super) async fn hand_over(
     Ok(n_messages)
 }
 
-/// What a channel has to be told, the worst first.
+/// Returns what a channel must be sent, the worst first.
 fn differences<'a>(
     candidates: &'a [Candidate<'a>],
     rules: &HashMap<Uuid, &Rule>,
@@ -104,7 +104,7 @@ fn differences<'a>(
     differences
 }
 
-/// Hands over what has waited for long enough, as one message. Answers whether there is one.
+/// Hands over, as one message, what has waited long enough. Returns whether there was anything.
 async fn tell(
     evaluation: &Evaluation<'_>,
     mut channel: TellableChannel,
@@ -148,7 +148,7 @@ async fn tell(
     Ok(true)
 }
 
-/// Whether a channel is told now: what is told together makes one message.
+/// Returns whether a channel is due: alerts reported together make one message.
 fn is_due(channel: &TellableChannel, is_critical: bool, now: TimestampMs) -> bool {
     let shortened = |ms: i32, critical_ms: i64| {
         if is_critical { i64::from(ms).min(critical_ms) } else { i64::from(ms) }
@@ -156,7 +156,7 @@ fn is_due(channel: &TellableChannel, is_critical: bool, now: TimestampMs) -> boo
     let wait_ms = shortened(channel.group_wait_ms, CRITICAL_WAIT_MS);
     let interval_ms = shortened(channel.group_interval_ms, CRITICAL_INTERVAL_MS);
     let has_waited = now - channel.difference_since.unwrap_or(now) >= wait_ms;
-    // A clock that was put back holds nobody up.
+    // A clock that was set back blocks nobody.
     let is_apart = channel.handed_at.is_none_or(|at| now < at || interval_ms <= now - at);
     has_waited && is_apart
 }
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_together_waits_for_company() {
+    fn alerts_wait_to_be_grouped() {
         let channel = TellableChannel {
             id: Uuid::nil(),
             enabled: true,

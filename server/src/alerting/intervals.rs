@@ -1,22 +1,22 @@
-//! How far apart each agent takes its samples: the median of what its windows have looked like lately, so that one with a hole
-//! in it does not pass for a slow agent's.
+//! The sample interval of each agent: the median over its recent windows, so that a window with a hole in it does not
+//! make the agent look slow.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::domain::alert::coverage::Window;
 use crate::domain::family::Family;
 
-/// How many looks are remembered of each agent.
+/// Number of windows remembered per agent.
 const LOOKS: usize = 9;
-/// A window of fewer samples says nothing.
+/// A window with fewer samples is ignored.
 const SAMPLES_MIN: i64 = 3;
 
-/// What is known of agents' paces.
+/// The known sample intervals of agents.
 #[derive(Debug, Default)]
 pub(super) struct Intervals(HashMap<(Family, i32), VecDeque<i64>>);
 
 impl Intervals {
-    /// Remembers what a window looked like.
+    /// Records the interval seen in a window.
     pub(super) fn add(&mut self, family: Family, agent: i32, window: &Window) {
         let Some(interval_ms) = window.interval_ms().filter(|_| SAMPLES_MIN <= window.n) else {
             return;
@@ -28,14 +28,14 @@ impl Intervals {
         looks.push_back(interval_ms);
     }
 
-    /// The usual distance of an agent's samples, in milliseconds.
+    /// Returns an agent's usual sample interval, in milliseconds.
     pub(super) fn of(&self, family: Family, agent: i32) -> Option<i64> {
         let mut looks: Vec<i64> = self.0.get(&(family, agent))?.iter().copied().collect();
         looks.sort_unstable();
         looks.get(looks.len() / 2).copied()
     }
 
-    /// Forgets all agents but these.
+    /// Forgets all other agents.
     pub(super) fn retain(&mut self, is_there: impl Fn(i32) -> bool) {
         self.0.retain(|(_, agent), _| is_there(*agent));
     }

@@ -1,4 +1,4 @@
-//! What a rule says of its targets, by what was read of the fleet.
+//! Judges the targets of rules by what was read of the fleet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,14 +22,14 @@ pub const TAG_PREFIX: &str = "tag:";
 const CONFLICT_MS: i64 = HOUR_MS;
 /// How far back dropped samples count, in milliseconds.
 pub(super) const GAP_MS: i64 = HOUR_MS;
-/// The fewest agents of which more than half must lack data for it to be Pika's own fault.
+/// Minimum agents of which more than half must lack data for Pika itself to be at fault.
 const STALLED_AGENTS_MIN: usize = 3;
 /// How old the newest sample of such an agent is, in milliseconds.
 const STALLED_MS: i64 = 2 * MINUTE_MS;
 
-/// How long ago a disk or interface must have been reported last to be missed, in milliseconds.
+/// How long ago a disk or interface must last have been reported to count as missing, in milliseconds.
 const MISSING_MS: i64 = 10 * MINUTE_MS;
-/// How old the newest hour of a trend may be, in milliseconds: rollups of hours follow an hour later.
+/// Maximum age of the newest hour of a trend, in milliseconds: hourly rollups follow an hour later.
 const STALE_TREND_MS: i64 = 4 * HOUR_MS;
 
 /// A window that was read, or could not be.
@@ -38,31 +38,31 @@ pub(super) type Read = Option<(WindowQuery, Readings)>;
 /// What is known of the fleet at one time.
 #[derive(Debug, Default)]
 pub struct Sight {
-    /// Up to when everything was read.
+    /// The time up to which everything was read.
     pub(super) now: TimestampMs,
-    /// Since when somebody has been watching.
+    /// Since when the fleet has been watched.
     pub(super) observed_from: TimestampMs,
     /// Whether that is long enough ago to tell who is missing.
     pub(super) is_settled: bool,
     /// All agents.
     pub(super) agents: Vec<WatchedAgent>,
-    /// Each agent's disks or interfaces.
+    /// The disks or interfaces of each agent.
     pub(super) series: HashMap<Family, HashMap<i32, Vec<WatchedSeries>>>,
-    /// What was read of windows, by family and length.
+    /// The windows read, by family and length.
     pub(super) windows: HashMap<(Family, i64), Read>,
-    /// How many samples agents have dropped lately.
+    /// How many samples agents have recently dropped.
     pub(super) gaps: HashMap<i32, i64>,
     /// Outages that have begun, and whether they hold.
     pub(super) outages: BTreeMap<String, (Option<Outage>, Outcome)>,
     /// The free space of disks over time.
     pub(super) histories: HashMap<i32, History>,
-    /// Agents' own paces.
+    /// The sample intervals of agents.
     pub(super) intervals: Intervals,
     /// So many agents lack data that it must be Pika's own fault.
     pub(super) is_stalled: bool,
 }
 
-/// What a rule judges.
+/// A target of a rule.
 #[derive(Clone, Debug)]
 pub(super) struct Target<'a> {
     pub(super) agent: Option<&'a WatchedAgent>,
@@ -98,7 +98,7 @@ pub(super) fn queries<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<WindowQu
                 Some((family, metric)) => (family, Some((metric, condition.function))),
                 None => continue,
             },
-            // When each was last reported is all that is asked.
+            // Only the times of the last reports are needed.
             Condition::MissingSeries { .. } => match condition.series_family() {
                 Some(family) => (family, None),
                 None => continue,
@@ -123,7 +123,7 @@ pub(super) fn queries<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<WindowQu
     queries
 }
 
-/// The longest history of disks that rules ask for, in milliseconds.
+/// Returns the longest history of disks that rules need, in milliseconds.
 pub(super) fn history_ms<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<i64> {
     let trends = rules.flat_map(|rule| &rule.definition.conditions).filter_map(|condition| match condition {
         Condition::FullWithin(trend) => Some(trend.history_ms),
@@ -132,13 +132,13 @@ pub(super) fn history_ms<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<i6
     trends.max()
 }
 
-/// The family whose disks or interfaces a rule judges one by one.
+/// Returns the family whose disks or interfaces a rule judges individually.
 pub(super) fn series_family(definition: &Definition) -> Option<Family> {
     definition.conditions.iter().find_map(Condition::series_family)
 }
 
 impl Sight {
-    /// Whether so many agents lack data that it must be Pika's own fault.
+    /// Determines whether so many agents lack data that Pika itself must be at fault.
     pub(super) fn find_stall(&mut self) {
         let online: Vec<&WatchedAgent> = self.agents.iter().filter(|agent| agent.online).collect();
         let is_mute = |agent: &&&WatchedAgent| {
@@ -185,7 +185,7 @@ impl Sight {
             .collect()
     }
 
-    /// The tags of which enough agents are in a rule's scope.
+    /// Returns the tags with enough agents in a rule's scope.
     pub(super) fn tags(&self, rule: &Rule) -> BTreeSet<String> {
         let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
         for agent in self.agents.iter().filter(|agent| rule.definition.scope.has(agent.id, &agent.tags)) {
@@ -196,7 +196,7 @@ impl Sight {
         counts.into_iter().filter(|(_, n)| TAG_AGENTS_MIN <= *n).map(|(tag, _)| tag.clone()).collect()
     }
 
-    /// What a rule says of a target.
+    /// Judges a rule for a target.
     pub(super) fn verdict(&self, rule: &Rule, target: &Target<'_>) -> Verdict {
         let definition = &rule.definition;
         let found: Vec<(&Condition, Found)> = definition
@@ -226,7 +226,7 @@ impl Sight {
         }
     }
 
-    /// How many agents of an outage are away.
+    /// Returns how many agents of an outage are offline.
     fn n_away(&self, target: &Target<'_>) -> Option<f64> {
         let (outage, _) = self.outages.get(&target.name)?;
         let members = &outage.as_ref()?.members;
@@ -234,7 +234,7 @@ impl Sight {
         u32::try_from(self.agents.iter().filter(is_away).count()).ok().map(f64::from)
     }
 
-    /// An agent that is away has been so since it was last heard, as far as somebody was watching.
+    /// An offline agent has been so since it was last heard, as far as the fleet was watched.
     fn observed_ms(&self, definition: &Definition, target: &Target<'_>) -> i64 {
         match (&definition.conditions[..], target.agent) {
             ([Condition::Offline { .. }], Some(agent)) => {
@@ -292,7 +292,7 @@ impl Sight {
         }
     }
 
-    /// Whether a disk or interface is reported no more, while others of the agent are.
+    /// Returns whether a disk or interface is no longer reported, while others of the agent are.
     fn find_missing(&self, condition: &Condition, agent: &WatchedAgent, target: &Target<'_>) -> Found {
         if !agent.online {
             return Found::Unknown(Reason::Offline);
@@ -311,13 +311,13 @@ impl Sight {
         let newest = own.into_iter().flatten().filter_map(|series| age_ms(series.key)).min();
         match newest {
             _ if age <= MISSING_MS => Found::Outcome(Outcome::Clear),
-            // The others are as old: it is the agent, or its data are late.
+            // The others are as old: the agent is gone, or its data are late.
             Some(newest) if newest <= MISSING_MS => Found::Outcome(Outcome::Holds),
             _ => Found::Unknown(Reason::NoData),
         }
     }
 
-    /// In how many days a disk will be full.
+    /// Returns in how many days a disk will be full.
     fn find_trend(&self, history_ms: i64, agent: &WatchedAgent, target: &Target<'_>) -> Found {
         if !agent.online {
             return Found::Unknown(Reason::Offline);
@@ -366,7 +366,7 @@ impl Sight {
         }
     }
 
-    /// How much of its window the samples of a rule's first metric cover, in percent.
+    /// Returns how much of its window the samples of a rule's first metric cover, in percent.
     pub(super) fn coverage_percent(&self, definition: &Definition, target: &Target<'_>) -> Option<i64> {
         let condition = definition.conditions.iter().find_map(|condition| match condition {
             Condition::Metric(metric) => Some(metric),
@@ -382,7 +382,7 @@ impl Sight {
     }
 }
 
-/// What was found says of a severity.
+/// Returns the outcome for a severity.
 fn outcome(condition: &Condition, found: Found, severity: Severity) -> Outcome {
     match found {
         Found::Outcome(outcome) => outcome,
@@ -394,7 +394,7 @@ fn outcome(condition: &Condition, found: Found, severity: Severity) -> Outcome {
     }
 }
 
-/// The unit of a rule's value, in the words of the API.
+/// Returns the unit of a rule's value, as named in the API.
 pub fn unit(definition: &Definition) -> &'static str {
     match definition.conditions.first() {
         Some(Condition::Metric(metric)) => match metric.source().map(|(_, metric)| metric.unit) {
@@ -408,7 +408,7 @@ pub fn unit(definition: &Definition) -> &'static str {
     }
 }
 
-/// The name of a unit.
+/// Returns the name of a unit.
 pub fn unit_name(unit: Unit) -> &'static str {
     unit.name()
 }

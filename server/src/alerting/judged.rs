@@ -1,4 +1,4 @@
-//! What becomes of rules' targets by an evaluation: their states, their alerts, and what has happened.
+//! The results of judging targets: their states, their alerts, and events.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use crate::domain::alert::step::{Change, EndReason, Phase, State, step};
 use crate::domain::alert::verdict::{Reason, Verdict};
 use crate::store::{AlertUpdate, NewAlert, NewAlertEvent, StoredState, TargetKey};
 
-/// Members of an outage that are named.
+/// Maximum members of an outage that are named.
 const MEMBERS_NAMED_MAX: usize = 50;
 
-/// What is to be written.
+/// The changes to save.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     pub(super) kept: Vec<StoredState>,
@@ -28,7 +28,7 @@ pub(super) struct Judged {
     pub(super) events: Vec<NewAlertEvent>,
 }
 
-/// One target, judged.
+/// One judged target.
 struct Look<'a> {
     rule: &'a Rule,
     target: &'a Target<'a>,
@@ -40,7 +40,7 @@ struct Look<'a> {
 }
 
 impl Judged {
-    /// Judges all targets of a rule, `delta_ms` after the last time. What it judged before is taken out of `states`.
+    /// Judges all targets of a rule, `delta_ms` after the last time. Removes its earlier states from `states`.
     pub(super) fn judge(
         &mut self,
         rule: &Rule,
@@ -80,7 +80,7 @@ impl Judged {
         verdict: &Verdict,
         delta_ms: i64,
     ) {
-        // All is well, as it was: most targets, most of the time.
+        // All was and is well: most targets, most of the time.
         if before.is_none() && verdict.severity().is_none() {
             return;
         }
@@ -110,7 +110,7 @@ impl Judged {
         }
     }
 
-    /// Something has happened.
+    /// Records a change of an alert.
     fn note(&mut self, look: &mut Look<'_>, change: Change) {
         let value = look.state.value;
         let (kind, details) = match change {
@@ -149,7 +149,7 @@ impl Judged {
         }
     }
 
-    /// Nothing has happened, but a value may be another, or be known no more.
+    /// Updates the value of an alert that has not changed otherwise.
     fn keep_up(&mut self, look: &Look<'_>) {
         let (Some(before), Some(severity)) = (look.before, look.state.severity()) else {
             return;
@@ -163,7 +163,7 @@ impl Judged {
         }
     }
 
-    /// Ends what a state was about, and forgets it.
+    /// Ends a state's alert, and drops the state.
     pub(super) fn end(&mut self, stored: StoredState, reason: EndReason, now: TimestampMs) {
         if let (Some(id), Some(severity)) = (stored.alert_id, stored.state.severity()) {
             self.end_alert(id, severity, reason, now);
@@ -193,7 +193,7 @@ impl Judged {
         self.events.push(NewAlertEvent { alert_id: Some(id), kind: "resolved", value: None, details });
     }
 
-    /// Targets about no agent whose states are on their way, as far as this evaluation has judged them.
+    /// Returns the targets other than agents with a pending or firing state, as judged in this evaluation.
     pub(super) fn running_outages(&self) -> impl Iterator<Item = &str> {
         let running = self.kept.iter().filter(|stored| stored.state.phase() != Phase::Over);
         running.map(|stored| stored.key.target.as_str()).filter(|target| !target.is_empty())
@@ -259,7 +259,7 @@ impl Look<'_> {
     }
 }
 
-/// Who has left, for an outage.
+/// Returns who has left, for an outage.
 fn details(sight: &Sight, target: &Target<'_>) -> Value {
     let Some((Some(outage), _)) = sight.outages.get(&target.name) else {
         return json!({});

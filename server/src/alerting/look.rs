@@ -1,4 +1,4 @@
-//! Reads of the fleet what rules ask for, for evaluations and for looks without consequences.
+//! Reads what rules need of the fleet, for evaluations and dry runs.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +16,7 @@ use crate::domain::alert::verdict::Outcome;
 use crate::store::{AlertClock, Error, Evaluation};
 use crate::telemetry::Instruments;
 
-/// Reads what rules ask for, up to `sight.now`. Answers whether everything could be read.
+/// Reads what rules need, up to `sight.now`. Returns whether everything could be read.
 pub(super) async fn look(
     evaluation: &mut Evaluation<'_>,
     sight: &mut Sight,
@@ -64,13 +64,13 @@ pub(super) async fn look(
     Ok(is_complete)
 }
 
-/// Whether a rule is about agents that leave at once.
+/// Returns whether a rule is about outages.
 pub(super) fn is_of_outages(rule: &Rule) -> bool {
     let first = rule.definition.conditions.first();
     matches!(first, Some(Condition::FleetOutage { .. } | Condition::TagOutage { .. }))
 }
 
-/// Looks who has left together, among all and among those with each tag.
+/// Finds agents that have left together, among all and among those with each tag.
 pub(super) fn find_outages(
     sight: &mut Sight,
     rules: &[&Rule],
@@ -105,7 +105,7 @@ pub(super) fn find_outages(
             })
             .collect();
         let running = clock.outages.get(&target);
-        // Who was gone before anybody was watching has not left just now.
+        // Agents gone before the watch began have not left just now.
         let (outage, outcome) = if running.is_none() && !sight.is_settled {
             (None, Outcome::Clear)
         } else {

@@ -1,4 +1,4 @@
-//! Why nobody is told of an alert just now: it follows from another, somebody has silenced it, or it cannot be judged.
+//! Why an alert is withheld: it follows from another one, is silenced, or cannot be judged.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,25 +14,25 @@ use crate::domain::alert::rule::Rule;
 use crate::domain::alert::silence::{Silence, SilenceKind};
 use crate::store::OpenAlert;
 
-/// How long two machines with one identity explain that an agent comes and goes, in milliseconds.
+/// How long an identity conflict explains that an agent comes and goes, in milliseconds.
 const CONFLICT_MS: i64 = 3_600_000;
 
-/// All that alerts may be withheld for.
+/// Everything that may cause alerts to be withheld.
 pub(super) struct Surroundings<'a> {
     pub(super) now: TimestampMs,
     pub(super) rules: HashMap<Uuid, &'a Rule>,
     pub(super) agents: HashMap<i32, &'a WatchedAgent>,
-    /// Those that are quiet now.
+    /// The active silences.
     pub(super) silences: Vec<&'a Silence>,
     /// Outages that are pending or fire.
     pub(super) outages: &'a BTreeMap<String, Outage>,
-    /// When alerts fired or were taken up again.
+    /// When alerts fired or were reopened.
     pub(super) changed_at: HashMap<Uuid, TimestampMs>,
-    /// The alerts that fire, by rule, agent and target.
+    /// The firing alerts, by rule, agent and target.
     firing: HashMap<Uuid, Vec<&'a OpenAlert>>,
-    /// Agents' offline alerts that fire.
+    /// The firing offline alerts of agents.
     offline: HashMap<i32, Uuid>,
-    /// The alerts of outages that fire.
+    /// The firing alerts of outages.
     outage_alerts: BTreeMap<&'a str, Uuid>,
 }
 
@@ -74,7 +74,7 @@ impl<'a> Surroundings<'a> {
         this
     }
 
-    /// Why nobody is told of an alert that fires, and the alert that stands before it.
+    /// Returns why a firing alert is withheld, and the alert that inhibits it.
     pub(super) fn reason(&self, alert: &OpenAlert) -> Option<(Withheld, Option<Uuid>)> {
         let rule = alert.rule_id.and_then(|id| self.rules.get(&id)).copied();
         if let Some(inhibitor) = self.inhibitor(alert, rule) {
@@ -88,7 +88,7 @@ impl<'a> Surroundings<'a> {
         }
         let cooldown_ms = rule.map_or(0, |rule| rule.definition.cooldown_ms);
         let changed_at = self.changed_at.get(&alert.id).copied();
-        // One that flaps is told of once, as such.
+        // A flapping alert is reported once, as such.
         let is_back = 1 < alert.occurrences && !alert.flapping;
         if is_back && changed_at.is_some_and(|at| self.now - at < cooldown_ms) {
             return Some((Withheld::Cooldown, None));
@@ -96,12 +96,12 @@ impl<'a> Surroundings<'a> {
         (alert.data_state != "fresh").then_some((Withheld::Settling, None))
     }
 
-    /// Whether it is too quiet a time to tell that an alert is over.
+    /// Returns whether a silence also suppresses the end of an alert.
     pub(super) fn is_quiet(&self, alert: &OpenAlert) -> bool {
         self.silence(alert).is_some_and(|silence| silence.kind == SilenceKind::Quiet)
     }
 
-    /// The silence that an alert falls under, the one that says most first.
+    /// Returns the silence of an alert, the most specific first.
     fn silence(&self, alert: &OpenAlert) -> Option<&Silence> {
         let agent = alert.agent_key.and_then(|key| self.agents.get(&key));
         let agent = agent.map(|agent| (agent.id, agent.tags.as_slice()));
@@ -110,7 +110,7 @@ impl<'a> Surroundings<'a> {
         matching.next().copied()
     }
 
-    /// Whether an alert follows from another; the other one, where it fires already.
+    /// Returns whether an alert follows from another one, and that alert, if it fires already.
     fn inhibitor(&self, alert: &OpenAlert, rule: Option<&Rule>) -> Option<Option<Uuid>> {
         let rule = rule?;
         let by_dependency = rule.definition.depends_on.iter().find_map(|id| {
@@ -137,13 +137,13 @@ impl<'a> Surroundings<'a> {
         }
     }
 
-    /// The outage of a tag follows from that of the fleet.
+    /// A tag outage follows from a fleet outage.
     fn outage_before_tag(&self, alert: &OpenAlert) -> Option<Option<Uuid>> {
         let is_of_tag = alert.target.starts_with(TAG_PREFIX) && self.outages.contains_key(FLEET);
         is_of_tag.then(|| self.outage_alerts.get(FLEET).copied())
     }
 
-    /// Whether an alert of a rule that another depends on is about the same agent, one of its tags, or the fleet.
+    /// Returns whether an alert of a rule depended on is about the same agent, one of its tags, or the fleet.
     fn stands_before(&self, other: &OpenAlert, alert: &OpenAlert) -> bool {
         if other.agent_key.is_some() {
             return other.agent_key == alert.agent_key;

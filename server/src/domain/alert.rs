@@ -1,5 +1,5 @@
-//! Alerting, as pure functions of values and a given time: what rules say, what follows from what was read, and what has to
-//! be told. Nothing here reads a clock or a database.
+//! Alerting as pure functions of values and a given time: what rules require, what follows from what was read, and what
+//! must be sent. Nothing here reads a clock or a database.
 
 pub mod builtin;
 pub mod condition;

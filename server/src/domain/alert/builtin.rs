@@ -7,29 +7,29 @@ use super::severity::Severity;
 use crate::domain::family::Family;
 use crate::domain::tier::{DAY_MS, MINUTE_MS};
 
-/// Counts changes of these rules: those that nobody has changed follow.
+/// The version of these rules. Rules that nobody has changed are updated.
 pub const VERSION: i32 = 1;
 
 const GIB: f64 = 1_073_741_824.0;
 
-/// File systems that are no disks.
+/// File systems that are not disks.
 const FS_TYPES: [&str; 6] = ["tmpfs", "devtmpfs", "overlay", "squashfs", "iso9660", "ramfs"];
-/// Mount points that are none of anybody's.
+/// Mount points of no interest.
 const MOUNT_POINTS: [&str; 6] =
     ["/snap", "/snap/*", "/run", "/run/*", "/var/lib/docker", "/var/lib/docker/*"];
-/// Interfaces that lead nowhere.
+/// Virtual interfaces.
 const INTERFACES: [&str; 5] = ["lo", "veth*", "docker*", "br-*", "virbr*"];
 
-/// A rule that Pika comes with.
+/// A built-in rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BuiltinRule {
-    /// What it is called among these.
+    /// The key among the built-in rules.
     pub key: &'static str,
-    /// What people call it.
+    /// The name shown to people.
     pub name: &'static str,
-    /// Whether it is on in a new installation.
+    /// Whether it is enabled in a new installation.
     pub enabled: bool,
-    /// What it says.
+    /// The definition.
     pub definition: Definition,
 }
 
@@ -41,7 +41,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// The mount points or interfaces of a family that are looked at where nobody says otherwise.
+/// The default filter of a family's mount points or interfaces.
 pub fn default_series(family: &str) -> SeriesFilter {
     match family {
         "disk" => SeriesFilter {
@@ -54,7 +54,7 @@ pub fn default_series(family: &str) -> SeriesFilter {
     }
 }
 
-/// A metric's condition: above, in a window of so many minutes.
+/// A metric's condition: above a threshold, in a window of this many minutes.
 fn above(family: &str, metric: &str, function: Function, minutes: i64, levels: Levels) -> Condition {
     Condition::Metric(MetricCondition {
         family: family.to_owned(),
@@ -74,7 +74,7 @@ fn info(info: Option<Threshold>) -> Levels {
     Levels { info, ..Levels::default() }
 }
 
-/// A rule with its times in minutes. What is critical is told again each day.
+/// A rule with its times in minutes. Critical alerts are repeated every day.
 fn rule(
     key: &'static str,
     name: &'static str,
@@ -97,7 +97,7 @@ fn rule(
     BuiltinRule { key, name, enabled, definition }
 }
 
-/// All rules that Pika comes with.
+/// Returns all built-in rules.
 pub fn rules() -> Vec<BuiltinRule> {
     let mut rules = presence_rules();
     rules.extend(metric_rules());
@@ -122,7 +122,7 @@ fn metric_rules() -> Vec<BuiltinRule> {
         5,
         warning_and_critical(threshold(85.0, 80.0), threshold(95.0, 92.0)),
     );
-    // A percentage alone would cry over the last terabyte of a large disk.
+    // A percentage alone would alert about the last terabyte of a large disk.
     let free = Condition::Metric(MetricCondition {
         family: "disk".to_owned(),
         metric: "freeBytes".to_owned(),
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_of_them_make_sense_and_are_called_differently() {
+    fn all_are_valid_and_have_different_names() {
         let rules = rules();
         for rule in &rules {
             assert_eq!(rule.definition.check(), Ok(()), "{}", rule.key);

@@ -1,4 +1,4 @@
-//! The conditions of a rule: what each looks at, and what it says of a value.
+//! The conditions of a rule: what each examines, and how it judges a value.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,13 @@ use crate::domain::tier::{HOUR_MS, MINUTE_MS};
 pub const WINDOW_MS_MIN: i64 = MINUTE_MS;
 /// The longest window, in milliseconds.
 pub const WINDOW_MS_MAX: i64 = 24 * HOUR_MS;
-/// The longest window that is read from raw samples alone, and so the longest of [`Function::Last`], in milliseconds.
+/// The longest window read from raw samples alone, and so of [`Function::Last`], in milliseconds.
 pub const RAW_WINDOW_MS_MAX: i64 = 15 * MINUTE_MS;
 
-/// How long a disk or interface is missed after it was last reported, in milliseconds.
+/// For how long a disk or interface counts as missing after it was last reported, in milliseconds.
 pub const MISSED_MS: i64 = 24 * HOUR_MS;
 
-/// What a rule looks at.
+/// A condition of a rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Condition {
@@ -25,46 +25,46 @@ pub enum Condition {
     Metric(MetricCondition),
     /// The agent is not connected.
     Offline {
-        /// How bad that is.
+        /// The severity.
         severity: Severity,
     },
-    /// The agent is connected, but nothing of it is stored.
+    /// The agent is connected, but no samples of it are stored.
     NoData {
-        /// How bad that is.
+        /// The severity.
         severity: Severity,
         /// How old its newest sample is, in milliseconds.
         stale_ms: i64,
     },
     /// A disk or interface that was reported within the last day is reported no more, while others of the agent are.
     MissingSeries {
-        /// How bad that is.
+        /// The severity.
         severity: Severity,
         /// The family's name.
         family: String,
     },
-    /// A disk will be full soon, if it goes on as it has.
+    /// A disk will be full soon if its trend continues.
     FullWithin(TrendCondition),
     /// The agent's clock is off, in milliseconds.
     ClockOffset {
-        /// How far.
+        /// The thresholds.
         #[serde(rename = "severities")]
         levels: Levels,
     },
     /// The agent has had to drop samples.
     Gap {
-        /// How bad that is.
+        /// The severity.
         severity: Severity,
-        /// How many within an hour.
+        /// Minimum number within an hour.
         min_samples: i64,
     },
     /// Two machines use the agent's identity.
     IdentityConflict {
-        /// How bad that is.
+        /// The severity.
         severity: Severity,
     },
     /// Many agents have left at once.
     FleetOutage {
-        /// How bad that is.
+        /// The severity.
         severity: Severity,
     },
     /// Many agents with a tag have left at once.
@@ -74,14 +74,14 @@ pub enum Condition {
     },
 }
 
-/// A disk will be full within so many days, by how its free space has changed.
+/// A disk will be full within a number of days, judging by its free space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrendCondition {
-    /// How many days, by severity: fewer is worse.
+    /// The number of days, by severity: fewer is worse.
     #[serde(rename = "severities")]
     pub levels: Levels,
-    /// How much history is looked at, in milliseconds.
+    /// How much history is examined, in milliseconds.
     pub history_ms: i64,
 }
 
@@ -93,9 +93,9 @@ pub struct MetricCondition {
     pub family: String,
     /// The metric's name.
     pub metric: String,
-    /// What becomes one value of the window's.
+    /// How the window's values are aggregated.
     pub function: Function,
-    /// How far back the window reaches, in milliseconds.
+    /// The length of the window, in milliseconds.
     pub window_ms: i64,
     /// Which side of the threshold is bad.
     pub operator: Operator,
@@ -104,7 +104,7 @@ pub struct MetricCondition {
     pub levels: Levels,
 }
 
-/// What becomes one value of a window's.
+/// How a window's values are aggregated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Function {
@@ -128,17 +128,17 @@ pub enum Operator {
     Below,
 }
 
-/// From where on it is bad, and from where on it is over.
+/// Where a condition starts to hold, and where it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Threshold {
-    /// Beyond this it holds.
+    /// The condition holds beyond this.
     pub threshold: f64,
-    /// On this side of that it is over; between the two what was so stays so.
+    /// The condition ends on this side of that; between the two nothing changes.
     pub recovery_threshold: f64,
 }
 
-/// A threshold for each severity that there is.
+/// A threshold for each severity used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Levels {
@@ -154,7 +154,7 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// The threshold of exactly this severity.
+    /// Returns the threshold of exactly this severity.
     pub fn own(&self, severity: Severity) -> Option<Threshold> {
         match severity {
             Severity::Info => self.info,
@@ -163,14 +163,14 @@ impl Levels {
         }
     }
 
-    /// The threshold that counts for this severity: its own, or that of the next lower one.
+    /// Returns the threshold that applies to this severity: its own, or that of the next lower one.
     pub fn at(&self, severity: Severity) -> Option<Threshold> {
         Severity::ALL.into_iter().rev().filter(|lower| *lower <= severity).find_map(|lower| self.own(lower))
     }
 }
 
 impl Operator {
-    /// Whether a value lies beyond a threshold.
+    /// Returns whether a value lies beyond a threshold.
     pub fn is_beyond(self, value: f64, threshold: f64) -> bool {
         match self {
             Operator::Above => threshold < value,
@@ -178,7 +178,7 @@ impl Operator {
         }
     }
 
-    /// What a value says of a threshold.
+    /// Judges a value by a threshold.
     pub fn outcome(self, value: f64, threshold: Threshold) -> Outcome {
         if self.is_beyond(value, threshold.threshold) {
             Outcome::Holds
@@ -191,7 +191,7 @@ impl Operator {
 }
 
 impl MetricCondition {
-    /// The family and the metric; `None` where there are none of these names.
+    /// Returns the family and the metric; `None` if there are none with these names.
     pub fn source(&self) -> Option<(Family, &'static Metric)> {
         let family = Family::ALL.into_iter().find(|family| family.name() == self.family)?;
         Some((family, family.metrics().iter().find(|metric| metric.name == self.metric)?))
@@ -199,7 +199,7 @@ impl MetricCondition {
 }
 
 impl Condition {
-    /// The condition's kind, as it is written in rules.
+    /// Returns the condition's kind, as written in rules.
     pub fn kind(&self) -> &'static str {
         match self {
             Condition::Metric(_) => "metric",
@@ -215,7 +215,7 @@ impl Condition {
         }
     }
 
-    /// The family whose disks or interfaces are judged one by one.
+    /// Returns the family whose disks or interfaces are judged individually.
     pub fn series_family(&self) -> Option<Family> {
         let family = match self {
             Condition::Metric(metric) => metric.source().map(|(family, _)| family),
@@ -228,7 +228,7 @@ impl Condition {
         family.filter(|family| family.series_column().is_some())
     }
 
-    /// The one severity of a condition without thresholds.
+    /// Returns the severity of a condition without thresholds.
     pub fn severity(&self) -> Option<Severity> {
         match self {
             Condition::Offline { severity }
@@ -242,7 +242,7 @@ impl Condition {
         }
     }
 
-    /// The thresholds of a condition that has any.
+    /// Returns the thresholds of a condition, if it has any.
     pub fn levels(&self) -> Option<&Levels> {
         match self {
             Condition::Metric(metric) => Some(&metric.levels),
@@ -252,7 +252,7 @@ impl Condition {
         }
     }
 
-    /// Whether the condition speaks of this severity itself.
+    /// Returns whether the condition uses this severity itself.
     pub fn has_own(&self, severity: Severity) -> bool {
         match (self.severity(), self.levels()) {
             (Some(own), _) => own == severity,
@@ -261,7 +261,7 @@ impl Condition {
         }
     }
 
-    /// Whether there is an answer for this severity: an own one, or that of a lower one.
+    /// Returns whether this severity can be judged: by its own threshold, or by that of a lower one.
     pub fn has_at(&self, severity: Severity) -> bool {
         Severity::ALL.into_iter().filter(|lower| *lower <= severity).any(|lower| self.has_own(lower))
     }
@@ -275,7 +275,7 @@ impl Condition {
         }
     }
 
-    /// The window that it looks at, in milliseconds; 0 where that is only what is so now.
+    /// Returns the length of the window, in milliseconds; 0 for conditions on the current state.
     pub fn window_ms(&self) -> i64 {
         match self {
             Condition::Metric(metric) => metric.window_ms,

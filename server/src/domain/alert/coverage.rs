@@ -1,42 +1,42 @@
-//! Whether a window's samples suffice for a verdict. Agents sample at their own pace, so a window is measured by that.
+//! Whether a window's samples suffice for a verdict, relative to the agent's own sample interval.
 
 use super::verdict::Reason;
 
-/// Samples closer together than this count as if they were so far apart, in milliseconds.
+/// Samples closer together than this count as this far apart, in milliseconds.
 const INTERVAL_MS_MIN: i64 = 5_000;
-/// A sample younger than this is fresh at whatever pace, in milliseconds.
+/// A sample younger than this is always fresh, in milliseconds.
 const FRESH_MS_MIN: i64 = 30_000;
-/// Intervals after which a sample is not fresh any more.
+/// Number of intervals after which a sample is no longer fresh.
 const FRESH_INTERVALS: i64 = 3;
 
-/// What is known of the samples of one series in a window.
+/// The samples of one series in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// How many there are.
+    /// Number of samples.
     pub n: i64,
-    /// The time of the oldest.
+    /// The time of the oldest sample.
     pub oldest: i64,
-    /// The time of the newest.
+    /// The time of the newest sample.
     pub newest: i64,
-    /// Where the window ends.
+    /// The end of the window.
     pub end: i64,
-    /// How long it is, in milliseconds.
+    /// The length of the window, in milliseconds.
     pub length_ms: i64,
 }
 
 impl Window {
-    /// The distance of the samples, as far as the window alone can tell, in milliseconds; a hole makes it too long.
+    /// Returns the sample interval as seen in the window, in milliseconds; a hole makes it too long.
     pub fn interval_ms(&self) -> Option<i64> {
         (2 <= self.n).then(|| ((self.newest - self.oldest) / (self.n - 1)).max(INTERVAL_MS_MIN))
     }
 
-    /// How much of the window the samples cover, in percent, where they are `interval_ms` apart.
+    /// Returns how much of the window the samples cover, in percent, given their interval.
     pub fn coverage_percent(&self, interval_ms: i64) -> i64 {
         let covered = self.n.saturating_mul(interval_ms.max(INTERVAL_MS_MIN)).min(self.length_ms);
         covered.saturating_mul(100) / self.length_ms.max(1)
     }
 
-    /// Why no verdict may be given; `None` where one may. `known_interval_ms` is the agent's own pace, where it is known.
+    /// Returns why no verdict may be given, if so. `known_interval_ms` is the agent's own interval, if known.
     pub fn insufficiency(&self, known_interval_ms: Option<i64>, min_percent: i64) -> Option<Reason> {
         if self.n <= 0 {
             return Some(Reason::NoData);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn one_sample_is_no_verdict_unless_the_agent_is_that_slow() {
+    fn one_sample_is_not_enough_unless_the_agent_is_that_slow() {
         let one = window(&[-1_000], 300_000);
         assert_eq!(one.insufficiency(None, 60), Some(Reason::LowCoverage));
         assert_eq!(one.insufficiency(Some(15_000), 60), Some(Reason::LowCoverage));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a slow reference: paint every millisecond that a sample stands for.
+        /// Compared with a slow reference that marks every millisecond a sample stands for.
         #[test]
         fn regular_samples_cover_what_they_stand_for(interval in 5_i64..60, n in 2_i64..40, length in 60_i64..600) {
             let times: Vec<i64> = (0..n).map(|i| -i * interval * 1_000).collect();

@@ -1,4 +1,4 @@
-//! Alerts as they are kept and shown: what fires, what fired, and what happened to it.
+//! Alerts as stored and shown: firing and ended ones, and their events.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub struct Alert {
     pub changed_at: TimestampMs,
 }
 
-/// Something that happened to an alert, or to Pika itself.
+/// An event of an alert, or of Pika itself.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "described by the columns of alert_events")]
 pub struct AlertEvent {
@@ -57,24 +57,24 @@ pub struct AlertEvent {
     pub details: Value,
 }
 
-/// What a channel was told of an alert.
+/// What a channel was sent about an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertTold {
-    /// Of which alert.
+    /// The alert's id.
     pub alert_id: Uuid,
-    /// Which channel.
+    /// The channel's id.
     pub channel_id: Uuid,
-    /// What the channel is called.
+    /// The channel's name.
     pub channel_name: String,
     /// `firing` or `resolved`.
     pub told: &'static str,
-    /// When it was handed over.
+    /// When the message was handed over.
     pub told_at: TimestampMs,
-    /// What has become of the message: `waiting`, `sent`, `failed` …; `None` where nobody was told.
+    /// The status of the message: `waiting`, `sent`, `failed` …; `None` if nothing was sent.
     pub status: Option<String>,
 }
 
-/// What is not as it should be, but does not fire: it does not hold for long enough, or cannot be judged.
+/// A target whose condition does not fire yet, or cannot be judged.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "described by the columns of alert_states")]
 pub struct PendingAlert {
@@ -93,25 +93,25 @@ pub struct PendingAlert {
     pub started_at: TimestampMs,
 }
 
-/// Everything in a few numbers.
+/// A summary of all alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertSummary {
-    /// How many fire, by severity, the least first.
+    /// Number of firing alerts by severity, the lowest first.
     pub firing: [i64; 3],
-    /// How many of those nobody is told of now.
+    /// Number of those withheld.
     pub withheld: i64,
-    /// How many of those somebody looks after.
+    /// Number of those acknowledged.
     pub acknowledged: i64,
-    /// How many hold, but not for long enough.
+    /// Number of targets that hold, but not for long enough.
     pub pending: i64,
-    /// When the oldest fired that nobody looks after.
+    /// When the oldest unacknowledged alert fired.
     pub oldest_unacknowledged_at: Option<TimestampMs>,
-    /// How many channels there are that are enabled.
+    /// Number of enabled channels.
     pub channels: i64,
-    /// How many of them fail.
+    /// Number of those failing.
     pub failing_channels: i64,
-    /// When rules were last evaluated; `None`: never.
+    /// When rules were last evaluated; `None` means never.
     pub evaluated_at: Option<TimestampMs>,
-    /// Since when somebody has been watching without a gap.
+    /// Since when rules have been evaluated without a gap.
     pub observed_from: Option<TimestampMs>,
 }

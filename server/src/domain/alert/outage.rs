@@ -1,4 +1,4 @@
-//! Agents that leave at once: a fault of a network, or of Pika's own, and one alert instead of hundreds.
+//! Agents that leave at once: a fault of a network, or of Pika itself, and one alert instead of hundreds.
 
 use std::collections::BTreeSet;
 
@@ -8,58 +8,58 @@ use super::verdict::Outcome;
 use crate::domain::TimestampMs;
 use crate::domain::tier::MINUTE_MS;
 
-/// How far apart the last signs of life of agents that left together are, in milliseconds.
+/// Maximum time between the last signs of life of agents that left together, in milliseconds.
 const TOGETHER_MS: i64 = MINUTE_MS;
-/// How long ago agents may have left to be thought to leave just now, in milliseconds.
+/// Maximum time since agents left that still counts as just now, in milliseconds.
 const LATELY_MS: i64 = 10 * MINUTE_MS;
-/// How long an outage lasts at most, in milliseconds; who is away then is told of alone.
+/// Maximum duration of an outage, in milliseconds; agents still offline then are reported individually.
 const OUTAGE_MS_MAX: i64 = 30 * MINUTE_MS;
-/// The fewest agents of a tag whose leaving is one.
+/// Minimum agents of a tag for an outage.
 pub const TAG_AGENTS_MIN: usize = 3;
 
-/// Whether an agent is there, and when it was last heard.
+/// Whether an agent is online, and when it was last heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presence {
-    /// Its key.
+    /// The agent's key.
     pub agent: i32,
-    /// It is connected.
+    /// Whether it is connected.
     pub online: bool,
     /// When it was last heard.
     pub last_seen_at: TimestampMs,
 }
 
-/// How many that leave at once are an outage.
+/// How many agents must leave at once for an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measure {
-    /// So many at least,
+    /// At least this many,
     pub min: usize,
-    /// and so many percent of those that were there.
+    /// and this percentage of those that were online.
     pub percent: usize,
 }
 
 impl Measure {
-    /// Whether `n` of `all` are an outage: enough of them, or all of two and more.
+    /// Returns whether `n` of `all` are an outage: enough of them, or all of two or more.
     fn is_met(self, n: usize, all: usize) -> bool {
         let enough = self.min <= n && self.percent * all <= n * 100;
         enough || (2 <= all && n == all)
     }
 }
 
-/// An outage that has begun.
+/// An ongoing outage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outage {
-    /// Who left.
+    /// The agents that left.
     pub members: BTreeSet<i32>,
-    /// How many were there before.
+    /// How many were online before.
     pub of: usize,
     /// When the first of them was last heard.
     pub since: TimestampMs,
 }
 
-/// What becomes of an outage by one look at all agents of the fleet, or of a tag.
+/// Updates an outage by looking at all agents of the fleet, or of a tag.
 ///
-/// Answers the outage as it is now, if there is one, and whether it holds.
+/// Returns the current outage, if there is one, and whether it holds.
 pub fn judge(
     running: Option<&Outage>,
     agents: &[Presence],
@@ -87,7 +87,7 @@ pub fn judge(
     }
 }
 
-/// The largest group of agents that have left together lately, where it is an outage.
+/// Returns the largest group of agents that have recently left together, if it is an outage.
 fn begins(agents: &[Presence], measure: Measure, now: TimestampMs) -> Option<Outage> {
     let n_online = agents.iter().filter(|agent| agent.online).count();
     let mut left: Vec<&Presence> =
@@ -142,12 +142,12 @@ mod tests {
         assert_eq!(
             judge(Some(&outage), &joined, MEASURE, late).1,
             Outcome::Clear,
-            "who is away is told of alone"
+            "who is offline is reported individually"
         );
     }
 
     #[test]
-    fn few_or_far_apart_are_no_outage() {
+    fn few_or_far_apart_are_not_an_outage() {
         let now = 1_000_000;
         for agents in [
             fleet(20, |agent| (agent < 2).then_some(now - 10_000)),

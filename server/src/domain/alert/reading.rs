@@ -1,4 +1,4 @@
-//! What is read of the fleet to judge rules by.
+//! The readings of the fleet by which rules are judged.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::coverage::Window;
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Metric};
 
-/// An agent, as far as rules ask.
+/// An agent, as far as rules need it.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "described by the columns of agents")]
 pub struct WatchedAgent {
@@ -21,7 +21,7 @@ pub struct WatchedAgent {
     pub last_seen_at: TimestampMs,
     pub clock_offset_ms: i64,
     pub identity_conflict_at: Option<TimestampMs>,
-    /// Nobody gets in as this agent: that it is away is no news.
+    /// Whether its secret was revoked, so that it is offline by intent.
     pub is_revoked: bool,
     /// The time of its newest sample of any family.
     pub newest_at: Option<TimestampMs>,
@@ -32,44 +32,44 @@ pub struct WatchedAgent {
 pub struct WatchedSeries {
     /// Its key in the tables of samples.
     pub key: i32,
-    /// Whose it is.
+    /// The agent's key.
     pub agent: i32,
-    /// What it is called.
+    /// The name.
     pub name: String,
     /// The type of a mount point's file system; empty for interfaces.
     pub fs_type: String,
 }
 
-/// What is to be read of a family: these values of the samples of a window, of each series.
+/// A query for some values of a family's samples in a window, for each series.
 #[derive(Clone, Debug)]
 pub struct WindowQuery {
-    /// Which family.
+    /// The family.
     pub family: Family,
-    /// How long the window is, in milliseconds.
+    /// The length of the window, in milliseconds.
     pub window_ms: i64,
-    /// Which values.
+    /// The values to compute.
     pub values: Vec<(&'static Metric, Function)>,
 }
 
-/// What was read of one series.
+/// The readings of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesReading {
-    /// How many samples there are, and when.
+    /// The number and times of its samples.
     pub window: Window,
-    /// The values in the order of the query; `None` where no sample has one.
+    /// The values in the order of the query; `None` if no sample has one.
     pub values: Vec<Option<f64>>,
 }
 
-/// What was read, by agent and series; series is 0 for families that have only one.
+/// Readings by agent and series; series is 0 for families that have only one.
 pub type Readings = HashMap<(i32, i32), SeriesReading>;
 
 impl WindowQuery {
-    /// Where a value is among those that were read.
+    /// Returns the position of a value among the readings.
     pub fn position(&self, metric: &str, function: Function) -> Option<usize> {
         self.values.iter().position(|(read, by)| read.name == metric && *by == function)
     }
 
-    /// Wants a value, too.
+    /// Adds a value to the query.
     pub fn add(&mut self, metric: &'static Metric, function: Function) {
         if self.position(metric.name, function).is_none() {
             self.values.push((metric, function));

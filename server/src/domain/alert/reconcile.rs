@@ -1,30 +1,30 @@
-//! What a channel has to be told: the difference between what is so and what it was told last. Messages follow from stored
-//! differences, so one that is held up is told later, and none is told twice.
+//! What a channel must be sent: the difference between an alert's state and what the channel was sent last. Since
+//! messages follow from stored differences, none is lost if it is delayed, and none is sent twice.
 
 use super::severity::Severity;
 use crate::domain::TimestampMs;
 
-/// Why nobody is told of an alert now.
+/// Why an alert is withheld from channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Withheld {
-    /// Another alert stands before it.
+    /// Another alert explains it.
     Inhibited,
-    /// Somebody has silenced it.
+    /// A user has silenced it.
     Silenced,
-    /// Somebody works on the agent.
+    /// The agent is under maintenance.
     Maintenance,
-    /// It is a quiet time.
+    /// It falls into quiet hours.
     QuietHours,
-    /// Somebody does not want to hear of it for a while.
+    /// A user has snoozed it.
     Snoozed,
-    /// It has ended and come back a moment ago.
+    /// It has just ended and come back.
     Cooldown,
-    /// It cannot be judged just now.
+    /// It cannot be judged at the moment.
     Settling,
 }
 
 impl Withheld {
-    /// The reason as it is stored and shown.
+    /// Returns the reason's name in the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Withheld::Inhibited => "inhibited",
@@ -38,58 +38,58 @@ impl Withheld {
     }
 }
 
-/// What is so of an alert.
+/// The current state of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// It fires.
+    /// Whether it fires.
     pub fires: bool,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// Why nobody is told of it now.
+    /// Why it is withheld, if it is.
     pub withheld: Option<Withheld>,
-    /// It comes and goes.
+    /// Whether it is flapping.
     pub flapping: bool,
-    /// Somebody looks after it.
+    /// Whether it is acknowledged.
     pub is_acknowledged: bool,
 }
 
-/// What a channel was told last.
+/// What a channel was sent last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// That it fires; or that it is over.
+    /// Whether it was told that the alert fires, or that it has ended.
     pub fires: bool,
-    /// How bad it was.
+    /// The severity it was told.
     pub severity: Severity,
-    /// When to tell it again.
+    /// When to repeat it.
     pub repeat_at: Option<TimestampMs>,
 }
 
-/// What a channel is told at all.
+/// What a channel receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// The rule is told there, and the channel is enabled.
+    /// Whether the rule is routed there, and the channel is enabled.
     pub is_routed: bool,
-    /// The least that it is told.
+    /// The lowest severity it receives.
     pub min_severity: Severity,
-    /// It is told what is over.
+    /// Whether it is told when alerts end.
     pub tells_resolved: bool,
 }
 
-/// What is to be told.
+/// A transition to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
     /// It fires.
     Firing,
-    /// It has become worse.
+    /// It has become more severe.
     Escalated,
     /// It still fires.
     Repeat,
-    /// It is over.
+    /// It has ended.
     Resolved,
 }
 
 impl Transition {
-    /// Its name in the outbox.
+    /// Returns its name in the outbox.
     pub fn as_str(self) -> &'static str {
         match self {
             Transition::Firing => "firing",
@@ -100,16 +100,16 @@ impl Transition {
     }
 }
 
-/// What has become of the difference.
+/// What to do about a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// It has to be told.
+    /// Send it.
     Tell(Transition),
-    /// It is noted that it is over, and nobody is told.
+    /// Record that it has ended without sending anything.
     Note,
 }
 
-/// What a channel has to be told of an alert.
+/// Returns what a channel must be sent about an alert.
 pub fn difference(
     alert: &Standing,
     told: Option<&Told>,
@@ -140,7 +140,7 @@ pub fn difference(
     }
 }
 
-/// What the channel was told once the difference is handed over. `repeat_ms` is how often the rule is told again.
+/// Returns the channel's state after a difference is handed over. `repeat_ms` is the rule's repeat interval.
 pub fn after(difference: Difference, alert: &Standing, repeat_ms: Option<i64>, now: TimestampMs) -> Told {
     let fires = !matches!(difference, Difference::Note | Difference::Tell(Transition::Resolved));
     Told {
@@ -189,7 +189,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Whatever happens, a channel hears (firing (escalated | repeat)* resolved)*.
+        /// Whatever happens, a channel receives (firing (escalated | repeat)* resolved)*.
         #[test]
         fn what_a_channel_hears_is_in_order(steps in proptest::collection::vec((standing(), reach()), 1..60)) {
             let (mut told, mut fires): (Option<Told>, bool) = (None, false);
@@ -209,7 +209,7 @@ mod tests {
             }
         }
 
-        /// Once nothing is withheld and the world stands still, a channel knows what is so after one more message at most.
+        /// Once nothing is withheld and nothing changes, a channel is up to date after at most one more message.
         #[test]
         fn in_the_end_a_channel_knows_the_truth(steps in proptest::collection::vec((standing(), reach()), 0..30), last in standing(), reach in reach()) {
             let mut told: Option<Told> = None;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::rule::RuleError;
 use crate::domain::TimestampMs;
 
-/// Most ranges of a day.
+/// Maximum ranges of a day.
 const TIMES_MAX: usize = 8;
 /// How many days a preview looks ahead.
 const PREVIEW_DAYS: i32 = 800;
@@ -29,7 +29,7 @@ pub enum Weekday {
 }
 
 impl Weekday {
-    /// The day as it is stored and shown.
+    /// Returns the day's name in the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Weekday::Mon => "mon",
@@ -48,33 +48,33 @@ impl Weekday {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimeRange {
-    /// `22:00`.
+    /// The start, such as `22:00`.
     pub start: String,
-    /// `07:00`; the first minute that is not in it.
+    /// The end, such as `07:00`, exclusive.
     pub end: String,
 }
 
-/// When something is, again and again; a list that is empty allows everything.
+/// A recurring time; empty lists allow everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Recurrence {
     /// The name of the time zone, such as `Europe/Berlin`.
     pub time_zone: String,
-    /// On which days of the week a range begins.
+    /// The days of the week on which a range begins.
     #[serde(default)]
     pub weekdays: Vec<Weekday>,
-    /// In which ranges of the day.
+    /// The ranges of the day.
     #[serde(default)]
     pub times: Vec<TimeRange>,
-    /// On which days of the month a range begins: 1–31, or −1 for the last, −2 for the one before it …
+    /// The days of the month on which a range begins: 1–31, or −1 for the last, −2 for the one before it …
     #[serde(default)]
     pub days_of_month: Vec<i8>,
-    /// In which months a range begins: 1–12.
+    /// The months in which a range begins: 1–12.
     #[serde(default)]
     pub months: Vec<i8>,
 }
 
-/// The time zone of a name: as the system knows it, else as this program does. `None` where there is none.
+/// Returns the time zone with this name, from the system or else built in; `None` if there is none.
 pub fn zone(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok()
 }
@@ -86,10 +86,10 @@ fn time(text: &str) -> Option<Time> {
 }
 
 impl Recurrence {
-    /// Checks that it makes sense.
+    /// Validates it.
     ///
     /// # Errors
-    /// Names the first field that does not.
+    /// Names the first invalid field.
     pub fn check(&self) -> Result<(), RuleError> {
         let check = |holds: bool, path: String, message: &str| {
             if holds { Ok(()) } else { Err(RuleError { path, message: message.to_owned() }) }
@@ -113,7 +113,7 @@ impl Recurrence {
         check(is_short, "recurrence".to_owned(), "has a list with entries that are there twice")
     }
 
-    /// The ranges of a day; the whole day where none is named.
+    /// Returns the ranges of a day; the whole day if there are none.
     fn ranges(&self) -> Vec<(Time, Time)> {
         if self.times.is_empty() {
             return vec![(Time::MIN, Time::MIN)];
@@ -121,7 +121,7 @@ impl Recurrence {
         self.times.iter().filter_map(|range| Some((time(&range.start)?, time(&range.end)?))).collect()
     }
 
-    /// Whether ranges begin on a day.
+    /// Returns whether ranges begin on a day.
     fn has_day(&self, date: Date) -> bool {
         let weekday = match date.weekday() {
             jiff::civil::Weekday::Monday => Weekday::Mon,
@@ -139,7 +139,7 @@ impl Recurrence {
             && (self.months.is_empty() || self.months.contains(&date.month()))
     }
 
-    /// Whether it is so at a time. Never, where the time zone is not known any more.
+    /// Returns whether it is active at a time. Never, if the time zone is no longer known.
     pub fn is_active(&self, at: TimestampMs) -> bool {
         let (Some(zone), Ok(at)) = (zone(&self.time_zone), Timestamp::from_millisecond(at)) else {
             return false;
@@ -156,7 +156,7 @@ impl Recurrence {
         })
     }
 
-    /// The next ranges, from the one that is running at `from` on: where each starts and ends.
+    /// Returns start and end of the next ranges, beginning with the one active at `from`.
     pub fn windows(&self, from: TimestampMs, n: usize) -> Vec<(TimestampMs, TimestampMs)> {
         let (Some(zone), Ok(at)) = (zone(&self.time_zone), Timestamp::from_millisecond(from)) else {
             return Vec::new();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named() {
+    fn invalid_fields_are_named() {
         let path = |recurrence: Recurrence| recurrence.check().err().map(|error| error.path);
         assert_eq!(path(nights("Europe/Berlin")), None);
         assert_eq!(path(nights("Mars/Olympus")).as_deref(), Some("recurrence.timeZone"));

@@ -1,4 +1,4 @@
-//! Rules: whom they are about, what has to hold for how long, and which of them make sense.
+//! Rules: their scope, what must hold for how long, and their validation.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,67 +9,67 @@ use super::severity::Severity;
 use crate::domain::family::Family;
 use crate::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS};
 
-/// Most rules.
+/// Maximum number of rules.
 pub const RULES_MAX: i64 = 500;
-/// Most characters of a rule's name.
+/// Maximum length of a rule's name, in characters.
 pub const NAME_CHARS_MAX: usize = 64;
-/// Most characters of a rule's summary.
+/// Maximum length of a rule's summary, in characters.
 pub const SUMMARY_CHARS_MAX: usize = 200;
-/// Most characters of what is to be done.
+/// Maximum length of a runbook, in characters.
 pub const RUNBOOK_CHARS_MAX: usize = 4_000;
-/// Most characters of an address.
+/// Maximum length of a URL, in characters.
 pub const URL_CHARS_MAX: usize = 2_048;
-/// Most conditions of a rule.
+/// Maximum conditions of a rule.
 pub const CONDITIONS_MAX: usize = 4;
-/// Most rules that one depends on.
+/// Maximum rules that one depends on.
 pub const DEPENDENCIES_MAX: usize = 8;
-/// Most channels of a rule.
+/// Maximum channels of a rule.
 pub const CHANNELS_MAX: usize = 16;
 
-/// The shortest time that an agent has to be away, in milliseconds: sooner nobody can tell how many left together.
+/// Minimum time an agent must be offline, in milliseconds: any sooner, nobody can tell how many left together.
 pub const OFFLINE_FOR_MS_MIN: i64 = MINUTE_MS;
-/// The least that an agent's newest sample has to be old to be missed, in milliseconds.
+/// Minimum age of an agent's newest sample to count as missing, in milliseconds.
 pub const STALE_MS_MIN: i64 = MINUTE_MS;
-/// How often what is only so now is looked at, at least, in milliseconds.
+/// Maximum interval at which conditions on the current state are judged, in milliseconds.
 const PERIOD_MS_MAX: i64 = 5 * MINUTE_MS;
 
-/// What becomes of an alert that cannot be judged any more.
+/// What happens to an alert that can no longer be judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NoData {
     /// It stays as it is, and ends after [`Definition::no_data_end_ms`].
     #[default]
     Keep,
-    /// It ends as if it were clear.
+    /// It ends as if its condition were clear.
     Resolve,
 }
 
-/// What a rule says, but for its name and texts.
+/// What a rule requires, without its name and texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Definition {
-    /// Whom it is about.
+    /// The agents it applies to.
     #[serde(default)]
     pub scope: Scope,
-    /// Which mount points or interfaces.
+    /// The mount points or interfaces it applies to.
     #[serde(default)]
     pub series: SeriesFilter,
-    /// What has to hold, all of it.
+    /// The conditions, all of which must hold.
     pub conditions: Vec<Condition>,
-    /// For how long it has to hold, in milliseconds of time that was observed.
+    /// For how long they must hold, in milliseconds of observed time.
     pub for_ms: i64,
-    /// For how long it has to be clear before it is over, in milliseconds.
+    /// For how long they must be clear before the alert ends, in milliseconds.
     pub recover_for_ms: i64,
-    /// What becomes of it without data.
+    /// What happens without data.
     #[serde(default)]
     pub no_data: NoData,
     /// After how long without data it ends, in milliseconds.
     pub no_data_end_ms: i64,
     /// How much of a window samples must cover, in percent.
     pub min_coverage_percent: i64,
-    /// For how long after its end an alert is taken up again instead of a new one, in milliseconds.
+    /// For how long after its end an alert is reopened instead of a new one fired, in milliseconds.
     pub cooldown_ms: i64,
-    /// How often it is told again while it fires and nobody has acknowledged it, in milliseconds.
+    /// How often it is repeated while it fires unacknowledged, in milliseconds.
     #[serde(default)]
     pub repeat_ms: Option<i64>,
     /// Rules whose alerts about the same agent, its tag or the fleet withhold this one's.
@@ -77,17 +77,17 @@ pub struct Definition {
     pub depends_on: Vec<Uuid>,
 }
 
-/// What is wrong with a rule.
+/// An invalid rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {message}")]
 pub struct RuleError {
     /// The path of the field in JSON.
     pub path: String,
-    /// What is wrong with it.
+    /// The reason.
     pub message: String,
 }
 
-/// A rule as it is kept.
+/// A stored rule.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "described by the columns of alert_rules")]
 pub struct Rule {
@@ -99,7 +99,7 @@ pub struct Rule {
     pub version: i32,
     pub judged_version: i32,
     pub definition: Definition,
-    /// `None`: the default channels.
+    /// `None` means the default channels.
     pub channel_ids: Option<Vec<Uuid>>,
     pub summary: String,
     pub runbook: String,
@@ -113,7 +113,7 @@ fn check(holds: bool, path: impl Into<String>, message: impl Into<String>) -> Re
 }
 
 impl Definition {
-    /// A rule of one condition with everything else as it usually is.
+    /// Returns a rule with one condition and defaults for everything else.
     pub fn of(condition: Condition) -> Self {
         Self {
             scope: Scope::default(),
@@ -130,10 +130,10 @@ impl Definition {
         }
     }
 
-    /// Checks that the rule makes sense.
+    /// Validates the rule.
     ///
     /// # Errors
-    /// Names the path of the first field that does not, as it is written in JSON.
+    /// Names the path of the first invalid field, as written in JSON.
     pub fn check(&self) -> Result<(), RuleError> {
         self.check_lists()?;
         let n_conditions = self.conditions.len();
@@ -169,7 +169,7 @@ impl Definition {
         check(n_rules <= DEPENDENCIES_MAX, "dependsOn", format!("must be at most {DEPENDENCIES_MAX} rules"))
     }
 
-    /// What conditions must be to each other.
+    /// Validates combinations of conditions.
     fn check_together(&self) -> Result<(), RuleError> {
         let families: Vec<Family> = self.conditions.iter().filter_map(Condition::series_family).collect();
         let is_one = families.windows(2).all(|pair| pair[0] == pair[1]);
@@ -211,7 +211,7 @@ impl Definition {
         }
     }
 
-    /// The severities that the rule speaks of, the least first.
+    /// Returns the severities the rule uses, the lowest first.
     pub fn levels(&self) -> Vec<Severity> {
         let has = |severity: &Severity| self.conditions.iter().any(|condition| condition.has_own(*severity));
         Severity::ALL.into_iter().filter(has).collect()
@@ -227,7 +227,7 @@ impl Definition {
         (window_ms / 10).clamp(tick_ms, PERIOD_MS_MAX.max(tick_ms))
     }
 
-    /// Whether alerts of the one say nothing about the other: what is judged is another.
+    /// Returns whether alerts of one rule are meaningless for the other, because something else is judged.
     pub fn judges_otherwise(&self, other: &Self) -> bool {
         let is_same = |(one, other): (&Condition, &Condition)| match (one, other) {
             (Condition::Metric(one), Condition::Metric(other)) => {
@@ -248,7 +248,7 @@ impl Definition {
     }
 }
 
-/// Checks the lists of a scope, which is found at `path`.
+/// Validates the lists of a scope, which is found at `path`.
 ///
 /// # Errors
 /// Names the first list that is too long.
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named() {
+    fn invalid_fields_are_named() {
         let good = Definition::of(metric("cpu", "usagePercent", 300_000));
         assert_eq!(path(&good), None);
         let with = |condition| Definition::of(condition);
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn long_windows_are_looked_at_less_often() {
+    fn long_windows_are_judged_less_often() {
         let period = |window| Definition::of(metric("cpu", "usagePercent", window)).period_ms(15_000);
         assert_eq!((period(60_000), period(600_000), period(DAY_MS)), (15_000, 60_000, 300_000));
     }

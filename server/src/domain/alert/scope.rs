@@ -1,46 +1,46 @@
-//! Whom and what a rule or a silence is about: agents by tag or by name, mount points and interfaces by pattern.
+//! The scope of a rule or a silence: agents by tag or by name, mount points and interfaces by pattern.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Most entries of any list of a scope.
+/// Maximum entries of a list in a scope.
 pub const ENTRIES_MAX: usize = 1_000;
-/// Most patterns of a list.
+/// Maximum patterns of a list.
 pub const PATTERNS_MAX: usize = 32;
-/// Most characters of a pattern.
+/// Maximum length of a pattern, in characters.
 pub const PATTERN_CHARS_MAX: usize = 255;
 
 /// How agents are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScopeKind {
-    /// All of them.
+    /// All agents.
     #[default]
     All,
-    /// Those with any of the tags.
+    /// Agents with any of the tags.
     Tags,
-    /// Those that are named.
+    /// The listed agents.
     Agents,
 }
 
-/// Which agents are meant. Looked at anew whenever it is asked, so that a new agent is in it at once.
+/// A set of agents. Evaluated anew each time, so that a new agent is included at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scope {
-    /// How they are chosen.
+    /// How agents are chosen.
     pub kind: ScopeKind,
-    /// With `tags`: any of them.
+    /// With `tags`: agents with any of them.
     pub tags: Vec<String>,
-    /// With `agents`: these.
+    /// With `agents`: these agents.
     pub agent_ids: Vec<Uuid>,
-    /// But none with any of these tags.
+    /// Except agents with any of these tags.
     pub except_tags: Vec<String>,
-    /// And none of these.
+    /// Except these agents.
     pub except_agent_ids: Vec<Uuid>,
 }
 
 impl Scope {
-    /// Whether an agent is meant.
+    /// Returns whether an agent is included.
     pub fn has(&self, id: Uuid, tags: &[String]) -> bool {
         let is_chosen = match self.kind {
             ScopeKind::All => true,
@@ -52,21 +52,21 @@ impl Scope {
         is_chosen && !is_excepted
     }
 
-    /// Whether everybody is meant.
+    /// Returns whether all agents are included.
     pub fn is_everybody(&self) -> bool {
         self.kind == ScopeKind::All && self.except_tags.is_empty() && self.except_agent_ids.is_empty()
     }
 }
 
-/// Which mount points or interfaces are meant, by patterns with `*` and `?`.
+/// A set of mount points or interfaces, by patterns with `*` and `?`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeriesFilter {
-    /// Any of these.
+    /// Names matching any of these,
     pub include: Vec<String>,
-    /// But none of these.
+    /// but none of these,
     pub exclude: Vec<String>,
-    /// And none on a file system of these types.
+    /// and not on a file system of these types.
     pub fs_types_exclude: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ impl Default for SeriesFilter {
 }
 
 impl SeriesFilter {
-    /// Whether a mount point or interface is meant.
+    /// Returns whether a mount point or interface is included.
     pub fn has(&self, name: &str, fs_type: &str) -> bool {
         let matches = |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
         matches(&self.include, name)
@@ -91,7 +91,7 @@ impl SeriesFilter {
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where the last star was, and what it stands for so far.
+    // The position of the last star, and of what it matches so far.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_stand_for_what_they_say() {
+    fn patterns_match() {
         for (pattern, text, expected) in [
             ("*", "/", true),
             ("/var/*", "/var/lib", true),
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    /// Slow and obvious.
+    /// A slow but obvious implementation.
     fn reference(pattern: &[char], text: &[char]) -> bool {
         match (pattern.split_first(), text.split_first()) {
             (None, None) => true,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_has_whom_it_names_but_for_exceptions() {
+    fn a_scope_includes_what_it_names_except_exceptions() {
         let (web, db) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let prod = vec!["prod".to_owned()];
         let by_tag = Scope { kind: ScopeKind::Tags, tags: prod.clone(), ..Scope::default() };

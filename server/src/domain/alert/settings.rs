@@ -1,36 +1,36 @@
-//! What holds for all rules.
+//! Settings that apply to all rules.
 
 use super::recurrence::zone;
 use super::rule::RuleError;
 use crate::domain::tier::DAY_MS;
 
-/// The languages that messages are written in.
+/// The languages of messages.
 pub const LANGUAGES: [&str; 2] = ["en", "zh"];
 
-/// What holds for all rules.
+/// Settings that apply to all rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertSettings {
-    /// The language of messages, where a channel does not say its own.
+    /// The language of messages, unless a channel has its own.
     pub language: String,
-    /// The time zone of times in messages, where a channel does not say its own.
+    /// The time zone of messages, unless a channel has its own.
     pub time_zone: String,
-    /// So many agents at least that leave together make an outage of the fleet.
+    /// Minimum agents that must leave together for a fleet outage,
     pub fleet_min: i32,
-    /// And so many percent of those that were there.
+    /// and the minimum percentage of those that were online.
     pub fleet_percent: i32,
-    /// The same of agents with a tag.
+    /// The same for agents with a tag.
     pub tag_percent: i32,
     /// How long ended alerts are kept, in milliseconds.
     pub history_keep_ms: i64,
-    /// Counts changes.
+    /// Incremented by every change.
     pub version: i32,
 }
 
 impl AlertSettings {
-    /// Checks the values.
+    /// Validates the values.
     ///
     /// # Errors
-    /// Names the first field whose value is not allowed.
+    /// Names the first invalid field.
     pub fn check(&self) -> Result<(), RuleError> {
         let check = |holds, path: &str, message: &str| {
             if holds { Ok(()) } else { Err(RuleError { path: path.to_owned(), message: message.to_owned() }) }

@@ -1,24 +1,24 @@
-//! How bad it is.
+//! Severities of alerts.
 
 use serde::{Deserialize, Serialize};
 
-/// How bad it is.
+/// The severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
+    /// For information.
     Info,
-    /// To be looked at.
+    /// Needs attention.
     Warning,
-    /// To be looked at now.
+    /// Needs immediate attention.
     Critical,
 }
 
 impl Severity {
-    /// All severities, the least first.
+    /// All severities, the lowest first.
     pub const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
 
-    /// Its position in [`Severity::ALL`].
+    /// Returns its position in [`Severity::ALL`].
     pub fn index(self) -> usize {
         match self {
             Severity::Info => 0,
@@ -27,7 +27,7 @@ impl Severity {
         }
     }
 
-    /// The number that it is stored as: 1–3.
+    /// Returns the number it is stored as: 1–3.
     pub fn number(self) -> i16 {
         match self {
             Severity::Info => 1,
@@ -36,12 +36,12 @@ impl Severity {
         }
     }
 
-    /// The severity of a stored number; `None` where that is none.
+    /// Returns the severity of a stored number; `None` if invalid.
     pub fn of_number(number: i16) -> Option<Self> {
         Severity::ALL.into_iter().find(|severity| severity.number() == number)
     }
 
-    /// Its name in the API and in messages.
+    /// Returns its name in the API and in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Info => "info",

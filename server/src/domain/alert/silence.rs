@@ -1,4 +1,4 @@
-//! When nobody is told: silences and maintenance for a time, quiet hours again and again.
+//! Times without notifications: one-time silences and maintenance, and recurring quiet hours.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,29 +10,29 @@ use super::scope::Scope;
 use super::severity::Severity;
 use crate::domain::TimestampMs;
 
-/// Most silences.
+/// Maximum number of silences.
 pub const SILENCES_MAX: i64 = 500;
-/// Most characters of a silence's name.
+/// Maximum length of a silence's name, in characters.
 pub const NAME_CHARS_MAX: usize = 64;
-/// Most characters of a comment.
+/// Maximum length of a comment, in characters.
 pub const COMMENT_CHARS_MAX: usize = 1_000;
-/// Most rules that a silence names.
+/// Maximum rules in a silence.
 pub const RULES_MAX: usize = 500;
 
-/// What kind of silence it is.
+/// The kind of a silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SilenceKind {
-    /// Nobody wants to hear of it, once.
+    /// A one-time silence.
     Silence,
-    /// Somebody works on the machines, once.
+    /// A one-time maintenance of machines.
     Maintenance,
-    /// Quiet hours, again and again.
+    /// Recurring quiet hours.
     Quiet,
 }
 
 impl SilenceKind {
-    /// The kind as it is stored and shown.
+    /// Returns the kind's name in the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             SilenceKind::Silence => "silence",
@@ -41,13 +41,13 @@ impl SilenceKind {
         }
     }
 
-    /// The kind of a stored name.
+    /// Parses the name of a kind.
     pub fn parse(name: &str) -> Option<Self> {
         let all = [SilenceKind::Silence, SilenceKind::Maintenance, SilenceKind::Quiet];
         all.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Why an alert is withheld by it.
+    /// Returns the reason with which it withholds alerts.
     pub fn withholds_as(self) -> Withheld {
         match self {
             SilenceKind::Silence => Withheld::Silenced,
@@ -57,15 +57,15 @@ impl SilenceKind {
     }
 }
 
-/// Which alerts are meant; what names nothing means all.
+/// A set of alerts; empty lists match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Matcher {
-    /// Of these rules.
+    /// Alerts of these rules,
     pub rule_ids: Vec<Uuid>,
-    /// About these agents.
+    /// about these agents,
     pub scope: Scope,
-    /// Of these severities.
+    /// with these severities.
     pub severities: Vec<Severity>,
 }
 
@@ -83,51 +83,51 @@ impl Matcher {
     }
 }
 
-/// A time in which nobody is told.
+/// A time without notifications.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Silence {
-    /// Its id.
+    /// The silence's id.
     pub id: Uuid,
-    /// What kind it is.
+    /// The kind.
     pub kind: SilenceKind,
-    /// What people call it.
+    /// The name shown to people.
     pub name: String,
-    /// Why.
+    /// The reason.
     pub comment: String,
-    /// Which alerts.
+    /// The alerts it applies to.
     pub matcher: Matcher,
-    /// From when on; `None`: from always.
+    /// The start; `None` means always.
     pub starts_at: Option<TimestampMs>,
-    /// Until when; `None`: for ever.
+    /// The end; `None` means never.
     pub ends_at: Option<TimestampMs>,
-    /// When within that; `None`: all of the time.
+    /// The recurring times within that; `None` means all of the time.
     pub recurrence: Option<Recurrence>,
-    /// From this severity on they are told all the same.
+    /// Alerts from this severity on are sent nevertheless.
     pub min_severity_through: Option<Severity>,
-    /// Who made it.
+    /// The username of its creator.
     pub created_by: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: TimestampMs,
     /// When it was last changed.
     pub updated_at: TimestampMs,
-    /// Counts changes.
+    /// Incremented by every change.
     pub version: i32,
 }
 
 impl Silence {
-    /// Whether it is quiet at a time.
+    /// Returns whether it is active at a time.
     pub fn is_active(&self, at: TimestampMs) -> bool {
         self.starts_at.is_none_or(|start| start <= at)
             && self.ends_at.is_none_or(|end| at < end)
             && self.recurrence.as_ref().is_none_or(|recurrence| recurrence.is_active(at))
     }
 
-    /// Whether it will never be quiet again.
+    /// Returns whether it will never be active again.
     pub fn is_over(&self, at: TimestampMs) -> bool {
         self.ends_at.is_some_and(|end| end <= at)
     }
 
-    /// Whether an alert is withheld by it while it is active.
+    /// Returns whether it withholds an alert while it is active.
     pub fn withholds(
         &self,
         rule: Option<Uuid>,
@@ -138,10 +138,10 @@ impl Silence {
         !passes && self.matcher.has(rule, agent, severity)
     }
 
-    /// Checks that it makes sense.
+    /// Validates it.
     ///
     /// # Errors
-    /// Names the first field that does not.
+    /// Names the first invalid field.
     pub fn check(&self) -> Result<(), RuleError> {
         let refuse =
             |path: &str, message: &str| Err(RuleError { path: path.to_owned(), message: message.to_owned() });
@@ -170,7 +170,7 @@ impl Silence {
         }
     }
 
-    /// The next windows in which it is quiet, from `now` on: where each starts and ends; `None`: never ends.
+    /// Returns start and end of the next times it is active, from `now` on; the end is `None` if it never ends.
     pub fn next_windows(&self, now: TimestampMs, n: usize) -> Vec<(TimestampMs, Option<TimestampMs>)> {
         if self.is_over(now) {
             return Vec::new();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_bad_enough_passes() {
+    fn severe_alerts_pass() {
         let quiet = Silence { min_severity_through: Some(Severity::Critical), ..silence() };
         assert!(quiet.withholds(None, None, Severity::Warning));
         assert!(!quiet.withholds(None, None, Severity::Critical));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named() {
+    fn invalid_fields_are_named() {
         let path = |silence: Silence| silence.check().err().map(|error| error.path);
         assert_eq!(path(silence()), None);
         assert_eq!(path(Silence { ends_at: None, ..silence() }).as_deref(), Some("endsAt"));

@@ -1,4 +1,4 @@
-//! The state machine of a rule's target, the only place where alerts begin and end.
+//! The state machine of a rule's target, the only place where alerts fire and end.
 //!
 //! Time is counted where it was observed, not where it passed: between two looks that both say the same. So a monitor that was
 //! stopped, a clock that jumped and data that are missing add nothing.
@@ -9,26 +9,26 @@ use super::verdict::{Outcome, Reason, Verdict};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{HOUR_MS, MINUTE_MS};
 
-/// What has not begun to hold, or to be clear.
+/// Marks that holding, or being clear, has not begun.
 const NOT_BEGUN: i64 = -1;
-/// How long something that only began to hold is remembered without data, in milliseconds.
+/// How long a pending state is remembered without data, in milliseconds.
 const PENDING_UNKNOWN_MS_MAX: i64 = 10 * MINUTE_MS;
 /// How far back firings count for damping, in milliseconds.
 const RECENT_MS: i64 = HOUR_MS;
-/// How many firings within an hour are flapping.
+/// Number of firings within an hour that count as flapping.
 const FLAPPING_FIRINGS: usize = 4;
-/// How long it must stay as it is to be flapping no more, in milliseconds.
+/// How long it must be stable to stop flapping, in milliseconds.
 const FLAPPING_MS: i64 = 30 * MINUTE_MS;
-/// How much longer it must be clear for each firing within an hour, in per cent of the time before; at most four times.
+/// How long it must be clear, by the firings within the last hour, in percent of the configured time.
 const DAMPING_PERCENT: [i64; 5] = [100, 100, 150, 225, 337];
 const DAMPING_PERCENT_MAX: i64 = 400;
 
-/// One severity of a target.
+/// The state of one severity of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level {
-    /// For how long it has held, in milliseconds; negative where it does not.
+    /// For how long it has held, in milliseconds; negative if it does not.
     pub held_ms: i64,
-    /// For how long it has been clear while it fires, in milliseconds; negative where it is not.
+    /// For how long it has been clear while firing, in milliseconds; negative if it is not.
     pub clear_ms: i64,
     /// Whether it fires.
     pub fires: bool,
@@ -40,22 +40,22 @@ impl Default for Level {
     }
 }
 
-/// What is remembered of a target. The default is that all is well.
+/// The state of a target. The default means that all is well.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    /// Each severity, the least first.
+    /// The state of each severity, the lowest first.
     pub levels: [Level; 3],
     /// For how long it could not be judged, in milliseconds.
     pub unknown_ms: i64,
-    /// Whether the last look could not tell: what has passed since counts for nothing.
+    /// Whether the last look was inconclusive, so that the time since does not count.
     pub was_unknown: bool,
-    /// When it fired within the last hour.
+    /// The times it fired within the last hour.
     pub recent: Vec<TimestampMs>,
-    /// It comes and goes.
+    /// Whether it is flapping.
     pub flapping: bool,
     /// The last value.
     pub value: Option<f64>,
-    /// Why it cannot be judged.
+    /// Why it cannot be judged, if it cannot.
     pub reason: Option<Reason>,
     /// Since when it holds.
     pub started_at: TimestampMs,
@@ -63,20 +63,20 @@ pub struct State {
     pub changed_at: TimestampMs,
 }
 
-/// Where a target is on its way.
+/// The phase of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// All is well, or it is over.
+    /// All is well, or the alert has ended.
     Over,
     /// It holds, but not for long enough.
     Pending,
     /// It fires.
     Firing,
-    /// It fires, and is clear for now.
+    /// It fires, but is clear at the moment.
     Recovering,
 }
 
-/// Why an alert has ended.
+/// Why an alert ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// It was clear for long enough.
@@ -91,12 +91,12 @@ pub enum EndReason {
     RuleDeleted,
     /// The agent was deleted.
     AgentDeleted,
-    /// The rule is not about the agent, or the disk or interface, any more.
+    /// The agent, or the disk or interface, is no longer in the rule's scope.
     OutOfScope,
 }
 
 impl EndReason {
-    /// The reason as it is stored and shown.
+    /// Returns the reason's name in the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             EndReason::Recovered => "recovered",
@@ -110,26 +110,26 @@ impl EndReason {
     }
 }
 
-/// What has happened to an alert.
+/// A change of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It fires.
     Fired {
-        /// How bad.
+        /// The severity.
         severity: Severity,
-        /// The last one has ended so lately that it is taken up again.
+        /// Whether the last alert ended so recently that it is reopened.
         reopens: bool,
     },
-    /// It has become worse.
+    /// It has become more severe.
     Escalated(Severity),
-    /// It has become better.
+    /// It has become less severe.
     Deescalated(Severity),
-    /// It is over.
+    /// It has ended.
     Ended(EndReason),
 }
 
 impl Phase {
-    /// The number that it is stored as.
+    /// Returns the number it is stored as.
     pub fn number(self) -> i16 {
         match self {
             Phase::Over => 0,
@@ -141,12 +141,12 @@ impl Phase {
 }
 
 impl State {
-    /// The highest severity that fires.
+    /// Returns the highest firing severity.
     pub fn severity(&self) -> Option<Severity> {
         Severity::ALL.into_iter().rev().find(|severity| self.levels[severity.index()].fires)
     }
 
-    /// Where it is on its way.
+    /// Returns the phase.
     pub fn phase(&self) -> Phase {
         let fires = self.levels.iter().any(|level| level.fires);
         if fires && self.levels.iter().all(|level| !level.fires || 0 <= level.clear_ms) {
@@ -160,7 +160,7 @@ impl State {
         }
     }
 
-    /// Whether nothing has to be remembered.
+    /// Returns whether nothing has to be remembered.
     pub fn is_forgettable(&self, definition: &Definition, now: TimestampMs) -> bool {
         self.phase() == Phase::Over
             && !self.flapping
@@ -168,13 +168,13 @@ impl State {
             && definition.cooldown_ms <= now - self.changed_at
     }
 
-    /// The share of its time that it has to be clear for, in per cent.
+    /// Returns the percentage of the configured time for which it has to be clear.
     fn damping_percent(&self) -> i64 {
         DAMPING_PERCENT.get(self.recent.len()).copied().unwrap_or(DAMPING_PERCENT_MAX)
     }
 }
 
-/// What becomes of a target by one look at it, `delta_ms` of observed time after the one before.
+/// Updates a target's state by one look, `delta_ms` of observed time after the previous one.
 pub fn step(
     definition: &Definition,
     state: &State,
@@ -207,7 +207,7 @@ pub fn step(
     (next, change)
 }
 
-/// One severity, by what one look says of it.
+/// Updates one severity by one look.
 fn advance(
     level: &mut Level,
     outcome: Option<Outcome>,
@@ -217,7 +217,7 @@ fn advance(
     recover_ms: i64,
 ) {
     match outcome {
-        // The rule has this severity no more.
+        // The rule no longer has this severity.
         None => *level = Level::default(),
         Some(Outcome::Unknown) => {}
         Some(Outcome::Holds) => {
@@ -241,7 +241,7 @@ fn advance(
     }
 }
 
-/// Without data everything stays as it is, for a time.
+/// Without data nothing changes for a while.
 fn stay(
     definition: &Definition,
     mut next: State,
@@ -268,11 +268,11 @@ fn stay(
     (next, fired.then_some(Change::Ended(EndReason::NoData)))
 }
 
-/// What the difference of two states is called.
+/// Returns the change between two states.
 fn change(definition: &Definition, before: &State, next: &mut State, now: TimestampMs) -> Option<Change> {
     match (before.severity(), next.severity()) {
         (None, Some(severity)) => {
-            // What has never fired has not ended either.
+            // What has never fired cannot have ended.
             let has_ended = before.changed_at != 0 && now - before.changed_at < definition.cooldown_ms;
             next.recent.push(now);
             next.flapping |= FLAPPING_FIRINGS <= next.recent.len();

@@ -4,26 +4,26 @@
 use crate::domain::TimestampMs;
 use crate::domain::tier::{DAY_MS, HOUR_MS};
 
-/// The fewest hours that are a trend.
+/// Minimum hours of a trend.
 const POINTS_MIN: usize = 24;
-/// The shortest time that is one, in milliseconds.
+/// Minimum time span of a trend, in milliseconds.
 const SPAN_MS_MIN: i64 = DAY_MS;
-/// How many hundredths of the pairs must fall.
+/// Minimum percentage of pairs that must fall.
 const FALLING_PERCENT_MIN: usize = 70;
-/// Below this use a disk is not full soon, however it goes on.
+/// Below this usage a disk is not considered full soon, whatever its trend.
 const USED_PERCENT_MIN: f64 = 60.0;
-/// With more than this free it is only so above [`USED_PERCENT_PLENTY`].
+/// With more free space than this, it is so only above [`USED_PERCENT_PLENTY`].
 const FREE_BYTES_PLENTY: f64 = 500.0 * 1_073_741_824.0;
 const USED_PERCENT_PLENTY: f64 = 85.0;
-/// The days that are said where there is no end in sight.
+/// The number of days returned if there is no end in sight.
 pub const DAYS_MAX: f64 = 36_500.0;
 
 /// The free space of a disk over time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The hours, the oldest first, and what was free at the end of each, in bytes.
+    /// The free space in bytes at the end of each hour, the oldest first.
     pub points: Vec<(TimestampMs, f64)>,
-    /// What was used of it last, in percent.
+    /// The last usage, in percent.
     pub used_percent: f64,
 }
 
@@ -51,7 +51,7 @@ impl History {
     }
 }
 
-/// The slopes of all pairs, in bytes a day.
+/// The slopes of all pairs, in bytes per day.
 #[expect(clippy::cast_precision_loss, reason = "hours of days")]
 fn slopes(points: &[(TimestampMs, f64)]) -> Vec<f64> {
     let mut slopes = Vec::with_capacity(points.len() * points.len() / 2);
@@ -70,7 +70,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
-/// How much history is read for `days` of it, so that the hours are whole, in milliseconds.
+/// Returns the start of the history to read, in milliseconds, so that the hours are whole.
 pub fn start_of(end: TimestampMs, history_ms: i64) -> TimestampMs {
     (end - history_ms).div_euclid(HOUR_MS) * HOUR_MS
 }
@@ -81,7 +81,7 @@ mod tests {
 
     const GIB: f64 = 1_073_741_824.0;
 
-    /// 72 hours of a disk of 100 GiB with so much free at each.
+    /// 72 hours of a disk of 100 GiB with this much free space at each.
     fn history(free_gib: impl Fn(f64) -> f64) -> History {
         let noise = |hour: i32| f64::from(hour * 7919 % 13 - 6) * 0.02;
         let point = |hour: i32| (i64::from(hour) * HOUR_MS, (free_gib(f64::from(hour)) + noise(hour)) * GIB);
@@ -91,17 +91,17 @@ mod tests {
     }
 
     #[test]
-    fn what_falls_will_be_full() {
+    fn falling_free_space_will_run_out() {
         let days = history(|hour| 10.0 - hour / 24.0).days_left().unwrap();
         assert!((6.5..7.5).contains(&days), "{days}");
-        // A dump of 3 GiB each day, which is deleted five hours later.
+        // A dump of 3 GiB every day, which is deleted five hours later.
         let dump = |hour: f64| if (10.0..15.0).contains(&(hour % 24.0)) { 3.0 } else { 0.0 };
         let days = history(|hour| 10.0 - hour / 24.0 - dump(hour)).days_left().unwrap();
         assert!((6.0..8.0).contains(&days), "{days}");
     }
 
     #[test]
-    fn what_only_looks_like_it_is_not() {
+    fn other_changes_are_not_a_trend() {
         let dump = |hour: f64| if hour % 24.0 < 5.0 { 12.0 } else { 0.0 };
         for (what, history) in [
             ("flat", history(|_| 20.0)),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_at_least_is_a_trend() {
+    fn a_trend_takes_at_least_a_day() {
         let mut short = history(|hour| 10.0 - hour / 24.0);
         short.points.truncate(POINTS_MIN - 1);
         assert_eq!(short.days_left(), None);

@@ -1,21 +1,21 @@
-//! What was found out about a rule's target, for each severity.
+//! The verdict on a rule's target, for each severity.
 
 use super::severity::Severity;
 
-/// What one look says of one severity.
+/// The outcome of one look for one severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is so.
+    /// The condition holds.
     Holds,
-    /// It is not so, but not over either.
+    /// The condition does not hold, but has not ended either.
     Between,
-    /// It is not so.
+    /// The condition is clear.
     Clear,
-    /// It cannot be said.
+    /// The condition cannot be judged.
     Unknown,
 }
 
-/// Why something cannot be judged. No data is no verdict: it neither ends an alert nor raises one.
+/// Why something cannot be judged. Missing data neither fires nor ends an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// There is no sample in the window.
@@ -46,7 +46,7 @@ impl Reason {
         Reason::EvaluationFailed,
     ];
 
-    /// The reason as it is stored and shown.
+    /// Returns the reason's name in the database and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::NoData => "no_data",
@@ -59,33 +59,33 @@ impl Reason {
         }
     }
 
-    /// The reason of a stored name.
+    /// Parses the name of a reason.
     pub fn parse(name: &str) -> Option<Self> {
         Reason::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 }
 
-/// What one look says.
+/// The result of one look.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
-    /// For each severity, the least first; `None` where the rule says nothing of it.
+    /// The outcome of each severity, the lowest first; `None` if the rule does not use it.
     pub levels: [Option<Outcome>; 3],
     /// The value of the first condition.
     pub value: Option<f64>,
-    /// Why it cannot be judged.
+    /// Why it cannot be judged, if it cannot.
     pub reason: Option<Reason>,
-    /// For how long what holds has been observed to hold already, in milliseconds.
+    /// For how long it has already been observed to hold, in milliseconds.
     pub observed_ms: i64,
 }
 
 impl Verdict {
-    /// Whether nothing can be said of any severity.
+    /// Returns whether no severity can be judged.
     pub fn is_unknown(&self) -> bool {
         let mut known = self.levels.iter().flatten();
         known.all(|outcome| *outcome == Outcome::Unknown)
     }
 
-    /// The highest severity that holds.
+    /// Returns the highest severity that holds.
     pub fn severity(&self) -> Option<Severity> {
         Severity::ALL.into_iter().rev().find(|one| self.levels[one.index()] == Some(Outcome::Holds))
     }

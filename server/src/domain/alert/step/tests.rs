@@ -1,4 +1,4 @@
-//! The state machine, against a slow and obvious reference and by what must be true of every sequence.
+//! Tests the state machine against a slow but obvious reference, and by invariants of every sequence.
 
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-/// Looks at a target: what was seen, and how long after the look before. More than a tick or two is a restart.
+/// Sequences of outcomes, each with the time since the previous look. More than a tick or two is a restart.
 fn looks() -> impl Strategy<Value = Vec<(Outcome, i64)>> {
     proptest::collection::vec(
         (outcome(), 0..4_i64).prop_map(|(outcome, ticks)| (outcome, ticks * TICK_MS)),
@@ -54,7 +54,7 @@ fn run(definition: &Definition, looks: &[(Outcome, i64)]) -> Run {
 /// Whether it fires after each look: by going back over all that was seen, each time anew. Knows nothing of damping, and
 /// nothing of data that are missing for long.
 fn reference(looks: &[(Outcome, i64)], for_ms: i64, recover_ms: i64) -> Vec<bool> {
-    // The time between two looks counts where both could tell.
+    // The time between two looks counts if both were conclusive.
     let counted: Vec<i64> = (0..looks.len())
         .map(|i| if i == 0 || looks[i - 1].0 == Outcome::Unknown { 0 } else { looks[i].1 })
         .collect();
@@ -69,7 +69,7 @@ fn reference(looks: &[(Outcome, i64)], for_ms: i64, recover_ms: i64) -> Vec<bool
                 _ => break,
             }
         }
-        // The first look of a row begins it, and adds nothing.
+        // The first look of a run begins it, and adds nothing.
         let first = (since..=end).rev().take_while(|i| [what, Outcome::Unknown].contains(&looks[*i].0));
         let first = first.filter(|i| looks[*i].0 == what).last();
         total
@@ -100,7 +100,7 @@ proptest! {
         let expected = reference(&looks, definition.for_ms, definition.recover_for_ms);
         let mut state = State::default();
         for (index, (outcome, delta_ms)) in looks.iter().enumerate() {
-            // As if the firings before were long ago, and nothing were missing for long.
+            // As if earlier firings were long ago, and nothing were missing for long.
             state.recent.clear();
             state.unknown_ms = 0;
             (state, _) = step(&definition, &state, &verdict(*outcome), *delta_ms, 0);
@@ -126,7 +126,7 @@ proptest! {
     #[test]
     fn splitting_a_time_changes_nothing(looks in looks(), at in any::<prop::sample::Index>()) {
         let definition = definition(3 * TICK_MS, 2 * TICK_MS);
-        // What begins at a look began at some time before it: splitting that would be another observation.
+        // What begins at a look began some time before it: splitting that would be another observation.
         let (at, mut looks) = (at.index(looks.len()) + 1, looks);
         looks.insert(at, (looks[at - 1].0, 2 * TICK_MS));
         let mut split = looks.clone();
@@ -158,7 +158,7 @@ proptest! {
         prop_assert!(!has_fired || definition.for_ms <= before.state.levels[2].held_ms, "{:?}", after);
     }
 
-    /// A stricter threshold never fires where the laxer one did not.
+    /// A stricter threshold never fires when the laxer one does not.
     #[test]
     fn stricter_is_never_more(values in proptest::collection::vec(0..100_i32, 1..60)) {
         let definition = definition(2 * TICK_MS, TICK_MS);
@@ -234,7 +234,7 @@ fn what_comes_and_goes_is_damped_and_called_so() {
         assert!(firings.len() < FLAPPING_FIRINGS || was_flapping || state.flapping, "{state:?}");
         was_flapping |= state.flapping;
     }
-    // In the end it is not over for long enough to be over.
+    // Finally it is not clear for long enough to end.
     assert!(was_flapping && (FLAPPING_FIRINGS..8).contains(&firings.len()), "{firings:?}");
     assert!(!firings[0] && firings[1..].iter().all(|reopens| *reopens), "{firings:?}");
     for _ in 0..(FLAPPING_MS / TICK_MS + 12) {
