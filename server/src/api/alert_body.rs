@@ -1,4 +1,4 @@
-//! Alerts as they are answered.
+//! Alerts in answers.
 
 use poem_openapi::types::Any;
 use poem_openapi::{Enum, Object};
@@ -9,16 +9,16 @@ use uuid::Uuid;
 use crate::domain::alert::history::{Alert, AlertEvent, AlertSummary, AlertTold, PendingAlert};
 use crate::domain::alert::severity::Severity;
 
-/// How bad it is.
+/// The severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[oai(rename = "AlertSeverity", rename_all = "lowercase")]
 pub(super) enum SeverityName {
-    /// Worth knowing.
+    /// For information.
     Info,
-    /// To be looked at.
+    /// Needs attention.
     Warning,
-    /// To be looked at now.
+    /// Needs immediate attention.
     Critical,
 }
 
@@ -42,19 +42,19 @@ impl From<SeverityName> for Severity {
     }
 }
 
-/// What a channel was told of an alert.
+/// What a channel was sent about an alert.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "AlertTold", rename_all = "camelCase")]
 pub(super) struct ToldBody {
-    /// The channel.
+    /// The channel's id.
     channel_id: Uuid,
-    /// What the channel is called.
+    /// The channel's name.
     channel_name: String,
     /// `firing` or `resolved`.
     told: String,
     /// What has become of the message: `waiting`, `sending`, `sent`, `failed`, `expired` or `superseded`; null: nobody was told.
     state: Option<String>,
-    /// When it was handed over, in milliseconds since the Unix epoch.
+    /// When the message was handed over, in milliseconds since the Unix epoch.
     at: i64,
 }
 
@@ -64,33 +64,33 @@ pub(super) struct ToldBody {
 pub(super) struct AlertBody {
     /// The alert's id.
     pub(super) id: Uuid,
-    /// Counts changes.
+    /// Incremented by every change.
     version: i32,
     /// `firing` or `resolved`.
     state: String,
-    /// How bad it is.
+    /// The severity.
     severity: SeverityName,
-    /// How bad it has been.
+    /// The highest severity so far.
     peak_severity: SeverityName,
-    /// The rule; null: it was deleted.
+    /// The rule's id; null if it was deleted.
     rule_id: Option<Uuid>,
-    /// What the rule was called.
+    /// The name of the rule.
     rule_name: String,
     /// The rule's version when it fired.
     rule_version: i32,
-    /// The agent, where it is about one, also if that was deleted.
+    /// The agent's id, if it is about one, even if deleted.
     agent_id: Option<Uuid>,
-    /// What the agent was called.
+    /// The name of the agent.
     agent_name: Option<String>,
     /// The mount point or interface.
     series: Option<String>,
-    /// `fleet` or `tag:…`, where it is about no agent.
+    /// `fleet` or `tag:…`, if it is not about an agent.
     target: Option<String>,
     /// Since when it holds, in milliseconds since the Unix epoch.
     started_at: i64,
     /// When it fired, in milliseconds since the Unix epoch.
     fired_at: i64,
-    /// When it ended, in milliseconds since the Unix epoch; null: it fires.
+    /// When it ended, in milliseconds since the Unix epoch; null while it fires.
     ended_at: Option<i64>,
     /// Why it ended: `recovered`, `no_data`, `rule_changed`, `rule_disabled`, `rule_deleted`, `agent_deleted` or `out_of_scope`;
     /// others may follow.
@@ -99,83 +99,83 @@ pub(super) struct AlertBody {
     value: Option<f64>,
     /// The value furthest beyond the threshold.
     peak_value: Option<f64>,
-    /// When that was, in milliseconds since the Unix epoch.
+    /// The time of that value, in milliseconds since the Unix epoch.
     peak_at: Option<i64>,
-    /// Beyond this it holds.
+    /// The condition holds beyond this.
     threshold: Option<f64>,
-    /// On the other side of this it is over.
+    /// The condition ends on the other side of this.
     recovery_threshold: Option<f64>,
-    /// The unit of the values; empty where there are none.
+    /// The unit of the values; empty if there are none.
     unit: String,
-    /// What else is known: who has left, for outages.
+    /// Further details: for outages, who has left.
     details: Any<Value>,
     /// `fresh`, or why it cannot be judged now.
     data_state: String,
     /// How often it has fired.
     occurrences: i32,
-    /// It comes and goes.
+    /// Whether it is flapping.
     flapping: bool,
     /// Why nobody is told of it now: `inhibited`, `silenced`, `maintenance`, `quiet_hours`, `snoozed`, `cooldown` or `settling`;
     /// others may follow. Null: channels are told.
     withheld_by: Option<String>,
-    /// The alert that stands before it.
+    /// The alert that inhibits it.
     inhibited_by: Option<Uuid>,
-    /// Since when somebody looks after it, in milliseconds since the Unix epoch.
+    /// When it was acknowledged, in milliseconds since the Unix epoch.
     acknowledged_at: Option<i64>,
-    /// Who does.
+    /// Who acknowledged it.
     acknowledged_by: Option<String>,
-    /// What was said about it.
+    /// The note.
     note: Option<String>,
-    /// Until when nobody wants to hear of it, in milliseconds since the Unix epoch.
+    /// The end of the snooze, in milliseconds since the Unix epoch.
     snoozed_until: Option<i64>,
-    /// What channels were told of it.
+    /// What channels were sent about it.
     told: Vec<ToldBody>,
 }
 
-/// Something that happened to an alert.
+/// An event of an alert.
 #[derive(Debug, Object)]
 #[oai(rename = "AlertEvent", rename_all = "camelCase")]
 pub(super) struct EventBody {
     /// The event's id.
     id: i64,
-    /// When, in milliseconds since the Unix epoch.
+    /// When it happened, in milliseconds since the Unix epoch.
     at: i64,
     /// What: `fired`, `escalated`, `deescalated`, `reopened`, `resolved`, `acknowledged`, `unacknowledged`, `snoozed`, `noted`,
     /// `told` or `flapping`; others may follow.
     kind: String,
     /// The value at the time.
     value: Option<f64>,
-    /// Who, where it was somebody.
+    /// The username, if a user caused it.
     actor: Option<String>,
-    /// What else is known.
+    /// Further details.
     details: Any<Value>,
 }
 
-/// What is not as it should be, but does not fire.
+/// A target whose condition does not fire yet, or cannot be judged.
 #[derive(Debug, Object)]
 #[oai(rename = "PendingAlert", rename_all = "camelCase")]
 pub(super) struct PendingBody {
-    /// The rule.
+    /// The rule's id.
     rule_id: Uuid,
-    /// What it is called.
+    /// The rule's name.
     rule_name: String,
-    /// The agent, where it is about one.
+    /// The agent's id, if it is about one.
     agent_id: Option<Uuid>,
-    /// What the agent is called.
+    /// The agent's name.
     agent_name: Option<String>,
     /// The mount point or interface.
     series: Option<String>,
-    /// `fleet` or `tag:…`, where it is about no agent.
+    /// `fleet` or `tag:…`, if it is not about an agent.
     target: Option<String>,
-    /// Whether it fires, and cannot be judged now.
+    /// Whether it fires, but cannot be judged now.
     is_firing: bool,
     /// The last value.
     value: Option<f64>,
-    /// Why it cannot be judged; null where it can.
+    /// Why it cannot be judged; null if it can.
     reason: Option<String>,
-    /// For how long it has held, in milliseconds that were observed.
+    /// For how long it has held, in milliseconds of observed time.
     held_ms: i64,
-    /// For how long it has to hold.
+    /// For how long it has to hold, in milliseconds.
     for_ms: i64,
     /// For how long it could not be judged, in milliseconds.
     unknown_ms: i64,
@@ -183,43 +183,43 @@ pub(super) struct PendingBody {
     started_at: i64,
 }
 
-/// How many alerts fire, by severity.
+/// Number of firing alerts by severity.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertCounts {
-    /// Worth knowing.
+    /// For information.
     info: i64,
-    /// To be looked at.
+    /// Needing attention.
     warning: i64,
-    /// To be looked at now.
+    /// Needing immediate attention.
     critical: i64,
 }
 
-/// Everything in a few numbers.
+/// A summary of all alerts.
 #[derive(Debug, Object)]
 #[oai(rename = "AlertSummary", rename_all = "camelCase")]
 pub(super) struct SummaryBody {
-    /// Alerts that fire.
+    /// Firing alerts by severity.
     firing: AlertCounts,
-    /// How many of those nobody is told of now.
+    /// Number of firing alerts that are withheld.
     withheld: i64,
-    /// How many of those somebody looks after.
+    /// Number of firing alerts that are acknowledged.
     acknowledged: i64,
-    /// How many targets hold, but not for long enough.
+    /// Number of targets that hold, but not for long enough.
     pending: i64,
-    /// When the oldest fired that nobody looks after, in milliseconds since the Unix epoch.
+    /// When the oldest unacknowledged alert fired, in milliseconds since the Unix epoch.
     oldest_unacknowledged_at: Option<i64>,
-    /// Enabled channels; 0: nobody is told of anything.
+    /// Number of enabled channels; with 0, nobody is notified.
     channels: i64,
-    /// How many of those fail.
+    /// Number of failing channels.
     failing_channels: i64,
-    /// When rules were last evaluated, in milliseconds since the Unix epoch; null: never.
+    /// When rules were last evaluated, in milliseconds since the Unix epoch; null means never.
     evaluated_at: Option<i64>,
-    /// Since when they have been without a gap.
+    /// Since when rules have been evaluated without a gap, in milliseconds since the Unix epoch.
     observed_from: Option<i64>,
 }
 
-/// A severity's name; the columns have no other numbers.
+/// Returns a severity's name; the columns contain no other numbers.
 fn severity_name(number: i16) -> SeverityName {
     Severity::of_number(number).unwrap_or(Severity::Critical).into()
 }
@@ -229,7 +229,7 @@ fn some(target: String) -> Option<String> {
 }
 
 impl AlertBody {
-    /// An alert with what channels were told of it; `told` may be of others, too.
+    /// Returns an alert with what channels were sent about it; `told` may include other alerts.
     pub(super) fn new(alert: Alert, told: &[AlertTold]) -> Self {
         let told = told.iter().filter(|told| told.alert_id == alert.id).map(|told| ToldBody {
             channel_id: told.channel_id,

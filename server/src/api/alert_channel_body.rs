@@ -1,4 +1,4 @@
-//! Channels as the API takes and shows them.
+//! Channels in requests and answers.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::notify::channels::{Field, Kind, Shown};
 use crate::notify::message::Sample;
 use crate::store::AlertChannel;
 
-/// Fewer characters of a secret are no hint, but half of it.
+/// Secrets shorter than this get no hint, since it would be half of them.
 const HINTED_CHARS_MIN: usize = 12;
 const HINT_CHARS: usize = 4;
 
@@ -39,7 +39,7 @@ impl LanguageName {
     }
 }
 
-/// Templates in place of what Pika would write.
+/// Custom templates.
 #[derive(Clone, Debug, Default, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertChannelTemplates", rename_all = "camelCase", deny_unknown_fields)]
@@ -50,51 +50,51 @@ pub(super) struct TemplatesBody {
     pub(super) body: Option<String>,
 }
 
-/// A channel to be made, changed, tried or previewed.
+/// A channel to create, change, test or preview.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertChannelRequest", rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ChannelRequest {
-    /// What people call it (1–64 characters), unique in whatever case.
+    /// The name (1–64 characters), unique regardless of case.
     pub(super) name: String,
-    /// One of `GET /api/alert-channel-kinds`.
+    /// The kind, one of `GET /api/alert-channel-kinds`.
     pub(super) kind: String,
-    /// The version that is changed; only where one is.
+    /// The version to change; only for changes.
     #[serde(default)]
     pub(super) version: Option<i32>,
-    /// Messages are sent (the default); else they wait, for a day at most.
+    /// Whether messages are sent (the default); otherwise they wait, for at most a day.
     #[serde(default)]
     pub(super) enabled: Option<bool>,
-    /// It is told by rules that name no channels (the default).
+    /// Whether it receives alerts of rules that name no channels (the default).
     #[serde(default)]
     pub(super) is_default: Option<bool>,
-    /// What is less bad is not told; `info` where it is left out.
+    /// The lowest severity it receives; by default `info`.
     #[serde(default)]
     pub(super) min_severity: Option<SeverityName>,
-    /// What is over is told, too (the default).
+    /// Whether it is told when alerts end (the default).
     #[serde(default)]
     pub(super) tells_resolved: Option<bool>,
-    /// The language of messages; null: that of the settings.
+    /// The language of messages; null means that of the settings.
     #[serde(default)]
     pub(super) language: Option<LanguageName>,
-    /// The time zone of messages, such as `Europe/Berlin`; null: that of the settings.
+    /// The time zone of messages, such as `Europe/Berlin`; null means that of the settings.
     #[serde(default)]
     pub(super) time_zone: Option<String>,
-    /// What its kind wants to be set and is no secret.
+    /// The kind's fields that are not secret.
     #[serde(default)]
     pub(super) settings: Option<Any<Map<String, Value>>>,
     /// What its kind wants to be set and is one: texts. A name that is left out keeps its secret, null removes it. Where the
     /// channel leads to another host or port than before, or is of another kind, all have to be given again.
     #[serde(default)]
     pub(super) secrets: Option<Any<Map<String, Value>>>,
-    /// Templates in place of what Pika would write; null: none.
+    /// Custom templates; null for none.
     #[serde(default)]
     pub(super) templates: Option<TemplatesBody>,
-    /// How long to wait for more before a first message, in milliseconds (0–3600000; 30000 where it is left out).
+    /// How long to wait for more before a first message, in milliseconds (0–3600000; by default 30000).
     #[serde(default)]
     #[oai(validator(minimum(value = "0"), maximum(value = "3600000")))]
     pub(super) group_wait_ms: Option<i32>,
-    /// Least time between messages of a group, in milliseconds (0–86400000; 300000 where it is left out).
+    /// Minimum time between messages of a group, in milliseconds (0–86400000; by default 300000).
     #[serde(default)]
     #[oai(validator(minimum(value = "0"), maximum(value = "86400000")))]
     pub(super) group_interval_ms: Option<i32>,
@@ -110,63 +110,63 @@ pub(super) struct ChannelRequest {
     pub(super) per_hour_max: Option<i32>,
 }
 
-/// A secret that is kept, and not shown.
+/// A stored secret, which is not shown.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "AlertChannelSecret", rename_all = "camelCase")]
 pub(super) struct SecretBody {
-    /// There is one.
+    /// Whether there is one.
     set: bool,
-    /// How it ends, where it is long enough; else empty.
+    /// The end of it, if it is long enough; otherwise empty.
     hint: String,
 }
 
-/// A channel: where messages go.
+/// A channel, to which messages are sent.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "AlertChannel", rename_all = "camelCase")]
 pub(super) struct ChannelBody {
-    /// Its id.
+    /// The channel's id.
     id: Uuid,
-    /// Counts changes.
+    /// Incremented by every change.
     version: i32,
-    /// What people call it.
+    /// The name.
     name: String,
-    /// Its kind, one of `GET /api/alert-channel-kinds`.
+    /// The kind, one of `GET /api/alert-channel-kinds`.
     kind: String,
-    /// Messages are sent; else they wait.
+    /// Whether messages are sent; otherwise they wait.
     enabled: bool,
-    /// It is told by rules that name no channels.
+    /// Whether it receives alerts of rules that name no channels.
     is_default: bool,
-    /// What is less bad is not told.
+    /// The lowest severity it receives.
     min_severity: SeverityName,
-    /// What is over is told, too.
+    /// Whether it is told when alerts end.
     tells_resolved: bool,
-    /// The language of messages, `en` or `zh`; null: that of the settings.
+    /// The language of messages, `en` or `zh`; null means that of the settings.
     language: Option<String>,
-    /// The time zone of messages; null: that of the settings.
+    /// The time zone of messages; null means that of the settings.
     time_zone: Option<String>,
-    /// What is set and is no secret.
+    /// The settings that are not secret.
     settings: Any<Map<String, Value>>,
-    /// Which secrets there are. They are never shown.
+    /// The secrets that are set. They are never shown.
     secrets: BTreeMap<String, SecretBody>,
-    /// Templates in place of what Pika would write; null: none.
+    /// Custom templates; null for none.
     templates: Option<TemplatesBody>,
     /// How long to wait for more before a first message, in milliseconds.
     group_wait_ms: i32,
-    /// Least time between messages of a group, in milliseconds.
+    /// Minimum time between messages of a group, in milliseconds.
     group_interval_ms: i32,
-    /// Least time between requests, in milliseconds.
+    /// Minimum time between requests, in milliseconds.
     min_interval_ms: i32,
-    /// Most messages within an hour.
+    /// Maximum messages within an hour.
     per_hour_max: i32,
-    /// How it fares: `ok`, `failing` (it is tried again) or `broken` (somebody has to change something); others may follow.
+    /// Its state: `ok`, `failing` (being retried) or `broken` (needs a change); others may follow.
     state: String,
-    /// Since when it is not ok, in milliseconds since the Unix epoch.
+    /// Since when it has not been ok, in milliseconds since the Unix epoch.
     failing_since: Option<i64>,
-    /// When it was last told something, in milliseconds since the Unix epoch.
+    /// When a message was last delivered, in milliseconds since the Unix epoch.
     last_ok_at: Option<i64>,
-    /// What went wrong last.
+    /// The last error.
     last_error: Option<String>,
-    /// When it was made, in milliseconds since the Unix epoch.
+    /// When it was created, in milliseconds since the Unix epoch.
     created_at: i64,
     /// When it was last changed, in milliseconds since the Unix epoch.
     updated_at: i64,
@@ -208,7 +208,7 @@ impl From<AlertChannel> for ChannelBody {
     }
 }
 
-/// How a secret ends, where that gives nothing away.
+/// Returns the end of a secret, if that discloses little.
 pub(super) fn hint(secret: &str) -> String {
     let n_chars = secret.chars().count();
     if n_chars < HINTED_CHARS_MIN || secret.contains('\n') {
@@ -223,7 +223,7 @@ pub(super) fn hint(secret: &str) -> String {
 pub(super) struct ChannelList {
     /// The channels, by name.
     pub(super) items: Vec<ChannelBody>,
-    /// How many there are.
+    /// Number of channels.
     pub(super) total: u64,
 }
 
@@ -232,32 +232,32 @@ pub(super) struct ChannelList {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertChannelStatus", rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StatusRequest {
-    /// Messages are sent; else they wait, for a day at most.
+    /// Whether messages are sent; otherwise they wait, for at most a day.
     pub(super) enabled: bool,
 }
 
-/// A channel to be tried before it is kept.
+/// A channel to test before it is saved.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertChannelTestRequest", rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TestRequest {
     /// The channel.
     pub(super) channel: ChannelRequest,
-    /// The channel whose secrets are used where they are left out, as in a change of it.
+    /// The channel whose secrets are used where they are omitted, as when changing it.
     #[serde(default)]
     pub(super) id: Option<Uuid>,
 }
 
-/// A made-up message.
+/// A sample message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[oai(rename = "AlertSample", rename_all = "lowercase")]
 pub(super) enum SampleName {
-    /// An alert that burns.
+    /// A firing alert.
     Firing,
-    /// One that is over.
+    /// A resolved alert.
     Resolved,
-    /// Many.
+    /// Many alerts.
     Group,
 }
 
@@ -271,14 +271,14 @@ impl From<SampleName> for Sample {
     }
 }
 
-/// A channel whose messages are to be looked at.
+/// A channel whose messages are to be previewed.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertChannelPreviewRequest", rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PreviewRequest {
-    /// The channel. Secrets that are left out are made up.
+    /// The channel. Omitted secrets are replaced by samples.
     pub(super) channel: ChannelRequest,
-    /// Which message; `firing` where it is left out.
+    /// The sample message; by default `firing`.
     #[serde(default)]
     pub(super) sample: Option<SampleName>,
 }
@@ -287,13 +287,13 @@ pub(super) struct PreviewRequest {
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "AlertRequestShown", rename_all = "camelCase")]
 pub(super) struct ShownBody {
-    /// Its method; `MAIL` for a mail.
+    /// The method; `MAIL` for a mail.
     method: String,
-    /// Its URL.
+    /// The URL.
     url: String,
-    /// Its headers.
+    /// The headers.
     headers: BTreeMap<String, String>,
-    /// Its body; of a mail the text.
+    /// The body; for a mail, the text.
     body: String,
 }
 
@@ -304,30 +304,30 @@ impl From<Shown> for ShownBody {
     }
 }
 
-/// What would be sent.
+/// The requests that would be sent.
 #[derive(Debug, Object)]
 #[oai(rename = "AlertChannelPreview", rename_all = "camelCase")]
 pub(super) struct PreviewBody {
-    /// The requests: one, or one for each alert where the service keeps incidents of its own.
+    /// The requests: one, or one per alert if the service manages incidents.
     pub(super) requests: Vec<ShownBody>,
 }
 
-/// What came of trying a channel.
+/// The result of testing a channel.
 #[derive(Debug, Object)]
 #[oai(rename = "AlertChannelTest", rename_all = "camelCase")]
 pub(super) struct TestBody {
-    /// The receiver has taken the message.
+    /// Whether the receiver accepted the message.
     ok: bool,
     /// How it ended: `ok`, `timeout`, `connect`, `refused_address`, `auth`, `rate_limited`, `rejected`, `server` or
     /// `unusable`; others may follow.
     result: String,
-    /// The status of the answer; absent where there was none.
+    /// The status of the answer; absent if there was none.
     http_status: Option<i32>,
-    /// How long it took, in milliseconds.
+    /// The duration, in milliseconds.
     attempt_ms: i64,
-    /// What went wrong.
+    /// The error.
     error: Option<String>,
-    /// What was sent.
+    /// The requests sent.
     requests: Vec<ShownBody>,
 }
 
@@ -345,26 +345,26 @@ impl From<TestResult> for TestBody {
     }
 }
 
-/// Something that a kind of channel wants to be set.
+/// A field of a kind of channel.
 #[derive(Debug, Object)]
 #[oai(rename = "AlertChannelField", rename_all = "camelCase")]
 struct FieldBody {
-    /// Its name, in `settings` or in `secrets`.
+    /// The field's name, in `settings` or in `secrets`.
     name: String,
     /// `text`, `url`, `host`, `integer`, `boolean`, `choice`, `headers` (a line each, `Name: value`), `mailAddress`,
     /// `mailAddresses` or `texts`; others may follow.
     r#type: String,
-    /// It goes into `secrets`.
+    /// Whether it belongs in `secrets`.
     secret: bool,
-    /// It must be set.
+    /// Whether it is required.
     required: bool,
-    /// What it is where it is not set.
+    /// The default value.
     default: Option<Any<Value>>,
-    /// What it may be, of a choice.
+    /// The accepted values of a choice.
     choices: Vec<String>,
-    /// The least it may be, of a number.
+    /// The minimum of a number.
     min: Option<i64>,
-    /// The most it may be, of a number.
+    /// The maximum of a number.
     max: Option<i64>,
 }
 
@@ -387,13 +387,13 @@ impl From<&Field> for FieldBody {
 #[derive(Debug, Object)]
 #[oai(rename = "AlertChannelKind", rename_all = "camelCase")]
 struct KindBody {
-    /// What the API calls it.
+    /// The name in the API.
     kind: String,
-    /// What people call it.
+    /// The name shown to people.
     name: String,
-    /// What it wants to be set.
+    /// The fields to set.
     fields: Vec<FieldBody>,
-    /// `templates.body` may be set.
+    /// Whether `templates.body` may be set.
     has_body_template: bool,
 }
 
@@ -403,7 +403,7 @@ struct KindBody {
 pub(super) struct KindList {
     /// The kinds.
     items: Vec<KindBody>,
-    /// How many there are.
+    /// Number of kinds.
     total: u64,
 }
 
@@ -419,7 +419,7 @@ impl KindList {
     }
 }
 
-/// The names of what differs between two channels, for the audit log. Never a value.
+/// Returns the names of the fields that differ between two channels, for the audit log. Never a value.
 pub(super) fn changes(
     old: &AlertChannel,
     request: &ChannelRequest,

@@ -1,4 +1,4 @@
-//! Channels: where messages go. Their secrets are taken and never shown.
+//! Channels, to which messages are sent. Their secrets are accepted and never shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ const GROUP_INTERVAL_MS: i32 = 300_000;
 const PER_HOUR_MAX: i32 = 60;
 /// Stands for a secret in a preview.
 const MADE_UP_SECRET: &str = "secret";
-/// The same where it is a URL.
+/// Stands for a secret URL in a preview.
 const MADE_UP_URL: &str = "https://receiver.example/secret";
 
 /// Channels.
@@ -45,11 +45,11 @@ pub struct AlertChannelsApi;
 
 #[derive(ApiResponse)]
 enum CreateResponse {
-    /// The channel was made.
+    /// The channel was created.
     #[oai(status = 201)]
     Created(
         Json<ChannelBody>,
-        /// Where the channel can be found.
+        /// The URL of the channel.
         #[oai(header = "Location")]
         String,
     ),
@@ -97,13 +97,13 @@ fn kind_of<'a>(context: &'a ApiContext, name: &str) -> Result<&'a Kind, ApiError
     })
 }
 
-/// What a channel is set to, its secrets opened.
+/// Returns a channel's settings with its secrets opened.
 fn opened(context: &ApiContext, channel: &AlertChannel) -> Result<Settings, ApiError> {
     let secrets = context.notifier.open(channel.id, channel.settings.secrets.as_deref())?;
     Ok(Settings::of(channel, secrets))
 }
 
-/// What a request sets a channel to, with the secrets that it keeps of the one before.
+/// Returns the settings in a request, with the secrets kept from the stored channel.
 fn requested(
     context: &ApiContext,
     request: &ChannelRequest,
@@ -137,8 +137,8 @@ fn requested(
     Ok((kind.clone(), settings))
 }
 
-/// Keeps the secrets that are not given, unless the channel leads elsewhere now: nobody shall have them sent to a place of
-/// the own choice.
+/// Keeps the secrets that are not given, unless the channel leads elsewhere now: otherwise anybody could have them sent
+/// to a destination of their choice.
 fn keep_secrets(
     context: &ApiContext,
     kind: &Kind,
@@ -167,7 +167,7 @@ fn keep_secrets(
     Ok(())
 }
 
-/// The columns of a channel.
+/// Returns the columns of a channel.
 fn columns(
     context: &ApiContext,
     id: Uuid,
@@ -207,7 +207,7 @@ fn checked_zone(name: &str) -> Result<String, ApiError> {
     }
 }
 
-/// How messages of a channel look that may not be kept yet.
+/// Returns how messages of a channel look, which may not be stored yet.
 async fn look(context: &ApiContext, request: &ChannelRequest) -> Result<ChannelLook, ApiError> {
     let (language, zone) = context.store.alert_language().await?;
     let zone = request.time_zone.as_deref().map(checked_zone).transpose()?.unwrap_or(zone);
@@ -223,7 +223,7 @@ async fn look(context: &ApiContext, request: &ChannelRequest) -> Result<ChannelL
 impl AlertChannelsApi {
     /// List kinds of channels
     ///
-    /// What can be told, and what each kind wants to be set.
+    /// The kinds of channels, and the fields of each.
     #[oai(path = "/alert-channel-kinds", method = "get", operation_id = "listAlertChannelKinds")]
     async fn kinds(&self, context: Data<&ApiContext>, auth: UserAuth) -> Result<Json<KindList>, ApiError> {
         auth.require(Permission::Read)?;
@@ -241,7 +241,7 @@ impl AlertChannelsApi {
         Ok(Json(ChannelList { total: items.len() as u64, items }))
     }
 
-    /// Make a channel
+    /// Create a channel
     ///
     /// For administrators. Where its kind wants secrets, the server's configuration must have a key to seal them with. It may
     /// lead to the public internet, and to networks that the configuration allows.
@@ -260,7 +260,7 @@ impl AlertChannelsApi {
         context.notifier.check(&kind, &settings).await?;
         let event = caller.event(Action::AlertChannelCreated).with(json!({"kind": kind.kind}));
         context.store.insert_alert_channel(id, &new, event).await?;
-        tracing::info!(channel = %id, kind = kind.kind, user = clean(&caller.user.username), "made a channel");
+        tracing::info!(channel = %id, kind = kind.kind, user = clean(&caller.user.username), "created a channel");
         let made = find(&context, id).await?;
         Ok(CreateResponse::Created(Json(made.into()), format!("/api/alert-channels/{id}")))
     }
@@ -282,7 +282,7 @@ impl AlertChannelsApi {
 
     /// Change a channel
     ///
-    /// For administrators. All but its secrets is as the request says afterwards. What waits for it is tried at once.
+    /// For administrators. Replaces everything but its secrets. Its pending messages are tried at once.
     #[oai(path = "/alert-channels/:id", method = "put", operation_id = "updateAlertChannel")]
     async fn update(
         &self,
@@ -309,7 +309,7 @@ impl AlertChannelsApi {
 
     /// Delete a channel
     ///
-    /// For administrators. What waits for it is gone with it.
+    /// For administrators. Its pending messages are deleted, too.
     #[oai(path = "/alert-channels/:id", method = "delete", operation_id = "deleteAlertChannel")]
     async fn delete(
         &self,
@@ -328,7 +328,7 @@ impl AlertChannelsApi {
 
     /// Enable or disable a channel
     ///
-    /// For administrators. While it is disabled, messages wait for a day at most.
+    /// For administrators. While it is disabled, messages wait for at most a day.
     #[oai(path = "/alert-channels/:id/status", method = "post", operation_id = "setAlertChannelStatus")]
     async fn set_status(
         &self,
@@ -348,7 +348,7 @@ impl AlertChannelsApi {
         Ok(Json(find(&context, id.0).await?.into()))
     }
 
-    /// Try a channel
+    /// Test a channel
     ///
     /// For administrators. Sends one real message now and answers what the receiver said. A message that is taken shows that
     /// the channel works: what waits for it is sent. At most three times a minute.
@@ -376,9 +376,9 @@ impl AlertChannelsApi {
         Ok(Json(result.into()))
     }
 
-    /// Try a channel that is not kept
+    /// Test an unsaved channel
     ///
-    /// For administrators. As the test of one that is, for an editor.
+    /// For administrators. Like testing a stored one, for editors.
     #[oai(path = "/alert-channels/test", method = "post", operation_id = "testNewAlertChannel")]
     async fn test_new(
         &self,
@@ -407,7 +407,7 @@ impl AlertChannelsApi {
 
     /// Preview a channel's messages
     ///
-    /// For administrators. Answers the requests that a made-up message would be; nothing is sent.
+    /// For administrators. Returns the requests of a sample message; nothing is sent.
     #[oai(path = "/alert-channels/preview", method = "post", operation_id = "previewAlertChannel")]
     async fn preview(
         &self,

@@ -1,4 +1,4 @@
-//! What was sent to channels, and what was not.
+//! Messages to channels, sent or not.
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
@@ -16,21 +16,21 @@ use crate::store::{AlertAttempt, AlertDelivery, DeliveryFilter, RetryError};
 #[derive(Debug)]
 pub struct AlertDeliveriesApi;
 
-/// What has become of a message.
+/// The status of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "AlertDeliveryStatus", rename_all = "lowercase")]
 enum StatusName {
-    /// It waits to be sent, or to be sent again.
+    /// It is waiting to be sent, or retried.
     Waiting,
     /// It is being sent.
     Sending,
-    /// It was taken.
+    /// It was accepted.
     Sent,
-    /// The receiver does not take it.
+    /// The receiver rejects it.
     Failed,
     /// It could not be sent in time.
     Expired,
-    /// A later message has told what it would have.
+    /// A later message has replaced it.
     Superseded,
 }
 
@@ -51,18 +51,18 @@ impl StatusName {
 #[derive(Debug, Object)]
 #[oai(rename = "AlertAttempt", rename_all = "camelCase")]
 struct AttemptBody {
-    /// Which it is, from 1.
+    /// The number of the attempt, from 1.
     number: i32,
     /// When it began, in milliseconds since the Unix epoch.
     started_at: i64,
-    /// How long it took, in milliseconds; absent where nobody saw it end.
+    /// The duration, in milliseconds; absent if it was not seen to end.
     duration_ms: Option<i32>,
     /// How it ended: `ok`, `timeout`, `connect`, `refused_address`, `auth`, `rate_limited`, `rejected`, `server` or
     /// `unusable`; others may follow. Absent where nobody saw it end.
     result: Option<String>,
-    /// The status of the answer, where there was one.
+    /// The status of the answer, if there was one.
     http_status: Option<i32>,
-    /// What went wrong.
+    /// The error.
     error: Option<String>,
 }
 
@@ -70,29 +70,29 @@ struct AttemptBody {
 #[derive(Debug, Object)]
 #[oai(rename = "AlertDelivery", rename_all = "camelCase")]
 struct DeliveryBody {
-    /// Its id, by which receivers know it again.
+    /// The message's id, by which receivers recognize it.
     id: Uuid,
-    /// The channel.
+    /// The channel's id.
     channel_id: Uuid,
     /// The channel's name.
     channel_name: String,
     /// The channel's kind.
     channel_kind: String,
-    /// The alerts that it tells of.
+    /// The ids of the alerts in it.
     alert_ids: Vec<Uuid>,
     /// `waiting`, `sending`, `sent`, `failed`, `expired` or `superseded`; others may follow.
     status: String,
-    /// When it was made, in milliseconds since the Unix epoch.
+    /// When it was created, in milliseconds since the Unix epoch.
     created_at: i64,
-    /// When it is tried next, in milliseconds since the Unix epoch; absent where it is not.
+    /// When it is tried next, in milliseconds since the Unix epoch; absent if it is not.
     next_attempt_at: Option<i64>,
-    /// Until when it is tried, in milliseconds since the Unix epoch.
+    /// When it expires, in milliseconds since the Unix epoch.
     expires_at: i64,
-    /// When it was taken, in milliseconds since the Unix epoch.
+    /// When it was accepted, in milliseconds since the Unix epoch.
     sent_at: Option<i64>,
-    /// What went wrong last.
+    /// The last error.
     last_error: Option<String>,
-    /// Every attempt, the first first.
+    /// The attempts, in order.
     attempts: Vec<AttemptBody>,
 }
 
@@ -100,19 +100,19 @@ struct DeliveryBody {
 #[derive(Debug, Object)]
 #[oai(rename = "AlertDeliveryPage", rename_all = "camelCase")]
 struct DeliveryPage {
-    /// The messages, the newest first.
+    /// The messages, newest first.
     items: Vec<DeliveryBody>,
-    /// How many there are on all pages.
+    /// Number of messages on all pages.
     total: i64,
-    /// Which page this is.
+    /// The number of this page.
     page: i64,
-    /// Messages of a full page.
+    /// Messages per full page.
     page_size: i64,
 }
 
 #[derive(ApiResponse)]
 enum RetryResponse {
-    /// It waits to be sent.
+    /// It is waiting to be sent.
     #[oai(status = 204)]
     NoContent,
 }
@@ -157,30 +157,30 @@ impl From<RetryError> for ApiError {
 
 #[OpenApi(prefix_path = "/api", tag = "Tag::Alerting")]
 impl AlertDeliveriesApi {
-    /// List what was sent
+    /// List deliveries
     ///
-    /// For administrators. Messages to channels with every attempt, the newest first; they are kept for 30 days.
+    /// For administrators. Messages to channels with every attempt, newest first; kept for 30 days.
     #[oai(path = "/alert-deliveries", method = "get", operation_id = "listAlertDeliveries")]
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
     async fn list(
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        /// Only to this channel.
+        /// Only messages to this channel.
         #[oai(name = "channelId")]
         channel_id: Query<Option<Uuid>>,
-        /// Only of this alert.
+        /// Only messages about this alert.
         #[oai(name = "alertId")]
         alert_id: Query<Option<Uuid>>,
-        /// Only those of which this has become.
+        /// Only messages with this status.
         status: Query<Option<StatusName>>,
-        /// Which page, from 1.
+        /// Page number, from 1.
         #[oai(
             default = "super::paging::first_page",
             validator(minimum(value = "1"), maximum(value = "1000000"))
         )]
         page: Query<i64>,
-        /// Messages a page.
+        /// Messages per page.
         #[oai(
             name = "pageSize",
             default = "super::paging::default_page_size",
@@ -197,9 +197,9 @@ impl AlertDeliveriesApi {
         Ok(Json(DeliveryPage { items, total, page: page.0, page_size: page_size.0 }))
     }
 
-    /// Send a message again
+    /// Retry a delivery
     ///
-    /// For administrators. One that has failed or expired; it is tried for a day.
+    /// For administrators. The message must have failed or expired; it is retried for a day.
     #[oai(path = "/alert-deliveries/:id/retry", method = "post", operation_id = "retryAlertDelivery")]
     async fn retry(
         &self,

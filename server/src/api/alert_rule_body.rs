@@ -1,4 +1,4 @@
-//! Alert rules as they are written and answered, and what they are inside.
+//! Alert rules in requests and answers, and their conversion.
 
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
@@ -24,81 +24,81 @@ use crate::store::RuleText;
 #[serde(rename_all = "lowercase")]
 #[oai(rename = "AlertScopeKind", rename_all = "lowercase")]
 enum ScopeKindName {
-    /// All of them.
+    /// All agents.
     All,
-    /// Those with any of the tags.
+    /// Agents with any of the tags.
     Tags,
-    /// Those that are named.
+    /// The listed agents.
     Agents,
 }
 
-/// Which agents are meant; looked at anew whenever rules are evaluated.
+/// A set of agents, determined anew at every evaluation.
 #[derive(Clone, Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertScope", rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ScopeBody {
     /// How they are chosen.
     kind: ScopeKindName,
-    /// With `tags`: any of these.
+    /// With `tags`: agents with any of these.
     #[serde(default)]
     #[oai(default)]
     tags: Vec<String>,
-    /// With `agents`: these.
+    /// With `agents`: these agents.
     #[serde(default)]
     #[oai(default)]
     agent_ids: Vec<Uuid>,
-    /// But none with any of these tags.
+    /// Except agents with any of these tags.
     #[serde(default)]
     #[oai(default)]
     except_tags: Vec<String>,
-    /// And none of these.
+    /// Except these agents.
     #[serde(default)]
     #[oai(default)]
     except_agent_ids: Vec<Uuid>,
 }
 
-/// Which mount points or interfaces are meant, by patterns: `*` stands for anything, `?` for one character.
+/// A set of mount points or interfaces, by patterns: `*` matches anything, `?` one character.
 #[derive(Clone, Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertSeriesFilter", rename_all = "camelCase", deny_unknown_fields)]
 struct SeriesBody {
-    /// Any of these (1–32).
+    /// Names must match any of these (1–32).
     include: Vec<String>,
-    /// But none of these.
+    /// Names must match none of these.
     #[serde(default)]
     #[oai(default)]
     exclude: Vec<String>,
-    /// And none on a file system of these types.
+    /// Excluded types of file systems.
     #[serde(default)]
     #[oai(default)]
     fs_types_exclude: Vec<String>,
 }
 
-/// From where on it is bad, and from where on it is over.
+/// Where a condition starts to hold, and where it ends.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertThreshold", rename_all = "camelCase", deny_unknown_fields)]
 struct ThresholdBody {
-    /// Beyond this it holds.
+    /// The condition holds beyond this.
     threshold: f64,
-    /// On the other side of this it is over; between the two what was so stays so.
+    /// The condition ends on the other side of this; between the two nothing changes.
     recovery_threshold: f64,
 }
 
-/// A threshold for each severity that the condition speaks of.
+/// A threshold for each severity the condition uses.
 #[derive(Clone, Debug, Serialize, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertLevels", rename_all = "camelCase", deny_unknown_fields)]
 struct LevelsBody {
-    /// Worth knowing.
+    /// For information.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     info: Option<ThresholdBody>,
-    /// To be looked at.
+    /// Needs attention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     warning: Option<ThresholdBody>,
-    /// To be looked at now.
+    /// Needs immediate attention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     critical: Option<ThresholdBody>,
@@ -122,7 +122,7 @@ struct ConditionBody {
     /// With `metric`: `avg`, `min`, `max` or `last`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     function: Option<String>,
-    /// With `metric`: how far back, in milliseconds (60,000–86,400,000; with `last` at most 900,000).
+    /// With `metric`: the length of the window, in milliseconds (60,000–86,400,000; with `last` at most 900,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window_ms: Option<i64>,
     /// With `metric`: which side of the threshold is bad, `above` or `below`.
@@ -131,13 +131,13 @@ struct ConditionBody {
     /// The thresholds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     severities: Option<LevelsBody>,
-    /// How bad it is.
+    /// The severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     severity: Option<SeverityName>,
-    /// With `noData`: how old the newest sample is, in milliseconds.
+    /// With `noData`: minimum age of the newest sample, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stale_ms: Option<i64>,
-    /// With `fullWithin`: how much history is looked at, in milliseconds (one day to 14 days).
+    /// With `fullWithin`: how much history is examined, in milliseconds (one day to 14 days).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     history_ms: Option<i64>,
     /// With `gap`: how many.
@@ -145,64 +145,64 @@ struct ConditionBody {
     min_samples: Option<i64>,
 }
 
-/// An alert rule to be kept.
+/// An alert rule to create or change.
 #[derive(Clone, Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct AlertRuleRequest {
-    /// What people call it (1–64 characters); unique in whatever case.
+    /// The name (1–64 characters), unique regardless of case.
     name: String,
-    /// Whether it is evaluated; true where it is left out.
+    /// Whether it is evaluated; by default true.
     #[serde(default)]
     enabled: Option<bool>,
-    /// Whom it is about; everybody where it is left out.
+    /// The agents it applies to; by default all.
     #[serde(default)]
     scope: Option<ScopeBody>,
-    /// Which mount points or interfaces; those that are real ones where it is left out.
+    /// The mount points or interfaces it applies to; by default real ones.
     #[serde(default)]
     series: Option<SeriesBody>,
-    /// What has to hold, all of it (1–4).
+    /// The conditions, all of which must hold (1–4).
     #[oai(validator(min_items = "1", max_items = "4"))]
     conditions: Vec<ConditionBody>,
-    /// For how long it has to hold, in milliseconds that were observed (at most 7 days; 300,000 where it is left out).
+    /// For how long they must hold, in milliseconds of observed time (at most 7 days; by default 300,000).
     #[serde(default)]
     for_ms: Option<i64>,
-    /// For how long it has to be clear before it is over, in milliseconds (at most a day; 300,000 where it is left out).
+    /// For how long they must be clear before an alert ends, in milliseconds (at most a day; by default 300,000).
     #[serde(default)]
     recover_for_ms: Option<i64>,
-    /// What becomes of it without data: `keep` (the default: it stays, and ends after `noDataEndMs`) or `resolve`.
+    /// What happens without data: `keep` (the default: it stays, and ends after `noDataEndMs`) or `resolve`.
     #[serde(default)]
     no_data: Option<String>,
-    /// After how long without data it ends, in milliseconds (an hour to 30 days; a day where it is left out).
+    /// After how long without data an alert ends, in milliseconds (an hour to 30 days; by default a day).
     #[serde(default)]
     no_data_end_ms: Option<i64>,
-    /// How much of a window samples must cover, in percent (10–100; 60 where it is left out).
+    /// How much of a window samples must cover, in percent (10–100; by default 60).
     #[serde(default)]
     min_coverage_percent: Option<i64>,
     /// For how long after its end an alert is taken up again instead of a new one, in milliseconds (at most a day; 600,000 where
     /// it is left out).
     #[serde(default)]
     cooldown_ms: Option<i64>,
-    /// How often it is told again while nobody has acknowledged it, in milliseconds (5 minutes to 30 days); null: never.
+    /// How often it is repeated while unacknowledged, in milliseconds (5 minutes to 30 days); null means never.
     #[serde(default)]
     repeat_ms: Option<i64>,
     /// Rules (at most 8) whose alerts about the same agent, its tag or the fleet withhold this one's.
     #[serde(default)]
     #[oai(default)]
     depends_on: Vec<Uuid>,
-    /// The channels that are told (at most 16); null: the default ones; an empty list: nobody.
+    /// The channels that are notified (at most 16); null means the default ones, an empty list none.
     #[serde(default)]
     channel_ids: Option<Vec<Uuid>>,
     /// Added to messages (at most 200 characters).
     #[serde(default)]
     summary: Option<String>,
-    /// What is to be done (at most 4,000 characters).
+    /// Instructions for those who are notified (at most 4,000 characters).
     #[serde(default)]
     runbook: Option<String>,
-    /// Where more about that is written: begins with `https://`.
+    /// A URL with further instructions: starts with `https://`.
     #[serde(default)]
     runbook_url: Option<String>,
-    /// When a rule is changed: the version that it had when it was read. Another one is answered with 409.
+    /// When changing a rule: the version that was read. If that is outdated, the answer is 409.
     #[serde(default)]
     pub(super) version: Option<i32>,
 }
@@ -213,49 +213,49 @@ pub(super) struct AlertRuleRequest {
 pub(super) struct AlertRuleBody {
     /// The rule's id.
     id: Uuid,
-    /// Counts changes.
+    /// Incremented by every change.
     version: i32,
-    /// What it is called among the rules that Pika comes with; null: it is none of these.
+    /// The key among the built-in rules; null if it is not built in.
     builtin: Option<String>,
-    /// Whether it is one of these and is as it came.
+    /// Whether it is built in and unchanged.
     is_unchanged: bool,
-    /// What people call it.
+    /// The name.
     name: String,
     /// Whether it is evaluated.
     enabled: bool,
-    /// Whom it is about.
+    /// The agents it applies to.
     scope: ScopeBody,
-    /// Which mount points or interfaces.
+    /// The mount points or interfaces it applies to.
     series: SeriesBody,
-    /// What has to hold, all of it.
+    /// The conditions, all of which must hold.
     conditions: Vec<ConditionBody>,
-    /// For how long it has to hold, in milliseconds that were observed.
+    /// For how long they must hold, in milliseconds of observed time.
     for_ms: i64,
-    /// For how long it has to be clear before it is over, in milliseconds.
+    /// For how long they must be clear before an alert ends, in milliseconds.
     recover_for_ms: i64,
-    /// What becomes of it without data: `keep` or `resolve`.
+    /// What happens without data: `keep` or `resolve`.
     no_data: String,
-    /// After how long without data it ends, in milliseconds.
+    /// After how long without data an alert ends, in milliseconds.
     no_data_end_ms: i64,
     /// How much of a window samples must cover, in percent.
     min_coverage_percent: i64,
-    /// For how long after its end an alert is taken up again, in milliseconds.
+    /// For how long after its end an alert is reopened, in milliseconds.
     cooldown_ms: i64,
-    /// How often it is told again while nobody has acknowledged it, in milliseconds; null: never.
+    /// How often it is repeated while unacknowledged, in milliseconds; null means never.
     repeat_ms: Option<i64>,
     /// Rules whose alerts withhold this one's.
     depends_on: Vec<Uuid>,
-    /// The channels that are told; null: the default ones.
+    /// The channels that are notified; null means the default ones.
     channel_ids: Option<Vec<Uuid>>,
     /// Added to messages.
     summary: String,
-    /// What is to be done.
+    /// Instructions for those who are notified.
     runbook: String,
-    /// Where more about that is written.
+    /// A URL with further instructions.
     runbook_url: Option<String>,
     /// When it was last changed, in milliseconds since the Unix epoch.
     updated_at: i64,
-    /// Who changed it last; empty: Pika itself.
+    /// Who last changed it; empty for Pika itself.
     updated_by: String,
 }
 
@@ -303,7 +303,7 @@ impl ConditionBody {
 }
 
 impl AlertRuleRequest {
-    /// What the rule says, checked.
+    /// Validates and converts the rule.
     pub(super) fn check(self) -> Result<RuleText, ApiError> {
         let conditions: Vec<Condition> = (0..)
             .zip(&self.conditions)
@@ -351,7 +351,7 @@ impl AlertRuleRequest {
     }
 }
 
-/// A text of several lines.
+/// Validates a text of several lines.
 pub(super) fn text(parameter: &str, text: String, chars_max: usize) -> Result<String, ApiError> {
     if chars_max < text.chars().count() || text.contains('\0') {
         let message = format!("must be at most {chars_max} characters of text");

@@ -34,7 +34,7 @@ pub struct AlertRulesApi;
 struct AlertRuleList {
     /// The rules, by name.
     items: Vec<AlertRuleBody>,
-    /// How many there are.
+    /// Number of rules.
     total: i64,
 }
 
@@ -43,27 +43,27 @@ struct AlertRuleList {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct AlertRuleStatus {
-    /// Whether it is evaluated from now on.
+    /// Whether it is evaluated.
     enabled: bool,
 }
 
-/// A metric that rules can be about.
+/// A metric that rules can use.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertMetric {
-    /// Its family.
+    /// The family.
     family: String,
-    /// Its name.
+    /// The metric.
     metric: String,
-    /// Its unit: `percent`, `bytes`, `bytesPerSecond`, `perSecond` or `count`; others may follow.
+    /// The unit: `percent`, `bytes`, `bytesPerSecond`, `perSecond` or `count`; others may follow.
     unit: String,
-    /// Every mount point or interface is judged alone.
+    /// Whether every mount point or interface is judged individually.
     has_series: bool,
-    /// What becomes one value of a window's.
+    /// The functions that aggregate a window.
     functions: Vec<AlertFunction>,
 }
 
-/// What becomes one value of a window's, and how long the window may be.
+/// A function that aggregates a window, and the limits of the window's length.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertFunction {
@@ -75,44 +75,44 @@ struct AlertFunction {
     window_ms_max: i64,
 }
 
-/// What rules can be about.
+/// The metrics that rules can use.
 #[derive(Debug, Object)]
 struct AlertMetricList {
     /// The metrics, family by family.
     items: Vec<AlertMetric>,
 }
 
-/// What a rule would say now.
+/// The result of a dry run.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertRuleTest {
-    /// Up to when samples were read, in milliseconds since the Unix epoch.
+    /// The time up to which samples were read, in milliseconds since the Unix epoch.
     at: i64,
     /// The targets, the worst first (at most 1,000).
     items: Vec<AlertRuleTestItem>,
-    /// How many targets there are.
+    /// Number of targets.
     total: i64,
-    /// Of how many it holds.
+    /// Number of targets for which the rule holds.
     holds: i64,
-    /// How many cannot be judged.
+    /// Number of targets that cannot be judged.
     unknown: i64,
-    /// The channels that would be told; empty: nobody would be.
+    /// The channels that would be notified; may be empty.
     channel_ids: Vec<Uuid>,
 }
 
-/// What a rule would say of a target.
+/// The result for one target.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertRuleTestItem {
-    /// The agent, where it is about one.
+    /// The agent's id, if it is about one.
     agent_id: Option<Uuid>,
-    /// What the agent is called.
+    /// The agent's name.
     agent_name: Option<String>,
     /// The mount point or interface.
     series: Option<String>,
-    /// `fleet` or `tag:…`, where it is about no agent.
+    /// `fleet` or `tag:…`, if it is not about an agent.
     target: Option<String>,
-    /// `holds`, `between` (neither bad nor over), `clear` or `unknown`.
+    /// `holds`, `between` (neither bad nor ended), `clear` or `unknown`.
     outcome: String,
     /// The highest severity that holds.
     severity: Option<SeverityName>,
@@ -123,17 +123,17 @@ struct AlertRuleTestItem {
     /// Why it cannot be judged: `no_data`, `low_coverage`, `stale`, `offline`, `settling`, `ingest_stalled` or
     /// `evaluation_failed`; others may follow.
     reason: Option<String>,
-    /// Why nobody would be told.
+    /// Why nobody would be notified.
     withheld_by: Option<String>,
 }
 
 #[derive(ApiResponse)]
 enum CreateResponse {
-    /// The rule was made.
+    /// The rule was created.
     #[oai(status = 201)]
     Created(
         Json<AlertRuleBody>,
-        /// Where the rule can be found.
+        /// The URL of the rule.
         #[oai(header = "Location")]
         String,
     ),
@@ -192,7 +192,7 @@ impl From<DryRun> for AlertRuleTest {
     }
 }
 
-/// What a rule says, to be said again.
+/// Returns a rule in the form in which it is written.
 fn text_of(rule: &Rule) -> RuleText {
     RuleText {
         name: rule.name.clone(),
@@ -220,7 +220,7 @@ impl AlertRulesApi {
         Ok(Json(AlertRuleList { items, total }))
     }
 
-    /// Make an alert rule
+    /// Create an alert rule
     ///
     /// For administrators. At most 500.
     #[oai(path = "/", method = "post", operation_id = "createAlertRule")]
@@ -238,9 +238,9 @@ impl AlertRulesApi {
         Ok(CreateResponse::Created(Json(rule.into()), location))
     }
 
-    /// What alert rules can be about
+    /// List the metrics that alert rules can use
     ///
-    /// The metrics with their units, and how long the windows of each function may be.
+    /// The metrics with their units, and the limits of the windows of each function.
     #[oai(path = "/metrics", method = "get", operation_id = "listAlertMetrics")]
     async fn metrics(&self, auth: UserAuth) -> Result<Json<AlertMetricList>, ApiError> {
         auth.require(Permission::Read)?;
@@ -270,9 +270,9 @@ impl AlertRulesApi {
         Ok(Json(AlertMetricList { items: items.collect() }))
     }
 
-    /// What a rule would say now
+    /// Test an alert rule
     ///
-    /// Judges everything that the rule is about by what is stored now, and keeps nothing.
+    /// Evaluates the rule against what is stored now, without saving anything.
     #[oai(path = "/test", method = "post", operation_id = "testAlertRule")]
     async fn test(
         &self,
@@ -340,7 +340,7 @@ impl AlertRulesApi {
 
     /// Delete an alert rule
     ///
-    /// For administrators. Its alerts end and stay in the history. A rule that Pika comes with can only be disabled (409).
+    /// For administrators. Its alerts end and stay in the history. A built-in rule can only be disabled (409).
     #[oai(path = "/:id", method = "delete", operation_id = "deleteAlertRule")]
     async fn delete(
         &self,
@@ -356,7 +356,7 @@ impl AlertRulesApi {
 
     /// Enable or disable an alert rule
     ///
-    /// For administrators. The alerts of a rule that is disabled end.
+    /// For administrators. Disabling a rule ends its alerts.
     #[oai(path = "/:id/status", method = "post", operation_id = "setAlertRuleStatus")]
     async fn set_status(
         &self,
@@ -373,9 +373,9 @@ impl AlertRulesApi {
         Ok(Json(context.store.change_alert_rule(id.0, None, change, event).await?.into()))
     }
 
-    /// Make a rule that Pika comes with as it came
+    /// Reset a built-in rule
     ///
-    /// For administrators. Its name, channels and texts stay. 409 where Pika does not come with it.
+    /// For administrators. Its name, channels and texts stay. 409 if the rule is not built in.
     #[oai(path = "/:id/reset", method = "post", operation_id = "resetAlertRule")]
     async fn reset(
         &self,

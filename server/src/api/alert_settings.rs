@@ -1,4 +1,4 @@
-//! The settings that hold for all alert rules.
+//! The settings for all alert rules.
 
 use poem::web::Data;
 use poem_openapi::payload::Json;
@@ -13,28 +13,28 @@ use crate::domain::alert::settings::AlertSettings;
 use crate::domain::audit::{Action, Object, ObjectKind};
 use crate::domain::permission::Permission;
 
-/// The settings that hold for all alert rules.
+/// The settings for all alert rules.
 #[derive(Debug)]
 pub struct AlertSettingsApi;
 
-/// What holds for all alert rules.
+/// Settings for all alert rules.
 #[derive(Clone, Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertSettings", rename_all = "camelCase", deny_unknown_fields)]
 struct AlertSettingsBody {
-    /// The language of messages where a channel does not say its own: `en` or `zh`.
+    /// The language of messages, unless a channel has its own: `en` or `zh`.
     language: String,
-    /// The time zone of times in messages where a channel does not say its own, such as `Europe/Berlin`.
+    /// The time zone of messages, unless a channel has its own, such as `Europe/Berlin`.
     time_zone: String,
-    /// So many agents at least that leave together make an outage of the fleet or of a tag (2–1,000).
+    /// Minimum agents that must leave together for an outage of the fleet or of a tag (2–1,000).
     fleet_min: i32,
-    /// And so many percent of the fleet (1–100).
+    /// Minimum percentage of the fleet that must leave together (1–100).
     fleet_percent: i32,
-    /// Or so many percent of the agents with a tag (1–100).
+    /// Minimum percentage of the agents with a tag that must leave together (1–100).
     tag_percent: i32,
     /// How long ended alerts are kept, in milliseconds (a day to ten years).
     history_keep_ms: i64,
-    /// Counts changes. Where another one is sent than there is, nothing is changed (409).
+    /// Incremented by every change. If it is outdated in a request, nothing is changed (409).
     version: i32,
 }
 
@@ -70,7 +70,7 @@ impl From<AlertSettingsBody> for AlertSettings {
 
 #[OpenApi(prefix_path = "/api/settings", tag = "Tag::Settings")]
 impl AlertSettingsApi {
-    /// What holds for all alert rules
+    /// Get the settings for all alert rules
     #[oai(path = "/alerting", method = "get", operation_id = "getAlertSettings")]
     async fn get(
         &self,
@@ -81,7 +81,7 @@ impl AlertSettingsApi {
         Ok(Json(context.store.alert_settings().await?.into()))
     }
 
-    /// Change what holds for all alert rules
+    /// Change the settings for all alert rules
     ///
     /// For administrators.
     #[oai(path = "/alerting", method = "put", operation_id = "setAlertSettings")]
@@ -101,7 +101,7 @@ impl AlertSettingsApi {
                 "fleetPercent": settings.fleet_percent, "tagPercent": settings.tag_percent,
                 "historyKeepMs": settings.history_keep_ms}));
         if !context.store.set_alert_settings(&settings, &event).await? {
-            return Err(ApiError::conflict("the settings have been changed meanwhile; read them again"));
+            return Err(ApiError::conflict("the settings were changed in the meantime; read them again"));
         }
         Ok(Json(context.store.alert_settings().await?.into()))
     }

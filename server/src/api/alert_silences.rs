@@ -1,4 +1,4 @@
-//! Silences, maintenance and quiet hours: when nobody is told.
+//! Silences, maintenance and quiet hours, during which alerts are not sent.
 
 use poem::web::Data;
 use poem_openapi::param::Path;
@@ -24,41 +24,41 @@ use crate::domain::name::parse_name;
 use crate::domain::permission::Permission;
 use crate::store::AlertSilenceError;
 
-/// How many windows a preview names.
+/// Number of windows in a preview.
 const WINDOWS: usize = 5;
-/// Agents that a preview names.
+/// Maximum agents in a preview.
 const AGENTS_MAX: usize = 1_000;
 
 /// Silences.
 #[derive(Debug)]
 pub struct AlertSilencesApi;
 
-/// What kind of silence it is.
+/// The kind of a silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[oai(rename = "AlertSilenceKind", rename_all = "lowercase")]
 enum KindName {
-    /// Nobody wants to hear of it, once.
+    /// A one-time silence.
     Silence,
-    /// Somebody works on the machines, once.
+    /// A one-time maintenance of machines.
     Maintenance,
-    /// Quiet hours, again and again.
+    /// Recurring quiet hours.
     Quiet,
 }
 
-/// Which alerts are meant; what names nothing means all.
+/// A set of alerts; empty lists match everything.
 #[derive(Clone, Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertMatcher", rename_all = "camelCase", deny_unknown_fields)]
 struct MatcherBody {
-    /// Of these rules (at most 500).
+    /// Only alerts of these rules (at most 500).
     #[serde(default)]
     #[oai(default)]
     rule_ids: Vec<Uuid>,
-    /// About these agents; null: about everything.
+    /// Only alerts about these agents; null means all alerts.
     #[serde(default)]
     scope: Option<ScopeBody>,
-    /// Of these severities.
+    /// Only alerts with these severities.
     #[serde(default)]
     #[oai(default)]
     severities: Vec<SeverityName>,
@@ -69,65 +69,65 @@ struct MatcherBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertTimeRange", rename_all = "camelCase", deny_unknown_fields)]
 struct TimeRangeBody {
-    /// Such as `22:00`.
+    /// The start, such as `22:00`.
     start: String,
-    /// Such as `07:00`: the first minute that is not in it.
+    /// The end, such as `07:00`, exclusive.
     end: String,
 }
 
-/// When it is quiet, again and again; a list that is empty allows everything.
+/// A recurring time; empty lists allow everything.
 #[derive(Clone, Debug, Serialize, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertRecurrence", rename_all = "camelCase", deny_unknown_fields)]
 struct RecurrenceBody {
-    /// Such as `Europe/Berlin`.
+    /// The time zone, such as `Europe/Berlin`.
     time_zone: String,
-    /// On which days of the week a range begins: `mon`, `tue`, `wed`, `thu`, `fri`, `sat` and `sun`.
+    /// The days of the week on which a range begins: `mon`, `tue`, `wed`, `thu`, `fri`, `sat` and `sun`.
     #[serde(default)]
     #[oai(default)]
     weekdays: Vec<String>,
-    /// In which ranges of the day (at most 8).
+    /// The ranges of the day (at most 8).
     #[serde(default)]
     #[oai(default)]
     times: Vec<TimeRangeBody>,
-    /// On which days of the month a range begins: 1–31, or -1 for the last one, -2 for the one before it …
+    /// The days of the month on which a range begins: 1–31, or -1 for the last one, -2 for the one before it …
     #[serde(default)]
     #[oai(default)]
     days_of_month: Vec<i8>,
-    /// In which months a range begins: 1–12.
+    /// The months in which a range begins: 1–12.
     #[serde(default)]
     #[oai(default)]
     months: Vec<i8>,
 }
 
-/// A silence to be kept.
+/// A silence to create or change.
 #[derive(Clone, Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct AlertSilenceRequest {
-    /// `silence` and `maintenance` are once and need an end, `quiet` needs a recurrence.
+    /// `silence` and `maintenance` occur once and need an end, `quiet` needs a recurrence.
     kind: KindName,
-    /// What people call it (1–64 characters).
+    /// The name (1–64 characters).
     name: String,
-    /// Why (at most 1,000 characters).
+    /// The reason (at most 1,000 characters).
     #[serde(default)]
     comment: Option<String>,
-    /// Which alerts; all where it is left out.
+    /// The alerts it applies to; by default all.
     #[serde(default)]
     matcher: Option<MatcherBody>,
-    /// From when on, in milliseconds since the Unix epoch; null: from always.
+    /// The start, in milliseconds since the Unix epoch; null means always.
     #[serde(default)]
     starts_at: Option<i64>,
-    /// Until when, in milliseconds since the Unix epoch; null: for ever.
+    /// The end, in milliseconds since the Unix epoch; null means never.
     #[serde(default)]
     ends_at: Option<i64>,
-    /// With `quiet`: when.
+    /// With `quiet`: the recurring times.
     #[serde(default)]
     recurrence: Option<RecurrenceBody>,
-    /// From this severity on alerts are told all the same; null: none is.
+    /// Alerts from this severity on are sent nevertheless; null means none.
     #[serde(default)]
     min_severity_through: Option<SeverityName>,
-    /// When a silence is changed: the version that it had when it was read. Another one is answered with 409.
+    /// When changing a silence: the version that was read. If that is outdated, the answer is 409.
     #[serde(default)]
     version: Option<i32>,
 }
@@ -138,29 +138,29 @@ struct AlertSilenceRequest {
 struct AlertSilenceBody {
     /// The silence's id.
     id: Uuid,
-    /// Counts changes.
+    /// Incremented by every change.
     version: i32,
     /// `silence`, `maintenance` or `quiet`; others may follow.
     kind: String,
-    /// What people call it.
+    /// The name.
     name: String,
-    /// Why.
+    /// The reason.
     comment: String,
-    /// Which alerts.
+    /// The alerts it applies to.
     matcher: MatcherBody,
-    /// From when on, in milliseconds since the Unix epoch; null: from always.
+    /// The start, in milliseconds since the Unix epoch; null means always.
     starts_at: Option<i64>,
-    /// Until when, in milliseconds since the Unix epoch; null: for ever.
+    /// The end, in milliseconds since the Unix epoch; null means never.
     ends_at: Option<i64>,
-    /// When, again and again; null: all of the time.
+    /// The recurring times; null means all of the time.
     recurrence: Option<RecurrenceBody>,
-    /// From this severity on alerts are told all the same.
+    /// Alerts from this severity on are sent nevertheless.
     min_severity_through: Option<SeverityName>,
-    /// Whether it is quiet now.
+    /// Whether it is active now.
     is_active: bool,
-    /// Who made it.
+    /// The username of its creator.
     created_by: String,
-    /// When it was made, in milliseconds since the Unix epoch.
+    /// When it was created, in milliseconds since the Unix epoch.
     created_at: i64,
     /// When it was last changed, in milliseconds since the Unix epoch.
     updated_at: i64,
@@ -169,31 +169,31 @@ struct AlertSilenceBody {
 /// All silences.
 #[derive(Debug, Object)]
 struct AlertSilenceList {
-    /// The silences, the newest first.
+    /// The silences, newest first.
     items: Vec<AlertSilenceBody>,
-    /// How many there are.
+    /// Number of silences.
     total: i64,
 }
 
-/// When a silence would be, and whom it would be about.
+/// When a silence would be active, and for which agents.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertSilencePreview {
     /// The next five times.
     windows: Vec<AlertSilenceWindow>,
-    /// The agents that it is about now (at most 1,000).
+    /// The agents it applies to now (at most 1,000).
     agents: Vec<AlertSilenceAgent>,
-    /// How many those are.
+    /// Number of these agents.
     n_agents: i64,
 }
 
-/// A time in which it is quiet.
+/// A time during which a silence is active.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertSilenceWindow {
     /// Its start, in milliseconds since the Unix epoch.
     start: i64,
-    /// Its end, in milliseconds since the Unix epoch; null: never.
+    /// Its end, in milliseconds since the Unix epoch; null means never.
     end: Option<i64>,
 }
 
@@ -202,17 +202,17 @@ struct AlertSilenceWindow {
 struct AlertSilenceAgent {
     /// The agent's id.
     id: Uuid,
-    /// What it is called.
+    /// The agent's name.
     name: String,
 }
 
 #[derive(ApiResponse)]
 enum CreateResponse {
-    /// The silence was made.
+    /// The silence was created.
     #[oai(status = 201)]
     Created(
         Json<AlertSilenceBody>,
-        /// Where the silence can be found.
+        /// The URL of the silence.
         #[oai(header = "Location")]
         String,
     ),
@@ -240,7 +240,7 @@ impl MatcherBody {
     }
 }
 
-/// What a recurrence is inside; serde knows the names of days.
+/// Converts a recurrence; serde knows the names of days.
 fn recurrence(body: &RecurrenceBody) -> Result<Recurrence, ApiError> {
     let recurrence = serde_json::to_value(body).and_then(serde_json::from_value);
     recurrence.map_err(|error| ApiError::unprocessable("recurrence", &error.to_string()))
@@ -309,7 +309,7 @@ impl AlertSilenceBody {
 impl AlertSilencesApi {
     /// List silences
     ///
-    /// Also those that are over, for 30 days.
+    /// Includes those that have ended, for 30 days.
     #[oai(path = "/", method = "get", operation_id = "listAlertSilences")]
     async fn list(
         &self,
@@ -324,7 +324,7 @@ impl AlertSilencesApi {
         Ok(Json(AlertSilenceList { items, total }))
     }
 
-    /// Make a silence
+    /// Create a silence
     ///
     /// For administrators. At most 500.
     #[oai(path = "/", method = "post", operation_id = "createAlertSilence")]
@@ -343,7 +343,7 @@ impl AlertSilencesApi {
         Ok(CreateResponse::Created(Json(AlertSilenceBody::new(silence, now)), location))
     }
 
-    /// When a silence would be, and whom it would be about
+    /// Preview a silence
     #[oai(path = "/preview", method = "post", operation_id = "previewAlertSilence")]
     async fn preview(
         &self,

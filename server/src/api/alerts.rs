@@ -1,4 +1,4 @@
-//! Alerts: what fires, what fired, and what people do about it.
+//! Alerts: firing and ended ones, and users' actions on them.
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
@@ -21,34 +21,34 @@ use crate::domain::permission::Permission;
 use crate::domain::tier::DAY_MS;
 use crate::store::{AlertDeed, AlertError, AlertFilter, AlertSort};
 
-/// Most characters of a note.
+/// Maximum length of a note, in characters.
 const NOTE_CHARS_MAX: usize = 1_000;
-/// The longest time that an alert can be snoozed for, in milliseconds.
+/// Maximum time for which an alert can be snoozed, in milliseconds.
 const SNOOZE_MS_MAX: i64 = 30 * DAY_MS;
 
 /// Alerts.
 #[derive(Debug)]
 pub struct AlertsApi;
 
-/// Whether an alert fires.
+/// The state of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum AlertState {
     /// It fires.
     Firing,
-    /// It is over.
+    /// It has ended.
     Resolved,
 }
 
-/// What comes first.
+/// The sort order of alerts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "AlertSort", rename_all = "lowercase")]
 enum SortName {
-    /// What fired last.
+    /// The newest first.
     Newest,
-    /// What fired first.
+    /// The oldest first.
     Oldest,
-    /// What is worst, and of that what fired last.
+    /// The highest severity first, then the newest.
     Worst,
 }
 
@@ -58,83 +58,83 @@ enum SortName {
 struct AlertPage {
     /// The alerts.
     items: Vec<AlertBody>,
-    /// How many there are on all pages.
+    /// Number of alerts on all pages.
     total: i64,
-    /// Which page this is.
+    /// The number of this page.
     page: i64,
-    /// Alerts of a full page.
+    /// Alerts per full page.
     page_size: i64,
 }
 
-/// What has happened to an alert.
+/// The events of an alert.
 #[derive(Debug, Object)]
 struct AlertEventList {
-    /// The events, the newest first (at most 1,000).
+    /// The events, newest first (at most 1,000).
     items: Vec<EventBody>,
 }
 
-/// What is not as it should be, but does not fire.
+/// Targets whose condition does not fire yet, or cannot be judged.
 #[derive(Debug, Object)]
 struct PendingAlertList {
-    /// What began last first (at most 1,000).
+    /// The targets, newest first (at most 1,000).
     items: Vec<PendingBody>,
 }
 
-/// That somebody looks after an alert.
+/// The acknowledgement of an alert.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct AlertAcknowledgement {
-    /// What there is to say (at most 1,000 characters); left out: what was said stays.
+    /// The note (at most 1,000 characters); if omitted, the previous one is kept.
     #[serde(default)]
     note: Option<String>,
 }
 
-/// That somebody looks after alerts.
+/// The acknowledgement of several alerts.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct AlertAcknowledgements {
-    /// Which.
+    /// The ids of the alerts.
     #[oai(validator(min_items = "1", max_items = "500"))]
     alert_ids: Vec<Uuid>,
-    /// What there is to say (at most 1,000 characters).
+    /// The note (at most 1,000 characters).
     #[serde(default)]
     note: Option<String>,
 }
 
-/// What has become of each alert.
+/// The results for all alerts.
 #[derive(Debug, Object)]
 struct AlertAcknowledgedList {
-    /// One entry an alert, in the order of the request.
+    /// One entry per alert, in the order of the request.
     items: Vec<AlertAcknowledged>,
 }
 
-/// What has become of an alert.
+/// The result for one alert.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertAcknowledged {
-    /// Which.
+    /// The alert's id.
     alert_id: Uuid,
-    /// Why it was not acknowledged; null: it was.
+    /// Why it was not acknowledged; null on success.
     error: Option<String>,
 }
 
-/// Until when nobody wants to hear of an alert.
+/// The snooze of an alert.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct AlertSnooze {
-    /// In milliseconds since the Unix epoch; at most 30 days ahead.
+    /// The end of the snooze, in milliseconds since the Unix epoch; at most 30 days ahead.
     until: i64,
 }
 
-/// Something about an alert.
+/// A note on an alert.
 #[derive(Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct AlertNote {
-    /// At most 1,000 characters; empty: nothing.
+    /// The note (at most 1,000 characters); empty removes it.
     note: String,
 }
 
@@ -157,7 +157,7 @@ async fn body(context: &ApiContext, alert: Alert) -> Result<Json<AlertBody>, Api
     Ok(Json(AlertBody::new(alert, &told)))
 }
 
-/// Does something with an alert.
+/// Performs an action on an alert.
 async fn change(
     context: &ApiContext,
     caller: &Caller,
@@ -173,7 +173,7 @@ async fn change(
     context.store.change_alert(id, &deed, caller.event(action).with(details)).await
 }
 
-/// Does something with an alert, and answers what has become of it.
+/// Performs an action on an alert, and returns the alert.
 async fn change_and_show(
     context: &ApiContext,
     caller: &Caller,
@@ -188,51 +188,51 @@ async fn change_and_show(
 impl AlertsApi {
     /// List alerts
     ///
-    /// Those that fire and the history.
+    /// Firing alerts and the history.
     #[oai(path = "/", method = "get", operation_id = "listAlerts")]
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
     async fn list(
         &self,
         context: Data<&ApiContext>,
         auth: UserAuth,
-        /// Which page, from 1.
+        /// Page number, from 1.
         #[oai(
             default = "super::paging::first_page",
             validator(minimum(value = "1"), maximum(value = "1000000"))
         )]
         page: Query<i64>,
-        /// Alerts a page.
+        /// Alerts per page.
         #[oai(
             name = "pageSize",
             default = "super::paging::default_page_size",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         page_size: Query<i64>,
-        /// Only those that fire, or only those that are over.
+        /// Only firing alerts, or only ended ones.
         state: Query<Option<AlertState>>,
-        /// Only those of this severity.
+        /// Only alerts of this severity.
         severity: Query<Option<SeverityName>>,
-        /// Only those of this rule.
+        /// Only alerts of this rule.
         #[oai(name = "ruleId")]
         rule_id: Query<Option<Uuid>>,
-        /// Only those about this agent.
+        /// Only alerts about this agent.
         #[oai(name = "agentId")]
         agent_id: Query<Option<Uuid>>,
-        /// Only those about agents that have this tag now.
+        /// Only alerts about agents that have this tag now.
         #[oai(validator(max_length = 64))]
         tag: Query<Option<String>>,
-        /// Only those that nobody is told of now, or only the others.
+        /// Only alerts that are withheld, or only those that are not.
         withheld: Query<Option<bool>>,
-        /// Only those that somebody looks after, or only the others.
+        /// Only acknowledged alerts, or only others.
         acknowledged: Query<Option<bool>>,
         /// Only those that fired at or after this time or had not ended before it, in milliseconds since the Unix epoch.
         from: Query<Option<i64>>,
-        /// Only those that fired before this time.
+        /// Only alerts that fired before this time, in milliseconds since the Unix epoch.
         to: Query<Option<i64>>,
         /// Only those with this text in the name of agent, rule, mount point or interface, or in the note, in whatever case.
         #[oai(validator(max_length = 255))]
         search: Query<Option<String>>,
-        /// What comes first: `newest` (the default), `oldest` or `worst`.
+        /// The sort order: `newest` (the default), `oldest` or `worst`.
         sort: Query<Option<SortName>>,
     ) -> Result<Json<AlertPage>, ApiError> {
         auth.require(Permission::Read)?;
@@ -264,9 +264,9 @@ impl AlertsApi {
         Ok(Json(AlertPage { items, total, page: page.0, page_size: page_size.0 }))
     }
 
-    /// What does not fire yet
+    /// List pending alerts
     ///
-    /// What holds but not for long enough, and what cannot be judged and why.
+    /// Targets that hold but not for long enough, and those that cannot be judged, with the reason.
     #[oai(path = "/pending", method = "get", operation_id = "listPendingAlerts")]
     async fn pending(
         &self,
@@ -278,7 +278,7 @@ impl AlertsApi {
         Ok(Json(PendingAlertList { items }))
     }
 
-    /// Alerts in a few numbers
+    /// Get a summary of all alerts
     #[oai(path = "/summary", method = "get", operation_id = "getAlertSummary")]
     async fn summary(
         &self,
@@ -291,7 +291,7 @@ impl AlertsApi {
 
     /// Acknowledge many alerts
     ///
-    /// Each that can be is; the answer says of the others why not.
+    /// Acknowledges each alert that can be; the answer gives the reasons for the others.
     #[oai(path = "/acknowledgements", method = "post", operation_id = "acknowledgeAlerts")]
     async fn acknowledge_many(
         &self,
@@ -328,7 +328,7 @@ impl AlertsApi {
         body(&context, alert).await
     }
 
-    /// What has happened to an alert
+    /// List the events of an alert
     #[oai(path = "/:id/events", method = "get", operation_id = "listAlertEvents")]
     async fn events(
         &self,
@@ -361,7 +361,7 @@ impl AlertsApi {
         change_and_show(&context, caller, id.0, deed).await
     }
 
-    /// Take back an acknowledgement
+    /// Remove an acknowledgement
     #[oai(path = "/:id/acknowledgement", method = "delete", operation_id = "unacknowledgeAlert")]
     async fn unacknowledge(
         &self,
@@ -376,7 +376,7 @@ impl AlertsApi {
 
     /// Snooze an alert
     ///
-    /// Nobody is told of it until then, or until it is over. 409 where it has ended.
+    /// Nobody is notified until then, or until it ends. 409 if it has ended.
     #[oai(path = "/:id/snooze", method = "put", operation_id = "snoozeAlert")]
     async fn snooze(
         &self,
@@ -389,7 +389,7 @@ impl AlertsApi {
         let caller = auth.require(Permission::AcknowledgeAlerts)?;
         let ahead = request.0.until.saturating_sub(context.clock.now());
         if !(1..=SNOOZE_MS_MAX).contains(&ahead) {
-            return Err(ApiError::unprocessable("until", "must be ahead, by 30 days at most"));
+            return Err(ApiError::unprocessable("until", "must be in the future, at most 30 days ahead"));
         }
         let deed = AlertDeed::Snooze { until: Some(request.0.until) };
         change_and_show(&context, caller, id.0, deed).await
@@ -408,9 +408,9 @@ impl AlertsApi {
         change_and_show(&context, caller, id.0, AlertDeed::Snooze { until: None }).await
     }
 
-    /// Say something about an alert
+    /// Set the note of an alert
     ///
-    /// Takes the place of what was said before; all that was said is among the alert's events.
+    /// Replaces the previous note; all notes stay among the alert's events.
     #[oai(path = "/:id/notes", method = "post", operation_id = "addAlertNote")]
     async fn add_note(
         &self,

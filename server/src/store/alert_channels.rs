@@ -1,4 +1,4 @@
-//! Channels: where messages go. A change and its entry in the audit log are one transaction.
+//! Channels, to which messages are sent. A change and its audit event are one transaction.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{AuditEvent, Object, ObjectKind};
 
-/// Most channels that there can be.
+/// Maximum number of channels.
 pub const ALERT_CHANNELS_MAX: i64 = 200;
 
 macro_rules! columns {
@@ -27,7 +27,7 @@ const INSERT: &str = "INSERT INTO alert_channels (id, name, kind, enabled, is_de
          group_interval_ms, min_interval_ms, per_hour_max, includes_addresses, created_at, updated_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::jsonb, $12, $13::text::jsonb, $14::text::jsonb, $15, \
          $16, $17, $18, $19, $20, $20)";
-// What was wrong with it may be right now.
+// Its errors may be fixed by the change.
 const UPDATE: &str = "UPDATE alert_channels SET name = $2, kind = $3, enabled = $4, is_default = $5, \
          tells_outages = $6, min_severity = $7, tells_resolved = $8, language = $9, time_zone = $10, \
          settings = $11::text::jsonb, secrets = $12, secret_hints = $13::text::jsonb, templates = $14::text::jsonb, \
@@ -61,7 +61,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     DEFAULT_LANGUAGE,
 ];
 
-/// What somebody has set of a channel.
+/// The settings of a channel.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the columns of alert_channels")]
 pub struct AlertChannelSettings {
@@ -89,7 +89,7 @@ pub struct AlertChannelSettings {
     pub includes_addresses: bool,
 }
 
-/// A channel, and how it fares.
+/// A channel and its state.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the columns of alert_channels")]
 pub struct AlertChannel {
@@ -110,10 +110,10 @@ pub enum AlertChannelError {
     /// There is no such channel.
     #[error("there is no such channel")]
     NotFound,
-    /// Somebody else has changed it meanwhile.
-    #[error("the channel has been changed meanwhile; it has version {0} by now")]
+    /// Somebody else has changed it in the meantime.
+    #[error("the channel was changed in the meantime; its version is now {0}")]
     Changed(i32),
-    /// Another channel has the name, if in another case.
+    /// Another channel has the name, possibly in another case.
     #[error("another channel has this name")]
     NameTaken,
     /// There are too many.
@@ -140,26 +140,26 @@ impl From<tokio_postgres::Error> for AlertChannelError {
 }
 
 impl Store {
-    /// All channels, by name.
+    /// Returns all channels, by name.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_channels(&self) -> Result<Vec<AlertChannel>, Error> {
         Ok(self.connection().await?.query(LIST, &[]).await?.iter().map(channel).collect())
     }
 
-    /// A channel.
+    /// Returns a channel.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_channel(&self, id: Uuid) -> Result<Option<AlertChannel>, Error> {
         Ok(self.connection().await?.query_opt(FIND, &[&id]).await?.as_ref().map(channel))
     }
 
-    /// Keeps a new channel. The event's object is filled in.
+    /// Creates a channel. The event's object is filled in.
     ///
     /// # Errors
-    /// When the name is taken, there are too many, or the database is away.
+    /// If the name is taken, there are too many, or the database is unavailable.
     pub async fn insert_alert_channel(
         &self,
         id: Uuid,
@@ -177,10 +177,10 @@ impl Store {
         Ok(())
     }
 
-    /// Changes a channel of this version. What waits for it is tried at once. The event's object is filled in.
+    /// Changes a channel of this version. Its pending messages are tried at once. The event's object is filled in.
     ///
     /// # Errors
-    /// When it has another version, the name is taken, or the database is away.
+    /// If it has another version, the name is taken, or the database is unavailable.
     pub async fn update_alert_channel(
         &self,
         id: Uuid,
@@ -201,10 +201,10 @@ impl Store {
         Ok(())
     }
 
-    /// Enables or disables a channel. Answers whether there is one. The event's object is filled in.
+    /// Enables or disables a channel. Returns whether it exists. The event's object is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn set_alert_channel_enabled(
         &self,
         id: Uuid,
@@ -222,10 +222,10 @@ impl Store {
         Ok(true)
     }
 
-    /// A test has shown that the channel works: what waits for it is tried at once. The event's object is filled in.
+    /// Records a successful test: pending messages are tried at once. The event's object is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn mark_alert_channel_ok(&self, id: Uuid, now: TimestampMs) -> Result<(), Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
@@ -234,10 +234,10 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Deletes a channel with all that waits for it. Answers whether there was one. The event's object is filled in.
+    /// Deletes a channel with its pending messages. Returns whether there was one. The event's object is filled in.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_alert_channel(&self, id: Uuid, event: AuditEvent) -> Result<bool, Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
@@ -249,28 +249,28 @@ impl Store {
         Ok(true)
     }
 
-    /// The sealed secrets of all channels.
+    /// Returns the sealed secrets of all channels.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn sealed_channel_secrets(&self) -> Result<Vec<(Uuid, Vec<u8>)>, Error> {
         let rows = self.connection().await?.query(LIST_SEALED, &[]).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Replaces sealed secrets by the same ones, sealed anew, unless they have changed meanwhile.
+    /// Replaces sealed secrets by the same ones, resealed, unless they have changed in the meantime.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn reseal_channel_secrets(&self, id: Uuid, old: &[u8], new: &[u8]) -> Result<(), Error> {
         self.connection().await?.execute(RESEAL, &[&id, &old, &new]).await?;
         Ok(())
     }
 
-    /// Language and time zone of messages, where a channel does not say its own.
+    /// Returns the default language and time zone of messages.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_language(&self) -> Result<(String, String), Error> {
         let row = self.connection().await?.query_opt(DEFAULT_LANGUAGE, &[]).await?;
         Ok(row.map_or_else(|| ("en".to_owned(), "UTC".to_owned()), |row| (row.get(0), row.get(1))))

@@ -1,4 +1,4 @@
-//! What was sent to channels, what was not, and every attempt.
+//! Messages to channels, sent or not, and every attempt.
 
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -9,7 +9,7 @@ use super::{Error, Store, audit};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{AuditEvent, Object, ObjectKind};
 
-/// How long a message that is sent again may wait.
+/// How long a message that is retried may wait.
 const RETRY_KEEP_MS: i64 = 24 * 60 * 60 * 1_000;
 
 macro_rules! filter {
@@ -33,7 +33,7 @@ const RETRY: &str = "UPDATE alert_outbox SET status = 'waiting', next_attempt_at
      WHERE key = $1 AND status IN ('failed', 'expired') RETURNING channel_id";
 const FIND_STATUS: &str = "SELECT status FROM alert_outbox WHERE key = $1";
 const CHANNEL_NOW: &str = "UPDATE alert_channels SET next_at = NULL WHERE id = $1";
-// A message that nobody can retry any more goes after 30 days; its attempts go with it.
+// A message that can no longer be retried is deleted after 30 days, with its attempts.
 const DELETE_OLD: &str = "DELETE FROM alert_outbox WHERE id IN (SELECT id FROM alert_outbox \
      WHERE created_at < $1 AND status NOT IN ('waiting', 'sending') ORDER BY created_at LIMIT 5000)";
 
@@ -42,14 +42,14 @@ pub(super) const STATEMENTS: &[&str] = &[LIST, COUNT, ATTEMPTS, RETRY, FIND_STAT
 /// How long messages are kept.
 const KEEP_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 
-/// Which messages are wanted; what is absent does not matter.
+/// Which messages to return; absent fields match everything.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
-    /// To this channel.
+    /// The channel's id.
     pub channel: Option<Uuid>,
-    /// In this state.
+    /// The status.
     pub status: Option<String>,
-    /// Of this alert.
+    /// The id of an alert in the message.
     pub alert: Option<Uuid>,
 }
 
@@ -86,7 +86,7 @@ pub struct AlertAttempt {
     pub error: Option<String>,
 }
 
-/// Why a message is not sent again.
+/// Why a message cannot be retried.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
     /// There is no such message.
@@ -107,10 +107,10 @@ impl From<tokio_postgres::Error> for RetryError {
 }
 
 impl Store {
-    /// A page of messages, the newest first, with their attempts, and how many there are in all.
+    /// Returns a page of messages, newest first, with their attempts, and their total number.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_deliveries(
         &self,
         filter: &DeliveryFilter,
@@ -134,10 +134,10 @@ impl Store {
         Ok((deliveries, total.map_or(0, |row| row.get(0))))
     }
 
-    /// Sends a message again that was given up. The event's object is filled in.
+    /// Retries a message that was given up. The event's object is filled in.
     ///
     /// # Errors
-    /// When there is none, it was not given up, or the database is away.
+    /// If there is none, it was not given up, or the database is unavailable.
     pub async fn retry_alert_delivery(&self, key: Uuid, event: AuditEvent) -> Result<(), RetryError> {
         let now = event.origin.at;
         let mut connection = self.connection().await?;
@@ -153,10 +153,10 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets messages that were done with 30 days ago, up to 5,000 at a time. Answers how many.
+    /// Deletes messages finished 30 days ago, up to 5,000 at a time. Returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_old_deliveries(&self, now: TimestampMs) -> Result<u64, Error> {
         Ok(self.connection().await?.execute(DELETE_OLD, &[&(now - KEEP_MS)]).await?)
     }

@@ -21,7 +21,7 @@ use crate::domain::alert::verdict::Reason;
 use crate::domain::family::Family;
 
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
-/// Longest time that one statement may take.
+/// Maximum time of a single statement.
 const LIMIT: &str = "SET LOCAL statement_timeout = 30000";
 const CLOCK: &str = "SELECT evaluated_at, observed_from, fleet::text, pika_now_ms() FROM alert_clock";
 const SET_CLOCK: &str =
@@ -65,7 +65,7 @@ const INSERT_ALERTS: &str = "INSERT INTO alerts (id, rule_id, rule_name, rule_ve
          fired_at int8, value float8, threshold float8, recovery_threshold float8, unit text, details jsonb, \
          flapping bool) \
      WHERE agent_key IS NULL OR EXISTS (SELECT FROM agents WHERE key = agent_key)";
-// A peak is the value that lies furthest beyond the threshold. What is over keeps the thresholds that it had.
+// A peak is the value furthest beyond the threshold. Ended alerts keep their thresholds.
 const UPDATE_ALERTS: &str = "UPDATE alerts SET state = new.state, severity = new.severity, \
          peak_severity = greatest(peak_severity, new.severity), ended_at = new.ended_at, end_reason = new.end_reason, \
          value = coalesce(new.value, alerts.value), \
@@ -110,59 +110,59 @@ pub(super) const STATEMENTS: &[&str] = &[
     ADD_EVENTS,
 ];
 
-/// A connection on which rules are evaluated.
+/// A connection for evaluating rules.
 #[derive(Debug)]
 pub struct AlertConnection(Connection);
 
-/// What a state is about.
+/// The key of a state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct TargetKey {
-    /// Of which rule.
+    /// The rule's id.
     pub rule_id: Uuid,
-    /// About which agent.
+    /// The agent's key, if it is about one.
     pub agent_key: Option<i32>,
-    /// About which of its disks or interfaces; 0: itself.
+    /// The key of the agent's disk or interface; 0 for the agent itself.
     pub series_key: i32,
-    /// `fleet` or `tag:…`, where it is about no agent.
+    /// `fleet` or `tag:…`, if it is not about an agent.
     pub target: String,
 }
 
-/// A state as it is kept.
+/// A stored state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredState {
-    /// Of what.
+    /// The key.
     pub key: TargetKey,
-    /// The rule's version in which what it judges last changed.
+    /// The version of the rule that last changed what is judged.
     pub version: i32,
-    /// Where it is on its way.
+    /// The state of the target.
     pub state: State,
     /// Its last alert.
     pub alert_id: Option<Uuid>,
 }
 
-/// Where the evaluation is.
+/// The progress of evaluations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlertClock {
-    /// Up to when it has come; `None`: nowhere yet.
+    /// The time evaluated up to; `None` if never.
     pub evaluated_at: Option<TimestampMs>,
-    /// Since when somebody has been watching.
+    /// Since when the fleet has been watched.
     pub observed_from: Option<TimestampMs>,
-    /// Outages of the fleet (`fleet`) and of tags (`tag:…`) that have begun.
+    /// Ongoing outages of the fleet (`fleet`) and of tags (`tag:…`).
     pub outages: BTreeMap<String, Outage>,
-    /// The database's own clock.
+    /// The database's clock.
     pub database_now: TimestampMs,
 }
 
-/// When a group of rules was, and will be, evaluated.
+/// When a group of rules was evaluated, and will be next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupClock {
-    /// From when on it is due.
+    /// When it is due.
     pub due_at: TimestampMs,
-    /// When it was evaluated last.
+    /// When it was last evaluated.
     pub evaluated_at: TimestampMs,
 }
 
-/// An alert that begins.
+/// A new alert.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "described by the columns of alerts")]
 pub struct NewAlert {
@@ -186,7 +186,7 @@ pub struct NewAlert {
     pub flapping: bool,
 }
 
-/// What becomes of an alert that has begun.
+/// An update of an alert.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "described by the columns of alerts")]
 pub struct AlertUpdate {
@@ -201,15 +201,15 @@ pub struct AlertUpdate {
     pub details: serde_json::Value,
     pub data_state: &'static str,
     pub flapping: bool,
-    /// 1 where it is taken up again.
+    /// 1 if it is reopened.
     pub reopened: i32,
-    /// Whoever looked after it has not seen this.
+    /// Whether it is worse than what was acknowledged.
     pub is_worse: bool,
-    /// Less is worse.
+    /// Whether lower values are worse.
     pub is_below: bool,
 }
 
-/// Something that happened to an alert, or to Pika itself.
+/// An event of an alert, or of Pika itself.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "described by the columns of alert_events")]
 pub struct NewAlertEvent {
@@ -275,30 +275,30 @@ impl StoredState {
 }
 
 impl Store {
-    /// A connection of its own for evaluations, which wait for nobody else's.
+    /// Opens a separate connection for evaluations, which need not wait for others.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_connection(&self) -> Result<AlertConnection, Error> {
         Ok(AlertConnection(self.dedicated_connection().await?))
     }
 }
 
 impl AlertConnection {
-    /// Begins an evaluation; `None` while another server is at it.
+    /// Begins an evaluation; `None` while another server is evaluating.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn begin(&mut self) -> Result<Option<Evaluation<'_>>, Error> {
         let evaluation = self.look().await?;
         let row = evaluation.0.query_one(LOCK, &[&advisory_lock::ALERTING]).await?;
         Ok(row.get::<_, bool>(0).then_some(evaluation))
     }
 
-    /// Begins to read without the lock: for looking only.
+    /// Begins reading without the lock, for dry runs.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn look(&mut self) -> Result<Evaluation<'_>, Error> {
         let transaction = self.0.transaction().await?;
         transaction.batch_execute(LIMIT).await?;
@@ -306,7 +306,7 @@ impl AlertConnection {
     }
 }
 
-/// An evaluation that has begun. Everything in it happens, or nothing.
+/// An evaluation in progress, which is atomic.
 pub struct Evaluation<'a>(pub(super) Transaction<'a>);
 
 impl std::fmt::Debug for Evaluation<'_> {
@@ -315,17 +315,17 @@ impl std::fmt::Debug for Evaluation<'_> {
     }
 }
 
-/// Rows as a parameter.
+/// Serializes rows as a parameter.
 fn json(rows: &impl Serialize) -> String {
     // Values that JSON does not have, such as infinity, become null.
     serde_json::to_string(rows).unwrap_or_else(|_| "[]".to_owned())
 }
 
 impl Evaluation<'_> {
-    /// Where the evaluation is.
+    /// Returns the progress of evaluations.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn clock(&self) -> Result<AlertClock, Error> {
         let row = self.0.query_one(CLOCK, &[]).await?;
         Ok(AlertClock {
@@ -336,10 +336,10 @@ impl Evaluation<'_> {
         })
     }
 
-    /// Writes where the evaluation is. `evaluator` is the run of the server.
+    /// Saves the progress of evaluations. `evaluator` identifies the run of the server.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn set_clock(&self, clock: &AlertClock, evaluator: Uuid) -> Result<(), Error> {
         let outages = json(&clock.outages);
         let AlertClock { evaluated_at, observed_from, .. } = clock;
@@ -347,53 +347,53 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// When the groups of rules were evaluated.
+    /// Returns when the groups of rules were evaluated.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn groups(&self) -> Result<HashMap<String, GroupClock>, Error> {
         let rows = self.0.query(GROUPS, &[]).await?;
         let group = |row: &Row| (row.get(0), GroupClock { due_at: row.get(1), evaluated_at: row.get(2) });
         Ok(rows.iter().map(group).collect())
     }
 
-    /// Writes when a group of rules was evaluated.
+    /// Saves when a group of rules was evaluated.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn set_group(&self, key: &str, clock: GroupClock) -> Result<(), Error> {
         self.0.execute(SET_GROUP, &[&key, &clock.due_at, &clock.evaluated_at]).await?;
         Ok(())
     }
 
-    /// All rules.
+    /// Returns all rules.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn rules(&self) -> Result<Vec<Rule>, Error> {
         Ok(alert_rules::list(&self.0).await?)
     }
 
-    /// What holds for all rules.
+    /// Returns the settings for all rules.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn settings(&self) -> Result<AlertSettings, Error> {
         Ok(alert_settings::get(&self.0).await?)
     }
 
-    /// The silences that are not over.
+    /// Returns the silences that have not ended.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn silences(&self, now: TimestampMs) -> Result<Vec<Silence>, Error> {
         Ok(alert_silences::current(&self.0, now).await?)
     }
 
-    /// All agents.
+    /// Returns all agents.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn agents(&self) -> Result<Vec<WatchedAgent>, Error> {
         let rows = self.0.query(AGENTS, &[]).await?;
         let agent = |row: &Row| WatchedAgent {
@@ -411,10 +411,10 @@ impl Evaluation<'_> {
         Ok(rows.iter().map(agent).collect())
     }
 
-    /// The mount points or interfaces of all agents; none for families of which each agent has one series.
+    /// Returns the mount points or interfaces of all agents; none for families with one series per agent.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn series(&self, family: Family) -> Result<Vec<WatchedSeries>, Error> {
         let Some(statement) = alert_readings::series_statement(family) else {
             return Ok(Vec::new());
@@ -429,10 +429,10 @@ impl Evaluation<'_> {
         Ok(rows.iter().map(series).collect())
     }
 
-    /// How many samples agents have reported as dropped after `since`, until `end`.
+    /// Returns how many samples agents have reported as dropped after `since`, until `end`.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn gaps(&self, since: TimestampMs, end: TimestampMs) -> Result<HashMap<i32, i64>, Error> {
         let rows = self.0.query(GAPS, &[&since, &end]).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
@@ -441,7 +441,7 @@ impl Evaluation<'_> {
     /// Reads the samples of a window that ends at `end`. A failure, such as a time limit, leaves the evaluation as it was.
     ///
     /// # Errors
-    /// When it takes too long; when the database is away.
+    /// If it takes too long, or the database is unavailable.
     pub async fn read(&mut self, query: &WindowQuery, end: TimestampMs) -> Result<Readings, Error> {
         let savepoint = self.0.transaction().await?;
         let readings = alert_readings::read(&savepoint, query, end).await?;
@@ -449,26 +449,26 @@ impl Evaluation<'_> {
         Ok(readings)
     }
 
-    /// The free space of all disks from `start` on, hour by hour, by the keys of the disks.
+    /// Returns the free space of all disks from `start` on, hour by hour, by the keys of the disks.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn disk_histories(&self, start: TimestampMs) -> Result<HashMap<i32, History>, Error> {
         Ok(alert_readings::disk_histories(&self.0, start).await?)
     }
 
-    /// All states.
+    /// Returns all states.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn states(&self) -> Result<Vec<StoredState>, Error> {
         Ok(self.0.query(STATES, &[]).await?.iter().map(stored_state).collect())
     }
 
-    /// Keeps states, and forgets others.
+    /// Saves some states, and deletes others.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn save_states(&self, kept: &[StoredState], forgotten: &[TargetKey]) -> Result<(), Error> {
         if !forgotten.is_empty() {
             self.0.execute(FORGET_STATES, &[&json(&forgotten)]).await?;
@@ -480,10 +480,10 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// Writes alerts that begin, alerts that have changed, and what happened.
+    /// Saves new alerts, updates and events.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn save_alerts(
         &self,
         new: &[NewAlert],
@@ -503,10 +503,10 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// Makes everything so.
+    /// Commits the evaluation.
     ///
     /// # Errors
-    /// When the database is away; nothing has changed then.
+    /// If the database is unavailable; nothing has changed then.
     pub async fn commit(self) -> Result<(), Error> {
         Ok(self.0.commit().await?)
     }

@@ -1,4 +1,4 @@
-//! What channels are to say: leased by channel, sent in order, and recorded.
+//! Messages to channels: leased by channel, sent in order, and recorded.
 
 use serde_json::Value;
 use tokio_postgres::{Row, Transaction};
@@ -8,9 +8,9 @@ use super::alert_channels::{self, AlertChannel, channel};
 use super::{Error, Store};
 use crate::domain::TimestampMs;
 
-/// Most rows of one channel that are looked at at a time; the others follow.
+/// Maximum rows of a channel read at a time; the others follow.
 const WAITING_MAX: i64 = 200;
-/// Rows that are expired at a time.
+/// Maximum rows expired at a time.
 const EXPIRED_MAX: i64 = 500;
 
 // A channel is due when its oldest message is: what follows a message that has failed waits with it.
@@ -94,23 +94,23 @@ pub(super) const STATEMENTS: &[&str] = &[
     BACKLOG,
 ];
 
-/// A message that waits.
+/// A pending message.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the columns of alert_outbox")]
 pub struct WaitingMessage {
     pub id: i64,
     pub kind: String,
-    /// What is to be told: a list of `{alertId, transition, severity, at, value}`.
+    /// The transitions: a list of `{alertId, transition, severity, at, value}`.
     pub items: Vec<Value>,
     pub key: Uuid,
-    /// An attempt has begun, and nobody knows how it ended.
+    /// Whether an attempt has begun whose outcome is unknown.
     pub is_uncertain: bool,
     pub attempts: i32,
     pub created_at: TimestampMs,
     pub expires_at: TimestampMs,
 }
 
-/// What came of an attempt, and what follows from it.
+/// The result of an attempt, and its consequences.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the columns of alert_attempts, alert_outbox and alert_channels")]
 pub struct AttemptEnd {
@@ -122,17 +122,17 @@ pub struct AttemptEnd {
     pub error: Option<String>,
     /// `sent`, `waiting` or `failed`.
     pub status: &'static str,
-    /// When the message is tried again.
+    /// When the message is retried.
     pub next_attempt_at: TimestampMs,
     /// `ok`, `failing` or `broken`.
     pub channel_state: &'static str,
-    /// When the channel may be told again of anything.
+    /// When anything may be sent to the channel again.
     pub channel_next_at: TimestampMs,
-    /// A setting with its new value.
+    /// A setting and its new value.
     pub moved: Option<(String, String)>,
 }
 
-/// An alert with all that a message says of it.
+/// An alert with everything that messages say about it.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the columns of alerts, alert_rules and agents")]
 pub struct AlertToTell {
@@ -156,7 +156,7 @@ pub struct AlertToTell {
     pub occurrences: i32,
     pub flapping: bool,
     pub details: Value,
-    /// The rule's, where it is still there.
+    /// The rule's definition, if it still exists.
     pub definition: Value,
     pub summary: String,
     pub runbook: String,
@@ -165,22 +165,22 @@ pub struct AlertToTell {
     pub also_firing: Vec<String>,
 }
 
-/// What waits in all.
+/// All pending messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutboxBacklog {
-    /// Messages that wait.
+    /// Number of pending messages.
     pub waiting: i64,
-    /// When the oldest of them was made.
+    /// When the oldest was created.
     pub oldest_at: Option<TimestampMs>,
-    /// Channels that fail.
+    /// Number of failing channels.
     pub channels_failing: i64,
 }
 
 impl Store {
-    /// Takes a channel for which something is due; nobody else serves it until `leased_until`.
+    /// Leases a channel that is due; no other server serves it until `leased_until`.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn lease_alert_channel(
         &self,
         server: Uuid,
@@ -195,10 +195,10 @@ impl Store {
         Ok(connection.query_opt(alert_channels::FIND, &[&id]).await?.as_ref().map(channel))
     }
 
-    /// Holds a channel for longer. Answers whether it was still held.
+    /// Renews the lease of a channel. Returns whether it was still held.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn renew_alert_channel(
         &self,
         id: Uuid,
@@ -208,10 +208,10 @@ impl Store {
         Ok(0 < self.connection().await?.execute(RENEW, &[&id, &server, &leased_until]).await?)
     }
 
-    /// Gives a channel back, not to be told of anything before `next_at`.
+    /// Releases a channel, which is not served again before `next_at`.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn release_alert_channel(
         &self,
         id: Uuid,
@@ -222,10 +222,10 @@ impl Store {
         Ok(())
     }
 
-    /// What waits for a channel, the oldest first, and how many messages were sent to it since `since`.
+    /// Returns a channel's pending messages, oldest first, and the number of messages sent to it since `since`.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn waiting_messages(
         &self,
         channel: Uuid,
@@ -237,10 +237,10 @@ impl Store {
         Ok((rows.iter().map(waiting).collect(), sent.map_or(0, |row| row.get(0))))
     }
 
-    /// Makes several messages one: the last takes the items of all, the others are superseded.
+    /// Merges several messages: the last takes the items of all, the others are superseded.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn merge_messages(
         &self,
         channel: Uuid,
@@ -257,10 +257,10 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Records that an attempt begins, before it does. Answers its number.
+    /// Records that an attempt is about to begin. Returns its number.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn begin_attempt(&self, id: i64, now: TimestampMs) -> Result<i32, Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
@@ -274,7 +274,7 @@ impl Store {
     /// told counts as not told.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn end_attempt(
         &self,
         channel: Uuid,
@@ -307,10 +307,10 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Gives up what has waited for too long: what it told counts as not told. Answers how many messages.
+    /// Gives up expired messages; their transitions count as not sent. Returns the number of messages.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn expire_messages(&self, now: TimestampMs) -> Result<u64, Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
@@ -324,18 +324,18 @@ impl Store {
         Ok(rows.len() as u64)
     }
 
-    /// Alerts with all that messages say of them.
+    /// Returns alerts with everything that messages say about them.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alerts_to_tell(&self, ids: &[Uuid]) -> Result<Vec<AlertToTell>, Error> {
         Ok(self.connection().await?.query(NOTICES, &[&ids]).await?.iter().map(alert).collect())
     }
 
-    /// What waits in all.
+    /// Returns the backlog of pending messages.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn outbox_backlog(&self) -> Result<OutboxBacklog, Error> {
         let row = self.connection().await?.query_opt(BACKLOG, &[]).await?;
         Ok(row.map_or_else(OutboxBacklog::default, |row| OutboxBacklog {
@@ -371,7 +371,7 @@ async fn forget_told(
     Ok(())
 }
 
-/// Writes into the history of alerts that a channel was told of them, or was not.
+/// Records in the history of alerts that a channel was notified of them, or was not.
 async fn tell_event(
     transaction: &Transaction<'_>,
     channel: Uuid,

@@ -18,13 +18,13 @@ use crate::domain::tier::{HOUR_MS, Tier};
 /// hour too early.
 const HOURS_WINDOW_MS_MIN: i64 = 6 * HOUR_MS;
 
-/// The mount points of all agents, or the interfaces.
+/// The mount points of all agents.
 const DISKS: &str = "SELECT key, agent_key, mount_point, fs_type FROM disks";
 const INTERFACES: &str = "SELECT key, agent_key, name, '' FROM network_interfaces";
 /// Up to where the rollups of a kind are complete.
 const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_watermark($2, '1h')";
 
-/// What was free on disks at the end of each hour, and what was used of them on average in the last one, in percent.
+/// The free space of disks at the end of each hour, and the average usage in the last one, in percent.
 const DISK_HISTORIES: &str = "SELECT disk_key, array_agg(bucket ORDER BY bucket), \
          array_agg(free_bytes_last::float8 ORDER BY bucket), \
          (array_agg((usage_percent_sum / nullif(n, 0))::float8 ORDER BY bucket DESC))[1] \
@@ -32,7 +32,7 @@ const DISK_HISTORIES: &str = "SELECT disk_key, array_agg(bucket ORDER BY bucket)
 
 pub(super) const STATEMENTS: &[&str] = &[DISKS, INTERFACES, WATERMARKS, DISK_HISTORIES];
 
-/// The statement that lists the series of a family; `None` where each agent has one.
+/// Returns the statement that lists the series of a family; `None` if each agent has one.
 pub(super) fn series_statement(family: Family) -> Option<&'static str> {
     match family.series_column()? {
         "disk_key" => Some(DISKS),
@@ -40,7 +40,7 @@ pub(super) fn series_statement(family: Family) -> Option<&'static str> {
     }
 }
 
-/// The tiers that a window is read from, the coarsest first.
+/// Returns the tiers that a window is read from, the coarsest first.
 fn tiers(window_ms: i64) -> &'static [Tier] {
     if window_ms <= RAW_WINDOW_MS_MAX {
         &[Tier::Raw]
@@ -51,7 +51,7 @@ fn tiers(window_ms: i64) -> &'static [Tier] {
     }
 }
 
-/// The columns of one tier that a value is made of, each with a name of its own.
+/// Returns the columns of one tier that a value is computed from, with unique names.
 fn inner_columns(index: usize, metric: &Metric, function: Function, tier: Tier) -> String {
     let [weight, total, low, high] = rollup::chart_expressions(metric, tier);
     match function {
@@ -67,7 +67,7 @@ fn inner_columns(index: usize, metric: &Metric, function: Function, tier: Tier) 
     }
 }
 
-/// What the tiers' columns become together.
+/// Returns the expression that combines the tiers' columns.
 fn outer_column(index: usize, function: Function) -> String {
     match function {
         Function::Avg => format!(", (sum(total{index}) / nullif(sum(weight{index}), 0))::float8"),
@@ -108,7 +108,7 @@ pub(super) fn statement(query: &WindowQuery, pieces: &[(Tier, TimestampMs, Times
     )
 }
 
-/// Which part of a window each tier answers: a rollup as far as it is complete.
+/// Returns the part of a window read from each tier: rollups as far as they are complete.
 fn pieces(
     query: &WindowQuery,
     end: TimestampMs,
@@ -130,7 +130,7 @@ fn pieces(
     pieces
 }
 
-/// Reads the samples of the window that ends at `end`, which belongs to it.
+/// Reads the samples of the window that ends at `end`, inclusive.
 pub(super) async fn read(
     transaction: &Transaction<'_>,
     query: &WindowQuery,
@@ -153,7 +153,7 @@ pub(super) async fn read(
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), reading(row, query, end))).collect())
 }
 
-/// The free space of all disks from `start` on, by their keys.
+/// Returns the free space of all disks from `start` on, by their keys.
 pub(super) async fn disk_histories(
     transaction: &Transaction<'_>,
     start: TimestampMs,
@@ -181,7 +181,7 @@ fn reading(row: &Row, query: &WindowQuery, end: TimestampMs) -> SeriesReading {
     SeriesReading { window, values: (0..query.values.len()).map(|index| row.get(5 + index)).collect() }
 }
 
-/// Statements as they are made for rules, for tests that prepare them.
+/// Returns examples of the statements generated for rules, for tests that prepare them.
 pub(super) fn examples(end: TimestampMs) -> Vec<String> {
     let of = |family: Family, window_ms: i64| {
         let functions: &[Function] = if window_ms <= RAW_WINDOW_MS_MAX {

@@ -1,4 +1,4 @@
-//! What channels were told of alerts, and what is handed over to be told, in the transaction of an evaluation.
+//! What channels were sent about alerts, and what is handed over to be sent, in the transaction of an evaluation.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::domain::TimestampMs;
 use crate::domain::alert::reconcile::Told;
 use crate::domain::alert::severity::Severity;
 
-/// How long a message is worth being sent, in milliseconds.
+/// How long a message is worth sending, in milliseconds.
 const EXPIRY_MS: i64 = 86_400_000;
 
 const OPEN: &str = "SELECT id, rule_id, agent_key, target, severity, ended_at IS NULL, flapping, acknowledged_at IS NOT NULL, \
@@ -39,7 +39,7 @@ const SAVE_TOLD: &str = "INSERT INTO alert_told (alert_id, channel_id, told, sev
 pub(super) const STATEMENTS: &[&str] =
     &[OPEN, TOLD, CHANNELS, SET_WITHHELD, SET_CHANNEL, HAND_OVER, SAVE_TOLD];
 
-/// An alert that fires, or of which some channel believes so.
+/// An alert that fires, or that some channel believes to fire.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "described by the columns of alerts")]
 pub struct OpenAlert {
@@ -59,7 +59,7 @@ pub struct OpenAlert {
     pub occurrences: i32,
 }
 
-/// A channel, as far as it matters what it is told.
+/// A channel, as far as notifications need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described by the columns of alert_channels")]
 pub struct TellableChannel {
@@ -77,25 +77,25 @@ pub struct TellableChannel {
 /// Why nobody is told of an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WithheldAlert {
-    /// Which alert.
+    /// The alert's id.
     pub id: Uuid,
-    /// The reason; `None`: it is told.
+    /// The reason; `None` if it is not withheld.
     pub withheld_by: Option<&'static str>,
-    /// The alert that stands before it.
+    /// The alert that inhibits it.
     pub inhibited_by: Option<Uuid>,
 }
 
-/// Something that a channel is told.
+/// A transition sent to a channel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutboxItem {
-    /// Of which alert.
+    /// The alert's id.
     pub alert_id: Uuid,
     /// `firing`, `escalated`, `repeat` or `resolved`.
     pub transition: &'static str,
-    /// How bad it is: `info`, `warning` or `critical`.
+    /// The severity: `info`, `warning` or `critical`.
     pub severity: &'static str,
-    /// When that was found.
+    /// When it was found.
     pub at: TimestampMs,
     /// The value then.
     pub value: Option<f64>,
@@ -110,10 +110,10 @@ struct ToldRow {
 }
 
 impl Evaluation<'_> {
-    /// The alerts that fire, and those of which some channel believes so.
+    /// Returns the alerts that fire, and those that some channel believes to fire.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn open_alerts(&self) -> Result<Vec<OpenAlert>, Error> {
         let rows = self.0.query(OPEN, &[]).await?;
         let open = |row: &Row| OpenAlert {
@@ -135,10 +135,10 @@ impl Evaluation<'_> {
         Ok(rows.iter().map(open).collect())
     }
 
-    /// What channels were told last of these alerts, by alert and channel.
+    /// Returns what channels were last sent about these alerts, by alert and channel.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn told(&self, alerts: &[Uuid]) -> Result<HashMap<(Uuid, Uuid), Told>, Error> {
         let rows = self.0.query(TOLD, &[&alerts]).await?;
         let told = |row: &Row| {
@@ -152,10 +152,10 @@ impl Evaluation<'_> {
         Ok(rows.iter().map(told).collect())
     }
 
-    /// All channels.
+    /// Returns all channels.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn channels(&self) -> Result<Vec<TellableChannel>, Error> {
         let rows = self.0.query(CHANNELS, &[]).await?;
         let channel = |row: &Row| TellableChannel {
@@ -172,10 +172,10 @@ impl Evaluation<'_> {
         Ok(rows.iter().map(channel).collect())
     }
 
-    /// Writes why nobody is told of alerts.
+    /// Records why alerts are withheld.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn set_withheld(&self, withheld: &[WithheldAlert], now: TimestampMs) -> Result<(), Error> {
         if !withheld.is_empty() {
             let rows = serde_json::to_string(withheld).unwrap_or_else(|_| "[]".to_owned());
@@ -184,20 +184,20 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// Writes since when a channel has something to be told, and when something was last handed over to it.
+    /// Records since when a channel has something to be sent, and when something was last handed over to it.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn set_channel(&self, channel: &TellableChannel) -> Result<(), Error> {
         let TellableChannel { id, difference_since, handed_at, .. } = channel;
         self.0.execute(SET_CHANNEL, &[id, difference_since, handed_at]).await?;
         Ok(())
     }
 
-    /// Hands over what a channel is to be told, as one message.
+    /// Hands over a channel's items as one message.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn hand_over(
         &self,
         channel: Uuid,
@@ -211,10 +211,10 @@ impl Evaluation<'_> {
         Ok(row.get(0))
     }
 
-    /// Writes what a channel has been told of alerts, or would have been if it were told of ends.
+    /// Records what a channel has been sent about alerts, or would have been if it received ends.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn save_told(
         &self,
         channel: Uuid,

@@ -1,4 +1,4 @@
-//! Alert rules, those that Pika comes with among them, and the settings that hold for all.
+//! Alert rules, including the built-in ones.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,7 @@ const UPDATE: &str = "UPDATE alert_rules SET name = $2, enabled = $3, definition
      WHERE id = $1";
 const DELETE: &str = "DELETE FROM alert_rules WHERE id = $1";
 const DELETE_CHANNELS: &str = "DELETE FROM alert_rule_channels WHERE rule_id = $1";
-// Channels that are none are passed over: they may have been deleted a moment ago.
+// Channels that do not exist are ignored: they may have been deleted a moment ago.
 const INSERT_CHANNELS: &str = "INSERT INTO alert_rule_channels (rule_id, channel_id) \
      SELECT $1, id FROM alert_channels WHERE id = ANY ($2)";
 const INSERT_BUILTIN: &str = "INSERT INTO alert_rules (id, name, enabled, builtin, builtin_version, definition, \
@@ -66,28 +66,28 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// Why a rule was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertRuleError {
-    /// There is none.
+    /// There is no such rule.
     #[error("there is no such alert rule")]
     NotFound,
     /// Somebody else has changed it since it was read.
-    #[error("the rule has been changed meanwhile; read it again")]
+    #[error("the rule was changed in the meantime; read it again")]
     ChangedMeanwhile,
-    /// Another has its name, in whatever case.
+    /// Another rule has the name, in any case.
     #[error("another rule has this name")]
     NameTaken,
-    /// It is one that Pika comes with.
-    #[error("a rule that Pika comes with cannot be deleted; disable it")]
+    /// It is a built-in rule.
+    #[error("a built-in rule cannot be deleted; disable it")]
     Builtin,
-    /// There is nothing to go back to.
-    #[error("the rule is none that Pika comes with")]
+    /// It is not a built-in rule, so there is nothing to reset it to.
+    #[error("the rule is not a built-in one")]
     NotBuiltin,
-    /// There are enough.
+    /// The maximum number of rules exists.
     #[error("there are {RULES_MAX} alert rules already")]
     TooMany,
-    /// A rule that it depends on depends on it.
-    #[error("the rules would depend on each other in a circle")]
+    /// A rule it depends on depends on it.
+    #[error("the rules would depend on each other in a cycle")]
     Circle,
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -101,7 +101,7 @@ impl From<tokio_postgres::Error> for AlertRuleError {
     }
 }
 
-/// What somebody says a rule is to be.
+/// A rule as written by a user.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "described by the fields of Rule")]
 pub struct RuleText {
@@ -114,7 +114,7 @@ pub struct RuleText {
     pub runbook_url: Option<String>,
 }
 
-/// All rules by name. One whose definition cannot be read, because a newer server wrote it, is left out and logged.
+/// Returns all rules by name. One that cannot be read, because a newer server wrote it, is skipped and logged.
 pub(super) async fn list(client: &impl GenericClient) -> Result<Vec<Rule>, tokio_postgres::Error> {
     let mut channels: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
     for row in client.query(CHANNELS, &[]).await? {
@@ -128,7 +128,7 @@ fn rule(row: &Row, channels: &mut HashMap<Uuid, Vec<Uuid>>) -> Option<Rule> {
     let id: Uuid = row.get(0);
     let definition = serde_json::from_str(row.get(7));
     let definition = definition
-        .inspect_err(|error| tracing::warn!(%id, %error, "an alert rule cannot be read and is passed over"));
+        .inspect_err(|error| tracing::warn!(%id, %error, "an alert rule cannot be read and is skipped"));
     let channel_ids = channels.remove(&id).unwrap_or_default();
     Some(Rule {
         id,
@@ -157,7 +157,7 @@ async fn find(client: &impl GenericClient, id: Uuid, sql: &str) -> Result<Option
     Ok(rule(&row, &mut HashMap::from([(id, of_rule)])))
 }
 
-/// Whether a rule is reached from what it depends on.
+/// Returns whether a rule is reachable from its dependencies.
 fn has_circle(rules: &[Rule], id: Uuid, depends_on: &[Uuid]) -> bool {
     let (mut seen, mut rest) = (Vec::new(), depends_on.to_vec());
     while let Some(next) = rest.pop() {
@@ -187,26 +187,26 @@ async fn set_channels(
 }
 
 impl Store {
-    /// All alert rules, by name.
+    /// Returns all alert rules, by name.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_rules(&self) -> Result<Vec<Rule>, Error> {
         Ok(list(self.connection().await?.client()).await?)
     }
 
-    /// One alert rule.
+    /// Returns one alert rule.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_rule(&self, id: Uuid) -> Result<Option<Rule>, Error> {
         find(self.connection().await?.client(), id, FIND).await
     }
 
-    /// Keeps a new rule under a new id. The event's object is filled in.
+    /// Creates a rule under a new id. The event's object is filled in.
     ///
     /// # Errors
-    /// When its name is taken, or there are too many; when the database is away.
+    /// If its name is taken, there are too many, or the database is unavailable.
     pub async fn create_alert_rule(
         &self,
         text: &RuleText,
@@ -250,7 +250,7 @@ impl Store {
     /// judged from now on, or nothing. The event's object is filled in.
     ///
     /// # Errors
-    /// When there is no such rule, it has another version, or it cannot be so; when the database is away.
+    /// If there is no such rule, it has another version, or it cannot be so; when the database is unavailable.
     pub async fn change_alert_rule(
         &self,
         id: Uuid,
@@ -305,10 +305,10 @@ impl Store {
         Ok(rule)
     }
 
-    /// Forgets a rule; its alerts end and stay in the history. The event's object is filled in.
+    /// Deletes a rule; its alerts end and stay in the history. The event's object is filled in.
     ///
     /// # Errors
-    /// When there is no such rule, or Pika comes with it; when the database is away.
+    /// If there is no such rule, it is built in, or the database is unavailable.
     pub async fn delete_alert_rule(&self, id: Uuid, event: AuditEvent) -> Result<(), AlertRuleError> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
@@ -323,10 +323,10 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Adds the rules that Pika comes with and the database lacks, and brings those that nobody has changed up to date.
+    /// Adds missing built-in rules, and updates those that nobody has changed.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn keep_builtin_alert_rules(&self, now: TimestampMs) -> Result<(), Error> {
         let connection = self.connection().await?;
         for rule in builtin::rules() {
@@ -343,13 +343,13 @@ impl Store {
     }
 }
 
-/// Whether a built-in rule says what Pika's own says.
+/// Returns whether a rule matches the built-in one with this key.
 fn is_builtin(key: Option<&str>, definition: &Definition) -> bool {
     let rules = builtin::rules();
     rules.iter().any(|rule| key == Some(rule.key) && rule.definition == *definition)
 }
 
-/// A definition is made of values that JSON has.
+/// A definition consists of values that JSON has.
 fn json(definition: &Definition) -> String {
     serde_json::to_string(definition).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The settings that hold for all alert rules.
+//! The settings for all alert rules.
 
 use tokio_postgres::{GenericClient, Row};
 
@@ -31,18 +31,18 @@ fn settings(row: &Row) -> AlertSettings {
 }
 
 impl Store {
-    /// The settings that hold for all alert rules.
+    /// Returns the settings for all alert rules.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_settings(&self) -> Result<AlertSettings, Error> {
         Ok(get(self.connection().await?.client()).await?)
     }
 
-    /// Changes them, as long as they have the version that is given. Answers whether they had.
+    /// Changes them, provided that they have the given version. Returns whether they had.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn set_alert_settings(
         &self,
         settings: &AlertSettings,

@@ -38,16 +38,16 @@ pub(super) const STATEMENTS: &[&str] = &[LIST, CURRENT, FIND, COUNT, INSERT, UPD
 /// Why a silence was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertSilenceError {
-    /// There is none.
+    /// There is no such silence.
     #[error("there is no such silence")]
     NotFound,
     /// Somebody else has changed it since it was read.
-    #[error("the silence has been changed meanwhile; read it again")]
+    #[error("the silence was changed in the meantime; read it again")]
     ChangedMeanwhile,
-    /// There are enough.
+    /// The maximum number of silences exists.
     #[error("there are {SILENCES_MAX} silences already")]
     TooMany,
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -58,7 +58,7 @@ impl From<tokio_postgres::Error> for AlertSilenceError {
     }
 }
 
-/// Those that are not over.
+/// Returns those that have not ended.
 pub(super) async fn current(
     client: &impl GenericClient,
     now: TimestampMs,
@@ -66,10 +66,10 @@ pub(super) async fn current(
     Ok(client.query(CURRENT, &[&now]).await?.iter().filter_map(silence).collect())
 }
 
-/// One that cannot be read, because a newer server wrote it, is left out and logged: it silences nothing.
+/// Reads a silence. One that is unreadable, because a newer server wrote it, is skipped and logged.
 fn silence(row: &Row) -> Option<Silence> {
     let id: Uuid = row.get(0);
-    let unreadable = |what: &str| tracing::warn!(%id, what, "a silence cannot be read and is passed over");
+    let unreadable = |what: &str| tracing::warn!(%id, what, "a silence cannot be read and is skipped");
     let matcher = serde_json::from_str(row.get(4)).inspect_err(|error| unreadable(&error.to_string()));
     let recurrence = row.get::<_, Option<&str>>(7).map(serde_json::from_str).transpose();
     let recurrence = recurrence.inspect_err(|error| unreadable(&error.to_string()));
@@ -94,7 +94,7 @@ fn silence(row: &Row) -> Option<Silence> {
     })
 }
 
-/// What is written as JSON.
+/// Serializes what is stored as JSON.
 fn texts(silence: &Silence) -> (String, Option<String>, Option<i16>) {
     let matcher = serde_json::to_string(&silence.matcher).unwrap_or_default();
     let recurrence =
@@ -103,26 +103,26 @@ fn texts(silence: &Silence) -> (String, Option<String>, Option<i16>) {
 }
 
 impl Store {
-    /// All silences, the newest first.
+    /// Returns all silences, newest first.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_silences(&self) -> Result<Vec<Silence>, Error> {
         Ok(self.connection().await?.query(LIST, &[]).await?.iter().filter_map(silence).collect())
     }
 
-    /// One silence.
+    /// Returns one silence.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_silence(&self, id: Uuid) -> Result<Option<Silence>, Error> {
         Ok(self.connection().await?.query_opt(FIND, &[&id]).await?.as_ref().and_then(silence))
     }
 
-    /// Keeps a new silence. The event's object is filled in.
+    /// Creates a silence. The event's object is filled in.
     ///
     /// # Errors
-    /// When there are too many; when the database is away.
+    /// If there are too many, or the database is unavailable.
     pub async fn create_alert_silence(
         &self,
         silence: &Silence,
@@ -161,7 +161,7 @@ impl Store {
     /// Changes a silence that has this version. The event's object is filled in.
     ///
     /// # Errors
-    /// When there is none of this id, or it has another version; when the database is away.
+    /// If there is none with this id, it has another version, or the database is unavailable.
     pub async fn change_alert_silence(
         &self,
         silence: &Silence,
@@ -199,10 +199,10 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Forgets a silence. The event's object is filled in.
+    /// Deletes a silence. The event's object is filled in.
     ///
     /// # Errors
-    /// When there is none of this id; when the database is away.
+    /// If there is none with this id, or the database is unavailable.
     pub async fn delete_alert_silence(&self, id: Uuid, event: AuditEvent) -> Result<(), AlertSilenceError> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
@@ -214,10 +214,10 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Forgets the silences that ended before a time, and answers how many.
+    /// Deletes the silences that ended before a time, and returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_alert_silences_before(&self, time: TimestampMs) -> Result<u64, Error> {
         Ok(self.connection().await?.execute(DELETE_OLD, &[&time]).await?)
     }

@@ -23,7 +23,7 @@ macro_rules! select_alerts {
     };
 }
 
-// Line breaks are in none of these texts, so that nothing is found across two of them.
+// Searched texts are joined by line breaks, which none of them contains, so that no match spans two of them.
 macro_rules! filter {
     () => {
         "WHERE ($1::text IS NULL OR state = $1) AND ($2::int2[] IS NULL OR severity = ANY ($2)) \
@@ -124,79 +124,79 @@ pub(super) const STATEMENTS: &[&str] = &[
     DELETE_OLD_EVENTS,
 ];
 
-/// Most events of an alert that are answered, the newest ones.
+/// Maximum events of an alert that are returned; the newest ones.
 const EVENTS_MAX: i64 = 1_000;
-/// Most targets that are answered as pending.
+/// Maximum pending targets that are returned.
 pub const PENDING_MAX: i64 = 1_000;
-/// Alerts that are deleted at a time.
+/// Alerts deleted at a time.
 const DELETED_AT_ONCE: i64 = 5_000;
 
-/// Which alerts are wanted; what is absent does not matter.
+/// Which alerts to return; absent fields match everything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlertFilter {
     /// `firing` or `resolved`.
     pub state: Option<String>,
-    /// Of these severities.
+    /// The severities.
     pub severities: Option<Vec<i16>>,
-    /// Of this rule.
+    /// The rule's id.
     pub rule_id: Option<Uuid>,
-    /// About this agent.
+    /// The agent's id.
     pub agent_id: Option<Uuid>,
-    /// About agents that have this tag now.
+    /// A tag that the agent has now.
     pub tag: Option<String>,
-    /// Those that nobody is told of now, or the others.
+    /// Whether they are withheld.
     pub withheld: Option<bool>,
-    /// Those that somebody looks after, or the others.
+    /// Whether they are acknowledged.
     pub acknowledged: Option<bool>,
     /// Those that fired at or after this time, or had not ended before it.
     pub from: Option<TimestampMs>,
     /// Those that fired before this time.
     pub to: Option<TimestampMs>,
-    /// With this text in a name or the note, in whatever case; empty: all.
+    /// Text in a name or the note, in any case; empty matches all.
     pub search: String,
 }
 
-/// What comes first.
+/// The sort order of alerts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AlertSort {
-    /// What fired last.
+    /// The newest first.
     #[default]
     Newest,
-    /// What fired first.
+    /// The oldest first.
     Oldest,
-    /// What is worst, and of that what fired last.
+    /// The highest severity first, then the newest.
     Worst,
 }
 
-/// What somebody does with an alert.
+/// A user's action on an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AlertDeed {
-    /// Looks after it.
+    /// Acknowledges it.
     Acknowledge {
-        /// What there is to say; what was said stays where it is absent.
+        /// The note; the previous one is kept if absent.
         note: Option<String>,
     },
-    /// Does not look after it any more.
+    /// Removes the acknowledgement.
     Unacknowledge,
-    /// Does not want to hear of it for a while, or does again.
+    /// Snoozes it, or ends the snooze.
     Snooze {
-        /// Until when.
+        /// The end of the snooze.
         until: Option<TimestampMs>,
     },
-    /// Says something about it.
+    /// Sets the note.
     Note(String),
 }
 
-/// Why nothing was done with an alert.
+/// Why an action on an alert failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertError {
-    /// There is none.
+    /// There is no such alert.
     #[error("there is no such alert")]
     NotFound,
-    /// It is over.
+    /// The alert has ended.
     #[error("the alert has ended")]
     Ended,
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -207,7 +207,7 @@ impl From<tokio_postgres::Error> for AlertError {
     }
 }
 
-/// Ends all alerts of a rule and forgets where its targets were on their way.
+/// Ends all alerts of a rule, and deletes the states of its targets.
 pub(super) async fn end_of_rule(
     client: &impl GenericClient,
     rule: Uuid,
@@ -230,10 +230,10 @@ pub(super) async fn end_of_agent(
 }
 
 impl Store {
-    /// A page of alerts, and how many there are in all.
+    /// Returns a page of alerts, and their total number.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alerts(
         &self,
         filter: &AlertFilter,
@@ -267,27 +267,27 @@ impl Store {
         Ok((rows.iter().map(alert).collect(), total.map_or(0, |row| row.get(0))))
     }
 
-    /// One alert.
+    /// Returns one alert.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert(&self, id: Uuid) -> Result<Option<Alert>, Error> {
         Ok(self.connection().await?.query_opt(FIND, &[&id]).await?.as_ref().map(alert))
     }
 
-    /// What has happened to an alert, the newest first.
+    /// Returns the events of an alert, newest first.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_events(&self, id: Uuid) -> Result<Vec<AlertEvent>, Error> {
         let rows = self.connection().await?.query(EVENTS, &[&id, &EVENTS_MAX]).await?;
         Ok(rows.iter().map(event).collect())
     }
 
-    /// What channels were told of alerts.
+    /// Returns what channels were sent about alerts.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_told(&self, ids: &[Uuid]) -> Result<Vec<AlertTold>, Error> {
         let rows = self.connection().await?.query(TOLD, &[&ids]).await?;
         let told = |row: &Row| AlertTold {
@@ -301,10 +301,10 @@ impl Store {
         Ok(rows.iter().map(told).collect())
     }
 
-    /// What holds but does not fire, and what cannot be judged: at most [`PENDING_MAX`], what began last first.
+    /// Returns what holds but does not fire, and what cannot be judged: at most [`PENDING_MAX`], newest first.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn pending_alerts(&self) -> Result<Vec<PendingAlert>, Error> {
         let rows = self.connection().await?.query(PENDING, &[&PENDING_MAX]).await?;
         let pending = |row: &Row| PendingAlert {
@@ -325,10 +325,10 @@ impl Store {
         Ok(rows.iter().map(pending).collect())
     }
 
-    /// Everything in a few numbers.
+    /// Returns a summary of all alerts.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn alert_summary(&self) -> Result<AlertSummary, Error> {
         let row = self.connection().await?.query_opt(SUMMARY, &[]).await?;
         let summary = |row: &Row| AlertSummary {
@@ -345,10 +345,10 @@ impl Store {
         Ok(row.as_ref().map(summary).unwrap_or_default())
     }
 
-    /// Does something with an alert, and answers what it is then. The event's object is filled in.
+    /// Performs an action on an alert, and returns the alert. The event's object is filled in.
     ///
     /// # Errors
-    /// When there is no such alert, or it has ended; when the database is away.
+    /// If there is no such alert, it has ended, or the database is unavailable.
     pub async fn change_alert(
         &self,
         id: Uuid,
@@ -394,10 +394,10 @@ impl Store {
         Ok(alert(&changed))
     }
 
-    /// Forgets alerts that have ended before a time, some at a time, and answers how many.
+    /// Deletes some of the alerts that ended before the retention time, and returns how many.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn delete_old_alerts(&self, now: TimestampMs) -> Result<u64, Error> {
         let before = now.saturating_sub(self.alert_settings().await?.history_keep_ms);
         let mut total = 0;

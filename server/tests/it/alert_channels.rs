@@ -358,7 +358,7 @@ async fn secrets_are_never_disclosed() {
     assert_eq!(receiver.received().len(), 3);
     server.stop().await.unwrap();
     let log = log.text();
-    assert!(log.contains("made a channel"), "{log}");
+    assert!(log.contains("created a channel"), "{log}");
     // The statement's parameters and the request's body must not be logged either.
     assert!(!log.lines().any(|line| line.contains(CANARY) && line.contains("pika_server")), "{log}");
 }

@@ -30,7 +30,7 @@ pub const CHANNELS_MAX: usize = 16;
 pub const OFFLINE_FOR_MS_MIN: i64 = MINUTE_MS;
 /// Minimum age of an agent's newest sample to count as missing, in milliseconds.
 pub const STALE_MS_MIN: i64 = MINUTE_MS;
-/// Maximum interval at which conditions on the current state are judged, in milliseconds.
+/// Maximum interval between judgements of a rule without a trend, in milliseconds.
 const PERIOD_MS_MAX: i64 = 5 * MINUTE_MS;
 
 /// What happens to an alert that can no longer be judged.

@@ -62,11 +62,11 @@ impl Scope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeriesFilter {
-    /// Names matching any of these,
+    /// Names must match any of these.
     pub include: Vec<String>,
-    /// but none of these,
+    /// Names must match none of these.
     pub exclude: Vec<String>,
-    /// and not on a file system of these types.
+    /// Excluded types of file systems.
     pub fs_types_exclude: Vec<String>,
 }
 

@@ -14,9 +14,9 @@ pub struct AlertSettings {
     pub language: String,
     /// The time zone of messages, unless a channel has its own.
     pub time_zone: String,
-    /// Minimum agents that must leave together for a fleet outage,
+    /// Minimum agents that must leave together for a fleet outage.
     pub fleet_min: i32,
-    /// and the minimum percentage of those that were online.
+    /// Minimum percentage of those online that must leave together.
     pub fleet_percent: i32,
     /// The same for agents with a tag.
     pub tag_percent: i32,

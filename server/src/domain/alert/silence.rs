@@ -61,11 +61,11 @@ impl SilenceKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Matcher {
-    /// Alerts of these rules,
+    /// Only alerts of these rules.
     pub rule_ids: Vec<Uuid>,
-    /// about these agents,
+    /// Only alerts about these agents.
     pub scope: Scope,
-    /// with these severities.
+    /// Only alerts with these severities.
     pub severities: Vec<Severity>,
 }
 
