@@ -73,7 +73,7 @@ pub(super) async fn hand_over(
     Ok(n_messages)
 }
 
-/// Returns what a channel must be sent, the worst first.
+/// What a channel has to be told, the worst first.
 fn differences<'a>(
     candidates: &'a [Candidate<'a>],
     rules: &HashMap<Uuid, &Rule>,

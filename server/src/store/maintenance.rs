@@ -81,7 +81,7 @@ impl Store {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
         let maintained = maintain(client, &self.definition, &self.caught_up, edition, now).await;
-        // Closing the connection would release the lock, too, but maybe not before the next round asks for it.
+        // The end of the connection would give the lock back, too, but not before the next round may ask for it.
         let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&advisory_lock::MAINTENANCE]).await;
         // If both failed, the first error is the cause.
         let maintained = maintained?;

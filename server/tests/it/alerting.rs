@@ -37,7 +37,7 @@ on_both_editions!(
     an_alert_ends_with_its_agent,
     a_backfill_fires_nothing,
     silenced_alerts_are_sent_afterwards,
-    a_missing_disk_is_reported,
+    a_disk_that_is_gone_is_missed,
 );
 
 /// A fleet in simulated time.
@@ -48,7 +48,7 @@ struct Scene {
     now: Arc<AtomicI64>,
     evaluator: Evaluator,
     agents: Vec<(i32, Uuid)>,
-    /// CPU usage of each agent; `None` if it is offline.
+    /// Which of the agents are there, and with which usage of their processors.
     usage: Vec<Option<f32>>,
 }
 
@@ -62,7 +62,7 @@ fn evaluator(store: &Store, now: &Arc<AtomicI64>) -> Evaluator {
 }
 
 impl Scene {
-    /// Starts a fleet that has been healthy for a while, with the built-in rules and one channel.
+    /// A fleet that has been well for a while, with the rules that Pika comes with and one channel.
     async fn start(database: TestDatabase, n_agents: usize) -> Self {
         let store = database.store();
         let client = database.connect().await;
@@ -105,12 +105,12 @@ impl Scene {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// Lets time pass without any evaluation.
+    /// Nobody looks for a while.
     fn skip(&self, ms: i64) {
         self.now.fetch_add(ms, Ordering::Relaxed);
     }
 
-    /// Lets time pass with reports and evaluations every tick.
+    /// Agents report, and rules are evaluated, each tick.
     async fn pass(&mut self, ms: i64) {
         for _ in 0..ms / TICK_MS {
             self.skip(TICK_MS);
@@ -119,7 +119,7 @@ impl Scene {
         }
     }
 
-    /// Reports for all agents that are online.
+    /// What agents report now that are there.
     async fn report(&self) {
         let sql = "WITH seen AS (UPDATE agents SET status = 1, last_seen_at = $3, \
                  connection_id = coalesce(connection_id, gen_random_uuid()) \
@@ -134,7 +134,7 @@ impl Scene {
         self.client.execute(sql, &[&keys, &usage, &self.now()]).await.unwrap();
     }
 
-    /// Takes agents offline; the server notices at once.
+    /// Agents are gone, and that is noticed at once.
     async fn lose(&mut self, agents: impl Iterator<Item = usize>) {
         for agent in agents {
             self.usage[agent] = None;
@@ -143,7 +143,7 @@ impl Scene {
         }
     }
 
-    /// Returns the messages to the channel, one text each.
+    /// What the channel was told, one text a message.
     async fn messages(&self) -> Vec<String> {
         let sql = "SELECT string_agg(transition || ' ' || name || ' ' || about, ', ' ORDER BY about) FROM ( \
                  SELECT alert_outbox.id, item->>'transition' AS transition, rule_name AS name, \
@@ -186,7 +186,7 @@ impl Scene {
     }
 }
 
-/// CPU usage above the threshold for two minutes, on average over five.
+/// A processor that is busy for two minutes, on average over five.
 fn busy(threshold: f64) -> Definition {
     Definition {
         for_ms: 2 * MINUTE_MS,
@@ -457,7 +457,7 @@ impl Scene {
         self.client.query_one(sql, &[&self.agents[0].0, &mount_point]).await.unwrap().get(0)
     }
 
-    /// Like [`Scene::pass`], while these disks of the first agent report.
+    /// As [`Scene::pass`], while these disks of the first agent report.
     async fn pass_with_disks(&mut self, ms: i64, disks: &[i32]) {
         let sql = "INSERT INTO disk_metrics (ts, agent_key, disk_key, total_bytes, used_bytes, free_bytes, usage_percent) \
              SELECT $3::int8 - 4000, $1, key, 100, 50, 50, 50 FROM unnest($2::int4[]) AS disks (key)";
@@ -469,7 +469,7 @@ impl Scene {
     }
 }
 
-async fn a_missing_disk_is_reported(database: TestDatabase) {
+async fn a_disk_that_is_gone_is_missed(database: TestDatabase) {
     let mut scene = Scene::start(database, 4).await;
     let disks = [scene.disk("/").await, scene.disk("/data").await];
     scene.pass_with_disks(10 * MINUTE_MS, &disks).await;
