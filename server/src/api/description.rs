@@ -3,7 +3,7 @@
 //!
 //! - An optional field is also nullable: answers write null, requests accept it.
 //! - A reference with a description beside it is `allOf` of the reference alone; the generator adds an empty second
-//! schema, which makes `allOf` of an enumeration unsatisfiable.
+//!   schema, which makes `allOf` of an enumeration unsatisfiable.
 //! - Media types have no parameters.
 //! - An operation lists only the error statuses it can return; the generator lists all for every operation.
 //! - Names in answers are texts, not enumerations.
