@@ -155,7 +155,7 @@ fn auth(config: &Config, store: Store) -> Result<Auth, Failure> {
 /// Never from an argument: those are in the list of processes, and in the shell's history.
 fn password(is_from_stdin: bool) -> Result<NewPassword, Failure> {
     if !is_from_stdin {
-        return Ok(NewPassword::MadeUp);
+        return Ok(NewPassword::Generated);
     }
     let mut text = String::new();
     std::io::stdin().take(PASSWORD_INPUT_BYTES_MAX).read_to_string(&mut text)?;

@@ -129,8 +129,8 @@ impl Evaluator {
         for (rule, delta_ms) in &due {
             judged.judge(rule, &sight, &mut states, *delta_ms);
         }
-        // Rules that were disabled in the very moment in which they were judged. One that this server cannot read, because a
-        // newer one wrote it, is left as it is.
+        // Rules disabled in the very moment they were judged. A rule that this server cannot read, because a newer one
+        // wrote it, stays as it is.
         let is_disabled: HashSet<Uuid> =
             rules.iter().filter(|rule| !rule.enabled).map(|rule| rule.id).collect();
         for stored in states.into_values().filter(|stored| is_disabled.contains(&stored.key.rule_id)) {

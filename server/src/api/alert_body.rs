@@ -52,7 +52,8 @@ pub(super) struct ToldBody {
     channel_name: String,
     /// `firing` or `resolved`.
     told: String,
-    /// What has become of the message: `waiting`, `sending`, `sent`, `failed`, `expired` or `superseded`; null: nobody was told.
+    /// The status of the message: `waiting`, `sending`, `sent`, `failed`, `expired` or `superseded`; null if none was
+    /// sent.
     state: Option<String>,
     /// When the message was handed over, in milliseconds since the Unix epoch.
     at: i64,
@@ -115,8 +116,8 @@ pub(super) struct AlertBody {
     occurrences: i32,
     /// Whether it is flapping.
     flapping: bool,
-    /// Why nobody is told of it now: `inhibited`, `silenced`, `maintenance`, `quiet_hours`, `snoozed`, `cooldown` or `settling`;
-    /// others may follow. Null: channels are told.
+    /// Why it is withheld: `inhibited`, `silenced`, `maintenance`, `quiet_hours`, `snoozed`, `cooldown` or `settling`;
+    /// others may follow. Null if it is not.
     withheld_by: Option<String>,
     /// The alert that inhibits it.
     inhibited_by: Option<Uuid>,
@@ -140,8 +141,8 @@ pub(super) struct EventBody {
     id: i64,
     /// When it happened, in milliseconds since the Unix epoch.
     at: i64,
-    /// What: `fired`, `escalated`, `deescalated`, `reopened`, `resolved`, `acknowledged`, `unacknowledged`, `snoozed`, `noted`,
-    /// `told` or `flapping`; others may follow.
+    /// What happened: `fired`, `escalated`, `deescalated`, `reopened`, `resolved`, `acknowledged`, `unacknowledged`,
+    /// `snoozed`, `noted`, `told` or `flapping`; others may follow.
     kind: String,
     /// The value at the time.
     value: Option<f64>,

@@ -44,8 +44,8 @@ impl LanguageName {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertChannelTemplates", rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TemplatesBody {
-    /// The body of requests, for kinds that say so: JSON with `{{ … }}` in it, where every value brings its own quotes. It
-    /// knows `title`, `text`, `plain`, `link`, `severity`, `status`, `alerts`, `payload` and more.
+    /// The body of requests, for kinds that allow it: JSON containing `{{ … }}`, where every value is quoted as needed.
+    /// Available are `title`, `text`, `plain`, `link`, `severity`, `status`, `alerts`, `payload` and more.
     #[serde(default)]
     pub(super) body: Option<String>,
 }
@@ -83,8 +83,8 @@ pub(super) struct ChannelRequest {
     /// The kind's fields that are not secret.
     #[serde(default)]
     pub(super) settings: Option<Any<Map<String, Value>>>,
-    /// What its kind wants to be set and is one: texts. A name that is left out keeps its secret, null removes it. Where the
-    /// channel leads to another host or port than before, or is of another kind, all have to be given again.
+    /// The kind's secret fields, as texts. An omitted name keeps its secret, null removes it. If the channel now leads
+    /// to another host or port, or is of another kind, all must be given again.
     #[serde(default)]
     pub(super) secrets: Option<Any<Map<String, Value>>>,
     /// Custom templates; null for none.
@@ -98,13 +98,13 @@ pub(super) struct ChannelRequest {
     #[serde(default)]
     #[oai(validator(minimum(value = "0"), maximum(value = "86400000")))]
     pub(super) group_interval_ms: Option<i32>,
-    /// Least time between requests, in milliseconds (0–3600000; 0 where it is left out). What the service asks for holds all
-    /// the same.
+    /// Minimum time between requests, in milliseconds (0–3600000; by default 0). The service's own limits apply in any
+    /// case.
     #[serde(default)]
     #[oai(validator(minimum(value = "0"), maximum(value = "3600000")))]
     pub(super) min_interval_ms: Option<i32>,
-    /// Most messages within an hour (1–1000; 60 where it is left out). When there were as many, what follows is told in one
-    /// message each 15 minutes.
+    /// Maximum messages within an hour (1–1000; by default 60). Beyond that, one message every 15 minutes covers
+    /// everything new.
     #[serde(default)]
     #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
     pub(super) per_hour_max: Option<i32>,
@@ -318,7 +318,7 @@ pub(super) struct PreviewBody {
 pub(super) struct TestBody {
     /// Whether the receiver accepted the message.
     ok: bool,
-    /// How it ended: `ok`, `timeout`, `connect`, `refused_address`, `auth`, `rate_limited`, `rejected`, `server` or
+    /// The result: `ok`, `timeout`, `connect`, `refused_address`, `auth`, `rate_limited`, `rejected`, `server` or
     /// `unusable`; others may follow.
     result: String,
     /// The status of the answer; absent if there was none.
@@ -351,7 +351,7 @@ impl From<TestResult> for TestBody {
 struct FieldBody {
     /// The field's name, in `settings` or in `secrets`.
     name: String,
-    /// `text`, `url`, `host`, `integer`, `boolean`, `choice`, `headers` (a line each, `Name: value`), `mailAddress`,
+    /// `text`, `url`, `host`, `integer`, `boolean`, `choice`, `headers` (one per line, `Name: value`), `mailAddress`,
     /// `mailAddresses` or `texts`; others may follow.
     r#type: String,
     /// Whether it belongs in `secrets`.

@@ -35,9 +35,9 @@ const GROUP_WAIT_MS: i32 = 30_000;
 const GROUP_INTERVAL_MS: i32 = 300_000;
 const PER_HOUR_MAX: i32 = 60;
 /// Stands for a secret in a preview.
-const MADE_UP_SECRET: &str = "secret";
+const SAMPLE_SECRET: &str = "secret";
 /// Stands for a secret URL in a preview.
-const MADE_UP_URL: &str = "https://receiver.example/secret";
+const SAMPLE_URL: &str = "https://receiver.example/secret";
 
 /// Channels.
 #[derive(Debug)]
@@ -243,8 +243,8 @@ impl AlertChannelsApi {
 
     /// Create a channel
     ///
-    /// For administrators. Where its kind wants secrets, the server's configuration must have a key to seal them with. It may
-    /// lead to the public internet, and to networks that the configuration allows.
+    /// For administrators. If its kind has secrets, the server's configuration must have a key to seal them with. It
+    /// may lead to the public internet, and to networks allowed by the configuration.
     #[oai(path = "/alert-channels", method = "post", operation_id = "createAlertChannel")]
     async fn create(
         &self,
@@ -350,8 +350,8 @@ impl AlertChannelsApi {
 
     /// Test a channel
     ///
-    /// For administrators. Sends one real message now and answers what the receiver said. A message that is taken shows that
-    /// the channel works: what waits for it is sent. At most three times a minute.
+    /// For administrators. Sends one real message now and returns the receiver's answer. If it is accepted, the channel
+    /// works, and its pending messages are sent. At most three times a minute.
     #[oai(path = "/alert-channels/:id/test", method = "post", operation_id = "testAlertChannel")]
     async fn test(
         &self,
@@ -421,7 +421,7 @@ impl AlertChannelsApi {
         let secrets =
             &mut channel.secrets.get_or_insert_with(|| poem_openapi::types::Any(Default::default())).0;
         for field in kind.fields.iter().filter(|field| field.secret && field.required) {
-            let made_up = if field.field_type.as_str() == "url" { MADE_UP_URL } else { MADE_UP_SECRET };
+            let made_up = if field.field_type.as_str() == "url" { SAMPLE_URL } else { SAMPLE_SECRET };
             secrets.entry(field.name.clone()).or_insert_with(|| made_up.into());
         }
         let (kind, settings) = requested(&context, &channel, None)?;

@@ -57,8 +57,8 @@ struct AttemptBody {
     started_at: i64,
     /// The duration, in milliseconds; absent if it was not seen to end.
     duration_ms: Option<i32>,
-    /// How it ended: `ok`, `timeout`, `connect`, `refused_address`, `auth`, `rate_limited`, `rejected`, `server` or
-    /// `unusable`; others may follow. Absent where nobody saw it end.
+    /// The result: `ok`, `timeout`, `connect`, `refused_address`, `auth`, `rate_limited`, `rejected`, `server` or
+    /// `unusable`; others may follow. Absent if the attempt was not seen to end.
     result: Option<String>,
     /// The status of the answer, if there was one.
     http_status: Option<i32>,

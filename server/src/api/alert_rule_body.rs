@@ -179,8 +179,8 @@ pub(super) struct AlertRuleRequest {
     /// How much of a window samples must cover, in percent (10–100; by default 60).
     #[serde(default)]
     min_coverage_percent: Option<i64>,
-    /// For how long after its end an alert is taken up again instead of a new one, in milliseconds (at most a day; 600,000 where
-    /// it is left out).
+    /// For how long after its end an alert is reopened instead of a new one fired, in milliseconds (at most a day; by
+    /// default 600,000).
     #[serde(default)]
     cooldown_ms: Option<i64>,
     /// How often it is repeated while unacknowledged, in milliseconds (5 minutes to 30 days); null means never.

@@ -320,8 +320,8 @@ impl AlertRulesApi {
 
     /// Change an alert rule
     ///
-    /// For administrators. Where something else is judged from now on (scope, series, or a condition's metric, function, window
-    /// or operator), the rule's alerts end and begin anew; with other thresholds and times they go on.
+    /// For administrators. If something else is judged from now on (scope, series, or a condition's metric, function,
+    /// window or operator), the rule's alerts end and may fire anew; other thresholds and times do not end them.
     #[oai(path = "/:id", method = "put", operation_id = "updateAlertRule")]
     async fn update(
         &self,

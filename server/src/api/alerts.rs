@@ -345,8 +345,7 @@ impl AlertsApi {
 
     /// Acknowledge an alert
     ///
-    /// Somebody looks after it: it is not told again while it goes on. That it is over, or has become worse, is told. 409 where it
-    /// has ended.
+    /// An acknowledged alert is not repeated, but its end and escalations are still sent. 409 if it has ended.
     #[oai(path = "/:id/acknowledgement", method = "put", operation_id = "acknowledgeAlert")]
     async fn acknowledge(
         &self,

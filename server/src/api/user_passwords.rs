@@ -94,7 +94,7 @@ impl UserPasswordsApi {
         body: Body<PasswordReset>,
     ) -> Result<Json<PasswordResetResult>, ApiError> {
         let caller = auth.require(Permission::ManageCredentials)?;
-        let password = NewPassword::given_or_made_up(body.0.password);
+        let password = NewPassword::given_or_generated(body.0.password);
         let event = caller.event(Action::PasswordReset);
         let password = context.auth.reset_password(UserId(id.0), password, event).await?;
         let password = password.map(|password| password.expose_secret().to_owned());

@@ -184,7 +184,7 @@ impl UsersApi {
             caller.may(Permission::ManageCredentials)?;
         }
         let password = match caller.credential {
-            Credential::Session { .. } => NewPassword::given_or_made_up(request.password.take()),
+            Credential::Session { .. } => NewPassword::given_or_generated(request.password.take()),
             Credential::ApiToken(_) => NewPassword::Unusable,
         };
         let event = caller.event(Action::UserCreated).with(json!({"role": role.as_str()}));

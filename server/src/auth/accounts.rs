@@ -32,15 +32,15 @@ pub enum NewPassword {
     /// Chosen by a person.
     Given(SecretString),
     /// To be generated, and shown once.
-    MadeUp,
+    Generated,
     /// Nobody knows it: an administrator has to set one before the user can log in.
     Unusable,
 }
 
 impl NewPassword {
     /// Returns the given password, or asks for a generated one.
-    pub fn given_or_made_up(password: Option<String>) -> Self {
-        password.map_or(NewPassword::MadeUp, |password| NewPassword::Given(password.into()))
+    pub fn given_or_generated(password: Option<String>) -> Self {
+        password.map_or(NewPassword::Generated, |password| NewPassword::Given(password.into()))
     }
 }
 
@@ -194,7 +194,7 @@ impl Auth {
             return Ok(None);
         }
         let is_given = !password.expose_secret().is_empty();
-        let password = if is_given { NewPassword::Given(password.clone()) } else { NewPassword::MadeUp };
+        let password = if is_given { NewPassword::Given(password.clone()) } else { NewPassword::Generated };
         let account = NewAccount {
             username: FIRST_ADMIN.to_owned(),
             nickname: "Administrator".to_owned(),
@@ -221,7 +221,7 @@ impl Auth {
     async fn new_password(&self, password: NewPassword) -> Result<(String, Option<SecretString>), AuthError> {
         let (password, is_shown) = match password {
             NewPassword::Given(password) => (password, false),
-            NewPassword::MadeUp => (password::random()?, true),
+            NewPassword::Generated => (password::random()?, true),
             NewPassword::Unusable => (password::random()?, false),
         };
         check_password(password.expose_secret()).map_err(PasswordError::from)?;

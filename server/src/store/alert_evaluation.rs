@@ -1,5 +1,5 @@
-//! One evaluation of all alert rules: a transaction that holds the evaluator's lock, in which everything is read and written.
-//! A server that dies in the middle has changed nothing, and any other goes on.
+//! One evaluation of all alert rules: a transaction that holds the evaluator's lock, in which everything is read and
+//! written. A server that dies midway has changed nothing, and another one takes over.
 
 use std::collections::{BTreeMap, HashMap};
 

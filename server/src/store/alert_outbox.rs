@@ -270,8 +270,8 @@ impl Store {
         Ok(number)
     }
 
-    /// Records what came of an attempt, of the message and of its channel. Where the message has failed for good, what it
-    /// told counts as not told.
+    /// Records the result of an attempt, for the message and its channel. If the message has failed for good, its
+    /// transitions count as not sent.
     ///
     /// # Errors
     /// If the database is unavailable.
@@ -346,8 +346,8 @@ impl Store {
     }
 }
 
-/// Sets back what a message that never arrived has told: what burned was not told of, what is over still burns for the
-/// channel.
+/// Reverts the transitions of a message that never arrived: for the channel, what fired did not, and what ended still
+/// fires.
 async fn forget_told(
     transaction: &Transaction<'_>,
     channel: Uuid,

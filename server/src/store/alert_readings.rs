@@ -1,4 +1,4 @@
-//! Reads windows of samples for alert rules: one statement for a family and a window, for the whole fleet. The only file of
+//! Reads windows of samples for alert rules: one statement per family and window, for the whole fleet. The only file of
 //! alerting that knows tables, columns and tiers.
 
 use std::collections::HashMap;
@@ -14,8 +14,8 @@ use crate::domain::alert::trend::History;
 use crate::domain::family::{Family, Metric};
 use crate::domain::tier::{HOUR_MS, Tier};
 
-/// Windows from this length on are read from hours as far as these are complete, in milliseconds; they may so begin up to an
-/// hour too early.
+/// Windows of at least this length are read from hourly rollups as far as these are complete, in milliseconds; they may
+/// therefore begin up to an hour too early.
 const HOURS_WINDOW_MS_MIN: i64 = 6 * HOUR_MS;
 
 /// The mount points of all agents.
@@ -76,9 +76,9 @@ fn outer_column(index: usize, function: Function) -> String {
     }
 }
 
-/// The statement that reads a window: agent, series, how many samples, the oldest, the newest, and the values. A piece is a tier
-/// with the first time that is read of it and the first that is not. Both are constants, so that no chunk outside of them is
-/// planned for.
+/// Returns the statement that reads a window: agent, series, number of samples, the oldest, the newest, and the values.
+/// A piece is a tier with the start and the exclusive end of what is read from it. Both are constants, so that no chunk
+/// outside them is planned for.
 pub(super) fn statement(query: &WindowQuery, pieces: &[(Tier, TimestampMs, TimestampMs)]) -> String {
     let table = query.family.declaration();
     let series = table.series_column().unwrap_or("0");

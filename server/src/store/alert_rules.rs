@@ -246,8 +246,8 @@ impl Store {
         Ok(rule)
     }
 
-    /// Changes a rule by what `change` makes of it, as long as it has the version. Alerts of it end where something else is
-    /// judged from now on, or nothing. The event's object is filled in.
+    /// Changes a rule with `change`, provided that it has this version. Its alerts end if something else, or nothing,
+    /// is judged from now on. The event's object is filled in.
     ///
     /// # Errors
     /// If there is no such rule, it has another version, or it cannot be so; when the database is unavailable.

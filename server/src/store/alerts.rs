@@ -1,5 +1,5 @@
-//! Alerts as people see them: what fires, what fired, and what people say about it. That they begin and end by themselves is
-//! the work of `alert_evaluation`.
+//! Alerts as users see them: firing and ended ones, and users' actions. That they fire and end by themselves is the
+//! work of `alert_evaluation`.
 
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;

@@ -1,5 +1,5 @@
-//! Times that come again and again: a predicate of a local time, not a calendar. So nights with a change of the clock need no
-//! rule of their own: 22:00–07:00 is an hour longer or shorter.
+//! Recurring times, as a predicate of local time rather than a calendar. Nights with a clock change therefore need no
+//! special rule: 22:00–07:00 is an hour longer or shorter.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -43,8 +43,8 @@ impl Weekday {
     }
 }
 
-/// A range of a day, in local time. One that ends before it starts ends on the next day; one that ends when it starts is a
-/// whole day.
+/// A range of a day, in local time. If it ends before it starts, it ends on the next day; if it ends when it starts, it
+/// is a whole day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimeRange {

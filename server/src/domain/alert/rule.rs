@@ -217,8 +217,8 @@ impl Definition {
         Severity::ALL.into_iter().filter(has).collect()
     }
 
-    /// How often it is looked at, in milliseconds: a tenth of its longest window, but at least every five minutes and at
-    /// most each `tick_ms`; a trend of days each hour.
+    /// Returns how often the rule is judged, in milliseconds: a tenth of its longest window, but at least every five
+    /// minutes and at most every `tick_ms`; a trend of days every hour.
     pub fn period_ms(&self, tick_ms: i64) -> i64 {
         if self.conditions.iter().any(|condition| matches!(condition, Condition::FullWithin(_))) {
             return HOUR_MS.max(tick_ms);

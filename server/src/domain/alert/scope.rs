@@ -86,8 +86,8 @@ impl SeriesFilter {
     }
 }
 
-/// Whether a text fits a pattern, in which `*` stands for anything and `?` for one character. Takes time in proportion to the
-/// product of their lengths at most.
+/// Returns whether a text matches a pattern, in which `*` matches anything and `?` one character. Takes time at most
+/// proportional to the product of their lengths.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);

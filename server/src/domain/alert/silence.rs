@@ -70,8 +70,8 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// Whether an alert is meant. `agent` is its agent's id with its tags; an alert about no agent is meant by those that are
-    /// about everybody.
+    /// Returns whether an alert matches. `agent` is its agent's id and tags; an alert about no agent matches only
+    /// scopes that include all agents.
     pub fn has(&self, rule: Option<Uuid>, agent: Option<(Uuid, &[String])>, severity: Severity) -> bool {
         let is_rule = self.rule_ids.is_empty() || rule.is_some_and(|rule| self.rule_ids.contains(&rule));
         let is_severity = self.severities.is_empty() || self.severities.contains(&severity);

@@ -1,7 +1,7 @@
 //! The state machine of a rule's target, the only place where alerts fire and end.
 //!
-//! Time is counted where it was observed, not where it passed: between two looks that both say the same. So a monitor that was
-//! stopped, a clock that jumped and data that are missing add nothing.
+//! Only observed time counts: the time between two looks with the same outcome. A stopped monitor, a clock jump and
+//! missing data therefore add nothing.
 
 use super::rule::{Definition, NoData};
 use super::severity::Severity;

@@ -28,8 +28,8 @@ pub struct History {
 }
 
 impl History {
-    /// In how many days the disk will be full, if it goes on as it has: [`DAYS_MAX`] where it will not. `None` where there is not
-    /// enough history to tell.
+    /// Returns in how many days the disk will be full if the trend continues, [`DAYS_MAX`] if it will not be. `None` if
+    /// there is not enough history to tell.
     pub fn days_left(&self) -> Option<f64> {
         let ((first, _), (last, free)) = (self.points.first()?, self.points.last()?);
         if self.points.len() < POINTS_MIN || last - first < SPAN_MS_MIN {

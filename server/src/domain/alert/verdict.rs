@@ -91,8 +91,7 @@ impl Verdict {
     }
 }
 
-/// What several conditions say together: it holds if all hold, it is clear if any is, and what cannot be said of one cannot
-/// be said of all.
+/// Combines several conditions: clear if any is clear, otherwise unknown if any is unknown, and it holds if all hold.
 pub fn all(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
     let (mut holds, mut unknown) = (true, false);
     for outcome in outcomes {

@@ -1,7 +1,7 @@
 //! Tests every kind's requests byte for byte, and its judgement of answers.
 //!
-//! `golden/{kind}.txt` holds the requests for an alert that burns, one that is over, a group, and Chinese with characters
-//! of four bytes where the text is cut. `PIKA_TEST_WRITE_GOLDEN=1` writes them anew.
+//! `golden/{kind}.txt` holds the requests for a firing alert, a resolved one, a group, and Chinese with four-byte
+//! characters where the text is cut. `PIKA_TEST_WRITE_GOLDEN=1` regenerates them.
 
 use std::path::Path;
 use std::time::Duration;

@@ -24,8 +24,8 @@ const NOT_PUBLIC_V4: [Ipv4Net; 15] = [
     v4([240, 0, 0, 0], 4),
 ];
 
-/// Where public IPv6 addresses are. Outside of it are loopback, unique local and link-local addresses, multicast, and
-/// those that merely stand for an IPv4 address.
+/// The public IPv6 addresses. Outside are loopback, unique local and link-local addresses, multicast, and those that
+/// merely embed an IPv4 address.
 const PUBLIC_V6: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
 
 /// The parts of [`PUBLIC_V6`] that are not public: Teredo and others for protocols, documentation, 6to4.

@@ -51,8 +51,8 @@ fn run(definition: &Definition, looks: &[(Outcome, i64)]) -> Run {
     run
 }
 
-/// Whether it fires after each look: by going back over all that was seen, each time anew. Knows nothing of damping, and
-/// nothing of data that are missing for long.
+/// Returns whether it fires after each look, by going back over everything seen, each time from the start. Ignores
+/// damping, and the end of alerts by missing data.
 fn reference(looks: &[(Outcome, i64)], for_ms: i64, recover_ms: i64) -> Vec<bool> {
     // The time between two looks counts if both were conclusive.
     let counted: Vec<i64> = (0..looks.len())
