@@ -297,7 +297,7 @@ impl AlertChannelsApi {
         let before = find(&context, id.0).await?;
         let version = request
             .version
-            .ok_or_else(|| ApiError::unprocessable("version", "must be that of the channel"))?;
+            .ok_or_else(|| ApiError::unprocessable("version", "must be the channel's current version"))?;
         let (kind, settings) = requested(&context, &request, Some(&before))?;
         let new = columns(&context, id.0, &request, &settings)?;
         context.notifier.check(&kind, &settings).await?;

@@ -29,7 +29,7 @@ impl Refusals {
         self.agent = Some(agent);
     }
 
-    /// Logs how much was refused on this connection in all, if anything was.
+    /// Logs the number of refusals on this connection, if there were any.
     pub(super) fn log_totals(&self) {
         let total: u64 = self.counts.values().sum();
         let Some(agent) = self.agent.filter(|_| 0 < total) else {
@@ -38,7 +38,7 @@ impl Refusals {
         if self.instruments.agents().note("refusals of a connection", &agent.to_string()).is_some() {
             let mut counts: Vec<_> = self.counts.iter().map(|(code, count)| (code.as_str(), count)).collect();
             counts.sort_unstable();
-            tracing::info!(%agent, total, ?counts, "refused on this connection in all");
+            tracing::info!(%agent, total, ?counts, "refusals on this connection in total");
         }
     }
 

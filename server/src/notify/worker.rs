@@ -97,7 +97,7 @@ impl Notifier {
             tracing::warn!(
                 channel = %channel.id,
                 error = %chain(&error),
-                "what a channel was told could not be recorded; it is told again when its lease ends"
+                "a channel's delivery could not be recorded; it is repeated when the lease expires"
             );
         }
     }
@@ -140,7 +140,7 @@ impl Notifier {
         };
         let superseded: Vec<i64> = earlier.iter().map(|message| message.id).collect();
         self.0.parts.store.merge_messages(channel, &superseded, &merged).await?;
-        tracing::debug!(%channel, into = last.id, messages = together.len(), "told as one message");
+        tracing::debug!(%channel, into = last.id, messages = together.len(), "sent as one message");
         Ok(Some(merged))
     }
 
@@ -214,7 +214,7 @@ impl Notifier {
             tokio::time::sleep(RENEW_INTERVAL).await;
             let until = self.0.parts.clock.now() + LEASE_MS;
             if let Err(error) = self.0.parts.store.renew_alert_channel(channel, self.0.server, until).await {
-                tracing::warn!(%channel, error = %chain(&error), "a channel could not be held for longer");
+                tracing::warn!(%channel, error = %chain(&error), "a channel's lease could not be renewed");
             }
         }
     }
@@ -252,7 +252,7 @@ impl Notifier {
                 attempts = number,
                 message = waiting.id,
                 given_up = status == "failed",
-                "a channel was not told"
+                "a message could not be delivered to a channel"
             );
         }
         if status != "waiting" {

@@ -62,7 +62,7 @@ pub struct NewApiToken {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiTokenError {
     /// The user has the maximum number, or no longer exists.
-    #[error("a user may have {API_TOKENS_PER_USER_MAX} API tokens; end one first")]
+    #[error("a user may have {API_TOKENS_PER_USER_MAX} API tokens; delete one first")]
     TooMany,
     /// The database failed.
     #[error(transparent)]

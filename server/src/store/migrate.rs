@@ -67,7 +67,7 @@ pub enum MigrateError {
         known: i32,
     },
     /// An applied migration differs from the one in this binary.
-    #[error("the schema does not fit this server")]
+    #[error("the schema does not match this server")]
     Divergent(#[source] refinery_core::Error),
     /// A migration failed and was rolled back.
     #[error("a migration failed and was rolled back")]

@@ -54,7 +54,7 @@ impl From<&config::DatabaseConfig> for StoreConfig {
 pub enum DatabaseUrlError {
     /// Not of the form `postgres://user:password@host:port/database?options`. The URL is not repeated, because it holds
     /// a password.
-    #[error("the database URL cannot be understood")]
+    #[error("the database URL is invalid")]
     Invalid(#[source] tokio_postgres::Error),
     /// The URL names no host or no database.
     #[error("the database URL names no {0}")]

@@ -39,7 +39,7 @@ pub enum UserError {
     #[error("the username looks like that of another user")]
     NameLooksTaken,
     /// No administrator would be left.
-    #[error("this is the last enabled administrator; make another one first")]
+    #[error("this is the last enabled administrator; create another one first")]
     LastAdmin,
     /// The database failed.
     #[error(transparent)]

@@ -49,7 +49,7 @@ pub(super) async fn set_username_keys(client: &mut Client) -> Result<(), tokio_p
         let key = username_key(username);
         let key = seen.insert(key.clone()).then_some(key);
         if key.is_none() {
-            tracing::error!(user = %id, username, "has the name of an older user and cannot log in; give it another one");
+            tracing::error!(user = %id, username, "a user has the name of an older one and cannot log in; rename the user");
         }
         if key.as_deref() != found {
             ids.push(id);

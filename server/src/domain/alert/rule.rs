@@ -164,7 +164,11 @@ impl Definition {
             let allowed = format!("patterns must have 1–{PATTERN_CHARS_MAX} characters");
             check(patterns.iter().all(fits), path, allowed)?;
         }
-        check(!self.series.include.is_empty(), "series.include", "must name something; `*` is everything")?;
+        check(
+            !self.series.include.is_empty(),
+            "series.include",
+            "must not be empty; `*` matches everything",
+        )?;
         let n_rules = self.depends_on.len();
         check(n_rules <= DEPENDENCIES_MAX, "dependsOn", format!("must be at most {DEPENDENCIES_MAX} rules"))
     }

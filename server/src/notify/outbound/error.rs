@@ -65,7 +65,7 @@ pub enum OutboundError {
     #[error("the request cannot be sent: {0}")]
     Request(&'static str),
     /// The answer is not HTTP, or the connection broke.
-    #[error("the answer cannot be understood")]
+    #[error("the answer is malformed")]
     Protocol(#[source] hyper::Error),
     /// The connection broke.
     #[error("the connection broke")]

@@ -14,7 +14,7 @@ pub(super) enum SmtpError {
     #[error(transparent)]
     Smtp(#[from] Error),
     /// The mail cannot be built from the settings.
-    #[error("the mail cannot be made: {0}")]
+    #[error("the mail cannot be built: {0}")]
     Unusable(&'static str),
     /// The server does not offer encryption.
     #[error("the mail server offers no STARTTLS, and nothing is sent without encryption")]
