@@ -14,4 +14,4 @@ pub use accounts::{FIRST_ADMIN, NewAccount, NewPassword, TotpSetup};
 pub use authority::Auth;
 pub use error::AuthError;
 pub use login::{Login, LoginAttempt};
-pub use password::{Fit, PasswordError, Passwords};
+pub use password::{PasswordError, PasswordMatch, Passwords};

@@ -219,8 +219,8 @@ impl Sockets {
     }
 
     /// Announces to watchers that an agent was changed or deleted.
-    pub fn tell_agent(&self, agent: AgentId, change: AgentChange) {
-        self.shared.live.tell_agent(agent, change);
+    pub fn announce_agent(&self, agent: AgentId, change: AgentChange) {
+        self.shared.live.announce_agent(agent, change);
     }
 
     /// Completes when the server begins to stop.

@@ -122,7 +122,7 @@ impl AgentIdentityApi {
         let event = caller.event(Action::AgentSecretRevoked);
         let key = context.store.revoke_secret(AgentId(id.0), event).await?;
         context.sockets.end_revoked(key.ok_or_else(|| no_agent(id.0))?);
-        context.sockets.tell_agent(AgentId(id.0), AgentChange::Updated);
+        context.sockets.announce_agent(AgentId(id.0), AgentChange::Updated);
         tracing::info!(agent = %id.0, user = clean(&caller.user.username), "revoked an agent's secret");
         Ok(RevokeResponse::NoContent)
     }

@@ -85,7 +85,7 @@ impl AgentTagsApi {
         let event = caller.event(Action::AgentUpdated).with(json!({"addTags": add, "removeTags": remove}));
         let changed = context.store.change_tags(&ids, &add, &remove, &event).await?;
         for agent in &changed {
-            context.sockets.tell_agent(*agent, AgentChange::Updated);
+            context.sockets.announce_agent(*agent, AgentChange::Updated);
         }
         tracing::info!(count = changed.len(), user = clean(&caller.user.username), "changed agents' tags");
         Ok(Json(AgentsUpdated { ids: changed.into_iter().map(|id| id.0).collect() }))

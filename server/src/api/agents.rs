@@ -257,7 +257,7 @@ impl AgentsApi {
                 return Err(ApiError::conflict("the agent was changed in the meantime; read it again"));
             }
         }
-        context.sockets.tell_agent(AgentId(id.0), AgentChange::Updated);
+        context.sockets.announce_agent(AgentId(id.0), AgentChange::Updated);
         tracing::info!(agent = %id.0, user = clean(&caller.user.username), "changed an agent's labels");
         let agent = find(&context.store, id.0).await?;
         Ok(Json(AgentBody::new(agent, now)))
@@ -280,7 +280,7 @@ impl AgentsApi {
         let deleted = context.store.delete_agent(AgentId(id.0), caller.event(Action::AgentDeleted)).await?;
         let key = deleted.ok_or_else(|| no_agent(id.0))?;
         context.sockets.end_deleted(key);
-        context.sockets.tell_agent(AgentId(id.0), AgentChange::Deleted);
+        context.sockets.announce_agent(AgentId(id.0), AgentChange::Deleted);
         tracing::info!(agent = %id.0, user = clean(&caller.user.username), "deleted an agent");
         Ok(DeleteResponse::NoContent)
     }

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::attempts::Checked;
 use super::limits::Account;
-use super::password::Fit;
+use super::password::PasswordMatch;
 use super::{Auth, AuthError, totp};
 use crate::domain::TimestampMs;
 use crate::domain::audit::{Action, Actor, AuditEvent, Object, Origin};
@@ -85,7 +85,7 @@ impl Auth {
         }
         let (id, old_hash) = (found.user.id, found.password_hash.clone());
         let opened = self.open_session(found, password.clone(), &origin, &user_agent, replaces).await?;
-        if fit == Fit::Outdated
+        if fit == PasswordMatch::Outdated
             && let Err(error) = self.rehash(id, &old_hash, password).await
         {
             // The old hash serves this login and the next one.

@@ -33,7 +33,7 @@ pub struct Passwords {
 
 /// Whether a password matches a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
+pub enum PasswordMatch {
     /// It does not.
     Wrong,
     /// It does.
@@ -43,10 +43,10 @@ pub enum Fit {
     Outdated,
 }
 
-impl Fit {
+impl PasswordMatch {
     /// Returns whether the password matches.
     pub fn is_right(self) -> bool {
-        self != Fit::Wrong
+        self != PasswordMatch::Wrong
     }
 }
 
@@ -122,9 +122,13 @@ impl Passwords {
     ///
     /// # Errors
     /// If the stored hash is damaged.
-    pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<Fit, PasswordError> {
+    pub async fn verify(
+        &self,
+        password: SecretString,
+        hash: Option<String>,
+    ) -> Result<PasswordMatch, PasswordError> {
         if check_password_length(password.expose_secret()).is_err() {
-            return Ok(Fit::Wrong);
+            return Ok(PasswordMatch::Wrong);
         }
         let is_known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy_hash.to_string());
@@ -132,8 +136,8 @@ impl Passwords {
         let fit = self.compute(move || fit(&password, &hash)).await?;
         self.instruments.add_password_checked();
         Ok(match fit {
-            _ if !is_known => Fit::Wrong,
-            Fit::Right if is_too_cheap => Fit::Outdated,
+            _ if !is_known => PasswordMatch::Wrong,
+            PasswordMatch::Right if is_too_cheap => PasswordMatch::Outdated,
             fit => fit,
         })
     }
@@ -159,14 +163,14 @@ fn normalized(password: &SecretString) -> SecretString {
 }
 
 /// Hashes made before passwords were normalized match the password as it was typed.
-fn fit(password: &SecretString, hash: &str) -> Result<Fit, PasswordError> {
+fn fit(password: &SecretString, hash: &str) -> Result<PasswordMatch, PasswordError> {
     let normalized = normalized(password);
     let (normalized, given) = (normalized.expose_secret(), password.expose_secret());
     if verify(normalized.as_bytes(), hash)? {
-        return Ok(Fit::Right);
+        return Ok(PasswordMatch::Right);
     }
     let is_outdated = normalized != given && verify(given.as_bytes(), hash)?;
-    Ok(if is_outdated { Fit::Outdated } else { Fit::Wrong })
+    Ok(if is_outdated { PasswordMatch::Outdated } else { PasswordMatch::Wrong })
 }
 
 /// Generates a password that nobody can guess.
@@ -209,13 +213,16 @@ mod tests {
         let passwords = cheap();
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.starts_with("$scrypt$ln=4,r=8,p=1$"), "{hash}");
-        assert_eq!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap(), Fit::Right);
-        assert_eq!(passwords.verify("wrong horse".into(), Some(hash)).await.unwrap(), Fit::Wrong);
+        assert_eq!(
+            passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap(),
+            PasswordMatch::Right
+        );
+        assert_eq!(passwords.verify("wrong horse".into(), Some(hash)).await.unwrap(), PasswordMatch::Wrong);
     }
 
     #[tokio::test]
     async fn an_unknown_user_has_no_password_not_even_the_dummy() {
-        assert_eq!(cheap().verify("dummy".into(), None).await.unwrap(), Fit::Wrong);
+        assert_eq!(cheap().verify("dummy".into(), None).await.unwrap(), PasswordMatch::Wrong);
     }
 
     #[tokio::test]
@@ -225,7 +232,7 @@ mod tests {
         assert!(passwords.is_too_cheap(&hash(3, 8)) && passwords.is_too_cheap(&hash(4, 4)));
         assert!(!passwords.is_too_cheap(&hash(4, 8)) && !passwords.is_too_cheap(&hash(5, 8)));
         assert!(!passwords.is_too_cheap("damaged"));
-        assert_eq!(passwords.verify("x".into(), Some(hash(3, 8))).await.unwrap(), Fit::Outdated);
+        assert_eq!(passwords.verify("x".into(), Some(hash(3, 8))).await.unwrap(), PasswordMatch::Outdated);
     }
 
     #[tokio::test]
@@ -236,10 +243,16 @@ mod tests {
         };
         for hash in [passwords.hash(whole.into()).await.unwrap(), passwords.hash(apart.into()).await.unwrap()]
         {
-            assert_eq!((fit(whole, &hash).await, fit(apart, &hash).await), (Fit::Right, Fit::Right));
+            assert_eq!(
+                (fit(whole, &hash).await, fit(apart, &hash).await),
+                (PasswordMatch::Right, PasswordMatch::Right)
+            );
         }
         let old = hash(passwords.params, apart.as_bytes()).unwrap();
-        assert_eq!((fit(apart, &old).await, fit(whole, &old).await), (Fit::Outdated, Fit::Wrong));
+        assert_eq!(
+            (fit(apart, &old).await, fit(whole, &old).await),
+            (PasswordMatch::Outdated, PasswordMatch::Wrong)
+        );
     }
 
     #[tokio::test]
@@ -253,7 +266,7 @@ mod tests {
         drop(busy);
         first.await.unwrap();
         second.await.unwrap();
-        assert_eq!(passwords.verify("c".into(), None).await.unwrap(), Fit::Wrong);
+        assert_eq!(passwords.verify("c".into(), None).await.unwrap(), PasswordMatch::Wrong);
     }
 
     #[tokio::test]
@@ -263,6 +276,6 @@ mod tests {
             cheap().hash(giant.clone()).await,
             Err(PasswordError::Rule(PasswordRuleError::TooLong))
         ));
-        assert_eq!(cheap().verify(giant, None).await.unwrap(), Fit::Wrong);
+        assert_eq!(cheap().verify(giant, None).await.unwrap(), PasswordMatch::Wrong);
     }
 }

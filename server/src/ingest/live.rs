@@ -62,12 +62,12 @@ pub(super) struct Live {
     presence: Arc<Presence>,
     events: broadcast::Sender<LiveEvent>,
     /// Held while newest values are sent, so that of two writers the one with the newer values sends last.
-    telling: Arc<Mutex<()>>,
+    announcing: Arc<Mutex<()>>,
 }
 
 impl Live {
     pub(super) fn new(presence: Arc<Presence>) -> Self {
-        Self { presence, events: broadcast::Sender::new(EVENTS_MAX), telling: Arc::default() }
+        Self { presence, events: broadcast::Sender::new(EVENTS_MAX), announcing: Arc::default() }
     }
 
     /// Subscribes to changes from now on.
@@ -76,28 +76,28 @@ impl Live {
     }
 
     /// Announces the values of a stored flush.
-    pub(super) fn tell_latest(&self, latest: &Latest) {
+    pub(super) fn announce_latest(&self, latest: &Latest) {
         if self.events.receiver_count() == 0 {
             return;
         }
-        let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let _announcing = self.announcing.lock().unwrap_or_else(PoisonError::into_inner);
         let latest = self.presence.with_ids(latest.take_unpublished());
         if !latest.is_empty() {
-            self.tell(LiveEvent::Metrics(latest.into()));
+            self.send(LiveEvent::Metrics(latest.into()));
         }
     }
 
     /// Announces that an agent went online or offline.
-    pub(super) fn tell_status(&self, agent: AgentId, online: bool) {
-        self.tell(LiveEvent::Status { agent, online });
+    pub(super) fn announce_status(&self, agent: AgentId, online: bool) {
+        self.send(LiveEvent::Status { agent, online });
     }
 
     /// Announces that an agent was enrolled, changed or deleted through this server.
-    pub(super) fn tell_agent(&self, agent: AgentId, change: AgentChange) {
-        self.tell(LiveEvent::Agent { agent, change });
+    pub(super) fn announce_agent(&self, agent: AgentId, change: AgentChange) {
+        self.send(LiveEvent::Agent { agent, change });
     }
 
-    fn tell(&self, event: LiveEvent) {
+    fn send(&self, event: LiveEvent) {
         // Fails if nobody watches.
         drop(self.events.send(event));
     }

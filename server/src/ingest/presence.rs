@@ -44,13 +44,13 @@ struct Entry {
     id: AgentId,
     connection_id: ConnectionId,
     remote_address: String,
-    signs: Arc<Signs>,
+    signs: Arc<SignsOfLife>,
     ending: Arc<watch::Sender<Option<Ending>>>,
 }
 
 /// What is recorded about a connected agent periodically.
 #[derive(Debug)]
-struct Signs {
+struct SignsOfLife {
     last_seen_at: AtomicI64,
     clock_offset_ms: AtomicI64,
 }
@@ -154,7 +154,7 @@ impl Presence {
             id: agent.id,
             connection_id: registration.connection_id,
             remote_address: registration.remote_address.clone(),
-            signs: Arc::new(Signs {
+            signs: Arc::new(SignsOfLife {
                 last_seen_at: AtomicI64::new(registration.now),
                 clock_offset_ms: AtomicI64::new(registration.clock_offset_ms),
             }),

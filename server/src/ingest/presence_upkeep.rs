@@ -36,7 +36,7 @@ pub(super) async fn leave(shared: Arc<Shared>, present: Present) {
     match shared.store.disconnect_agent(present.touch()).await {
         Ok(true) => {
             tracing::info!(agent = %agent.id, "agent is offline");
-            shared.live.tell_status(agent.id, false);
+            shared.live.announce_status(agent.id, false);
         }
         Ok(false) => {}
         // Expiry finds the agent once the database is back.
@@ -106,7 +106,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(agents) => {
                 for agent in agents {
                     tracing::info!(%agent, "agent is offline: it was silent for too long");
-                    shared.live.tell_status(agent, false);
+                    shared.live.announce_status(agent, false);
                 }
             }
             Err(error) => {

@@ -80,7 +80,7 @@ pub(super) async fn register(
         return Err(unauthorized("the token is unknown, expired or used up"));
     };
     let present = shared.presence.connect(agent, &registration);
-    shared.live.tell_status(agent.id, true);
+    shared.live.announce_status(agent.id, true);
     let ack =
         RegisterAck { agent_id: agent.id.to_string(), secret, server_time: now, clock_offset_ms: clock.ms() };
     Ok(Registered { agent, clock, present, ack })
@@ -153,7 +153,7 @@ async fn redeem(
     match enrolled {
         Some(Enrolled::New(agent)) => {
             tracing::info!(agent = %agent.id, name, "enrolled a new agent");
-            shared.live.tell_agent(agent.id, AgentChange::Created);
+            shared.live.announce_agent(agent.id, AgentChange::Created);
         }
         Some(Enrolled::Again(agent)) => {
             shared.presence.forget_takeovers(agent.key);

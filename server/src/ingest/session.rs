@@ -69,7 +69,7 @@ impl AgentSession {
         }
         let mut unknown = unknown_series(samples, &self.keys);
         for ((field, _, asked), (_, _, denied)) in unknown.iter_mut().zip(self.denied.iter_mut()) {
-            refuse_names(field, denied.take_out(asked, now), refused);
+            refuse_names(field, denied.remove_denied(asked, now), refused);
         }
         unknown
     }
@@ -144,7 +144,7 @@ struct DeniedNames {
 impl DeniedNames {
     /// Removes refused names from what is to be asked for, and returns how many there were. An agent that keeps
     /// inventing names is not asked about until some time has passed.
-    fn take_out(&mut self, asked: &mut Vec<SeriesLabels>, now: TimestampMs) -> usize {
+    fn remove_denied(&mut self, asked: &mut Vec<SeriesLabels>, now: TimestampMs) -> usize {
         if self.until.is_empty() || asked.is_empty() {
             return 0;
         }

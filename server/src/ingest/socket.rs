@@ -104,10 +104,10 @@ async fn refuse(frames: &mut Frames, refused: Refused) -> End {
 }
 
 /// A `register` and the time it claims to have been sent, or what is wrong with it.
-type First = Result<(Register, Option<TimestampMs>), Refused>;
+type FirstMessage = Result<(Register, Option<TimestampMs>), Refused>;
 
 /// Waits for `register`; the inner error says what is wrong with the one that arrived.
-async fn first_message(shared: &Shared, frames: &mut Frames) -> Result<First, End> {
+async fn first_message(shared: &Shared, frames: &mut Frames) -> Result<FirstMessage, End> {
     let first = async {
         loop {
             if let Some(first) = frames.read_register(|| shared.clock.now()).await? {

@@ -120,7 +120,7 @@ impl Writer {
                         let failures = backoff.failures();
                         tracing::info!(failures, rows = written.rows, "the database accepts samples again");
                     }
-                    self.audience.tell(flush, &lapsed);
+                    self.audience.acknowledge(flush, &lapsed);
                     return self;
                 }
                 Err(error) => {
@@ -155,9 +155,9 @@ impl Writer {
 impl Audience {
     /// Acknowledges the frames of a committed flush, except those of connections that no longer speak for their agents;
     /// these are ended.
-    fn tell(&self, flush: Flush, lapsed: &HashMap<Speaker, Lapse>) {
+    fn acknowledge(&self, flush: Flush, lapsed: &HashMap<Speaker, Lapse>) {
         self.latest.note(&flush.rows);
-        self.live.tell_latest(&self.latest);
+        self.live.announce_latest(&self.latest);
         for (speaker, lapse) in lapsed {
             self.presence.end_lapsed(*speaker, *lapse);
         }

@@ -128,7 +128,8 @@ impl Store {
             Some(agent) => Some(Enrolled::New(agent)),
             None => {
                 let again =
-                    give_secret(&transaction, REENROLL, enrollment_token, secret_hash, registration).await?;
+                    replace_secret(&transaction, REENROLL, enrollment_token, secret_hash, registration)
+                        .await?;
                 again.map(Enrolled::Again)
             }
         };
@@ -171,7 +172,8 @@ impl Store {
     ) -> Result<Option<ConnectedAgent>, Error> {
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
-        let rotated = give_secret(&transaction, ROTATE, secret_hash, new_secret_hash, registration).await?;
+        let rotated =
+            replace_secret(&transaction, ROTATE, secret_hash, new_secret_hash, registration).await?;
         let Some(agent) = rotated else {
             return Ok(None);
         };
@@ -241,7 +243,7 @@ async fn insert_agent(
 }
 
 /// Gives a new secret to the agent that the credential identifies: a re-enrollment token or its previous secret.
-async fn give_secret(
+async fn replace_secret(
     transaction: &Transaction<'_>,
     statement: &str,
     credential: TokenHash,
