@@ -188,11 +188,11 @@ pub(super) struct PendingBody {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertCounts {
-    /// For information.
+    /// Number of alerts with severity `info`.
     info: i64,
-    /// Needing attention.
+    /// Number of alerts with severity `warning`.
     warning: i64,
-    /// Needing immediate attention.
+    /// Number of alerts with severity `critical`.
     critical: i64,
 }
 
