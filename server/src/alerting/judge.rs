@@ -123,7 +123,7 @@ pub(super) fn queries<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<WindowQu
     queries
 }
 
-/// Returns the longest history of disks that rules need, in milliseconds.
+/// The longest history of disks that rules ask for, in milliseconds.
 pub(super) fn history_ms<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<i64> {
     let trends = rules.flat_map(|rule| &rule.definition.conditions).filter_map(|condition| match condition {
         Condition::FullWithin(trend) => Some(trend.history_ms),

@@ -259,7 +259,7 @@ impl Look<'_> {
     }
 }
 
-/// Returns who has left, for an outage.
+/// Who has left, for an outage.
 fn details(sight: &Sight, target: &Target<'_>) -> Value {
     let Some((Some(outage), _)) = sight.outages.get(&target.name) else {
         return json!({});

@@ -65,11 +65,11 @@ enum EventsResponse {
 impl EventsApi {
     /// Follow the fleet
     ///
-    /// Server-sent events (`text/event-stream`): each has a name and one JSON object as its data. `metrics` is sent
-    /// whenever samples were stored, about once a second, with the newest values of the agents that have reported
-    /// since; `status` when an agent goes online or offline; `resync` when events were missed, and the lists should be
-    /// read again. Only agents connected to this server are covered, and `agents` only covers changes made through it.
-    /// Read the lists after the first byte has arrived, and no change is missed. The stream ends when the session does.
+    /// Server-sent events (`text/event-stream`): each has a name and one object of JSON as its data. `metrics` comes
+    /// whenever samples were stored, about once a second, with the newest values of the agents that have reported since;
+    /// `status` when an agent comes or goes; `resync` when events were missed, and the lists should be read again. Only
+    /// agents that are connected to this server are told of, and of `agents` what is done through it. Read the lists after
+    /// the first byte has come, and no change is missed. The stream ends when the login does.
     #[oai(path = "/events", method = "get", operation_id = "followEvents")]
     #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn follow(

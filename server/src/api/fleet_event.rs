@@ -63,7 +63,7 @@ pub(super) struct FleetEvent {
     /// With `agents`: `created`, `updated` or `deleted`; others may follow.
     #[oai(skip_serializing_if_is_none)]
     change: Option<String>,
-    /// With `hello` and `format=rows`: the fields of `AgentLatest` in the order of the rows.
+    /// With `hello` and `format=rows`: the fields of `AgentLatest` in the order in which rows have them.
     #[oai(skip_serializing_if_is_none)]
     columns: Option<Vec<String>>,
     /// With `hello`: the server's clock, in milliseconds since the Unix epoch.
