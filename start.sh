@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh machine to a running Pika: builds it, starts a database, the server and
-# an agent for this machine, and looks after them until Ctrl-C.
+# Sets up and runs Pika: builds it, starts a database, the server and an agent for this
+# machine, and supervises them until Ctrl-C.
 #
 #   ./start.sh [--listen ADDRESS] [--port N] [--config FILE] [--database KIND]
 #              [--demo N] [--no-console] [--yes]
@@ -12,19 +12,19 @@
 #                      0.0.0.0 opens it to the network, where it speaks plain HTTP
 #   --port N           the server's port (default 18888)
 #   --config FILE      the server's configuration file
-#   --database KIND    changes the database; without it a state directory keeps its own
-#   --demo N           reports N machines more that do not exist; their names begin with demo-
-#   --no-console       does not build the web console, which takes Node.js
+#   --database KIND    changes the database; by default a state directory keeps its own
+#   --demo N           adds N simulated machines, whose names begin with demo-
+#   --no-console       does not build the web console, which needs Node.js
 #   --yes              installs what is missing without asking
 #
-# The database (KIND) is at the first start the first of these that there is:
+# At the first start the database (KIND) is the first of these that is available:
 #   external   DATABASE_URL, or database.url or database.postgres in the configuration;
-#   compose    the service `database` of docker/compose.yaml, where Docker works;
+#   compose    the service `database` of docker/compose.yaml, if Docker works;
 #   cluster    a private PostgreSQL, see docker/database/cluster.sh.
 # Environment: DATABASE_URL; PIKA_DATABASE_PORT (default 15432) for the last two;
-# PIKA_ADMIN_PASSWORD for the first start (default: a random one, which is shown);
+# PIKA_ADMIN_PASSWORD for the first start (default: a random one, which is printed);
 # PIKA_STATE_DIR for data, logs and secrets (default: /var/lib/pika for root, else
-# ~/.local/state/pika; .pika in the checkout where an earlier version has made it);
+# ~/.local/state/pika; .pika in the checkout if an earlier version created it);
 # PIKA_BIN_DIR, a directory with pika-server and pika-agent to use instead of building
 # them. The server and the agent also read their own PIKA_... variables.
 set -euo pipefail
@@ -42,7 +42,7 @@ source "$repo/docker/start/demo.sh"
 # shellcheck source=docker/start/console.sh
 source "$repo/docker/start/console.sh"
 
-# Secrets are for the server alone, not for every program that we start.
+# Only the server gets secrets, not every program that we start.
 declare -A secrets=()
 for name in DATABASE_URL PIKA_DATABASE_URL PIKA_ADMIN_PASSWORD PIKA_AUTH_ADMIN_PASSWORD \
   PIKA_ALERTING_SECRET_KEYS; do
@@ -112,7 +112,7 @@ find_state() {
     state=$PIKA_STATE_DIR
   elif [[ -e $earlier/server.log || -d $earlier/database || -e $earlier/compose-password ]]; then
     state=$earlier
-    say "using $earlier, which an earlier version has made; \`git clean -fdx\` would delete it"
+    say "using $earlier, which an earlier version created; \`git clean -fdx\` would delete it"
     note "To keep it safe, stop Pika and move it to $(default_state)."
   else
     state=$(default_state)
@@ -132,7 +132,7 @@ default_state() {
 run() {
   make_state
   exec 9>>"$state/lock"
-  flock -n 9 || die "another start.sh runs with $state (process $(<"$state/lock"))" \
+  flock -n 9 || die "another start.sh is running with $state (process $(<"$state/lock"))" \
     "Stop that one (./start.sh --stop), or set PIKA_STATE_DIR for a second Pika."
   echo $$ >"$state/lock"
   trap clean_up EXIT
@@ -165,10 +165,10 @@ database_only() {
   printf '%s\n' "$database_url"
 }
 
-# Finds out what is to be started, and installs and builds what that takes.
+# Determines what to start, and installs and builds what that needs.
 prepare() {
   local lines
-  # Only the program understands its configuration.
+  # Only the program itself can read its configuration.
   if configured; then
     mapfile -t lines < <(lacking_for_build)
     agree_to_install "${lines[@]}"
@@ -201,14 +201,13 @@ lacking_for_start() {
 
 # --- the configuration -------------------------------------------------------
 
-# Whether anything that matters here may be given in a file or in the environment.
+# Whether a file or the environment may set anything that matters here.
 configured() {
   [[ -n ${PIKA_CONFIG:-} || -e /etc/pika/server.yaml ]] || ((${#secrets[@]})) ||
     compgen -v | grep -qE '^PIKA_(DATABASE_(URL|POSTGRES)|SERVER_|ADMIN_|AUTH_ADMIN_|ALERTING_)'
 }
 
-# Asks the server's program for the value in effect of a key; nothing where --given asks
-# for what the file or the environment gives, and that is nothing.
+# Prints the effective value of a key, or nothing if --given is set and neither the file nor the environment gives one.
 setting() { # [--given] KEY
   local status=0 name
   (
@@ -218,13 +217,13 @@ setting() { # [--given] KEY
   ((status == 0 || status == 3)) || die "the configuration cannot be used (the reason is above)"
 }
 
-# Sets `listen` and `port`: of the command line, else of the configuration.
+# Sets `listen` and `port` from the command line or the configuration.
 choose_address() {
   local given=''
   if configured; then
     given=$(setting --given server.addr)
     [[ -z $(setting --given server.tls.certificate_file) ]] ||
-      die "start.sh looks after a server that speaks plain HTTP, and the configuration sets server.tls" \
+      die "start.sh supports only plain HTTP, and the configuration sets server.tls" \
         "Run pika-server and pika-agent as services (docker/systemd), or take server.tls out."
   fi
   if [[ -n $given ]]; then
@@ -247,7 +246,7 @@ choose_address() {
 # --- ending ------------------------------------------------------------------
 
 stopped_by() {
-  # Without a terminal any more (HUP) nothing can be said, but much is to be done.
+  # Without a terminal (HUP) nothing can be printed, but cleanup still has to run.
   say "stopping ($1)" || true
   exit 0
 }
@@ -257,7 +256,7 @@ clean_up() {
   local status=$?
   set +e
   trap - EXIT
-  # A second Ctrl-C would only leave things half stopped; every step has a deadline.
+  # A second Ctrl-C would leave things half stopped; every step has a deadline.
   trap '' INT TERM HUP PIPE
   [[ -z $current ]] || end_group "$current"
   rm -f "$state/database.url"
@@ -272,14 +271,14 @@ clean_up() {
 stop() {
   local pid
   [[ -d $state ]] || {
-    say "nothing of Pika runs; there is no $state"
+    say "Pika is not running; there is no $state"
     return 0
   }
   state=$(cd "$state" && pwd -P)
   exec 9>>"$state/lock"
   if ! flock -n 9; then
     pid=$(<"$state/lock")
-    say "stopping the start.sh that runs (process $pid)"
+    say "stopping the running start.sh (process $pid)"
     kill -TERM "$pid" 2>/dev/null || true
     flock -w 150 9 || die "process $pid did not stop within 150 s"
   fi
@@ -292,30 +291,30 @@ stop() {
     database=compose
     stop_database
   fi
-  say "nothing of Pika runs any more; data and logs stay in $state"
+  say "Pika is stopped; data and logs stay in $state"
 }
 
 # --- building ----------------------------------------------------------------
 
 build() {
   if [[ -n ${PIKA_BIN_DIR:-} ]]; then
-    bin=$(cd "$PIKA_BIN_DIR" && pwd) || die "PIKA_BIN_DIR is no directory: $PIKA_BIN_DIR"
+    bin=$(cd "$PIKA_BIN_DIR" && pwd) || die "PIKA_BIN_DIR is not a directory: $PIKA_BIN_DIR"
   else
     need_rust
     need_c_compiler
     build_console
-    say "building Pika (some minutes the first time)"
+    say "building Pika (a few minutes the first time)"
     run_step cargo build --release --manifest-path "$repo/Cargo.toml" -p pika-server -p pika-agent ${demo:+-p pika-bench} ||
       die "the build failed (its messages are above)"
     bin=${CARGO_TARGET_DIR:-$repo/target}/release
   fi
   [[ -x $bin/pika-server && -x $bin/pika-agent ]] || die "$bin has no pika-server and pika-agent"
-  [[ -z $demo || -x $bin/pika-bench ]] || die "$bin has no pika-bench, which --demo takes"
+  [[ -z $demo || -x $bin/pika-bench ]] || die "$bin has no pika-bench, which --demo needs"
 }
 
 # --- the server --------------------------------------------------------------
 
-# The first administrator's password: the configuration's, else a random one.
+# The first administrator's password: from the configuration, or a random one.
 keep_admin_password() {
   local given=''
   need curl curl ca-certificates
@@ -326,8 +325,8 @@ keep_admin_password() {
   secret_file "$state/admin-password" 12 >/dev/null
 }
 
-# The key that secrets in the database are sealed with: the configuration's, else one that
-# is made once. Without it, what is sealed cannot be read again.
+# The key that encrypts secrets in the database: from the configuration, or generated once. Without it, they cannot be
+# read again.
 keep_secret_key() {
   if configured && [[ -n $(setting --given alerting.secret_keys) ]]; then
     secret_keys=()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every check of the repository, in the order in which they fail fastest. Installs what
-# it needs, makes a test database of its own and removes it whatever happens.
+# Runs every check of the repository, the fastest first. Installs what it needs, and
+# creates a test database that it always removes.
 #
 #   ./test.sh [--yes] [-- ARGUMENT...]
 #
@@ -8,7 +8,7 @@
 #   ARGUMENT...   goes to cargo test
 #
 # Environment: PIKA_TEST_DATABASE_URL, a superuser's URL of a database with TimescaleDB
-# to use instead of an own one; CARGO_TARGET_DIR and the like as always.
+# to use instead of a new one; CARGO_TARGET_DIR and the like.
 set -euo pipefail
 
 # shellcheck source=docker/lib.sh
@@ -56,7 +56,7 @@ clean_up() {
   exit "$status"
 }
 
-# Runs COMMAND in a session of its own, so that an interruption ends all of it at once.
+# Runs COMMAND in its own session, so that an interruption ends all of it at once.
 step() { # NAME COMMAND...
   local name=$1 began=$SECONDS status=0
   shift
@@ -82,7 +82,7 @@ check_shell() {
   if have shellcheck; then
     step "shellcheck" shellcheck --external-sources "${scripts[@]}"
   else
-    note "shellcheck is not to be had here; skipped"
+    note "shellcheck is not available; skipped"
   fi
 }
 
@@ -101,7 +101,7 @@ lacking() {
   [[ -n ${PIKA_TEST_DATABASE_URL:-} ]] || docker/database/cluster.sh needs --state "$scratch/database"
 }
 
-# A system that is not Linux: the portable half of the agent is checked for it.
+# A target other than Linux, for which the agent's portable half is checked.
 portable_target=x86_64-apple-darwin
 
 has_portable_target() { rustup target list --installed 2>/dev/null | grep -qx "$portable_target"; }
@@ -122,14 +122,14 @@ check_portable() {
     cargo clippy --package pika-agent --target "$portable_target" -- -D warnings
 }
 
-# Debian's Chromium, or the one that PIKA_CHROMIUM names: the scenarios of the console run in it.
+# The browser for the console's tests: Debian's Chromium, or the one that PIKA_CHROMIUM names.
 need_chromium() {
   [[ -n ${PIKA_CHROMIUM:-} ]] || need chromium chromium fonts-noto-cjk
-  PIKA_CHROMIUM=$(command -v "${PIKA_CHROMIUM:-chromium}") || die "PIKA_CHROMIUM is no program"
+  PIKA_CHROMIUM=$(command -v "${PIKA_CHROMIUM:-chromium}") || die "PIKA_CHROMIUM is not a program"
   export PIKA_CHROMIUM
 }
 
-# Everything temporary of the checks goes into one folder, which clean_up removes.
+# All temporary files of the checks go into one folder, which clean_up removes.
 make_scratch() {
   scratch=$(mktemp -d "${TMPDIR:-/tmp}/pika-test.XXXXXX")
   export TMPDIR=$scratch/tmp
@@ -138,11 +138,11 @@ make_scratch() {
   chmod 0711 "$scratch" "$TMPDIR"
 }
 
-# The tests clean up after themselves, wherever they are run from. What their helpers remove may still be going.
+# The tests clean up after themselves, wherever they are run from. Their helpers may still be removing files.
 check_leftovers() {
   local left deadline=$((SECONDS + 10))
   while left=$(find "$TMPDIR" -mindepth 1 -maxdepth 1 -printf '%f\n') && [[ -n $left ]]; do
-    ((SECONDS < deadline)) || die "the tests left these behind in the folder for temporary files:" "$left"
+    ((SECONDS < deadline)) || die "the tests left temporary files behind:" "$left"
     sleep 0.2
   done
 }
@@ -160,7 +160,7 @@ main() {
   trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  # Nothing of the caller's may reach into the tests.
+  # The tests must not see the caller's settings.
   unset DATABASE_URL
   # Backtraces with lines, without the size of full debug information.
   export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}
@@ -172,7 +172,7 @@ main() {
   check_shell
   need_rust rustfmt clippy
   need_c_compiler
-  # What the tests of the console take; building it takes less, see docker/start/console.sh.
+  # What the console's tests need; building it needs less, see docker/start/console.sh.
   need_node 20.19
   need_chromium
   step "cargo fmt" cargo fmt --all --check
@@ -187,7 +187,7 @@ main() {
   step "cargo clippy" cargo clippy --workspace --all-targets -- -D warnings
   check_portable
   RUSTDOCFLAGS='-D warnings' step "cargo doc" cargo doc --workspace --no-deps --document-private-items
-  # The checks of the API and the end-to-end tests run the programs.
+  # The API checks and the end-to-end tests run the programs.
   step "cargo build" cargo build --workspace
   step "openapi/check.sh" openapi/check.sh
   step "console: scenarios" npm run --silent --prefix server/web e2e -- --project=desktop-light --project=phone

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the agent of the image; the first time it is enrolled with PIKA_ENROLLMENT_TOKEN.
+# Starts the agent, enrolling it the first time with PIKA_ENROLLMENT_TOKEN.
 set -eu
 
 state=/var/lib/pika-agent
@@ -8,6 +8,6 @@ if [ ! -e "$state/identity.json" ]; then
   : "${PIKA_ENROLLMENT_TOKEN:?is an enrollment token, which the server makes}"
   pika-agent enroll --server "$PIKA_AGENT_SERVER" --state-dir "$state"
 fi
-# Used up; the running agent need not carry it around.
+# No longer needed; keep it out of the running agent's environment.
 unset PIKA_ENROLLMENT_TOKEN
 exec pika-agent run --state-dir "$state" "$@"

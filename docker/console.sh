@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Builds the web console in server/web, which cargo embeds into pika-server. Does nothing
-# where nothing has changed; then it takes no Node.js either.
+# Builds the web console in server/web, which cargo embeds into pika-server. Does nothing if nothing
+# has changed; then Node.js is not needed either.
 #
-#   docker/console.sh build       builds it, with what that takes
-#   docker/console.sh packages    installs what building and testing it takes
-#   docker/console.sh is-built    tells by its status whether it is built from these sources
+#   docker/console.sh build       builds it, installing what that needs
+#   docker/console.sh packages    installs what building and testing it need
+#   docker/console.sh is-built    exits with 0 if it is built from these sources
 set -euo pipefail
 
 # shellcheck source=docker/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$repo/server/web"
 
-# What files hold, in one word.
+# Prints a hash of the files' contents.
 hash_of() { # PATH...
   find "$@" -type f ! -name '*.test.ts' ! -name schema.d.ts -print0 | LC_ALL=C sort -z |
     xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1
@@ -21,7 +21,7 @@ sources_hash() { hash_of index.html package.json package-lock.json vite.config.t
 
 is_built() { [[ -f dist/.stamp && $(<dist/.stamp) == "$(sources_hash)" ]]; }
 
-# The stamp is the last that is written and goes with the folder, so half an installation has none.
+# The stamp is written last and deleted with the folder, so an incomplete installation has none.
 packages() { # building|testing
   local stamp=node_modules/.stamp wanted options=()
   wanted=$(hash_of package.json package-lock.json)

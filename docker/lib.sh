@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What start.sh, test.sh and the scripts of database/ share: messages, installing what
-# a fresh machine lacks, ports, secrets. Sourced, never run.
+# Shared by start.sh, test.sh and the scripts in database/: messages, installing missing packages, ports, secrets.
+# Sourced, never run.
 
 say() { printf '==> %s\n' "$*" >&2; }
 note() { printf '    %s\n' "$*" >&2; }
@@ -26,8 +26,8 @@ show_tail_of() { # FILE, the text on stdin
   tail -n 20 | sed 's/^/    | /' >&2
 }
 
-# Runs COMMAND with its output in LOG, and shows every few seconds where it is.
-# `logged_pid` is its process while it runs.
+# Runs COMMAND with its output in LOG, and shows its progress every few seconds. `logged_pid` is its process while it
+# runs.
 run_logged() { # LOG COMMAND...
   local log=$1 told=$SECONDS failed=0
   shift
@@ -55,7 +55,7 @@ random_hex() { # BYTES
   od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'
 }
 
-# The secret kept in FILE, made on first use. Only its owner can read it.
+# Prints the secret kept in FILE, generated on first use. Only its owner can read the file.
 secret_file() { # FILE BYTES
   if [[ ! -s $1 ]]; then
     (
@@ -72,7 +72,7 @@ port_taken() { # PORT
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# Below the range that the kernel hands out to outgoing connections.
+# Below the kernel's range of ports for outgoing connections.
 free_port() {
   local port
   for _ in {1..50}; do
@@ -95,21 +95,21 @@ as_root() {
   if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
 }
 
-# --- saying what is about to be installed ------------------------------------
+# --- announcing installations -------------------------------------------------
 
-# Says what this machine lacks, and why it is needed, one LINE each, and asks where there
-# is somebody to answer. `assume_yes` answers for them.
+# Lists what is missing and why it is needed, one LINE each, and asks for confirmation on a terminal unless `assume_yes`
+# is set.
 agree_to_install() { # LINE...
   (($#)) || return 0
-  say "this machine lacks what follows; it is about to be installed:"
+  say "the following is missing and about to be installed:"
   printf '    - %s\n' "$@" >&2
   [[ -t 0 && -t 2 && -z ${assume_yes:-} ]] || return 0
   local answer=n
   read -rp '==> Go on? [Y/n] ' answer || true
-  [[ ${answer:-y} == [Yy]* ]] || die "nothing was installed" "Install it in your own way and run this again."
+  [[ ${answer:-y} == [Yy]* ]] || die "nothing was installed" "Install it yourself and run this again."
 }
 
-# Two programs may lack the same.
+# Two programs may need the same package.
 distinct() { awk '!seen[$0]++'; }
 
 lacking_curl() {
@@ -120,7 +120,7 @@ lacking_command() { # COMMAND WHY PACKAGE...
   have "$1" || echo "${*:3}, to $2: a package of this distribution (apt-get)"
 }
 
-# --- packages of the machine's own release -----------------------------------
+# --- packages of this distribution --------------------------------------------
 
 apt_usable() { have apt-get && can_be_root; }
 
@@ -131,9 +131,9 @@ apt_refresh() {
   local try
   for try in 1 2 3; do
     if as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2; then break; fi
-    # Another apt-get may hold the lists (it waits for no lock here); and one unreachable
-    # third-party source must not keep us from the others.
-    ((try < 3)) || note "apt-get update reported errors; going on with the lists there are"
+    # Another apt-get may hold the lists (apt-get does not wait for this lock), and one unreachable third-party source
+    # must not block the others.
+    ((try < 3)) || note "apt-get update reported errors; continuing with the existing lists"
     sleep 5
   done
   apt_refreshed=1
@@ -162,7 +162,7 @@ apt_install() { # PACKAGE...
   fi
 }
 
-# Makes sure that COMMAND exists, by installing PACKAGE... where that is possible.
+# Makes sure that COMMAND exists, by installing PACKAGE... if possible.
 need() { # COMMAND PACKAGE...
   local command=$1
   shift
@@ -173,7 +173,7 @@ need() { # COMMAND PACKAGE...
     die "could not install $command" "Install it by hand (apt-get install $*) and run this again."
 }
 
-# --- what a build needs ------------------------------------------------------
+# --- the toolchain ------------------------------------------------------------
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -192,7 +192,7 @@ rust_wanted() {
   sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$repo/Cargo.toml" | head -n 1
 }
 
-# rustup installs where a shell that was open before does not look.
+# rustup installs into a directory that may not be in PATH yet.
 look_for_rust() {
   version_at_least "$(rust_version || echo 0)" "$(rust_wanted)" ||
     export PATH=${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$PATH
@@ -207,7 +207,7 @@ lacking_rust() { # [COMPONENT...]
       lacking_curl
       echo "$what: for this user, by rustup (https://rustup.rs)"
     elif ! version_at_least "$(rust_version || echo 0)" "$(rust_wanted)"; then
-      echo "$what: a toolchain beside the older one, by rustup"
+      echo "$what: a toolchain alongside the older one, by rustup"
     else
       for component; do
         has_component "$component" || echo "cargo ${component/rustfmt/fmt}, for the checks: a component of Rust, by rustup"
@@ -220,7 +220,7 @@ has_component() { # COMPONENT
   cargo "${1/rustfmt/fmt}" --version >/dev/null 2>&1
 }
 
-# A cargo as new as the workspace asks for, with COMPONENTs; installed if there is none.
+# Makes sure that there is a cargo as new as the workspace requires, with COMPONENTs.
 need_rust() { # [COMPONENT...]
   local wanted found component
   wanted=$(rust_wanted)
@@ -249,7 +249,7 @@ install_rustup() {
   need curl curl ca-certificates
   say "installing Rust for this user (rustup)"
   script=$(mktemp)
-  # Into a file first: half a download must not be run.
+  # Into a file first: an incomplete download must not be run.
   if ! curl --proto '=https' --tlsv1.2 -sSf --retry 2 --max-time 60 -o "$script" https://sh.rustup.rs ||
     ! sh "$script" -y --profile minimal --no-modify-path >&2; then
     rm -f "$script"
@@ -274,7 +274,7 @@ node_version() {
   echo "${version#v}"
 }
 
-# Node.js and npm, at least as new as VERSION.
+# Makes sure that there are npm and Node.js VERSION or newer.
 need_node() { # VERSION
   need node nodejs
   need npm npm

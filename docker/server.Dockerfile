@@ -11,15 +11,15 @@ FROM rust:1.95-slim-trixie AS build
 WORKDIR /source
 COPY . .
 COPY --from=console /source/server/web/dist server/web/dist
-# The caches outlive the build, so that only what changed is compiled again; the binary
-# has to leave them to become part of the image.
+# The caches outlive the build, so only changes are recompiled; the binary is copied out of them to become part of the
+# image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
     cargo build --release --locked --package pika-server \
     && install --strip target/release/pika-server /usr/local/bin/
 
 FROM debian:trixie-slim
-# For databases that are reached by TLS.
+# For database connections over TLS.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \

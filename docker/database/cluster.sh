@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Makes, starts and stops a private PostgreSQL + TimescaleDB cluster, for machines
-# without a container engine and for the tests. Everything of a cluster lives in
-# its state directory; no other cluster of the machine is ever touched.
+# Creates, starts and stops a private PostgreSQL + TimescaleDB cluster, for machines
+# without a container engine and for the tests. A cluster is contained in its state
+# directory; other clusters of the machine are never touched.
 #
 #   cluster.sh start  --state DIR --port PORT --profile service|test
 #   cluster.sh stop   --state DIR
 #   cluster.sh url    --state DIR
 #   cluster.sh status --state DIR      (exit status 0: runs, 3: stopped)
-#   cluster.sh needs  --state DIR      says what `start` would install, if anything
+#   cluster.sh needs  --state DIR      prints what `start` would install, if anything
 #
 # `start` may be repeated; its only line on stdout is the URL. Port 0 means any free
 # one. PostgreSQL comes from the first of these that works:
-#   1. one that this machine has, 16 to 18, with TimescaleDB 2.19 or newer;
+#   1. an installed one, 16 to 18, with TimescaleDB 2.19 or newer;
 #   2. a private root from an earlier run;
 #   3. the distribution's own package;
 #   4. a new private root, see root.sh. It is kept in PIKA_POSTGRES_ROOT (default:
 #      /var/cache/pika/postgres-root) for all clusters of this machine; remove that
-#      directory while they are stopped to have it built anew.
+#      directory while they are stopped to have it rebuilt.
 # The log is DIR/postgres.log; settings of your own go into DIR/data/local.conf.
 set -euo pipefail
 
@@ -28,7 +28,7 @@ source "$here/postgres.sh"
 # shellcheck source=docker/database/settings.sh
 source "$here/settings.sh"
 
-# An earlier version kept it in the checkout.
+# An earlier version kept it inside the checkout.
 default_root() {
   local earlier=$repo/.pika/postgres-root
   if [[ -d $earlier ]]; then echo "$earlier"; else echo /var/cache/pika/postgres-root; fi
@@ -76,7 +76,7 @@ main() {
 
   require_linux
   postgres_root=${PIKA_POSTGRES_ROOT:-$(default_root)}
-  # A cluster in a private root is root's to handle.
+  # Only root can handle a cluster in a private root.
   if ((EUID != 0)) && [[ -d $state ]]; then
     if [[ ! -w $state || (-f $state/origin && $(<"$state/origin") == "root "*) ]]; then
       become_root "${arguments[@]}"
@@ -100,7 +100,7 @@ do_start() {
   chmod 0711 "$state"
   exec 9>"$state/lock"
   flock -n 9 || {
-    say "waiting for another cluster.sh that works on $state"
+    say "waiting for another cluster.sh that is working on $state"
     flock -w 900 9 || die "another cluster.sh still holds $state/lock after 15 minutes"
   }
 
@@ -133,7 +133,7 @@ do_stop() {
     # Fast shutdown first: clients are cut off, nothing is lost. Then harder.
     kill -INT "$pid" || true
     wait_gone 60 "$pid" || {
-      note "it still runs after 60 s; immediate shutdown (it recovers at the next start)"
+      note "it is still running after 60 s; immediate shutdown (it recovers at the next start)"
       kill -QUIT "$pid" 2>/dev/null || true
       wait_gone 10 "$pid" || true
     }
@@ -159,7 +159,7 @@ do_status() {
 }
 
 do_needs() {
-  # Without root's rights nothing is installed, and a start says what else to do.
+  # Without root nothing is installed, and `start` says what else to do.
   if find_origin || ! can_be_root; then return 0; fi
   echo "PostgreSQL with TimescaleDB, as the database: this distribution's package where it has one, else a private copy of a newer release in $postgres_root (debootstrap, 500 MB)"
 }
@@ -189,7 +189,7 @@ postmaster_pid() {
   cluster_pids | grep -x -- "$pid" || true
 }
 
-# Whether the PostgreSQL of this cluster takes connections, and not another one at its port.
+# Whether this cluster's PostgreSQL accepts connections, and not another one at its port.
 is_ready() {
   [[ -n $(postmaster_pid) && $(sed -n 8p "$state/data/postmaster.pid" 2>/dev/null) == ready* ]]
 }
@@ -216,7 +216,7 @@ wait_gone() { # SECONDS PID...
 }
 
 # After a postmaster was killed its children may live on for a while and hold the
-# shared memory, and PostgreSQL rightly refuses to start beside them.
+# shared memory, and PostgreSQL rightly refuses to start until they are gone.
 end_orphans() {
   local pids
   mapfile -t pids < <(cluster_pids)
@@ -245,8 +245,8 @@ make_data() {
   secret_file "$state/superuser.password" 24 >/dev/null
   secret_file "$state/pika.password" 24 >/dev/null
   if [[ ! -d $state/data ]]; then
-    say "making a new cluster in $state/data"
-    # What an interrupted attempt left.
+    say "creating a new cluster in $state/data"
+    # Left behind by an interrupted attempt.
     rm -rf "$state/data.new" "$state/pwfile"
     install -d -m 0700 "$state/data.new"
     install -m 0600 "$state/superuser.password" "$state/pwfile"
@@ -266,10 +266,10 @@ make_data() {
 include_if_exists = 'pika.conf'
 include_if_exists = 'local.conf'
 CONF
-    # Whole or not at all: an interrupted initdb never looks like a cluster.
+    # Atomic: an interrupted initdb never looks like a cluster.
     mv "$state/data.new" "$state/data"
   fi
-  # Another user than last time, for example because the first one was removed.
+  # The user may differ from last time, for example because the first one was removed.
   if ((EUID == 0)) && [[ $(stat -c %u "$state/data") != "$run_uid" ]]; then
     say "giving the data to user $run_uid"
     chown -R "$run_uid:$run_gid" "$state/data"
@@ -291,8 +291,8 @@ launch() { # TRIES
   from=$(stat -c %s "$log")
 
   say "starting PostgreSQL on 127.0.0.1:$port"
-  # A session of its own, so that the terminal's Ctrl-C does not reach it, and nothing of
-  # our environment, which may hold secrets.
+  # In its own session, so that the terminal's Ctrl-C does not reach it, and without our environment, which may hold
+  # secrets.
   (
     detached=(env -i setsid)
     exec_postgres postgres -D "$(view)/data"
@@ -320,7 +320,7 @@ set_up_database() {
   local role='NOSUPERUSER CREATEDB'
   [[ $profile != test ]] || role='SUPERUSER CREATEDB'
   secret_file "$state/pika.password" 24 >/dev/null
-  # Repeatable, so that an interrupted first start heals itself.
+  # Idempotent, so that the next start repairs an interrupted first one.
   sql postgres <<SQL || die "the database could not be set up (log: $state/postgres.log)"
 SELECT 'CREATE ROLE pika' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pika') \gexec
 ALTER ROLE pika WITH LOGIN $role PASSWORD '$(<"$state/pika.password")';

@@ -1,9 +1,8 @@
 # shellcheck shell=bash
-# Which PostgreSQL a cluster is served by, and how its programs are run. Sourced by
-# cluster.sh, whose variables these are:
+# Chooses the PostgreSQL for a cluster and runs its programs. Sourced by cluster.sh, which sets these variables:
 #   origin     "root DIR" (a private root) or "host DIR" (DIR holds bin/postgres)
-#   bin        where the programs are, as they see it themselves
-#   major      the version that made the data, or nothing
+#   bin        the programs' directory, as the programs see it
+#   major      the version that created the data, or nothing
 #   run_uid, run_gid   the user that PostgreSQL runs as
 # shellcheck disable=SC2154 # state is cluster.sh's
 
@@ -20,7 +19,7 @@ recall_origin() {
 
 choose_origin() { # the script's ARGUMENT...
   if ! find_origin; then
-    say "this machine has no PostgreSQL with TimescaleDB that Pika could use; getting one"
+    say "this machine has no PostgreSQL with TimescaleDB that Pika can use; getting one"
     install_from_distribution
     [[ -n $origin ]] || make_private_root "$@"
   fi
@@ -32,11 +31,11 @@ choose_origin() { # the script's ARGUMENT...
   printf '%s\n' "$origin" >"$state/origin"
 }
 
-# Sets origin to what is here already, without making anything.
+# Sets origin to what exists already, without creating anything.
 find_origin() {
   major=
   [[ ! -f $state/data/PG_VERSION ]] || major=$(<"$state/data/PG_VERSION")
-  # What made the data is the best to serve it: another build may have an older TimescaleDB.
+  # Prefer what created the data: another build may have an older TimescaleDB.
   origin=''
   [[ ! -f $state/origin ]] || origin=$(<"$state/origin")
   if origin_usable || find_on_host; then return 0; fi
@@ -80,7 +79,7 @@ nothing_found() { # REASON
 
 wanted_majors() { echo "${major:-$supported_majors}"; }
 
-# What the machine has.
+# What is installed on the machine.
 
 find_on_host() {
   local wanted directory candidates=()
@@ -102,7 +101,7 @@ host_usable() { # DIRECTORY
   [[ -x $1/bin/postgres && -x $1/bin/initdb && -x $1/bin/psql ]] || return 1
   version=$("$1/bin/postgres" --version | sed -E 's/[^0-9]*([0-9]+).*/\1/') || return 1
   [[ " $(wanted_majors) " == *" $version "* ]] || return 1
-  # Debian keeps what belongs to a version apart from its binaries.
+  # Debian keeps a version's other files apart from its binaries.
   local shares=("$1/share" "$1/share/postgresql" "$1/share/pgsql")
   [[ $1 != /usr/lib/postgresql/* ]] || shares=("/usr/share/postgresql/$version")
   for share in "${shares[@]}"; do
@@ -147,11 +146,11 @@ install_from_distribution() {
   }
   [[ -n $package ]] || return 0
 
-  # Debian's packages make and start a cluster "main" of their own; that is not ours to decide.
+  # Debian's packages create and start a cluster "main"; that is not ours to decide.
   local quiet=/etc/postgresql-common/createcluster.d/zz-pika.conf
   as_root mkdir -p "${quiet%/*}"
   echo 'create_main_cluster = false' | as_root tee "$quiet" >/dev/null
-  # Interrupted, we let apt-get finish what it began.
+  # If interrupted, let apt-get finish what it began.
   # shellcheck disable=SC2064 # the path of now is meant
   trap "wait; as_root rm -f '$quiet'" EXIT
   apt_install "$package" || nothing_found "apt-get could not install $package (its messages are above)"
@@ -180,7 +179,7 @@ make_private_root() { # the script's ARGUMENT...
   origin="root $postgres_root"
 }
 
-# Whether the private root can be used, which takes root's rights.
+# Whether the private root can be used, which needs root.
 enter_private_root() { # the script's ARGUMENT...
   local root=${origin#root }
   need_root "$@"
@@ -209,9 +208,8 @@ root_bin() { # ROOT
 # --- running PostgreSQL's programs -------------------------------------------
 
 # Runs one of PostgreSQL's programs as the unprivileged user, in place of this shell.
-# `view` is what the state directory is called in its eyes.
-# `detached` may hold a prefix: a background job of a script leads no process group, so
-# setsid needs no fork and the process keeps its id.
+# `view` is the path of the state directory as that program sees it. `detached` may hold a prefix: a background job of a
+# script leads no process group, so setsid needs no fork and the process keeps its id.
 detached=()
 exec_postgres() { # PROGRAM ARGUMENT...
   local program=$bin/$1

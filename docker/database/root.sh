@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes a private root: a directory with a whole small system in it that has PostgreSQL
-# and TimescaleDB, of a newer release of this machine's own distribution, by debootstrap
-# and from the mirror that apt uses. Nothing of another release is put onto the host.
+# Creates a private root: a directory with a small system that has PostgreSQL and TimescaleDB, of a newer release of
+# this machine's own distribution, by debootstrap and from the mirror that apt uses. Nothing of another release is put
+# onto the host.
 #
 #   root.sh DIRECTORY
 #
-# Does nothing where the directory is there already. The log is DIRECTORY.log.
+# Does nothing if the directory exists. The log is DIRECTORY.log.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,7 +26,7 @@ main() {
     say "waiting for another build of $root"
     flock 8
   }
-  # It is renamed to its place only when it is complete: if it is there, it is whole.
+  # It is renamed into place only when complete, so if it exists, it is complete.
   [[ -d $root ]] || build
 }
 
@@ -35,19 +35,19 @@ build() {
   case $(. /etc/os-release && echo "${ID:-}") in
     debian) suites=trixie:17 ;;
     ubuntu) suites='resolute:18 questing:17' ;;
-    *) die "a private PostgreSQL is made from packages of Debian or Ubuntu, and this machine is neither" ;;
+    *) die "a private PostgreSQL needs packages of Debian or Ubuntu, and this machine is neither" ;;
   esac
   have debootstrap || apt_install debootstrap || die "debootstrap could not be installed"
   trap 'stop_building; exit 130' INT TERM HUP
   trap stop_building EXIT
   for suite in $suites; do
-    # What an interrupted build left; the lock is ours, so nobody works on it.
+    # Left behind by an interrupted build; we hold the lock, so nobody is using it.
     rm -rf --one-file-system "$building"
     bootstrap "${suite%:*}" "postgresql-${suite#*:}-timescaledb" && break
     show_tail "$log"
-    [[ $suite != "${suites##* }" ]] || die "no private root could be made (full log: $log)"
+    [[ $suite != "${suites##* }" ]] || die "no private root could be created (full log: $log)"
   done
-  # Only PostgreSQL is wanted: no cluster of the package's own, no package archives.
+  # Only PostgreSQL is needed: no default cluster, no package archives.
   rm -rf "$building"/var/cache/apt/archives/*.deb "$building"/var/lib/apt/lists/* \
     "$building"/var/lib/postgresql/*/main "$building"/etc/postgresql/*/main
   mkdir -p "$building/var/lib/pika"
@@ -64,7 +64,7 @@ stop_building() {
     kill -KILL "$logged_pid" 2>/dev/null || true
     wait "$logged_pid" 2>/dev/null || true
   fi
-  # Its last processes are just ending and may still write.
+  # Its last processes may still be writing.
   for _ in {1..20}; do
     rm -rf --one-file-system "$building" 2>/dev/null && break
     sleep 0.2
@@ -84,14 +84,14 @@ bootstrap() { # SUITE PACKAGE
   [[ ! -s $keyring ]] || options+=("--keyring=$keyring")
   # Ubuntu keeps the extension in universe.
   [[ $1 == trixie ]] || options+=('--components=main,universe')
-  # An older debootstrap does not know the newer release by name, but how to make it.
+  # An older debootstrap lacks the newer release's name but can still build it.
   [[ -e /usr/share/debootstrap/scripts/$1 ]] || case $1 in
     trixie) script=/usr/share/debootstrap/scripts/sid ;;
     *) script=/usr/share/debootstrap/scripts/gutsy ;;
   esac
 
-  say "making a private PostgreSQL from $1 (a minute or two, once): $root"
-  # Its own mount and process namespaces: nothing stays mounted or running, whatever ends us.
+  say "creating a private PostgreSQL from $1 (a minute or two, once): $root"
+  # In its own mount and process namespaces, so that nothing stays mounted or running however this script ends.
   local proxy
   proxy=$(apt-config shell p Acquire::http::Proxy | sed -n "s/^p='\(.*\)'$/\1/p")
   http_proxy=${http_proxy:-$proxy} run_logged "$log" setpriv --pdeathsig KILL \

@@ -26,7 +26,7 @@ CONF
   mv "$state/data/pika.conf.new" "$state/data/pika.conf"
 }
 
-# What is lost when the machine fails is only a test's; many databases at a time.
+# Test data may be lost when the machine fails; many databases at a time.
 settings_test() {
   cat <<CONF
 fsync = off
@@ -43,8 +43,8 @@ max_locks_per_transaction = 256
 CONF
 }
 
-# The machine is shared with Pika's server and perhaps more, so a quarter of its memory
-# at most. Insert-only load: rare checkpoints, compressed WAL; many chunks: many locks.
+# The machine is shared with Pika's server and perhaps more, so at most a quarter of its memory. Insert-only load: rare
+# checkpoints, compressed WAL; many chunks: many locks.
 settings_service() {
   local memory cores share=8
   memory=$(memory_mb) cores=$(nproc)
@@ -77,7 +77,7 @@ clamp() { # VALUE LOW HIGH
   echo $(($1 < $2 ? $2 : $1 > $3 ? $3 : $1))
 }
 
-# What this machine, or the container we are in, may use.
+# The memory that this machine or container may use.
 memory_mb() {
   local kb limit
   kb=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)

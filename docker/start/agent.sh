@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# The agent of this machine: enrolled, started, and asked the server for. Sourced by
-# start.sh, whose variables these are:
+# Enrolls and starts this machine's agent, and waits for its samples. Sourced by start.sh, which sets these variables:
 # shellcheck disable=SC2154 # state, bin, url and database_url
 
 launch_agent() {
@@ -27,7 +26,7 @@ enroll() {
   token=$(DATABASE_URL=$database_url "$bin/pika-server" enrollment create \
     --name local --max-uses 1 --expires-in-hours 1 2>"$log") || {
     show_tail "$log"
-    die "the server made no enrollment token"
+    die "the server created no enrollment token"
   }
   PIKA_ENROLLMENT_TOKEN=$token "$bin/pika-agent" enroll --server "$url" --state-dir "$state/agent" >>"$log" 2>&1 || {
     show_tail "$log"
@@ -35,14 +34,14 @@ enroll() {
   }
 }
 
-# Back at a former database the agent is who it was there, else nobody yet.
+# Restores the identity that the agent had with this database, if any.
 take_previous_identity() {
   rm -rf "$state/agent.unknown"
   mv "$state/agent" "$state/agent.unknown"
   [[ ! -d $state/agent.previous ]] || mv "$state/agent.previous" "$state/agent"
   mv "$state/agent.unknown" "$state/agent.previous"
   if [[ -f $state/agent/identity.json ]] && agent_known; then
-    say "it knows the one that was here before; going on as that one"
+    say "it knows this agent's former identity; using that one"
   else
     rm -rf "$state/agent"
   fi
@@ -52,7 +51,7 @@ agent_id() {
   sed -n 's/.*"id"[[:space:]]*:[[:space:]]*"\([^"]*\)".*/\1/p' "$state/agent/identity.json" | head -n 1
 }
 
-# Unknown only when the server says so; without a valid login nobody can tell.
+# Unknown only if the server says so; without a valid login this cannot be determined.
 agent_known() {
   [[ -z $session ]] || [[ $(api_status "/api/agents/$(agent_id)") != 404 ]]
 }
@@ -68,8 +67,8 @@ log_in() {
   session=
   case ${answer##*$'\n'} in
     200 | 201) session=$(sed -n 's/.*"token"[[:space:]]*:[[:space:]]*"\([^"]*\)".*/\1/p' <<<"$answer" | head -n 1) ;;
-    401) say "the password in $state/admin-password is not the admin's any more; going on without it" ;;
-    *) say "the server refused the admin's login; going on without it: ${answer:0:200}" ;;
+    401) say "the password in $state/admin-password is no longer the admin's; continuing without it" ;;
+    *) say "the server refused the admin's login; continuing without it: ${answer:0:200}" ;;
   esac
 }
 
@@ -85,7 +84,7 @@ field() { # NAME, JSON on stdin
   sed -n "s/.*\"$1\"[[:space:]]*:[[:space:]]*\"\([^\"]*\)\".*/\1/p" | head -n 1
 }
 
-# Each family is there, and the newest sample is younger than this run.
+# Whether every family is present, and the newest sample is from this run.
 samples_arrived() {
   local answer part taken
   answer=$(api "/api/agents/$(agent_id)/metrics/latest" 2>/dev/null | tr -d ' \n\t') || return 1
@@ -98,7 +97,7 @@ samples_arrived() {
 
 wait_for_samples() {
   if [[ -z $session ]]; then
-    # The best that can be seen from outside: it stays up.
+    # The best that can be checked without a login: it stays up.
     pause 3
     kill -0 "$agent_pid" 2>/dev/null && return 0
   elif wait_until 60 "$agent_pid" "the agent's first samples" samples_arrived; then

@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# The web console, built before the server, which embeds it. Sourced by start.sh, whose
-# variables these are:
+# The web console, built before the server, which embeds it. Sourced by start.sh, which sets these variables:
 # shellcheck disable=SC2154 # no_console and repo
 
 # The oldest Node.js that builds it: that of Ubuntu 24.04.
@@ -15,13 +14,13 @@ lacking_console() {
   fi
 }
 
-# Builds the console where that is wanted and possible. Without it the server is one all the same.
+# Builds the console if wanted and possible. The server works without it.
 build_console() {
   console_wanted || return 0
   local lack
   lack=$(console_lack)
   if [[ -n $lack ]]; then
-    note "the server is built without its web console, which takes $lack"
+    note "the server is built without its web console, which needs $lack"
     return 0
   fi
   say "building the web console"
@@ -29,7 +28,7 @@ build_console() {
     "./start.sh --no-console goes on without it."
 }
 
-# What cannot be had here; nothing where there is all.
+# Prints what is missing and cannot be installed, if anything.
 console_lack() {
   if apt_usable; then
     have node || apt_install nodejs >&2 || true

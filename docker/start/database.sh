@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Which database start.sh uses, how it remembers that, and how it starts and stops it.
-# Sourced by start.sh, whose state directory and options these variables are:
+# Sourced by start.sh, which sets these variables:
 # shellcheck disable=SC2154 # state, action, database_option and database_port
 # shellcheck disable=SC2034 # and these are for start.sh
 
@@ -10,8 +10,8 @@ database='' database_url='' database_pid='' database_mine=''
 
 # --- the choice --------------------------------------------------------------
 
-# The first of what the configuration gives, Docker and a private cluster; but never
-# another one than has served this state directory before, unless --database says so.
+# Chooses the configured database, Docker or a private cluster, in this order; but never one other than this state
+# directory has used before, unless --database says so.
 choose_database() {
   local before docker='' given=''
   configured_database
@@ -36,11 +36,11 @@ choose_database() {
     compose) [[ -n $docker ]] || die "--database compose needs Docker with its compose plugin, which does not answer" ;;
   esac
   [[ $database == external ]] || database_url=''
-  # It would win over the URL that the server is given.
+  # It would override the URL that the server is given.
   unset PIKA_DATABASE_URL_FILE
 }
 
-# The URL that the configuration gives, in whatever way.
+# Prints the URL from the configuration, whichever keys give it.
 configured_database() {
   configured || return 0
   database_url=$(setting --given database.url)
@@ -51,8 +51,8 @@ remember_database() {
   printf '%s\n' "$database" >"$state/database.kind"
 }
 
-# What has served this state directory before. Earlier versions did not write it down;
-# then it is what lies there, which may be two.
+# Prints the kinds of database that this state directory has used. Earlier versions did not record it; then it is what
+# is found there, which may be two.
 remembered_database() {
   local kinds=()
   if [[ -s $state/database.kind ]]; then
@@ -61,7 +61,7 @@ remembered_database() {
   fi
   [[ ! -d $state/database/data ]] || kinds+=(cluster)
   [[ ! -s $state/compose-password ]] || kinds+=(compose)
-  # An agent that is enrolled has had a database.
+  # An enrolled agent implies a database.
   if ((${#kinds[@]} == 0)) && [[ -f $state/agent/identity.json ]]; then kinds=(external); fi
   echo "${kinds[*]}"
 }
@@ -100,7 +100,7 @@ refuse_change() { # BEFORE WHAT-IS-NEW CURE KIND
 
 say_of_change() { # BEFORE
   if [[ -n $1 && $1 != "$database" && $1 != *' '* ]]; then
-    say "changing from $(describe_database "$1") to $(describe_database "$database"); the former stays as it is"
+    say "changing from $(describe_database "$1") to $(describe_database "$database"); the former is left unchanged"
   fi
 }
 
@@ -126,7 +126,7 @@ start_compose() {
     with_compose "${docker_compose[@]}" logs --tail 20 database >&2 || true
     die "the database container did not become ready"
   }
-  # A volume from before may know another password than the one of this state directory.
+  # An existing volume may have another password than this state directory.
   local password
   password=$(<"$state/compose-password")
   printf "ALTER ROLE pika PASSWORD '%s';\n" "$password" |
@@ -137,7 +137,7 @@ start_compose() {
 
 # --- the private cluster -----------------------------------------------------
 
-# What starting the database installs, if anything.
+# Prints what starting the database would install, if anything.
 lacking_database() {
   [[ $database != cluster ]] || "$cluster" needs --state "$state/database"
 }
@@ -167,8 +167,8 @@ start_database() {
   esac
 }
 
-# `database_mine`: start.sh stops only a database that a start.sh has started, this one
-# or one that was killed. The mark in the file system remembers that.
+# `database_mine`: start.sh stops only a database that start.sh has started, this run or one that was killed, as a mark
+# in the file system records.
 mark_database() { # COMMAND... that succeeds if it runs already
   local mark=$state/database-started
   if [[ $action == database_only ]]; then
@@ -190,7 +190,7 @@ stop_database() {
   esac
 }
 
-# Docker restarts its container by itself, and somebody else's database is not ours.
+# Docker restarts its container itself, and an external database is not ours to restart.
 database_alive() {
   [[ $database != cluster || (-n $database_pid && -d /proc/$database_pid) ]]
 }

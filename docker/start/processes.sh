@@ -1,11 +1,10 @@
 # shellcheck shell=bash
-# The processes that start.sh starts, looks after and ends, and their logs. Sourced by it.
+# Starts, supervises and stops processes, and shows their logs. Sourced by start.sh.
 # shellcheck disable=SC2154 # state, bin and the process ids and demo are start.sh's
 
 # --- waiting -----------------------------------------------------------------
 
-# Signals are handled between commands, so nothing that takes long runs in the
-# foreground: it runs in a session of its own and we wait.
+# The shell handles signals between commands, so long-running commands run in their own session while we wait.
 current=''
 run_step() { # COMMAND...
   local status=0
@@ -38,8 +37,8 @@ wait_until() { # SECONDS PID WHAT COMMAND...
 
 # --- starting ----------------------------------------------------------------
 
-# Starts a program in a session of its own (the terminal's Ctrl-C is for us alone);
-# secrets reach it by the environment or by file, never by argument.
+# Starts a program in its own session (only this script gets the terminal's Ctrl-C); secrets are passed by environment
+# or file, never as arguments.
 declare -A log_start
 spawn() { # NAME ARGUMENT...
   local name=$1 log=$state/$1.log
@@ -57,7 +56,7 @@ log_of() { # NAME
   if [[ $1 == database ]]; then echo "$state/database/postgres.log"; else echo "$state/$1.log"; fi
 }
 
-# The end of a log, of the last start only.
+# Prints the end of a log, since the last start only.
 show_log() { # NAME
   local log
   log=$(log_of "$1")
@@ -66,7 +65,7 @@ show_log() { # NAME
 
 # --- ending ------------------------------------------------------------------
 
-# Ends what run_step has started, with its children.
+# Ends what run_step started, with its children.
 end_group() { # PID
   kill -TERM -- "-$1" 2>/dev/null
   for _ in {1..100}; do
@@ -92,12 +91,12 @@ stop_process() { # NAME PID SECONDS
   done
 }
 
-# A start.sh that was killed leaves its children behind: they have sessions of their own.
+# A killed start.sh leaves its children behind, which have their own sessions.
 stop_leftovers() {
   local name pid
   for name in bench agent server; do
     pid=$(cat "$state/$name.pid" 2>/dev/null) || continue
-    # The number may be another program's by now.
+    # The id may belong to another program by now.
     if [[ -n $pid ]] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "/pika-$name "; then
       say "an earlier start.sh left its $name behind"
       stop_process "$name" "$pid" 30
@@ -106,7 +105,7 @@ stop_leftovers() {
   done
 }
 
-# --- looking after ------------------------------------------------------------
+# --- supervising --------------------------------------------------------------
 
 readonly quick_death=30 deaths_allowed=5
 declare -A born deaths next_try
@@ -152,7 +151,7 @@ look_after() { # NAME
     next_try[$name]=
     say "starting the $name again"
     case $name in
-      # Its failure is one more death, not our end.
+      # A failure counts as one more exit and does not end this script.
       database) launch_cluster || true ;;
       *) "launch_$name" ;;
     esac
