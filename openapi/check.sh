@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Proves the API's description: the description is valid, clients generated from it in
-# several languages work against a running server, that server answers nothing that is not
-# described, and openapi/walk.sh knows every operation. Called by test.sh; on its own:
+# Checks the API description: it is valid, clients generated from it in several languages work against a running server,
+# that server returns only what is described, and openapi/walk.sh covers every operation. Called by test.sh; to run it
+# alone:
 #
 #   cargo build --workspace
 #   PIKA_TEST_DATABASE_URL=postgres://… openapi/check.sh
 #
-# Environment: PIKA_TEST_DATABASE_URL, a superuser's URL of a database with TimescaleDB (a
-# database beside it is made and dropped); CARGO_TARGET_DIR as always.
+# Environment: PIKA_TEST_DATABASE_URL, a superuser's URL of a database with TimescaleDB (another database is created
+# there and dropped); CARGO_TARGET_DIR.
 set -euo pipefail
 
 # shellcheck source=docker/lib.sh
@@ -50,7 +50,7 @@ need_python() {
   apt_install python3-venv
 }
 
-# A virtual environment with exactly what requirements.txt says; kept until that changes.
+# A virtual environment with exactly requirements.txt; kept until that changes.
 install_python_packages() {
   local requirements=$clients/python/requirements.txt
   readonly venv=$target/openapi-venv
@@ -79,8 +79,8 @@ start_pika() {
   port=$(free_port)
   export PIKA_URL=http://127.0.0.1:$port PIKA_USERNAME=admin PIKA_PASSWORD
   PIKA_PASSWORD=$(random_hex 16)
-  sql "CREATE DATABASE $database" || die "the database $database could not be made beside that of PIKA_TEST_DATABASE_URL"
-  # A failed login more than three is refused, and none stands in another's way.
+  sql "CREATE DATABASE $database" || die "the database $database could not be created"
+  # The fourth failed login is refused, and concurrent logins do not block one another.
   env -i PATH="$PATH" DATABASE_URL="$database_url" PIKA_SERVER_ADDR="127.0.0.1:$port" \
     PIKA_ADMIN_PASSWORD="$PIKA_PASSWORD" PIKA_INGEST_FLUSH_INTERVAL_MS=100 \
     PIKA_AUTH_FAILURES_PER_ACCOUNT_AND_ADDRESS_MAX=3 PIKA_AUTH_FAILURES_PER_ADDRESS_MAX=1000 \
@@ -93,7 +93,7 @@ start_pika() {
   PIKA_AGENT_INTERVAL_MS=1000 "$programs/pika-agent" run --server "$PIKA_URL" --state-dir "$scratch/agent" \
     >>"$scratch/agent.log" 2>&1 &
   agent_pid=$!
-  # The second sample: the first knows no rates.
+  # The second sample: the first has no rates.
   wait_for "samples of the agent" has_samples
 }
 
@@ -108,7 +108,7 @@ wait_for() { # WHAT COMMAND...
     }
     sleep 0.1
   done
-  die "waited 30 s in vain for $what"
+  die "timed out after 30 s waiting for $what"
 }
 
 has_samples() { [[ $(psql -XqAtd "$database_url" -c 'SELECT count(*) > 1 FROM cpu_metrics') == t ]]; }
@@ -127,7 +127,7 @@ check() { # NAME COMMAND...
   note "$(((${EPOCHREALTIME/./} - ${began/./}) / 1000)) ms"
 }
 
-# The schema accepts the frames that agent and server really write, and refuses one that they do not.
+# The schema accepts the frames that agent and server write, and rejects others.
 golden_frames() {
   "$venv/bin/python" - openapi/agent-protocol.schema.json agent/protocol/tests/golden/*.json <<'PYTHON'
 import json, pathlib, sys
@@ -149,7 +149,7 @@ typescript_client() {
   npm run --silent generate && npm run --silent build && npm run --silent start
 }
 
-# Every operation is called, except those that only an agent makes or that would take one away.
+# Every operation is called, except those for agents only and those that would remove one.
 walk() {
   local unwalked
   unwalked=$(comm -3 <(jq -r '.paths[][].operationId' openapi/openapi.json | sort) \
@@ -160,7 +160,7 @@ walk() {
 
 python_client() {
   cd "$clients/python"
-  # Nothing may be left of what an earlier description said.
+  # Remove what was generated from an earlier description.
   rm -rf pika_client
   "$venv/bin/openapi-python-client" generate --path "$repo/openapi/openapi.json" --meta none \
     --output-path pika_client --overwrite --fail-on-warning &&
@@ -168,27 +168,27 @@ python_client() {
     "$venv/bin/python" example.py
 }
 
-# An administrator of this check's own: what is sent may lock it out.
+# A separate administrator, since the generated requests may lock it out.
 fuzz_as_administrator() {
   local token
   token=$(login fuzzing)
   fuzz --header "Authorization: Bearer $token"
 }
 
-# Not logging out, which would end the session, nor a WebSocket or a stream of events, which do not end by themselves. By one
-# worker: what generates requests is not made for threads, and now and then one of two fails with a KeyError of its own.
+# Excludes logging out, which would end the session, and the WebSocket and the event stream, which do not end by
+# themselves. One worker, because the generator is not thread-safe: with two, one occasionally fails with a KeyError.
 fuzz() { # [OPTION...]
   (cd "$scratch" && "$venv/bin/st" --config-file "$repo/openapi/schemathesis.toml" run "$repo/openapi/openapi.json" \
     --url "$PIKA_URL" --no-color --warnings off --workers 1 \
     --exclude-operation-id logout --exclude-operation-id connectAgent --exclude-operation-id followEvents "$@")
 }
 
-# An administrator `fuzzing`, who sends, and a user `fuzzed`, who bears it.
+# An administrator `fuzzing`, who sends the requests, and a user `fuzzed`, who is changed by them.
 prepare_fuzzing() {
   local name
   for name in fuzzing fuzzed; do
     DATABASE_URL=$database_url "$programs/pika-server" user create "$name" --role admin --password-stdin \
-      <<<"$PIKA_PASSWORD" >"$scratch/user.log" 2>&1 || die "the user $name could not be made" "$(<"$scratch/user.log")"
+      <<<"$PIKA_PASSWORD" >"$scratch/user.log" 2>&1 || die "the user $name could not be created" "$(<"$scratch/user.log")"
   done
   PIKA_AGENT_ID=$(psql -XqAtd "$database_url" -c 'SELECT id FROM agents')
   PIKA_USER_ID=$(psql -XqAtd "$database_url" -c "SELECT id FROM users WHERE username = 'fuzzed'")
@@ -232,7 +232,7 @@ main() {
   prepare_fuzzing
   check "generated requests, as nobody" fuzz
   check "generated requests, as an administrator" fuzz_as_administrator
-  say "the description holds"
+  say "the API description is correct"
 }
 
 main "$@"

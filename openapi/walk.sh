@@ -1,20 +1,18 @@
 #!/usr/bin/env bash
-# Walks through the whole API of a running Pika with curl and prints each call and its
-# answer. What it makes (a user, tokens, a rule, a silence, a channel) it also removes;
-# agents, alerts and settings stay as they are, no secret of an agent is touched, and
-# nobody is sent anything.
+# Calls every operation of a running Pika with curl and prints each call and its response. Everything it creates (a
+# user, tokens, a rule, a silence, a channel) it also removes; agents, alerts, settings and agents' secrets stay
+# unchanged, and no message is sent.
 #
 #   openapi/walk.sh [URL [USERNAME [PASSWORD]]]
 #
-# Environment, where an argument is left out: PIKA_URL (http://localhost:18888),
-# PIKA_USERNAME (admin), PIKA_PASSWORD. The user has to be an administrator.
-# Exit status: 0 when every call was answered as expected, else 1.
+# Environment, for omitted arguments: PIKA_URL (http://localhost:18888), PIKA_USERNAME (admin), PIKA_PASSWORD. The user
+# has to be an administrator. Exit status: 0 if every call was answered as expected, otherwise 1.
 set -euo pipefail
 
 readonly url=${1:-${PIKA_URL:-http://localhost:18888}}
 readonly username=${2:-${PIKA_USERNAME:-admin}}
 readonly nobody=00000000-0000-7000-8000-000000000000
-# How long a call may take, in seconds.
+# Timeout of a call, in seconds.
 limit=30
 scratch='' failures=0 token='' user_id='' api_token_id='' enrollment_id='' rule_id='' silence_id='' channel_id=''
 
@@ -40,7 +38,7 @@ password=${3:-${PIKA_PASSWORD:-}}
 bold='' green='' red='' plain=''
 if [[ -t 1 ]]; then bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'; fi
 
-# Removes what an interrupted walk has made, and ends its session.
+# Removes what an interrupted walk created, and ends its session.
 clean_up() {
   local status=$?
   set +e
@@ -58,7 +56,7 @@ clean_up() {
 
 section() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 
-# The secrets of requests go through files that only this user can read, never through arguments.
+# Secrets are passed in files that only this user can read, never as arguments.
 request() { # METHOD PATH [BODY], with the token in $token; prints the status, leaves the answer in $scratch/answer
   local method=$1 path=$2 body=${3:-} arguments=()
   if [[ -n $body ]]; then
@@ -72,12 +70,12 @@ request() { # METHOD PATH [BODY], with the token in $token; prints the status, l
 
 quietly() { request "$@" >/dev/null 2>&1; }
 
-# Makes a call, prints it and the beginning of its answer, and counts an unexpected status.
-# OPERATION is the operation's id in openapi.json.
+# Makes a call, prints it and the beginning of its response, and counts an unexpected status. OPERATION is the
+# operation's id in openapi.json.
 call() { # STATUS OPERATION METHOD PATH [BODY]
   local expected=$1 operation=$2 method=$3 path=$4 status mark=$green✓
   : >"$scratch/answer"
-  # An answer that does not end is cut off at the limit.
+  # An endless response is cut off at the timeout.
   status=$(request "$method" "$path" "${5:-}") || ((limit < 30)) || status=000
   if [[ $status != "$expected" ]]; then
     mark="$red✗ expected $expected:"
@@ -87,7 +85,7 @@ call() { # STATUS OPERATION METHOD PATH [BODY]
   [[ ! -s $scratch/answer ]] || printf '        %s\n' "$(shown)"
 }
 
-# The answer on one line; nobody reads secrets over somebody's shoulder.
+# Prints the response on one line, with secrets masked.
 shown() {
   jq -c 'walk(if type == "object" then with_entries(
       if (.key | IN("token", "password", "secret", "otpauthUrl", "recoveryCodes")) and .value != null
@@ -97,7 +95,7 @@ shown() {
 
 answer() { jq -r "$1 // empty" "$scratch/answer" 2>/dev/null; }
 
-# An object of texts. They may be secrets, so they are no arguments of a program.
+# Prints an object of strings. They may be secrets, so they are not passed as arguments of a program.
 object() { # NAME TEXT...
   local fields=''
   while (($#)); do
@@ -152,7 +150,7 @@ walk_alerts() { # NAME NOW
   section "Channels"
   call 200 listAlertChannelKinds GET /api/alert-channel-kinds
   call 200 listAlertChannels GET /api/alert-channels
-  # Nobody has a name that ends so: nothing leaves.
+  # No host has a name with this ending, so nothing is sent.
   channel="{\"name\":\"$name\",\"kind\":\"ntfy\",\"enabled\":false,\"isDefault\":false,\"settings\":{\"server\":\"https://ntfy.invalid\",\"topic\":\"walk\"}}"
   call 200 previewAlertChannel POST /api/alert-channels/preview "{\"channel\":$channel}"
   call 200 testNewAlertChannel POST /api/alert-channels/test "{\"channel\":$channel}"

@@ -1,4 +1,4 @@
-"""A round through Pika's API with the client generated from its description.
+"""A tour of Pika's API with the client generated from its description.
 
 Environment: PIKA_URL, PIKA_USERNAME, PIKA_PASSWORD.
 """
@@ -32,7 +32,7 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 def data(call: str, response: Response[Error | T]) -> T:
-    """The data of a call that has to succeed."""
+    """Returns the data of a call that has to succeed."""
     parsed = response.parsed
     if isinstance(parsed, Error):
         sys.exit(f"python: {call}: {response.status_code} {parsed.code}: {parsed.message}")
@@ -42,7 +42,7 @@ def data(call: str, response: Response[Error | T]) -> T:
 
 
 def fails(call: str, response: Response[Error | T], status: int, code: str) -> None:
-    """A call has to fail, like this."""
+    """Checks that a call fails with this status and code."""
     found = response.parsed.code if isinstance(response.parsed, Error) else None
     if (response.status_code, found) != (status, code):
         sys.exit(f"python: {call}: expected {status} {code}, found {response.status_code} {found}")
@@ -95,7 +95,7 @@ def main() -> None:
     nobody = UUID("00000000-0000-7000-8000-000000000000")
     fails("getAgent", get_agent.sync_detailed(nobody, client=pika), 404, "not_found")
 
-    # Too many failed logins are answered with 429, which says when to come back.
+    # Too many failed logins are answered with 429, which says when to retry.
     guess = LoginRequest(f"{name}-guessed", "wrong password")
     guessed = login.sync_detailed(client=anonymous, body=guess)
     for _ in range(50):
@@ -119,7 +119,7 @@ def main() -> None:
     must(delete_api_token.sync_detailed(token.id, client=pika).status_code == 204, "deleteApiToken: not 204")
     must(delete_user.sync_detailed(created.user.id, client=pika).status_code == 204, "deleteUser: not 204")
 
-    # Log out: from now on the token opens nothing.
+    # Log out: the token becomes invalid.
     must(logout.sync_detailed(client=pika).status_code == 204, "logout: not 204")
     fails("getAccountInfo", get_account_info.sync_detailed(client=pika), 401, "unauthorized")
 

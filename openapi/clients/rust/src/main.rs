@@ -1,4 +1,4 @@
-//! A round through Pika's API with the client generated from its description.
+//! A tour of Pika's API with the client generated from its description.
 //!
 //! Environment: `PIKA_URL`, `PIKA_USERNAME`, `PIKA_PASSWORD`.
 
@@ -14,7 +14,7 @@ use pika::{Client, ResponseValue, types};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use uuid::Uuid;
 
-/// The client, as it was generated.
+/// The generated client.
 #[allow(
     clippy::all,
     clippy::nursery,
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
     match round().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where this fails there is nobody to be told.
+            // If this fails, there is nowhere to report it.
             drop(writeln!(std::io::stderr(), "rust: {error}"));
             ExitCode::FAILURE
         }
@@ -87,7 +87,7 @@ async fn round() -> Result<(), Failure> {
     must(latest.cpu.is_some_and(|cpu| cpu.core_count > 0), "getLatestAgentMetrics: no CPU")?;
     must(latest.memory.is_some_and(|memory| memory.total_bytes > 0), "getLatestAgentMetrics: no memory")?;
 
-    // What changes in the fleet, as it happens: until the first event, which the agent's next sample brings.
+    // Live changes of the fleet, up to the first event, which the agent's next sample causes.
     let mut events = data("followEvents", pika.follow_events().send().await)?;
     let mut read = String::new();
     while !read.contains("event: metrics") && !read.contains("event:metrics") {
@@ -99,7 +99,7 @@ async fn round() -> Result<(), Failure> {
     // Errors have a code for programs.
     fails("getAgent", pika.get_agent().id(Uuid::nil()).send().await, 404, "not_found")?;
 
-    // Too many failed logins are answered with 429, which says when to come back.
+    // Too many failed logins are answered with 429, which says when to retry.
     let guess = LoginRequest::builder().username(format!("{name}-guessed")).password("wrong password");
     let mut guessed = anonymous.login().body(guess.clone()).send().await;
     for _ in 0..50 {
@@ -127,19 +127,19 @@ async fn round() -> Result<(), Failure> {
     data("deleteApiToken", pika.delete_api_token().id(token.id).send().await)?;
     data("deleteUser", pika.delete_user().id(created.user.id).send().await)?;
 
-    // Log out: from now on the token opens nothing.
+    // Log out: the token becomes invalid.
     data("logout", pika.logout().send().await)?;
     fails("getAccountInfo", pika.get_account_info().send().await, 401, "unauthorized")?;
     Ok(())
 }
 
-/// The time, in milliseconds since the Unix epoch.
-#[expect(clippy::disallowed_methods, reason = "an example, whose time nobody has to own")]
+/// Returns the time, in milliseconds since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "an example needs no injected clock")]
 fn now() -> Result<i64, Failure> {
     Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
 }
 
-/// A client whose requests carry the token of a session or an API token.
+/// Returns a client whose requests carry a session's token or an API token.
 fn client_with_token(url: &str, token: &str) -> Result<Client, Failure> {
     let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))?;
     authorization.set_sensitive(true);
@@ -148,12 +148,12 @@ fn client_with_token(url: &str, token: &str) -> Result<Client, Failure> {
     Ok(Client::new_with_client(url, client))
 }
 
-/// The data of a call that has to succeed.
+/// Returns the data of a call that has to succeed.
 fn data<T>(call: &str, answer: Result<ResponseValue<T>, CallError>) -> Result<T, Failure> {
     answer.map(ResponseValue::into_inner).map_err(|error| format!("{call}: {error:?}").into())
 }
 
-/// A call has to fail, like this. Answers the error.
+/// Checks that a call fails with this status and code, and returns the error.
 fn fails<T: Debug>(
     call: &str,
     answer: Result<ResponseValue<T>, CallError>,

@@ -1,5 +1,4 @@
-// A round through Pika's API with types generated from its description. Environment: PIKA_URL, PIKA_USERNAME,
-// PIKA_PASSWORD.
+// A tour of Pika's API with types generated from its description. Environment: PIKA_URL, PIKA_USERNAME, PIKA_PASSWORD.
 import createClient from "openapi-fetch";
 import type { components, paths } from "../generated/pika.js";
 
@@ -75,7 +74,7 @@ async function main(): Promise<void> {
   }));
   must((latest.cpu?.coreCount ?? 0) > 0 && (latest.memory?.totalBytes ?? 0) > 0, "getLatestAgentMetrics: no CPU or memory");
 
-  // What changes in the fleet, as it happens: until the first event, which the agent's next sample brings.
+  // Live changes of the fleet, up to the first event, which the agent's next sample causes.
   const events = data("followEvents", await pika.GET("/api/events", { parseAs: "stream" }));
   const reader = events?.pipeThrough(new TextDecoderStream()).getReader();
   let read = "";
@@ -90,7 +89,7 @@ async function main(): Promise<void> {
   const nobody = "00000000-0000-7000-8000-000000000000";
   fails("getAgent", await pika.GET("/api/agents/{id}", { params: { path: { id: nobody } } }), 404, "not_found");
 
-  // Too many failed logins are answered with 429, which says when to come back.
+  // Too many failed logins are answered with 429, which says when to retry.
   const guess = () => anonymous.POST("/api/login", { body: { username: `${name}-guessed`, password: "wrong password" } });
   let guessed = await guess();
   for (let tries = 1; guessed.response.status === 401 && tries < 50; tries += 1) guessed = await guess();
@@ -108,7 +107,7 @@ async function main(): Promise<void> {
   data("deleteApiToken", await pika.DELETE("/api/tokens/{id}", { params: { path: { id: token.id } } }));
   data("deleteUser", await pika.DELETE("/api/users/{id}", { params: { path: { id: created.user.id } } }));
 
-  // Log out: from now on the token opens nothing.
+  // Log out: the token becomes invalid.
   data("logout", await pika.POST("/api/logout"));
   fails("getAccountInfo", await pika.GET("/api/account/info"), 401, "unauthorized");
 }
