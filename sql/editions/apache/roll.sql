@@ -1,4 +1,4 @@
--- Puts rolled up buckets in the place of what a rollup of the Apache edition holds for them.
+-- Replaces the buckets of a rollup of the Apache edition.
 INSERT INTO {relation} (bucket, {names})
 {rolled}
 ON CONFLICT ({key}, bucket) DO UPDATE SET {updates}

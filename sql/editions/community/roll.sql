@@ -1,3 +1,3 @@
--- Puts rolled up buckets into the hypertable behind an aggregate, from which those that they replace are gone.
+-- Inserts buckets into the hypertable behind an aggregate, after the ones that they replace were removed.
 INSERT INTO {behind} (bucket, {names})
 {rolled}

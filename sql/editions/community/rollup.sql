@@ -1,5 +1,5 @@
 -- One rollup on the Community edition: a continuous aggregate. WITH NO DATA, because this runs in a transaction;
--- materialized only, because the server reads the not yet rolled up tail from the finer tier itself.
+-- materialized only, because the server itself reads the tail that is not rolled up yet from the finer tier.
 CREATE MATERIALIZED VIEW {relation}
     WITH (timescaledb.continuous, timescaledb.materialized_only = true, timescaledb.create_group_indexes = false) AS
     {select} GROUP BY {group_by}

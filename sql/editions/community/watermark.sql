@@ -1,7 +1,7 @@
--- How far an aggregate is complete, by the database's own books. Bodies in quotes: what PostgreSQL parses when a function
--- is made would be in the way of an update of TimescaleDB, which makes its catalog's tables anew.
+-- How far an aggregate is complete, according to TimescaleDB's catalog. Bodies are quoted: bodies that PostgreSQL
+-- parses at creation would block updates of TimescaleDB, which recreate its catalog tables.
 
--- The spans of an aggregate that have not been refreshed since their source changed, as far as there is a source.
+-- The ranges of an aggregate that have not been refreshed since their source changed, as far as the source exists.
 CREATE OR REPLACE FUNCTION pika_stale_spans(relation text) RETURNS TABLE (start_ms int8, end_ms int8)
     LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -10,7 +10,7 @@ DECLARE
 BEGIN
     SELECT mat_hypertable_id, raw_hypertable_id INTO aggregate
     FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = 'public' AND user_view_name = relation;
-    -- Where the source's oldest chunk begins.
+    -- The start of the source's oldest chunk.
     SELECT min(range_start) INTO first
     FROM _timescaledb_catalog.dimension JOIN _timescaledb_catalog.dimension_slice AS slice
         ON dimension_id = dimension.id
@@ -18,23 +18,23 @@ BEGIN
     IF first IS NULL THEN
         RETURN;
     END IF;
-    -- What has been copied from the rollup that this one has replaced is unknown to the books.
+    -- The catalog does not know about rows copied from a replaced rollup.
     first := greatest(first, (
         SELECT final_until_ms FROM public.rollup_builds WHERE rollup_builds.relation = pika_stale_spans.relation));
     RETURN QUERY
     SELECT greatest(lowest_modified_value, first),
-        -- The greatest of all may mean for ever.
+        -- The greatest possible value may mean infinity.
         greatest_modified_value + CASE greatest_modified_value WHEN 9223372036854775807 THEN 0 ELSE 1 END
     FROM (SELECT lowest_modified_value, greatest_modified_value
           FROM _timescaledb_catalog.continuous_aggs_materialization_invalidation_log
           WHERE materialization_id = aggregate.mat_hypertable_id
           UNION ALL
-          -- What has not been handed on to the aggregate yet.
+          -- Invalidations not passed on to the aggregate yet.
           SELECT lowest_modified_value, greatest_modified_value
           FROM _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log
           WHERE hypertable_id = aggregate.raw_hypertable_id) AS log
     WHERE first <= greatest_modified_value;
-    -- What a refresh has begun with is kept apart by some versions.
+    -- Some versions keep the ranges of a running refresh separately.
     IF to_regclass('_timescaledb_catalog.continuous_aggs_materialization_ranges') IS NOT NULL THEN
         RETURN QUERY
         SELECT greatest(lowest_modified_value, first), greatest_modified_value
@@ -43,7 +43,8 @@ BEGIN
     END IF;
 END $$;
 
--- Up to where a rollup is complete: before it, the rollup answers; from it on, the finer tier. Null: there is no rollup.
+-- How far a rollup is complete: charts read the rollup before it, and the finer tier from it on. Null: there is no
+-- rollup.
 CREATE OR REPLACE FUNCTION pika_rollup_watermark(relation text, tier text) RETURNS int8
     LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -60,7 +61,7 @@ BEGIN
         RETURN public.pika_tables_watermark(tier);
     END IF;
     SELECT coalesce(min(start_ms), 9223372036854775807) INTO until FROM pika_stale_spans(relation);
-    -- What a rollup is made of must be complete, too.
+    -- The rollup's source must be complete, too.
     IF source IS NOT NULL THEN
         until := least(until, pika_rollup_watermark(source, tier));
     END IF;
