@@ -1,5 +1,5 @@
 //! The families of metrics: each is declared in a file of its own below, and listed here, once. What the server stores,
-//! rolls up and shows of them, and what it refuses, follows from these declarations.
+//! rolls up, shows and refuses is derived from these declarations.
 
 #[macro_use]
 mod camel_case;
@@ -29,9 +29,9 @@ pub use table::{
     Column, FamilyMetrics, Field, Histogram, Label, Metric, MetricKind, Series, SeriesNames, Table, Unit,
 };
 
-/// The list of what a sample holds, handed to a macro: `families!(callback)` expands to `callback!` with one line a table,
-/// `field: Container<Measurement> = [Family "name", …],`. The container is `Option` where a sample has one measurement
-/// at most, and `Vec` where it has one a series.
+/// Passes the list of tables to a macro: `families!(callback)` expands to `callback!` with one line per table,
+/// `field: Container<Measurement> = [Family "name", …],`. The container is `Option` where a sample has at most one measurement,
+/// and `Vec` where it has one per series.
 #[macro_export]
 macro_rules! families {
     ($callback:ident) => {
@@ -40,9 +40,9 @@ macro_rules! families {
             cpu: Option<$crate::family::CpuMetrics> = [Cpu "cpu"],
             /// Memory and swap.
             memory: Option<$crate::family::MemoryMetrics> = [Memory "memory"],
-            /// One entry a mount point.
+            /// One entry per mount point.
             disks: Vec<$crate::family::DiskMetrics> = [Disk "disk"],
-            /// One entry an interface.
+            /// One entry per interface.
             networks: Vec<$crate::family::NetworkMetrics> = [Network "network"],
             /// Load averages.
             load: Option<$crate::family::LoadMetrics> = [Load "load"],
@@ -50,48 +50,48 @@ macro_rules! families {
     };
 }
 
-/// What a sample holds of one table: of a machine, or of one of its disks, interfaces and the like.
+/// One entry of a sample for one table: of the machine, or of one of its disks, interfaces and so on.
 pub trait Measurement:
     Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// The numbers alone, as the table has them.
+    /// The numbers alone, as columns of the table.
     type Numbers: Numbers;
-    /// What it is.
+    /// The description of the measurement.
     const DOC: &'static str;
-    /// The numbers, in the order of [`Numbers::for_each_value`].
+    /// The fields of the numbers, in the order of [`Numbers::for_each_value`].
     const FIELDS: &'static [Field];
 
-    /// The numbers, each within its bounds.
+    /// Returns the numbers after checking their bounds.
     ///
     /// # Errors
-    /// When one is not.
+    /// If a number is out of bounds.
     fn numbers(&self) -> Result<Self::Numbers, OutOfBounds>;
 
-    /// What identifies the series within its agent; empty where an agent has only one.
+    /// Returns the name that identifies the series within its agent; empty where an agent has only one.
     fn name(&self) -> &str;
 
-    /// Hands out all names of the series, in the order of [`Series::labels`].
+    /// Calls `receive` with each label of the series, in the order of [`Series::labels`].
     fn for_each_label<'a>(&'a self, receive: impl FnMut(&'static Label, &'a str));
 }
 
-/// The numbers of a measurement, as its table has them.
+/// The numbers of a measurement, as columns of its table.
 pub trait Numbers: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// The table.
     const TABLE: &'static Table;
-    /// Earlier numbers of the same series are needed to [complete](Numbers::complete) them.
+    /// Whether earlier numbers of the same series are needed to [complete](Numbers::complete) them.
     const IS_COMPLETED: bool;
 
-    /// Hands out the values in the order of the table's columns, time and keys left out.
+    /// Calls `receive` with each value, in the order of the table's columns without time and keys.
     fn for_each_value(&self, receive: impl FnMut(Value));
 
-    /// The numbers of values in the same order; `None` where there are too few, or one has the wrong type.
+    /// Builds the numbers from values in the same order; `None` if there are too few, or one has the wrong type.
     fn from_values(next: impl FnMut() -> Option<Value>) -> Option<Self>;
 
-    /// Looks at all numbers together, and fills in what follows from the newest `earlier` ones of the same series and the
-    /// milliseconds since then.
+    /// Checks the numbers against one another, and fills in what follows from the newest `earlier` ones of the same
+    /// series and the milliseconds since then.
     ///
     /// # Errors
-    /// When the numbers contradict one another.
+    /// If the numbers contradict one another.
     fn complete(self, earlier: Option<(Self, i64)>) -> Result<Self, &'static str> {
         let _ = earlier;
         Ok(self)
@@ -109,7 +109,7 @@ macro_rules! define_families {
         $(#[$doc:meta])*
         $field:ident: $container:ident<$measurement:path> = [$($family:ident $name:tt),+],
     )+) => {
-        /// A family of metrics, as the API names it.
+        /// A family of metrics, named as in the API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Family {
             $($(
@@ -122,21 +122,21 @@ macro_rules! define_families {
             /// All families.
             pub const ALL: [Family; [$($($name),+),+].len()] = [$($(Family::$family),+),+];
 
-            /// The family's name in the API.
+            /// Returns the family's name in the API.
             pub fn name(self) -> &'static str {
                 match self {
                     $($(Family::$family => $name,)+)+
                 }
             }
 
-            /// The table that keeps the family, alone or with others.
+            /// Returns the table that stores the family, alone or with others.
             pub fn declaration(self) -> &'static Table {
                 match self {
                     $($(Family::$family => <<$measurement as Measurement>::Numbers as Numbers>::TABLE,)+)+
                 }
             }
 
-            /// The family's metrics, the most telling first.
+            /// Returns the family's metrics, the most important first.
             pub fn metrics(self) -> &'static [Metric] {
                 match self {
                     $($(Family::$family => const {
@@ -152,7 +152,7 @@ macro_rules! define_families {
                 [$(<<$measurement as Measurement>::Numbers as Numbers>::TABLE),+];
         }
 
-        /// One of something for each table.
+        /// A `T` for each table.
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct PerTable<T> {
             $(
@@ -162,7 +162,8 @@ macro_rules! define_families {
         }
 
         impl Table {
-            /// The field of a sample that the table keeps, as it is on the wire; empty for a table that the list lacks.
+            /// Returns the field of a sample that the table stores, as named on the wire; empty for a table that is not
+            /// in the list.
             pub fn sample_field(&self) -> &'static str {
                 let fields = [$((
                     <<$measurement as Measurement>::Numbers as Numbers>::TABLE.name,
@@ -173,12 +174,12 @@ macro_rules! define_families {
         }
 
         impl<T> PerTable<T> {
-            /// One for each table.
+            /// Calls `make` for each table.
             pub fn new(mut make: impl FnMut(&'static Table) -> T) -> Self {
                 Self { $($field: make(<<$measurement as Measurement>::Numbers as Numbers>::TABLE),)+ }
             }
 
-            /// All, each with its table and the field of a sample that it is of.
+            /// Iterates over all values, each with its sample field and table.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static Table, &T)> {
                 [$((
                     camel_case!($field),
@@ -187,7 +188,7 @@ macro_rules! define_families {
                 )),+].into_iter()
             }
 
-            /// All, each with its table and the field of a sample that it is of.
+            /// Like [`iter`](Self::iter), with mutable values.
             pub fn iter_mut(&mut self) -> impl Iterator<Item = (&'static str, &'static Table, &mut T)> {
                 [$((
                     camel_case!($field),
@@ -201,30 +202,30 @@ macro_rules! define_families {
 families!(define_families);
 
 impl Family {
-    /// The name of the table of raw samples.
+    /// Returns the name of the table of raw samples.
     pub fn table(self) -> &'static str {
         self.declaration().name
     }
 
-    /// The column that tells an agent's series apart, where there is more than one.
+    /// Returns the column of the series key, if an agent has several series.
     pub fn series_column(self) -> Option<&'static str> {
         self.declaration().series_column()
     }
 
-    /// The distribution that is kept for the family's percentiles, where there is one.
+    /// Returns the histogram kept for the family's percentiles, if any.
     pub fn histogram(self) -> Option<&'static Histogram> {
         let histogram = self.declaration().histogram.as_ref();
         histogram.filter(|histogram| self.metrics().iter().any(|metric| metric.name == histogram.metric))
     }
 
-    /// The columns of the family's raw table.
+    /// Returns the columns of the family's raw table.
     pub fn columns(self) -> &'static [Column] {
         self.declaration().columns
     }
 }
 
 impl<T> PerTable<Vec<T>> {
-    /// Whether there is nothing for any table.
+    /// Returns whether there is nothing for any table.
     pub fn is_empty(&self) -> bool {
         self.iter().all(|(_, _, items)| items.is_empty())
     }

@@ -1,4 +1,4 @@
-//! The frames of both directions and the codes of refusals.
+//! The frames of both directions and the error codes.
 
 use std::fmt;
 
@@ -7,39 +7,39 @@ use serde::{Deserialize, Serialize};
 use crate::family::{CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics};
 use crate::sample::Batch;
 
-/// A frame as an agent writes it.
+/// A frame sent by an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AgentFrame {
-    /// What the frame says.
+    /// The message.
     #[serde(flatten)]
     pub message: AgentMessage,
-    /// The agent's clock when it sent the frame, in milliseconds since the Unix epoch. The server measures
-    /// the agent's clock offset by it.
+    /// The agent's clock when it sent the frame, in milliseconds since the Unix epoch. The server uses it to measure
+    /// the agent's clock offset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<i64>,
-    /// Identifies the frame in the server's `ack`; grows with every frame of an agent, restarts of the agent
-    /// included, and by exactly one from one numbered frame of a connection to the next: the server reports a jump as
-    /// frames that were lost. Samples that are sent again come in new frames with new numbers; their time stays, and
-    /// by that the server knows them again.
+    /// Identifies the frame in the server's `ack`; increases with every frame of an agent, even across restarts, and by
+    /// exactly one between consecutive numbered frames of a connection: the server reports a gap as lost frames.
+    /// Samples that are sent again are in new frames with new numbers; the server recognizes them by their time, which
+    /// stays the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
 }
 
-/// What an agent can say.
+/// A message from an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum AgentMessage {
-    /// Who the agent is; the first frame of every connection.
+    /// Identifies the agent; the first frame of every connection.
     Register(Register),
-    /// The agent is alive. Needed only when nothing else was sent for a while.
+    /// Shows that the agent is alive. Needed only if nothing else was sent for a while.
     Heartbeat(Heartbeat),
     /// One family of metrics, in the form of the original Pika.
     Metrics(Metrics),
     /// Whole samples.
     Batch(Batch),
-    /// Samples that will never come.
+    /// Samples that the agent dropped.
     Gap(Gap),
 }
 
@@ -48,11 +48,11 @@ pub enum AgentMessage {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Register {
-    /// The name shown to people; the host name where it is empty.
+    /// The name shown to people; if empty, the host name.
     pub name: String,
     /// The machine's host name.
     pub hostname: String,
-    /// The address that the agent believes to be its own; the server also sees the peer's address.
+    /// The agent's address as the agent knows it; the server also sees the peer's address.
     #[serde(default)]
     pub ip: String,
     /// Operating system, for example `linux`.
@@ -61,16 +61,16 @@ pub struct Register {
     pub arch: String,
     /// The agent's own version.
     pub version: String,
-    /// An enrollment token on the very first connection, the agent's own secret on every later one.
-    /// The secret may come in the header `Authorization: Bearer …` instead.
+    /// An enrollment token on the very first connection, the agent's own secret on every later one. The secret may be
+    /// sent in the header `Authorization: Bearer …` instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Beside an enrollment token: the secret that the agent has made for itself, `pika_agent_` and 256 random bits in
-    /// URL-safe base64. An enrollment whose answer was lost can then be tried again and makes no second agent. Beside
-    /// the agent's own secret: the one that is to replace it.
+    /// With an enrollment token: the secret that the agent has generated, `pika_agent_` and 256 random bits in URL-safe
+    /// base64. An enrollment whose response was lost can then be repeated without creating a second agent. With the
+    /// agent's own secret: the secret that replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// How often the agent means to send a sample, in milliseconds.
+    /// The agent's sampling interval, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_ms: Option<u64>,
 }
@@ -90,16 +90,16 @@ impl fmt::Debug for Register {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Heartbeat {}
 
-/// The data of `gap`: samples that the agent took and had to drop before the server acknowledged them, so that a hole in
-/// a chart has its reason beside it.
+/// The data of `gap`: samples that the agent took and had to drop before the server acknowledged them, so that a gap in
+/// a chart can be explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gap {
-    /// The time of the first of them, by the agent's clock, in milliseconds since the Unix epoch.
+    /// The time of the first dropped sample, by the agent's clock, in milliseconds since the Unix epoch.
     pub start: i64,
-    /// The time of the last of them.
+    /// The time of the last dropped sample.
     pub end: i64,
-    /// How many there were, at least one; samples between them may have arrived.
+    /// The number of dropped samples, at least one; samples in between may have arrived.
     pub samples: i64,
     /// Why they were dropped.
     pub reason: GapReason,
@@ -110,11 +110,11 @@ pub struct Gap {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
-    /// The spool, or the memory where there is no spool, had no more room; the oldest samples went first.
+    /// The spool (or memory, if there is no spool) was full; the oldest samples were dropped first.
     SpoolFull,
-    /// They were older than the agent keeps samples.
+    /// The samples exceeded the agent's maximum age.
     Expired,
-    /// They could not be read from the spool, or were too large for a frame.
+    /// The samples could not be read from the spool, or were too large for a frame.
     Unreadable,
 }
 
@@ -122,7 +122,7 @@ impl GapReason {
     /// All reasons.
     pub const ALL: [GapReason; 3] = [GapReason::SpoolFull, GapReason::Expired, GapReason::Unreadable];
 
-    /// The reason as it is written on the wire.
+    /// Returns the reason as written on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             GapReason::SpoolFull => "spool_full",
@@ -132,7 +132,7 @@ impl GapReason {
     }
 }
 
-/// The data of `metrics`: one family, as agents of the original Pika send it.
+/// The data of `metrics`: one family, as sent by agents of the original Pika.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
@@ -141,9 +141,9 @@ pub enum Metrics {
     Cpu(CpuMetrics),
     /// Memory and swap.
     Memory(MemoryMetrics),
-    /// One mount point or several.
+    /// One or more mount points.
     Disk(OneOrMany<DiskMetrics>),
-    /// One interface or several.
+    /// One or more interfaces.
     Network(OneOrMany<NetworkMetrics>),
     /// Load averages.
     Load(LoadMetrics),
@@ -161,7 +161,7 @@ pub enum OneOrMany<T> {
 }
 
 impl<T> OneOrMany<T> {
-    /// The objects as a list.
+    /// Returns the objects as a list.
     pub fn into_vec(self) -> Vec<T> {
         match self {
             OneOrMany::One(value) => vec![value],
@@ -170,21 +170,20 @@ impl<T> OneOrMany<T> {
     }
 }
 
-/// Everything that a server can say to an agent. There is deliberately no message that makes an agent run,
-/// read, write or fetch anything: a server that has been broken into can at worst slow the sampling down,
-/// within bounds that the agent enforces.
+/// A message from the server. There is deliberately no message that makes an agent run, read, write or fetch anything:
+/// a compromised server can at worst slow sampling down, within bounds that the agent enforces.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum ServerMessage {
-    /// The agent is known and may send samples.
+    /// The agent is registered and may send samples.
     RegisterAck(RegisterAck),
-    /// The agent is not let in; the server closes the connection after it.
+    /// The registration failed; the server then closes the connection.
     RegisterError(Refusal),
     /// The frame with this `seq` is committed.
     Ack(Ack),
-    /// Something that the agent sent was refused and will never be stored; with [`ErrorCode::TooFast`]: it is read more
-    /// slowly from now on, and nothing is lost.
+    /// Something that the agent sent was refused and will never be stored. With [`ErrorCode::TooFast`] nothing is lost;
+    /// the server reads from the agent more slowly.
     Error(Refusal),
     /// New settings.
     Config(AgentConfig),
@@ -209,13 +208,13 @@ impl fmt::Debug for ServerMessage {
 pub struct RegisterAck {
     /// The agent's public id, a UUID.
     pub agent_id: String,
-    /// The agent's own secret; only in the answer to an enrollment token that came without one, and to a secret that
-    /// replaces another, which is in force when it is repeated here.
+    /// The agent's own secret. Present only if an enrollment token was sent without a secret, or if a secret was
+    /// replaced; the new secret is then in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// The server's clock, in milliseconds since the Unix epoch.
     pub server_time: i64,
-    /// What the agent has to put into its samples' `clockOffsetMs` from now on.
+    /// The value to put into samples' `clockOffsetMs` from now on.
     #[serde(default)]
     pub clock_offset_ms: i64,
 }
@@ -224,7 +223,7 @@ pub struct RegisterAck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ack {
-    /// The `seq` of the frame that is committed.
+    /// The `seq` of the committed frame.
     pub seq: u64,
 }
 
@@ -233,25 +232,25 @@ pub struct Ack {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
-    /// For programs.
+    /// The error code, for programs.
     pub code: ErrorCode,
-    /// For people: what was wrong, and with which field.
+    /// What was wrong, and with which field, for people.
     pub message: String,
-    /// The frame that it is about, where that frame had a number.
+    /// The `seq` of the frame in question, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
 }
 
-/// The data of `config`. A field that is absent stays as it is.
+/// The data of `config`. An absent field stays unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentConfig {
-    /// How often to take a sample, in milliseconds; agents hold it within
+    /// How often to take a sample, in milliseconds; agents limit it to between
     /// [`INTERVAL_MS_MIN`](crate::limits::INTERVAL_MS_MIN) and [`INTERVAL_MS_MAX`](crate::limits::INTERVAL_MS_MAX).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_ms: Option<u64>,
-    /// What the agent has to put into its samples' `clockOffsetMs` from now on.
+    /// The value to put into samples' `clockOffsetMs` from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,
 }
@@ -263,29 +262,28 @@ pub struct AgentConfig {
 pub enum ErrorCode {
     /// Not JSON, or not an object with `type` and `data`.
     Malformed,
-    /// A binary frame; only text is spoken here.
+    /// A binary frame; only text frames are allowed.
     BinaryFrame,
     /// The frame is longer than [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX).
     FrameTooLarge,
-    /// A message or metric type that does not exist.
+    /// An unknown message or metric type.
     UnknownType,
     /// A field is missing or has the wrong type.
     InvalidField,
-    /// A value that cannot be: a percentage outside 0–100, a negative size, a name that is too long.
+    /// An impossible value: a percentage outside 0–100, a negative size, a name that is too long.
     OutOfRange,
     /// More samples, disks or interfaces than a frame may hold.
     TooMany,
-    /// More samples, rows or bytes than the server takes from one agent in a second or in a day. They are stored, but read
-    /// more slowly.
+    /// More samples, rows or bytes than one agent may send per second or day. They are stored, but read more slowly.
     TooFast,
-    /// Samples that are closer together than those of any interval: of three that follow one another, the last comes less
-    /// than [`SAMPLE_SPACING_MS_MIN`](crate::limits::SAMPLE_SPACING_MS_MIN) after the first.
+    /// Samples closer together than any interval allows: of three consecutive ones, the last is less than
+    /// [`SAMPLE_SPACING_MS_MIN`](crate::limits::SAMPLE_SPACING_MS_MIN) after the first.
     TooClose,
     /// Further ahead of the server's clock than [`FUTURE_MS_MAX`](crate::limits::FUTURE_MS_MAX).
     TimestampInFuture,
     /// Older than the server's late limit.
     TimestampTooOld,
-    /// Something other than `register` before `register` was acknowledged.
+    /// A frame other than `register` before `register` was acknowledged.
     NotRegistered,
     /// A second `register` on one connection.
     AlreadyRegistered,
@@ -293,12 +291,12 @@ pub enum ErrorCode {
     Unauthorized,
     /// Another connection of the same agent has taken over.
     Superseded,
-    /// The server cannot do it now; try again later.
+    /// The server is temporarily unable to handle the request; try again later.
     Unavailable,
 }
 
 impl ErrorCode {
-    /// All codes, in the order of the documentation.
+    /// All codes, in the order in which they are documented.
     pub const ALL: [ErrorCode; 16] = [
         ErrorCode::Malformed,
         ErrorCode::BinaryFrame,
@@ -318,7 +316,7 @@ impl ErrorCode {
         ErrorCode::Unavailable,
     ];
 
-    /// The code as it is written on the wire.
+    /// Returns the code as written on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             ErrorCode::Malformed => "malformed",

@@ -1,7 +1,7 @@
-//! What one sample holds: the metrics of a machine at one instant, as [`family`](crate::family) lists them.
+//! A sample: the metrics of a machine at one instant, as listed in [`family`](crate::family).
 //!
-//! Field names are those that agents of the original Pika already send; sizes are bytes.
-//! Sizes are signed so that a negative number is refused by name instead of as a syntax error.
+//! Field names are those of the original Pika's agents. Sizes are bytes, and signed so that a negative number is
+//! refused by name instead of as a syntax error.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,11 +27,11 @@ macro_rules! define_sample {
         pub struct Sample {
             /// When the sample was taken, by the agent's own clock, in milliseconds since the Unix epoch.
             pub timestamp: i64,
-            /// What the server last told this agent to add to its clock, in milliseconds, as known when the sample
-            /// was taken, or told next where it was not known then; absent where the agent has never been told anything, which is not
-            /// the same as 0. It travels with the sample so that a replay is stored at the same time as the first try. An agent whose
-            /// clock was set since it was told registers anew to be told again, before it sends what it has taken since; where one does
-            /// not, a sample that lies ahead of the server's clock is stored by the offset that its frame's `timestamp` shows.
+            /// The offset that the server last told this agent to add to its clock, in milliseconds, as known when the
+            /// sample was taken (or, if unknown then, the next one received); absent, unlike 0, if the server has never
+            /// sent one. It is part of the sample so that resending stores it at the same time. An agent whose clock
+            /// was set since then registers again to get a new offset before it sends samples taken since; otherwise a
+            /// sample ahead of the server's clock is stored using the offset derived from its frame's `timestamp`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub clock_offset_ms: Option<i64>,
             $(
@@ -42,17 +42,17 @@ macro_rules! define_sample {
         }
 
         impl Sample {
-            /// How many measurements it holds for each table.
+            /// Returns the number of measurements for each table.
             pub fn counts(&self) -> PerTable<usize> {
                 PerTable { $($field: self.$field.as_slice().len(),)+ }
             }
 
-            /// How many measurements it holds in all.
+            /// Returns the total number of measurements.
             pub fn len(&self) -> usize {
                 0 $(+ self.$field.as_slice().len())+
             }
 
-            /// Whether it holds none.
+            /// Returns whether there are no measurements.
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
@@ -61,9 +61,8 @@ macro_rules! define_sample {
 }
 crate::families!(define_sample);
 
-/// What a sample holds of one table: one measurement at most, or one a series.
+/// The measurements of a sample for one table: at most one, or one per series.
 trait Measurements {
-    /// Whether there is none.
     fn is_absent(&self) -> bool;
 }
 

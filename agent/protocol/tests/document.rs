@@ -1,4 +1,5 @@
-//! `openapi/agent-protocol.md` says what this crate's types, their comments and the golden files say: it is made of them.
+//! Generates `openapi/agent-protocol.md` from this crate's types, their comments and the golden files, and checks that
+//! it is current.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod source;
@@ -12,16 +13,16 @@ use pika_protocol::family::{ColumnType, Measurement, Numbers};
 use source::{Item, Member, Source, plain};
 
 const BEGINNING: &str = "\
-# The protocol of agents
+# The agent protocol
 
-Made from the types of `agent/protocol` and its golden files; do not edit. After a change there:
+Generated from the types of `agent/protocol` and its golden files; do not edit. To regenerate:
 `cargo test -p pika-protocol --test document -- --ignored`
 
-An agent connects to the WebSocket at `GET /ws/agent` and speaks JSON text frames `{\"type\": …, \"data\": …}`. Its first frame is `register`,
-which carries an enrollment token or the agent's own secret (that one also in the header `Authorization: Bearer …`). A frame that
+An agent connects to the WebSocket at `GET /ws/agent` and sends JSON text frames `{\"type\": …, \"data\": …}`. Its first frame is `register`,
+which carries an enrollment token or the agent's own secret (which may also be in the header `Authorization: Bearer …`). A frame that
 carries a `seq` is answered by `ack` with the same `seq` once everything that was valid in it has been committed to the database; until
-then the agent keeps it, and may send it again: a sample that is there already is not stored twice. What is wrong in a frame is
-refused by `error`; what is right beside it is stored. Fields that a side does not know are ignored.
+then the agent keeps it, and may send it again: a sample that is stored already is not stored twice. Invalid parts of a frame are
+refused by `error`; the rest is stored. Unknown fields are ignored.
 
 Times are milliseconds since the Unix epoch. Sizes are bytes. Percentages are 0–100.
 ";
@@ -131,14 +132,14 @@ fn document() -> String {
     let item = |name: &str| messages.find(name).or_else(|| samples.find(name)).unwrap();
     let mut text = BEGINNING.to_owned();
 
-    text.push_str("\n## Every frame of an agent\n\n");
+    text.push_str("\n## Fields of every frame from an agent\n\n");
     let mut frame = item("AgentFrame").clone();
     frame.members.retain(|member| member.name != "message");
     fields(&mut text, &frame);
 
     for (title, name, list) in [
-        ("From agents to the server", "AgentMessage", FROM_AGENTS),
-        ("From the server to agents", "ServerMessage", FROM_SERVERS),
+        ("Messages from agents", "AgentMessage", FROM_AGENTS),
+        ("Messages from the server", "ServerMessage", FROM_SERVERS),
     ] {
         writeln!(text, "\n## {title}\n\n{}", item(name).comment).unwrap();
         for (variant, data, examples) in list {
@@ -163,9 +164,9 @@ fn document() -> String {
         fields(&mut text, item);
     }
 
-    text.push_str("\n## Error codes\n\nOf `error` and `register_error`.\n\n| code | means |\n|---|---|\n");
+    text.push_str("\n## Error codes\n\nUsed by `error` and `register_error`.\n\n| code | meaning |\n|---|---|\n");
     variants(&mut text, item("ErrorCode"));
-    text.push_str("\n## Reasons of gaps\n\n| reason | means |\n|---|---|\n");
+    text.push_str("\n## Gap reasons\n\n| reason | meaning |\n|---|---|\n");
     variants(&mut text, item("GapReason"));
 
     text.push_str("\n## Limits\n\n| limit | value | |\n|---|---|---|\n");

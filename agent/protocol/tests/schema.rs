@@ -31,8 +31,8 @@ fn schema() -> String {
         (generator.subschema_for::<AgentFrame>(), generator.subschema_for::<ServerMessage>());
     let document = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "The protocol of agents",
-        "description": "A text frame of either direction. Made from the types of agent/protocol; do not edit.",
+        "title": "The agent protocol",
+        "description": "A text frame of either direction. Generated from the types of agent/protocol; do not edit.",
         "anyOf": [from_agent, from_server],
         "$defs": generator.take_definitions(true),
     });

@@ -1,6 +1,6 @@
-//! Names in camel case, as JSON has them, of names in snake case, as Rust and SQL have them; while compiling.
+//! Converts snake case, as in Rust and SQL, to camel case, as in JSON, at compile time.
 
-/// How many bytes [`camel_case`] has.
+/// Returns the length of [`camel_case`] in bytes.
 pub(crate) const fn camel_case_len(name: &str) -> usize {
     let name = name.as_bytes();
     let (mut len, mut index) = (0, 0);
@@ -13,7 +13,7 @@ pub(crate) const fn camel_case_len(name: &str) -> usize {
     len
 }
 
-/// The bytes of a name in camel case.
+/// Returns the name in camel case, as bytes.
 pub(crate) const fn camel_case<const LEN: usize>(name: &str) -> [u8; LEN] {
     let name = name.as_bytes();
     let mut camel_case = [0; LEN];
@@ -29,7 +29,7 @@ pub(crate) const fn camel_case<const LEN: usize>(name: &str) -> [u8; LEN] {
     camel_case
 }
 
-/// The camel case of an identifier: `disk_io` is `diskIo`.
+/// Converts an identifier to camel case: `disk_io` becomes `diskIo`.
 macro_rules! camel_case {
     ($name:ident) => {{
         const NAME: &str = stringify!($name);

@@ -1,6 +1,6 @@
-//! The macro that declares a family: of one text it makes what the wire, the checks, the database and the charts need.
+//! The macro that declares a family: one declaration yields the wire types, the checks, the columns and the metrics.
 
-/// `Some` of what is given, `None` where nothing is.
+/// Expands to `Some` of the argument, or `None` if there is none.
 macro_rules! maybe {
     () => {
         None
@@ -10,7 +10,7 @@ macro_rules! maybe {
     };
 }
 
-/// The text that is given, an empty one where there is none.
+/// Expands to the given text, or an empty one.
 macro_rules! text_or_empty {
     () => {
         ""
@@ -20,7 +20,7 @@ macro_rules! text_or_empty {
     };
 }
 
-/// Returns whether something is given.
+/// Expands to whether there is an argument.
 macro_rules! is_given {
     () => {
         false
@@ -30,13 +30,13 @@ macro_rules! is_given {
     };
 }
 
-/// Declares what a sample holds of one table, in the file of that table; see `disk.rs` for one with all parts.
+/// Declares the measurement of one table, in a file of its own; `disk.rs` shows every part.
 ///
-/// A number is declared as `field "name on the wire" => column: type, bounds;`, a label of a series as
-/// `field "name on the wire" => column, most characters;`. Numbers that a sample may lack are `optional`
-/// and come as `Option`. A metric is declared as `kind "name" = column, unit;` with the kinds of
-/// [`table`](super::table): `gauge`, `level` (a gauge whose last value counts), `rate` (an amount, a second), and `ratio`,
-/// which goes on with `, over column, scale`.
+/// A number is declared as `field "name on the wire" => column: type, bounds;`, a label of a series as `field "name on
+/// the wire" => column, maximum characters;`. Numbers that a sample may lack are declared in `optional` and have the
+/// type `Option`. A metric is declared as `kind "name" = column, unit;` with the kinds of [`table`](super::table):
+/// `gauge`, `level` (a gauge whose last value counts), `rate` (an amount per second), and `ratio`, which ends with `,
+/// over column, scale`.
 macro_rules! family {
     (
         $(#[doc = $doc:tt])+

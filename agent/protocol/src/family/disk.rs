@@ -7,7 +7,7 @@ family! {
     /// One mounted file system, sizes in bytes.
     DiskMetrics, DiskNumbers in "disk_metrics";
     series "disk_key" named by SeriesNames::Own("disks"), at most DISKS_PER_SAMPLE_MAX => {
-        /// Where it is mounted; identifies the disk within its agent.
+        /// The mount point; identifies the disk within its agent.
         mount_point "mountPoint" => mount_point, PATH_CHARS_MAX;
         /// The device, for example `/dev/sda1`.
         device "device" => device, PATH_CHARS_MAX;
@@ -18,7 +18,7 @@ family! {
     required {
         /// Size of the file system.
         total "total" => total_bytes: i64, Bounds::NotNegative;
-        /// Bytes in use, those reserved for root not counted.
+        /// Bytes in use, without those reserved for root.
         used "used" => used_bytes: i64, Bounds::NotNegative;
         /// Bytes that an unprivileged program can still write.
         free "free" => free_bytes: i64, Bounds::NotNegative;
@@ -26,7 +26,7 @@ family! {
         usage_percent "usagePercent" => usage_percent: f32, Bounds::Percent;
     }
     optional {
-        /// Percent of inodes in use (0–100), where the file system has a fixed number of them.
+        /// Percent of inodes in use (0–100), if the file system has a fixed number of them.
         inodes_usage_percent "inodesUsagePercent" => inodes_usage_percent: f32, Bounds::Percent;
     }
     family "disk" {

@@ -20,7 +20,8 @@ family! {
         gauge "load5" = load5, Count;
         gauge "load15" = load15, Count;
     }
-    // Bins a tenth wide, from 0 (e^-4.6 = 0.01, the offset) to 10,000 (e^9.2). An idle machine has a logarithm, too.
+    // Bins a tenth wide, from 0 (e^-4.6 = 0.01, the offset) to 10,000 (e^9.2). The offset gives an idle machine a
+    // logarithm, too.
     histogram Histogram {
         metric: "load1",
         column: "load1",

@@ -6,19 +6,19 @@ family! {
     /// Memory and swap, in bytes. `used` is `total - available`, as `free` counts it.
     MemoryMetrics, MemoryNumbers in "memory_metrics";
     required {
-        /// Memory that the machine (or its cgroup) has.
+        /// Total memory of the machine (or its cgroup).
         total "total" => total_bytes: i64, Bounds::NotNegative;
         /// `total - available`.
         used "used" => used_bytes: i64, Bounds::NotNegative;
-        /// Memory that nothing uses at all.
+        /// Completely unused memory.
         free "free" => free_bytes: i64, Bounds::NotNegative;
-        /// Percent of `total` that is used (0–100).
+        /// Percent of `total` in use (0–100).
         usage_percent "usagePercent" => usage_percent: f32, Bounds::Percent;
     }
     optional {
-        /// Memory that programs can have without swapping.
+        /// Memory available to programs without swapping.
         available "available" => available_bytes: i64, Bounds::NotNegative;
-        /// Swap that the machine has; zero or absent where there is none.
+        /// Total swap; zero or absent if there is none.
         swap_total "swapTotal" => swap_total_bytes: i64, Bounds::NotNegative;
         /// Swap in use.
         swap_used "swapUsed" => swap_used_bytes: i64, Bounds::NotNegative;

@@ -4,7 +4,7 @@ use super::{Bounds, SeriesNames};
 use crate::limits::{NETWORKS_PER_SAMPLE_MAX, PATH_CHARS_MAX};
 
 family! {
-    /// One network interface: counters since boot, and what was moved since the previous sample.
+    /// One network interface: counters since boot, and the traffic since the previous sample.
     NetworkMetrics, NetworkNumbers in "network_metrics";
     series "interface_key" named by SeriesNames::Own("network_interfaces"), at most NETWORKS_PER_SAMPLE_MAX => {
         /// The interface's name; identifies it within its agent.
@@ -17,10 +17,10 @@ family! {
         sent_bytes_total "bytesSentTotal" => sent_bytes_total: i64, Bounds::NotNegative;
     }
     optional {
-        /// Bytes received since the previous sample of this interface, counter resets accounted for.
-        /// Absent in the first sample. Where an agent never sends it, the server derives it.
+        /// Bytes received since the previous sample of this interface, accounting for counter resets. Absent in the
+        /// first sample. If an agent never sends it, the server derives it.
         received_bytes_delta "bytesRecvDelta" => received_bytes: i64, Bounds::NotNegative;
-        /// Bytes sent since the previous sample of this interface; as above.
+        /// Bytes sent since the previous sample of this interface, like `bytesRecvDelta`.
         sent_bytes_delta "bytesSentDelta" => sent_bytes: i64, Bounds::NotNegative;
         /// The time that the deltas cover, in milliseconds.
         interval_ms "intervalMs" => interval_ms: i64, Bounds::NotNegative;
@@ -38,11 +38,11 @@ family! {
     completed by with_deltas;
 }
 
-/// The numbers with what was moved since earlier ones, where the agent does not say that. A counter that went down was
-/// reset: everything it counts since then was moved.
+/// Fills in the deltas since earlier numbers if the agent did not send them. A counter that went down was reset, so its
+/// whole value is the delta.
 ///
 /// # Errors
-/// When there are deltas and not the time that they cover.
+/// If there are deltas without the time that they cover.
 fn with_deltas(
     mut now: NetworkNumbers,
     earlier: Option<(NetworkNumbers, i64)>,
@@ -88,6 +88,6 @@ mod tests {
         assert!(with_deltas(sent, None).unwrap_err().contains("intervalMs"));
         assert!(with_deltas(NetworkNumbers { interval_ms: Some(0), ..sent }, None).is_err());
         let covered = NetworkNumbers { interval_ms: Some(1), ..sent };
-        assert_eq!(with_deltas(covered, Some((counted(1), 9))), Ok(covered), "the agent knows better");
+        assert_eq!(with_deltas(covered, Some((counted(1), 9))), Ok(covered), "the agent's own deltas are kept");
     }
 }

@@ -1,4 +1,4 @@
-//! The types that a number of a sample may have: how each is checked, and what it is in the database.
+//! The number types of samples: their bounds and their database types.
 
 use std::fmt;
 
@@ -24,25 +24,25 @@ pub enum Value {
     Float4(Option<f32>),
 }
 
-/// What a number may be.
+/// The bounds of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bounds {
-    /// 0–100. What is above by no more than rounding to 32 bits leaves counts as 100.
+    /// 0–100. Values above 100 by no more than 32-bit rounding errors count as 100.
     Percent,
     /// 0 or more.
     NotNegative,
-    /// From 0 to this.
+    /// From 0 to this, inclusive.
     UpTo(i32),
 }
 
-/// A number that is outside of its bounds.
+/// A number outside its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OutOfBounds {
     /// The number's name on the wire.
     pub field: &'static str,
     /// The number.
     pub value: Value,
-    /// What it may be.
+    /// The bounds that it violates.
     pub bounds: Bounds,
 }
 
@@ -63,27 +63,27 @@ impl fmt::Display for OutOfBounds {
     }
 }
 
-/// Percentages may exceed 100 by this much: what is left of rounding to 32 bits.
+/// Percentages may exceed 100 by this much because of rounding to 32 bits.
 const PERCENT_ROUNDING: f32 = 0.01;
 
 /// A number of a sample.
 pub trait Number: Copy {
-    /// The type of its column.
+    /// The database type of the number.
     const COLUMN_TYPE: ColumnType;
 
-    /// The number as a value of its column.
+    /// Returns the number as a column value.
     fn value(self) -> Value;
 
-    /// The number that a column has; `None` where it is one of another type, or NULL where there must be a number.
+    /// Converts a column value to the number; `None` if the type differs, or if a required number is NULL.
     fn from_value(value: Value) -> Option<Self>;
 
-    /// The number, if it is within the bounds.
+    /// Returns the number if it is within the bounds.
     fn within(self, bounds: Bounds) -> Option<Self>;
 
-    /// The same, or what is wrong with the field of this name.
+    /// Like [`within`](Self::within), with an error that names the field.
     ///
     /// # Errors
-    /// When it is outside.
+    /// If the number is out of bounds.
     #[inline]
     fn checked(self, field: &'static str, bounds: Bounds) -> Result<Self, OutOfBounds> {
         self.within(bounds).ok_or_else(|| OutOfBounds { field, value: self.value(), bounds })
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(i32::from_value(7i32.value()), Some(7));
         assert_eq!(Option::<f32>::from_value(None::<f32>.value()), Some(None));
         assert_eq!(Option::<f32>::from_value(Some(1.5f32).value()), Some(Some(1.5)));
-        assert_eq!(f32::from_value(Value::Float4(None)), None, "NULL is no number");
+        assert_eq!(f32::from_value(Value::Float4(None)), None, "NULL is not a number");
         assert_eq!(Option::<i64>::from_value(7i32.value()), None, "a column of another type");
     }
 }

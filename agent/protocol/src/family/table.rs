@@ -1,42 +1,42 @@
-//! What a declaration says: the table that keeps samples, its columns and series, and the metrics that are made of them.
+//! The parts of a declaration: the table of samples, its columns and series, and the metrics made of them.
 
 use super::number::{Bounds, ColumnType};
 
-/// A table of raw samples, and what is rolled up of it. A value, so that a test can declare one that the product does
-/// not have.
+/// A table of raw samples and its rollups. It is a value, so that tests can declare others.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// The table's name, after which its rollups are named.
     pub name: &'static str,
-    /// What tells an agent's series apart, where there may be several.
+    /// The key and labels of an agent's series, if there may be several.
     pub series: Option<Series>,
-    /// The columns of raw samples: time, agent, the key of the series where there are several, and the numbers in the
-    /// order in which a [`Numbers`](super::Numbers) hands them out.
+    /// The columns of raw samples: time, agent, the key of the series if there are several, and the numbers in the
+    /// order of [`Numbers::for_each_value`](super::Numbers::for_each_value).
     pub columns: &'static [Column],
-    /// What the API names of it.
+    /// The families that the table stores.
     pub families: &'static [FamilyMetrics],
-    /// What is rolled up, the most telling first: the metrics of all its families.
+    /// The metrics of all its families, which are rolled up, the most important first.
     pub metrics: &'static [Metric],
-    /// The distribution that is kept for percentiles, where there is one.
+    /// The histogram kept for percentiles, if any.
     pub histogram: Option<Histogram>,
-    /// Columns of raw samples that were metrics once, and whose part of the rollups is to be removed. A metric that is
-    /// not declared any more and not named here keeps its columns, so that an older server loses nothing for a newer one.
+    /// Columns of raw samples that are no longer metrics and are to be removed from the rollups. A metric that is
+    /// neither declared nor listed here keeps its columns, so that an older server does not delete the data of a newer
+    /// one.
     pub retired: &'static [&'static str],
 }
 
 impl Table {
-    /// The column that tells an agent's series apart, where there is more than one.
+    /// Returns the column of the series key, if an agent has several series.
     pub fn series_column(&self) -> Option<&'static str> {
         self.series.map(|series| series.key_column)
     }
 
-    /// The columns of the numbers: all but time and keys.
+    /// Returns the columns of the numbers: all except time and keys.
     pub fn number_columns(&self) -> &'static [Column] {
         let n_keys = if self.series.is_some() { 3 } else { 2 };
         self.columns.get(n_keys..).unwrap_or_default()
     }
 
-    /// What the table keeps: its name without what the names of all tables end with.
+    /// Returns the table's name without the common suffix.
     pub fn subject(&self) -> &'static str {
         self.name.strip_suffix("_metrics").unwrap_or(self.name)
     }
@@ -49,7 +49,7 @@ pub struct Column {
     pub name: &'static str,
     /// Its type in the database.
     pub column_type: ColumnType,
-    /// A sample need not have it.
+    /// Whether a sample may lack it.
     pub is_optional: bool,
 }
 
@@ -58,76 +58,76 @@ pub struct Column {
 pub struct Field {
     /// Its name on the wire.
     pub name: &'static str,
-    /// What the API calls it, where it is no metric.
+    /// Its name in the API, if it is not a metric.
     pub api_name: &'static str,
     /// Its column.
     pub column: Column,
-    /// What it may be.
+    /// Its bounds.
     pub bounds: Bounds,
-    /// What it means.
+    /// Its description.
     pub doc: &'static str,
 }
 
-/// What tells the series of an agent apart in a table.
+/// The key and labels of the series in a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Series {
     /// The column that holds a series' key.
     pub key_column: &'static str,
-    /// Where the keys come from.
+    /// The table that assigns the keys.
     pub names: SeriesNames,
-    /// The names of a series: the first identifies it within its agent, the others describe it.
+    /// The labels of a series: the first identifies it within its agent, the others describe it.
     pub labels: &'static [Label],
-    /// Most series in one sample.
+    /// Maximum number of series in one sample.
     pub per_sample_max: usize,
 }
 
-/// Which table of the database names series.
+/// The database table with the names of series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeriesNames {
-    /// The one that all kinds share.
+    /// The table shared by all kinds.
     Shared,
-    /// One of its own, with a column a label.
+    /// A table of its own, with one column per label.
     Own(&'static str),
 }
 
-/// A name of a series.
+/// A label of a series.
 #[derive(Clone, Copy, Debug)]
 pub struct Label {
     /// Its name on the wire.
     pub name: &'static str,
-    /// What the API calls it.
+    /// Its name in the API.
     pub api_name: &'static str,
-    /// Its column, where the series have a table of their own.
+    /// Its column, if the series have their own table.
     pub column: &'static str,
-    /// Shortest text, in characters.
+    /// Minimum length, in characters.
     pub chars_min: usize,
-    /// Longest text, in characters.
+    /// Maximum length, in characters.
     pub chars_max: usize,
-    /// What it means.
+    /// Its description.
     pub doc: &'static str,
 }
 
-/// The part of a table that the API gives a name of its own.
+/// A part of a table that has its own name in the API.
 #[derive(Clone, Copy, Debug)]
 pub struct FamilyMetrics {
-    /// The name.
+    /// The family's name in the API.
     pub name: &'static str,
-    /// Its metrics, the most telling first.
+    /// Its metrics, the most important first.
     pub metrics: &'static [Metric],
 }
 
-/// What a number means.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// 0–100.
     Percent,
     /// Bytes.
     Bytes,
-    /// Bytes a second.
+    /// Bytes per second.
     BytesPerSecond,
-    /// Events a second.
+    /// Events per second.
     PerSecond,
-    /// A bare number.
+    /// A dimensionless number.
     Count,
     /// Milliseconds.
     Milliseconds,
@@ -138,7 +138,7 @@ impl Unit {
     pub const ALL: [Unit; 6] =
         [Unit::Percent, Unit::Bytes, Unit::BytesPerSecond, Unit::PerSecond, Unit::Count, Unit::Milliseconds];
 
-    /// What the API calls it.
+    /// Returns the unit's name in the API.
     pub fn name(self) -> &'static str {
         match self {
             Unit::Percent => "percent",
@@ -151,22 +151,22 @@ impl Unit {
     }
 }
 
-/// How a metric's values within a bucket become one.
+/// How a metric's values within a bucket are aggregated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MetricKind {
-    /// A level: its average is the mean of the samples.
+    /// A level, averaged over the samples.
     Gauge {
-        /// Not every sample has it. True of every metric that joins a table that exists: earlier samples lack it.
+        /// Whether samples may lack it. True for every metric added to an existing table: earlier samples lack it.
         is_optional: bool,
-        /// The last value of a bucket is kept, too: what was used at the end of the day, not on average.
+        /// Whether the last value of a bucket is kept as well, such as the usage at the end of the day.
         keeps_last: bool,
     },
-    /// An amount since the previous sample, for each of another one: its average is the amount of all samples divided by
-    /// the divisor of all samples, which stays right when samples are irregular, missing, or span a reboot.
+    /// An amount since the previous sample, relative to another one: its average is the sum of the amounts divided by the
+    /// sum of the divisors, which stays correct when samples are irregular, missing, or span a reboot.
     Ratio {
         /// The column of the divisor: the time that the amount covers in milliseconds, or a number of events.
         over: &'static str,
-        /// What the quotient is multiplied by.
+        /// The factor applied to the quotient.
         scale: f64,
     },
 }
@@ -174,20 +174,20 @@ pub enum MetricKind {
 /// One metric of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// What the API calls it.
+    /// Its name in the API.
     pub name: &'static str,
     /// The column of raw samples.
     pub column: &'static str,
-    /// What the number means.
+    /// The unit.
     pub unit: Unit,
-    /// How it is averaged.
+    /// How it is aggregated.
     pub kind: MetricKind,
 }
 
-/// A percentile that is kept beside a table's rollups, as a histogram of the raw samples.
+/// A histogram of raw samples, kept alongside a table's rollups for percentiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Histogram {
-    /// Which metric.
+    /// The metric's name.
     pub metric: &'static str,
     /// The column of raw samples.
     pub column: &'static str,
@@ -195,14 +195,14 @@ pub struct Histogram {
     pub min: f64,
     /// Upper end of the last bin.
     pub max: f64,
-    /// How many bins there are between the two; one more at each end counts what lies outside.
+    /// The number of bins between `min` and `max`; one more at each end counts values outside.
     pub n_bins: u16,
-    /// What is added to a value before its logarithm is taken, where that is what is counted: values without an upper
-    /// limit.
+    /// For metrics without an upper limit: the bins are on a logarithmic scale, and this is added to a value before
+    /// taking its logarithm.
     pub logarithm_offset: Option<f64>,
 }
 
-/// The column of this name. A declaration that names another does not compile.
+/// Returns the column of this name. An unknown name does not compile.
 pub(crate) const fn column(columns: &[Column], name: &str) -> Column {
     let mut index = 0;
     while index < columns.len() {
@@ -214,7 +214,7 @@ pub(crate) const fn column(columns: &[Column], name: &str) -> Column {
     panic!("a metric names a column that its table does not have");
 }
 
-/// The family of this name. A list that names another does not compile.
+/// Returns the family of this name. An unknown name does not compile.
 pub(crate) const fn family(families: &'static [FamilyMetrics], name: &str) -> FamilyMetrics {
     let mut index = 0;
     while index < families.len() {
