@@ -1,4 +1,4 @@
-//! The running agent: puts sampler, outbox and link together, and takes them apart again.
+//! The running agent: starts sampler, outbox and link, and stops them in order.
 
 use std::io;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use crate::link::{Link, Timing, TlsError};
 use crate::outbox::Outbox;
 use crate::sampler::Sampler;
 
-/// How long the tasks besides the link may take to stop.
+/// Timeout for stopping the tasks other than the link.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Everything that an enrolled agent consists of before it runs.
+/// An enrolled agent that is not running yet.
 pub struct Agent {
     /// The settings.
     pub config: Config,
-    /// Who it is.
+    /// The agent's id and secret.
     pub identity: Identity,
-    /// What time it is.
+    /// The wall clock.
     pub clock: Clock,
-    /// How long the link waits; [`Timing::STANDARD`] outside tests.
+    /// The link's timeouts and delays; [`Timing::STANDARD`] outside tests.
     pub timing: Timing,
 }
 
@@ -48,11 +48,11 @@ pub enum AgentError {
 }
 
 impl Agent {
-    /// Takes samples and reports them until `shutdown`. Then stops taking samples, gives the server a few seconds to
-    /// acknowledge what is open, and forces the rest to the disk.
+    /// Takes samples and reports them until `shutdown`. Then stops sampling, gives the server a few seconds to
+    /// acknowledge unacknowledged samples, and syncs the rest to disk.
     ///
     /// # Errors
-    /// When it cannot be started, or a part of it that must not end has ended.
+    /// If the agent cannot start, or if sampling ends unexpectedly.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AgentError> {
         let Agent { config, identity, clock, timing } = self;
         let server = if config.server.is_empty() { &identity.server } else { &config.server };
@@ -90,13 +90,13 @@ impl Agent {
         tasks.spawn(async move { sync_outbox.sync_periodically(sync_shutdown).await });
         let sampler_shutdown = shutdown.clone();
         let sampling = tasks.spawn(async move {
-            // An agent that takes no samples must not look alive: its end, for whatever reason, is the agent's.
+            // An agent that takes no samples must not look alive, so the agent stops when sampling ends for any reason.
             let _guard = sampler_shutdown.clone().drop_guard();
             sampler.run(sampler_shutdown).await;
         });
 
         link.run(shutdown).await;
-        // Only now, so that what the server did not acknowledge in time is on the disk.
+        // Only now, so that samples not acknowledged in time are on disk.
         syncing.cancel();
         tasks.close();
         if tokio::time::timeout(STOP_TIMEOUT, tasks.wait()).await.is_err() {

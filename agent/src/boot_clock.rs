@@ -1,8 +1,8 @@
-//! The time since the machine was booted: unlike the wall clock it cannot be set, and so shows when that was.
+//! The time since the machine was booted. It cannot be set, so it reveals changes of the wall clock.
 
 use std::fs;
 
-/// The time since the machine was booted, time asleep included, and which boot that was.
+/// The time since boot, including time asleep, and the id of the boot.
 #[derive(Clone, Debug)]
 pub(crate) struct BootClock {
     id: Option<String>,
@@ -20,19 +20,19 @@ impl BootClock {
         }
     }
 
-    /// Differs from boot to boot; `None` where the operating system does not tell.
+    /// Returns an id that differs between boots; `None` if the operating system has none.
     pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// Milliseconds since the boot.
+    /// Returns the milliseconds since boot.
     #[cfg(target_os = "linux")]
     #[expect(clippy::unused_self, reason = "the signature is that of the other systems")]
     pub(crate) fn uptime_ms(&self) -> i64 {
         uptime_ms()
     }
 
-    /// Milliseconds since the boot.
+    /// Returns the milliseconds since boot.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn uptime_ms(&self) -> i64 {
         let (instant, uptime_seconds) = self.started;
@@ -49,14 +49,15 @@ fn uptime_ms() -> i64 {
     time.tv_sec * 1_000 + i64::from(time.tv_nsec) / 1_000_000
 }
 
-/// When the machine was booted, by a wall clock that shows `now_ms`: another time after that clock was set, and after another
-/// boot. In milliseconds since the Unix epoch; `None` where the operating system's time since the boot is not exact enough.
+/// Returns when the machine was booted, by a wall clock that shows `now_ms`, in milliseconds since the Unix epoch; it
+/// changes when that clock is set, and after another boot. `None` if the operating system's time since boot is not
+/// precise enough.
 #[cfg(target_os = "linux")]
 pub(crate) fn booted_at_ms(now_ms: i64) -> Option<i64> {
     Some(now_ms.saturating_sub(uptime_ms()))
 }
 
-/// As above.
+/// Always `None` on this system.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn booted_at_ms(_: i64) -> Option<i64> {
     None

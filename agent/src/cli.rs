@@ -1,4 +1,4 @@
-//! The command line: what can be asked of the agent, and what it answers.
+//! The command line.
 #![expect(clippy::doc_markdown, reason = "clap prints these comments as they are, to people")]
 #![allow(rustdoc::bare_urls, reason = "as above")]
 
@@ -24,13 +24,13 @@ use crate::state::State;
 
 use crate::{shutdown, telemetry};
 
-/// Holds the enrollment token where it is not given otherwise.
+/// The environment variable with the enrollment token.
 const TOKEN_VARIABLE: &str = "PIKA_ENROLLMENT_TOKEN";
 
-/// Threads for what may block: one file system at a time, name resolution, syncing.
+/// Maximum number of threads for blocking work: one file system at a time, name resolution, syncing.
 const BLOCKING_THREADS_MAX: usize = 4;
 
-/// How long a thread that blocks may hold up the end of the process.
+/// How long the process waits for blocked threads when it exits.
 const BLOCKED_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Reports a machine's metrics to a Pika server.
@@ -43,25 +43,25 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make this machine known to a server, once, with an enrollment token.
+    /// Enroll this machine at a server with an enrollment token.
     ///
     /// The token is taken from the environment variable PIKA_ENROLLMENT_TOKEN, from --token-file, or from --token.
     Enroll(EnrollArguments),
-    /// Replace this agent's secret by a new one, at once; a running agent goes on with it.
+    /// Replace this agent's secret immediately; a running agent picks up the new one.
     ///
-    /// Where the answer is lost, run it again: until the server has confirmed the new secret, both are kept.
+    /// If the response is lost, run it again: until the server has confirmed the new secret, both are kept.
     RotateSecret(RunArguments),
-    /// Take samples and report them, until told to stop.
+    /// Take samples and report them until stopped.
     Run(RunArguments),
-    /// Print one sample as it would be sent, and send nothing.
+    /// Print one sample as it would be sent, without sending it.
     Sample(ConfigArgument),
-    /// Check the configuration, and do nothing else.
+    /// Check the configuration.
     CheckConfig(ConfigArgument),
 }
 
 #[derive(Debug, Args)]
 struct ConfigArgument {
-    /// Configuration file; /etc/pika/agent.yaml where it exists.
+    /// Configuration file [default: /etc/pika/agent.yaml if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -70,10 +70,10 @@ struct ConfigArgument {
 struct RunArguments {
     #[command(flatten)]
     config: ConfigArgument,
-    /// The server, for example https://pika.example.org; the one of the enrollment where it is not given.
+    /// URL of the server, for example https://pika.example.org [default: the server of the enrollment].
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// Where identity and unacknowledged samples are kept.
+    /// Directory for the identity and unacknowledged samples.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }
@@ -82,17 +82,17 @@ struct RunArguments {
 struct EnrollArguments {
     #[command(flatten)]
     run: RunArguments,
-    /// The name shown to people; the host name where it is not given.
+    /// The name shown to people [default: the host name].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The enrollment token. Every user of this machine can see it in the list of processes: prefer the environment
-    /// variable or a file.
+    /// The enrollment token. Every user of this machine can see it in the process list: prefer the environment variable
+    /// or a file.
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
-    /// A file that holds the enrollment token.
+    /// File with the enrollment token.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Give a machine that is enrolled already a new identity.
+    /// Give an already enrolled machine a new identity.
     #[arg(long)]
     replace: bool,
 }
@@ -118,19 +118,19 @@ enum CommandError {
     NoToken,
     #[error("cannot read the token in {}", path.display())]
     TokenFile { path: PathBuf, source: io::Error },
-    #[error("the operating system refuses what the agent needs")]
+    #[error("the operating system refused a resource")]
     System { source: io::Error },
     #[error("cannot print")]
     Print { source: io::Error },
 }
 
-/// Runs the command that the process was started with; the process ends with what it returns.
+/// Runs the command given on the command line and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match execute(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            // The log may not have been started, and a person who typed the command reads stderr in any case.
+            // Logging may not have started, and whoever typed the command reads stderr in any case.
             writeln!(io::stderr(), "pika-agent: {}", chain(&error)).unwrap_or_default();
             ExitCode::FAILURE
         }
@@ -172,7 +172,7 @@ fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
         );
         Ok::<_, CommandError>(result)
     });
-    // A file system that does not answer holds its thread for ever; it must not hold the process.
+    // A hung file system blocks its thread forever; it must not block the process.
     runtime.shutdown_timeout(BLOCKED_TIMEOUT);
     match result? {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -242,11 +242,11 @@ fn rotate_secret(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     runtime.shutdown_timeout(BLOCKED_TIMEOUT);
     result?;
     identity.store(&config.state_dir)?;
-    print(&format!("agent {} has a new secret; the old one has ended", identity.id))
+    print(&format!("agent {} has a new secret; the old one is invalid", identity.id))
 }
 
 fn sample(config: &Config) -> Result<ExitCode, CommandError> {
-    /// Deltas need two readings; a second is enough to mean something.
+    /// Deltas need two readings; a second apart is enough to be meaningful.
     const APART: Duration = Duration::from_secs(1);
 
     telemetry::init(&config.log);
@@ -280,7 +280,7 @@ fn token_of(token: Option<String>, token_file: Option<&Path>) -> Result<SecretSt
     token.map(SecretString::from).ok_or(CommandError::NoToken)
 }
 
-/// One thread: there is never more than one thing to do at a time.
+/// Single-threaded: there is never more than one thing to do at a time.
 fn runtime() -> Result<Runtime, CommandError> {
     Builder::new_current_thread()
         .enable_all()

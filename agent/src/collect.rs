@@ -1,5 +1,5 @@
-//! The collectors: one a family, each reading what is honest on its platform (`linux`, `portable`). One that fails is
-//! logged when that begins and when it ends, and the sample goes on without its family.
+//! The collectors, one per family, each with what its platform can report (`linux`, `portable`). Failures are logged
+//! when they begin and end; meanwhile samples lack the family.
 
 mod blocking;
 mod disk;
@@ -43,14 +43,14 @@ use crate::config::Config;
 
 /// Reads one family of metrics.
 trait Collector {
-    /// What a sample holds of it.
+    /// The family's part of a sample.
     type Output;
 
-    /// Reads the present values. What the platform does not have is absent, never zero.
+    /// Reads the current values. Values that the platform lacks are absent, never zero.
     fn collect(&mut self) -> Result<Self::Output, CollectError>;
 }
 
-/// Where the kernel's files are; tests point elsewhere. Platforms without such files ignore it.
+/// Roots of the kernel's files, which tests replace. Ignored on platforms without such files.
 #[derive(Clone, Debug)]
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has them"))]
 struct Roots {
@@ -78,24 +78,24 @@ enum CollectError {
     Unsupported,
     #[error("{0}")]
     NoData(&'static str),
-    #[error("a file system does not answer; remote ones can be left out with `disk.exclude_mount_points`")]
+    #[error("a file system does not respond; remote ones can be excluded with `disk.exclude_mount_points`")]
     Hung,
     #[error("the collector ended unexpectedly")]
     Ended,
 }
 
-/// All collectors that are enabled, with what they remember from one sample to the next.
+/// The enabled collectors, with their state between samples.
 pub struct Collectors {
     cpu: Option<Cpu>,
     memory: Option<Memory>,
     disk: Option<Blocking<Disk, Vec<DiskMetrics>>>,
     network: Option<Network>,
     load: Option<Load>,
-    /// Families that failed last time, and limits that were hit.
+    /// Families that failed last time, and limits that were exceeded.
     failing: BTreeSet<&'static str>,
 }
 
-/// A sample and what the next run needs to go on after it.
+/// A sample and the state from which the next run continues.
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// The metrics.
@@ -105,7 +105,8 @@ pub struct Reading {
 }
 
 impl Collectors {
-    /// `baseline` is the last network reading of a previous run. Takes a first reading of the processor.
+    /// Creates the collectors and takes a first reading of the processor. `baseline` is the last network reading of a
+    /// previous run.
     pub fn new(config: &Config, baseline: Option<NetworkBaseline>) -> Collectors {
         let (enabled, roots) = (&config.collectors, Roots::default());
         let network = || Network::new(&roots, config.network.clone(), BootClock::new(), baseline);
@@ -119,10 +120,10 @@ impl Collectors {
         }
     }
 
-    /// Takes a sample with the given timestamp (milliseconds since the Unix epoch). Only the disks can take long;
-    /// they are left out when they take longer than `deadline`, and until they answer again.
+    /// Takes a sample with the given timestamp (milliseconds since the Unix epoch). Only disks can take long; they are
+    /// left out if they take longer than `deadline`, and until they respond again.
     pub async fn collect(&mut self, timestamp: i64, deadline: Duration) -> Reading {
-        // Everything but the disks first, so that those numbers are from one instant.
+        // Disks come last, so that all other values are from the same instant.
         let cpu = self.cpu.as_mut().map_or(Ok(None), Cpu::collect);
         let memory = self.memory.as_mut().map(Memory::collect).transpose();
         let network = self.network.as_mut().map(Network::collect).transpose();
@@ -149,7 +150,7 @@ impl Collectors {
         Reading { sample, network }
     }
 
-    /// Logs when a family begins to fail and when it works again, not every time in between.
+    /// Logs when a family begins to fail and when it works again.
     fn note<T>(&mut self, family: &'static str, result: Result<T, CollectError>) -> Option<T> {
         match result {
             Ok(value) => {

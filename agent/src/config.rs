@@ -1,5 +1,5 @@
-//! The agent's settings: `config/agent.yaml` is the defaults, the user's file is merged over it, then the
-//! environment, then the command line.
+//! The agent's settings: the defaults in `config/agent.yaml`, overridden by the user's file, then the environment, then
+//! the command line.
 
 mod endpoint;
 
@@ -18,7 +18,7 @@ pub use endpoint::{Endpoint, EndpointError};
 /// The commented default configuration.
 pub const DEFAULTS: &str = include_str!("../../config/agent.yaml");
 
-/// The file that is read when it exists and no other is named.
+/// The file that is read if it exists and no other is given.
 pub const DEFAULT_PATH: &str = "/etc/pika/agent.yaml";
 
 /// Environment variables that override the file, each with the key that it sets.
@@ -30,7 +30,7 @@ const ENVIRONMENT: [(&str, &[&str]); 5] = [
     ("PIKA_AGENT_LOG_LEVEL", &["log", "level"]),
 ];
 
-/// Everything that can be set. The keys are explained in `config/agent.yaml`.
+/// The settings. `config/agent.yaml` documents the keys.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -64,7 +64,7 @@ macro_rules! define_collectors_config {
         $(#[$doc:meta])*
         $field:ident: $container:ident<$measurement:path> = [$family:ident $name:tt $($more:tt)*],
     )+) => {
-        /// Which families are taken: one key for each table, with the name of its first family.
+        /// The enabled families: one key per table, named after its first family.
         #[derive(Clone, Copy, Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct CollectorsConfig {
@@ -105,7 +105,7 @@ pub struct NetworkConfig {
     pub exclude_interfaces: Vec<String>,
 }
 
-/// The bounds of what waits for the server.
+/// Limits of unacknowledged samples.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "documented in config/agent.yaml")]
@@ -119,7 +119,7 @@ pub struct OutboxConfig {
     pub backlog_frame_interval_ms: u64,
 }
 
-/// What is logged, and how.
+/// Log settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "documented in config/agent.yaml")]
@@ -128,7 +128,7 @@ pub struct LogConfig {
     pub format: LogFormat,
 }
 
-/// The least severe events that are logged.
+/// The minimum severity of logged events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -140,17 +140,17 @@ pub enum LogLevel {
     Trace,
 }
 
-/// How a line of the log is written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What the command line says; it wins over everything else.
+/// Command-line options, which override everything else.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--server`
@@ -161,7 +161,7 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
 }
 
-/// Why there is no usable configuration.
+/// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ConfigError {
@@ -186,7 +186,7 @@ impl Config {
     /// one), the environment as `variable` tells it, and `overrides` merged over them, in this order.
     ///
     /// # Errors
-    /// When a file cannot be read, a key does not exist, or a value has the wrong type or is out of bounds.
+    /// If a file cannot be read, a key is unknown, or a value has the wrong type or is out of bounds.
     pub fn load(
         path: Option<&Path>,
         variable: impl Fn(&str) -> Option<String>,
@@ -202,10 +202,10 @@ impl Config {
         Config::from_yaml(&origin, &text, variable, overrides)
     }
 
-    /// As [`Config::load`], with the user's file given as text; `origin` names it in errors.
+    /// Like [`Config::load`], with the user's file given as text; `origin` names it in errors.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// See [`Config::load`].
     pub fn from_yaml(
         origin: &str,
         text: &str,
@@ -218,7 +218,7 @@ impl Config {
         for (name, keys) in ENVIRONMENT {
             if let Some(text) = variable(name).filter(|text| !text.is_empty()) {
                 origin = format!("{origin} with {name}");
-                // Only the number is not text; what does not parse as one fails below, under its key.
+                // This is the only number; text that is not a number fails below, with its key.
                 let number = text.parse::<u64>().ok().filter(|_| name == "PIKA_AGENT_INTERVAL_MS");
                 let value = number.map_or(Value::from(text), Value::from);
                 let over = keys.iter().rev().fold(value, |value, key| json!({ *key: value }));

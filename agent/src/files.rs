@@ -1,8 +1,8 @@
-//! The agent's files: all of them lie in its state directory, and everything that is written is written here.
+//! The agent's files, all in its state directory. All writing happens here.
 //!
-//! The directory may belong to somebody who is less privileged than this process: root runs `pika-agent rotate-secret` for
-//! an agent that runs as somebody else. Whatever that somebody has put there, links, pipes and devices included, gets
-//! nothing outside of the directory written, read or given away.
+//! The directory may belong to a less privileged user: root runs `pika-agent rotate-secret` for an agent that runs as
+//! somebody else. Nothing that this user puts there, including links, pipes and devices, can cause a file outside the
+//! directory to be written, read or chowned.
 
 #[cfg(not(unix))]
 mod portable;
@@ -22,34 +22,34 @@ use self::portable::{OpenDir, Owner};
 #[cfg(unix)]
 use self::unix::{OpenDir, Owner};
 
-/// Largest file that is read as a whole, in bytes. The agent's own are a hundredth of it.
+/// Maximum size of a file that is read as a whole, in bytes. The agent's own are a hundredth of that.
 const BYTES_MAX: u64 = 1024 * 1024;
 
-/// What the name of a file ends with that is on its way to another name.
+/// Suffix of temporary files that will be renamed.
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
-/// A temporary file this old, in milliseconds, was left behind by a process that ended in the middle.
+/// Age from which a temporary file counts as left behind by an interrupted process, in milliseconds.
 const TEMPORARY_AGE_MS_MAX: i64 = 3_600_000;
 
-/// What to do with a directory that is not there.
+/// What to do if a directory does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
     Create,
     Fail,
 }
 
-/// What a file is opened for.
+/// How a file is opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum How {
-    /// To be read.
+    /// For reading.
     Read,
-    /// To be read and written.
+    /// For reading and writing.
     Write,
-    /// To be read, and written at its end.
+    /// For reading and appending.
     Append,
 }
 
-/// A directory in which the agent has files. Their names are plain: none leads to another directory.
+/// A directory with files of the agent. Names are plain: none leads to another directory.
 #[derive(Debug)]
 pub(crate) struct Dir {
     dir: OpenDir,
@@ -59,24 +59,23 @@ impl Dir {
     /// Opens a directory.
     ///
     /// # Errors
-    /// When there is none, when everybody may write to it or replace it, or when the path leads through a symbolic link that
-    /// cannot be trusted.
+    /// If it does not exist, if anybody may write to it or replace it, or if the path leads through a symbolic link
+    /// that cannot be trusted.
     pub(crate) fn open(path: &Path) -> io::Result<Dir> {
         Ok(Dir { dir: OpenDir::open(path, Missing::Fail)? })
     }
 
-    /// As [`Dir::open`], and makes the directory and its parents where they are missing; nobody but the owner may look into
-    /// those.
+    /// Like [`Dir::open`], and creates the directory and its parents if missing, accessible only to the owner.
     pub(crate) fn create(path: &Path) -> io::Result<Dir> {
         Ok(Dir { dir: OpenDir::open(path, Missing::Create)? })
     }
 
-    /// Whether there is anything under that name.
+    /// Returns whether there is an entry of that name.
     pub(crate) fn has(&self, name: &str) -> io::Result<bool> {
         Ok(self.dir.entry(name)?.is_some())
     }
 
-    /// The names of everything that is there, and the sizes in bytes of what is a file.
+    /// Returns the names of all entries, and the sizes of files in bytes.
     pub(crate) fn entries(&self) -> io::Result<Vec<(String, Option<u64>)>> {
         let mut entries = Vec::new();
         for name in self.dir.names()? {
@@ -87,39 +86,39 @@ impl Dir {
         Ok(entries)
     }
 
-    /// Opens a file that is there.
+    /// Opens an existing file.
     ///
     /// # Errors
-    /// When there is none, or something else than a file.
+    /// If it does not exist, or is not a regular file.
     pub(crate) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
         let file = self.dir.open_file(name, how)?;
         if file.metadata()?.is_file() { Ok(file) } else { Err(not_a_file()) }
     }
 
-    /// As [`Dir::open_file`], for a file that is written to, shortened or locked.
+    /// Like [`Dir::open_file`], for a file that is written to, truncated or locked.
     ///
     /// # Errors
-    /// Also when it may be a file from elsewhere that was put here for that.
+    /// Also if it could be a file from elsewhere that was linked or moved here.
     pub(crate) fn open_own_file(&self, name: &str, how: How) -> io::Result<File> {
         let file = self.open_file(name, how)?;
         if self.dir.is_own(&file.metadata()?) {
             return Ok(file);
         }
-        let reason = "it has another name elsewhere, or does not belong to whoever owns the directory";
+        let reason = "it has another hard link, or does not belong to the directory's owner";
         Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
     }
 
-    /// Makes a file that only the owner of the directory can read.
+    /// Creates a file that only the owner of the directory can read.
     ///
     /// # Errors
-    /// Also when there is anything under that name.
+    /// Also if there is an entry of that name.
     fn create_file(&self, name: &str, how: How) -> io::Result<File> {
         let file = self.dir.create_file(name, how)?;
         self.dir.give(&file, None)?;
         Ok(file)
     }
 
-    /// As [`Dir::create_file`], in the place of whatever has that name.
+    /// Like [`Dir::create_file`], replacing any entry of that name.
     pub(crate) fn recreate_file(&self, name: &str, how: How) -> io::Result<File> {
         match self.dir.remove(name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -127,15 +126,15 @@ impl Dir {
         }
     }
 
-    /// Opens a file, makes it where there is none, and locks it for as long as it is open.
+    /// Opens or creates a file, and locks it for as long as it is open.
     ///
     /// # Errors
-    /// Of kind [`io::ErrorKind::WouldBlock`] when another agent has locked it.
+    /// Of kind [`io::ErrorKind::WouldBlock`] if another agent has locked it.
     pub(crate) fn lock(&self, name: &str) -> io::Result<File> {
         let file = match self.open_own_file(name, How::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => match self.create_file(name, How::Write)
             {
-                // By another agent that starts at the same moment.
+                // Created by another agent that starts at the same moment.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     self.open_own_file(name, How::Write)
                 }
@@ -153,10 +152,10 @@ impl Dir {
         }
     }
 
-    /// The contents of a file.
+    /// Returns the contents of a file.
     ///
     /// # Errors
-    /// As [`Dir::open_file`], and when it is larger than any file of the agent that is read as a whole.
+    /// As for [`Dir::open_file`], and if it is larger than any file that the agent reads as a whole.
     pub(crate) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut contents = Vec::new();
         self.open_file(name, How::Read)?.take(BYTES_MAX + 1).read_to_end(&mut contents)?;
@@ -166,9 +165,9 @@ impl Dir {
         Ok(contents)
     }
 
-    /// Replaces a file as a whole: whoever reads it, also after a crash or a power cut, finds either the old contents or the
-    /// new. Only its owner can read it, which is that of the file that it replaces: an administrator may write it for an
-    /// agent that runs as somebody else.
+    /// Replaces a file atomically: readers find either the old contents or the new, even after a crash or a power cut.
+    /// Only its owner can read it, who is the owner of the replaced file: root may write it for an agent that runs as
+    /// somebody else.
     pub(crate) fn replace(&self, name: &str, contents: &[u8]) -> io::Result<()> {
         let owner = self.dir.entry(name)?.filter(|entry| entry.is_file).map(|entry| entry.owner);
         let temporary = format!(".{name}.{:016x}{TEMPORARY_SUFFIX}", getrandom::u64()?);
@@ -187,17 +186,16 @@ impl Dir {
         file.sync_all()
     }
 
-    /// Removes a file.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         self.dir.remove(name)
     }
 
-    /// Makes the creation, renaming and removal of files survive a power cut.
+    /// Makes created, renamed and removed files survive a power cut.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.dir.sync()
     }
 
-    /// Removes what [`Dir::replace`] has left behind when it was interrupted; `now_ms` is the wall clock.
+    /// Removes temporary files left behind by an interrupted [`Dir::replace`]; `now_ms` is the wall clock.
     pub(crate) fn sweep(&self, now_ms: i64) -> io::Result<()> {
         for name in self.dir.names()? {
             let is_temporary = name.starts_with('.') && name.ends_with(TEMPORARY_SUFFIX);
@@ -217,7 +215,7 @@ fn not_a_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
-/// A file of JSON that is replaced as a whole. That it cannot be written is said once, not at every try.
+/// A JSON file that is replaced atomically. Failures to write it are logged once, not on every attempt.
 #[derive(Debug)]
 pub(crate) struct StateFile {
     state_dir: PathBuf,
@@ -230,13 +228,13 @@ impl StateFile {
         StateFile { state_dir: state_dir.to_owned(), name, is_failing: false }
     }
 
-    /// The value that was saved; `None` where there is none, or none that can be read.
+    /// Returns the saved value; `None` if there is none or it cannot be read.
     pub(crate) fn load<T: DeserializeOwned>(&self) -> Option<T> {
         let text = Dir::open(&self.state_dir).and_then(|dir| dir.read(self.name)).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// Writes the value; answers whether that succeeded.
+    /// Writes the value and returns whether that succeeded.
     pub(crate) fn save(&mut self, value: &impl Serialize) -> bool {
         let written = serde_json::to_vec(value)
             .map_err(io::Error::from)

@@ -1,12 +1,12 @@
-//! The patterns of the configuration: `*` stands for any number of any characters, everything else for itself.
+//! Patterns in the configuration: `*` matches any number of characters, everything else matches itself.
 
-/// Include and exclude lists as every collector understands them: an include list that is not empty is exact,
-/// otherwise everything is taken that no exclude pattern matches.
+/// Returns whether `text` is selected: if `include` is not empty, by one of its patterns; otherwise by not matching any
+/// pattern of `exclude`.
 pub(crate) fn is_selected(text: &str, include: &[String], exclude: &[String]) -> bool {
     if include.is_empty() { !matches_any(exclude, text) } else { matches_any(include, text) }
 }
 
-/// Whether one of the patterns matches the whole text.
+/// Returns whether one of the patterns matches the whole text.
 pub(crate) fn matches_any(patterns: &[String], text: &str) -> bool {
     patterns.iter().any(|pattern| matches(pattern, text))
 }

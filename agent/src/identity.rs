@@ -1,4 +1,4 @@
-//! Who this agent is to its server: the id and the secret that enrollment brought, kept in `identity.json`.
+//! The agent's id and secret, obtained by enrollment and kept in `identity.json`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::files::Dir;
 /// Name of the file within the state directory.
 const FILE_NAME: &str = "identity.json";
 
-/// Holds the secret of an enrollment that has not succeeded yet.
+/// Name of the file with the secret of an enrollment that has not succeeded yet.
 const PENDING_FILE_NAME: &str = "enrollment.json";
 
 /// An enrolled agent.
@@ -21,17 +21,17 @@ const PENDING_FILE_NAME: &str = "enrollment.json";
 pub struct Identity {
     /// The agent's public id.
     pub id: String,
-    /// What proves that this is the agent with that id. Never logged, never part of a URL.
+    /// The agent's secret. Never logged, never part of a URL.
     pub secret: SecretString,
-    /// What is to replace the secret, as long as the server has not confirmed it. It may have replaced it already.
+    /// The secret that replaces `secret` once the server has confirmed it. The server may have replaced it already.
     pub next_secret: Option<SecretString>,
-    /// The server at which the agent was enrolled, as the person wrote it.
+    /// The server at which the agent was enrolled, as given by the user.
     pub server: String,
-    /// The server's key, where the enrollment token named it: it is trusted instead of the authorities.
+    /// The server's key if the enrollment token contained it; it is trusted instead of the authorities.
     pub key_pin: Option<KeyPin>,
 }
 
-/// `identity.json` as it lies on disk.
+/// `identity.json` as stored on disk.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct File {
@@ -44,11 +44,11 @@ struct File {
     key_pin: Option<String>,
 }
 
-/// `enrollment.json` as it lies on disk.
+/// `enrollment.json` as stored on disk.
 #[derive(Deserialize, Serialize)]
 struct Pending {
     secret: String,
-    /// One server's secret is nothing for another.
+    /// A secret is for one server only.
     server: String,
 }
 
@@ -57,7 +57,7 @@ struct Pending {
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum IdentityError {
     #[error(
-        "this machine is not enrolled: {} does not exist. Make an enrollment token (pika-server enrollment create, or POST /api/enrollments), then run: \
+        "this machine is not enrolled: {} does not exist. Create an enrollment token (pika-server enrollment create, or POST /api/enrollments), then run: \
          PIKA_ENROLLMENT_TOKEN=... pika-agent enroll --server https://your-server",
         path.display()
     )]
@@ -66,23 +66,23 @@ pub enum IdentityError {
     Exists { path: PathBuf },
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} is damaged; `pika-agent enroll --replace` makes a new one", path.display())]
+    #[error("{} is damaged; `pika-agent enroll --replace` creates a new one", path.display())]
     Damaged { path: PathBuf, source: serde_json::Error },
-    #[error("the key's pin in {} is damaged; `pika-agent enroll --replace` makes a new one", path.display())]
+    #[error("the key's pin in {} is damaged; `pika-agent enroll --replace` creates a new one", path.display())]
     DamagedPin { path: PathBuf },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("the operating system gives no random numbers")]
+    #[error("the operating system provides no random numbers")]
     Random { source: getrandom::Error },
     #[error("cannot encode the identity")]
     Encode { source: serde_json::Error },
 }
 
 impl Identity {
-    /// Reads the identity that lies in `state_dir`.
+    /// Reads the identity from `state_dir`.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// If there is none, or it cannot be read.
     pub fn load(state_dir: &Path) -> Result<Identity, IdentityError> {
         let path = state_dir.join(FILE_NAME);
         let text = match Dir::open(state_dir).and_then(|dir| dir.read(FILE_NAME)) {
@@ -98,7 +98,7 @@ impl Identity {
                 secret: secret.into(),
                 next_secret: next_secret.map(SecretString::from),
                 server,
-                // A pin that cannot be read must not become none: then any authority would be believed.
+                // An unreadable pin must not be ignored, or any authority would be trusted.
                 key_pin: match key_pin.map(|pin| KeyPin::parse(&pin)).transpose() {
                     Ok(key_pin) => key_pin,
                     Err(_) => return Err(IdentityError::DamagedPin { path }),
@@ -108,12 +108,11 @@ impl Identity {
         }
     }
 
-    /// Makes the secret for an enrollment at `server` and writes it down before a token is spent on it, so that a try
-    /// whose answer is lost can be repeated: answers the same secret until [`store`](Identity::store). Refuses when
-    /// there is an identity already and `replace` is not asked for.
+    /// Generates the secret for an enrollment at `server` and stores it before the token is used, so that an attempt
+    /// whose response is lost can be repeated: returns the same secret until [`store`](Identity::store) is called.
     ///
     /// # Errors
-    /// When there is an identity, or `state_dir` cannot be written to.
+    /// If there is an identity that may not be replaced, or `state_dir` cannot be written to.
     pub fn prepare(state_dir: &Path, server: &str, replace: Replace) -> Result<SecretString, IdentityError> {
         let unusable = |source| IdentityError::Write { path: state_dir.to_owned(), source };
         let dir = Dir::create(state_dir).map_err(unusable)?;
@@ -132,11 +131,11 @@ impl Identity {
         Ok(pending.secret.into())
     }
 
-    /// Makes the secret that is to replace the present one, unless that was begun before, and writes it down before the
-    /// server hears of it: whichever of the two the server knows, one of them is here.
+    /// Generates the next secret, unless a rotation is pending, and stores it before the server learns it, so that
+    /// whichever secret the server knows is stored here.
     ///
     /// # Errors
-    /// When `state_dir` cannot be written to.
+    /// If `state_dir` cannot be written to.
     pub fn prepare_rotation(&mut self, state_dir: &Path) -> Result<(), IdentityError> {
         if self.next_secret.is_none() {
             self.next_secret = Some(new_secret()?);
@@ -145,8 +144,7 @@ impl Identity {
         Ok(())
     }
 
-    /// The server has confirmed a secret: where it is the next one, that is the only one from here on. Answers whether it
-    /// was.
+    /// Makes the next secret the only one if the server has confirmed it, and returns whether it has.
     pub fn confirm(&mut self, secret: Option<&str>) -> bool {
         let next = self.next_secret.as_ref().map(|secret| secret.expose_secret());
         let is_confirmed = next.is_some() && next == secret;
@@ -156,7 +154,7 @@ impl Identity {
         is_confirmed
     }
 
-    /// Whether both are the same agent with the same secrets.
+    /// Returns whether both are the same agent with the same secrets.
     pub fn is_same(&self, other: &Identity) -> bool {
         let next = |identity: &Identity| identity.next_secret.as_ref().map(|s| s.expose_secret().to_owned());
         self.id == other.id
@@ -167,7 +165,7 @@ impl Identity {
     /// Stores the identity in `state_dir`, atomically and with mode 0600.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn store(&self, state_dir: &Path) -> Result<(), IdentityError> {
         let path = state_dir.join(FILE_NAME);
         let file = File {
@@ -182,7 +180,7 @@ impl Identity {
         let write = || {
             let dir = Dir::open(state_dir)?;
             dir.replace(FILE_NAME, &text)?;
-            // Where it stays behind, the next enrollment asks for this same agent: harmless, and it has just been stored.
+            // If it remains, the next enrollment asks for this same agent, which is harmless.
             drop(dir.remove(PENDING_FILE_NAME));
             Ok(())
         };
@@ -190,7 +188,7 @@ impl Identity {
     }
 }
 
-/// A secret of the agent's own making.
+/// Generates a secret.
 fn new_secret() -> Result<SecretString, IdentityError> {
     token::generate(TokenKind::AgentSecret).map_err(|source| IdentityError::Random { source })
 }

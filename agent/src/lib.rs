@@ -1,12 +1,11 @@
-//! The agent of Pika: takes a machine's metrics and reports them to one server.
+//! Pika's agent: takes a machine's metrics and reports them to one server.
 //!
-//! It can do nothing else. There is no code in it that starts a program, reads or writes a file which the server
-//! named, or fetches anything; what a server can say is [`pika_protocol::ServerMessage`], and the strongest of it
-//! is another sampling interval within fixed bounds.
+//! It can do nothing else. It has no code that starts a program, reads or writes a file named by the server, or fetches
+//! anything; the server can only send a [`pika_protocol::ServerMessage`], of which the most powerful sets the sampling
+//! interval within fixed bounds.
 //!
-//! In the order in which a sample travels: [`collect`] takes it, [`sampler`] decides when, [`outbox`] keeps it on
-//! disk until the server has acknowledged it, [`link`] brings it there. [`agent`] puts these together, [`cli`] is
-//! the command line.
+//! The path of a sample: [`sampler`] decides when to take it, [`collect`] takes it, [`outbox`] keeps it on disk until
+//! the server has acknowledged it, [`link`] sends it. [`agent`] combines these, [`cli`] is the command line.
 
 pub mod agent;
 mod boot_clock;

@@ -1,5 +1,5 @@
-//! The connection to the server: Disconnected → Connecting → Registering → Streaming, and back with a growing,
-//! jittered delay whenever anything goes wrong.
+//! The connection to the server: Disconnected → Connecting → Registering → Streaming, and back with a growing, jittered
+//! delay after any error.
 
 mod backoff;
 mod batch_frame;
@@ -38,29 +38,29 @@ use crate::outbox::Outbox;
 use crate::state::ClockOffset;
 use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
-/// How long the link waits for things. Not configuration: only tests want other values.
+/// Timeouts and delays of the link. Not configurable: only tests use other values.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// For name resolution, TCP, TLS and the upgrade to a WebSocket together.
+    /// Timeout of name resolution, TCP, TLS and the WebSocket upgrade together.
     pub connect_timeout: Duration,
-    /// For the answer to `register`.
+    /// Timeout of the response to `register`.
     pub register_timeout: Duration,
-    /// For one frame to be taken by the network.
+    /// Timeout of sending one frame.
     pub send_timeout: Duration,
-    /// For the last samples to be acknowledged when the agent stops.
+    /// Timeout of the last acknowledgements when the agent stops.
     pub flush_timeout: Duration,
-    /// Upper bound of the first delay before another attempt; it doubles from attempt to attempt.
+    /// Upper bound of the first delay before a retry; it doubles with every attempt.
     pub retry_delay_first: Duration,
-    /// Largest upper bound of that delay.
+    /// Maximum of that upper bound.
     pub retry_delay_max: Duration,
-    /// The delay after a refusal that waiting will hardly change.
+    /// The delay after a refusal that is unlikely to change.
     pub refused_delay: Duration,
-    /// A connection that lasted this long counts as good: the next delay is the first again.
+    /// The duration after which a connection counts as good and resets the delay.
     pub stable_after: Duration,
 }
 
 impl Timing {
-    /// The values for real use.
+    /// The values outside tests.
     pub const STANDARD: Timing = Timing {
         connect_timeout: Duration::from_secs(10),
         register_timeout: Duration::from_secs(10),
@@ -73,7 +73,7 @@ impl Timing {
     };
 }
 
-/// Where the link stands.
+/// The state of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Disconnected,
@@ -99,11 +99,11 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that sends what is in `outbox` and tells the sampler through `interval_ms` when the server wants
-    /// another interval.
+    /// Creates a link that sends the samples in `outbox`, and passes the server's interval to the sampler through
+    /// `interval_ms`.
     ///
     /// # Errors
-    /// When TLS is needed and its certificates cannot be used.
+    /// If TLS is needed and its certificates cannot be used.
     #[expect(clippy::too_many_arguments, reason = "everything is passed in; called once")]
     pub fn new(
         config: &Config,
@@ -136,7 +136,7 @@ impl Link {
         })
     }
 
-    /// Keeps the agent connected until `shutdown`, then sends what it still can and says goodbye.
+    /// Keeps the agent connected until `shutdown`, then flushes the outbox and closes the connection.
     pub async fn run(mut self, shutdown: CancellationToken) {
         warn_of_plain_text(self.connector.endpoint());
         let mut backoff = Backoff::new(self.timing);
@@ -153,7 +153,7 @@ impl Link {
                 backoff.reset();
             }
             let delay = match result {
-                // Only a shutdown ends a session in peace.
+                // Only a shutdown ends a session without an error.
                 Ok(()) => backoff.next_delay(),
                 Err(error) => self.log_and_choose_delay(&error, &mut backoff),
             };
@@ -175,10 +175,10 @@ impl Link {
                     Session::new(socket, self.clock.clone(), self.timing, self.heartbeat_interval);
                 self.register.ip = local_address.to_string();
                 self.register.interval_ms = Some(*self.interval_ms.borrow());
-                // Where a rotation was interrupted, this finishes it.
+                // This completes an interrupted rotation.
                 let next_secret = self.identity.next_secret.as_ref();
                 self.register.secret = next_secret.map(|secret| secret.expose_secret().to_owned());
-                // Before the message, as the offset will be for the clock that stamps it.
+                // Read before the message is stamped, as the offset belongs to the clock that stamps it.
                 let booted_at_ms = booted_at_ms(self.clock.now());
                 let ack = session.register(self.register.clone()).await?;
                 self.identity.confirm(ack.secret.as_deref());
@@ -194,7 +194,7 @@ impl Link {
         self.enter(State::Streaming);
         info!(server = %self.connector.endpoint(), agent = %Printable::new(&ack.agent_id), "connected");
         if ack.agent_id != self.identity.id {
-            warn!(agent = %Printable::new(&ack.agent_id), "the server knows this agent under another id");
+            warn!(agent = %Printable::new(&ack.agent_id), "the server knows this agent by another id");
         }
         self.outbox.set_clock_offset(offset);
         let end = session
@@ -220,7 +220,8 @@ impl Link {
         }
     }
 
-    /// Takes over what `pika-agent rotate-secret` or `enroll` has written since. Answers whether it is anything new.
+    /// Reloads the identity, which `pika-agent rotate-secret` or `enroll` may have changed, and returns whether it has
+    /// changed.
     fn reload_identity(&mut self) -> bool {
         match Identity::load(&self.state_dir) {
             Ok(identity) if identity.id == self.identity.id && !identity.is_same(&self.identity) => {
@@ -228,9 +229,9 @@ impl Link {
                 true
             }
             Ok(_) => false,
-            // It was there at the start; what is known of it goes on.
+            // It existed at startup; keep using the one in memory.
             Err(error) => {
-                debug!(error = %chain(&error), "the identity cannot be read again");
+                debug!(error = %chain(&error), "the identity cannot be reloaded");
                 false
             }
         }
@@ -297,6 +298,6 @@ fn register_message(host: &Host, name: &str, interval_ms: u64) -> Register {
 
 fn warn_of_plain_text(endpoint: &Endpoint) {
     if !endpoint.is_tls && !endpoint.is_loopback() {
-        warn!(server = %endpoint, "the connection is not encrypted: the agent's secret travels in clear. Use https://");
+        warn!(server = %endpoint, "the connection is not encrypted: the agent's secret is sent in clear text. Use https://");
     }
 }

@@ -1,4 +1,4 @@
-//! When samples are taken: at a fixed rate, on multiples of the interval.
+//! Takes samples at a fixed rate, on multiples of the interval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::boot_clock::booted_at_ms;
 use crate::collect::Collectors;
 use crate::outbox::Outbox;
 
-/// How long after the start the first sample is taken: long enough for the processor's use to mean something, and
-/// soon enough for somebody who watches.
+/// Delay of the first sample after the start: long enough for a meaningful CPU usage, and short enough for somebody who
+/// is watching.
 const FIRST_SAMPLE_DELAY: Duration = Duration::from_secs(1);
 
-/// Longest wait for a file system within a sample.
+/// Timeout for file systems within a sample.
 const DEADLINE_MAX: Duration = Duration::from_secs(2);
 
 /// Takes samples and puts them into the outbox.
@@ -27,12 +27,12 @@ pub struct Sampler {
     interval_ms: watch::Receiver<u64>,
     clock: Clock,
     phase_key: u64,
-    /// When the last sample was taken; before the first one, when the sampler was made.
+    /// When the last sample was taken, or when the sampler was created.
     last_sample: Instant,
 }
 
 impl Sampler {
-    /// `agent_id` decides where within the interval this agent's samples lie.
+    /// Creates a sampler; `agent_id` determines its phase within the interval.
     pub fn new(
         collectors: Collectors,
         outbox: Arc<Outbox>,
@@ -70,7 +70,7 @@ impl Sampler {
                         ticks = self.ticks();
                     }
                 }
-                // Where whoever could change it is gone, the interval stays.
+                // If the sender is gone, the interval stays.
                 Ok(()) = self.interval_ms.changed() => ticks = self.ticks(),
             }
         }
@@ -85,11 +85,11 @@ impl Sampler {
         self.outbox.push(reading);
     }
 
-    /// Ticks on multiples of the interval, shifted by this agent's phase. After the machine was suspended the missed
-    /// ones are left out.
+    /// Returns ticks on multiples of the interval, shifted by this agent's phase. Ticks missed while the machine was
+    /// suspended are skipped.
     ///
-    /// When the first of them comes depends on when the last sample was taken, and not on when this is asked: a server that
-    /// sets ever new intervals can neither put the next sample off nor get more of them than by the shortest interval.
+    /// The first tick depends on when the last sample was taken, not on when this is called: a server that keeps
+    /// changing the interval can neither postpone the next sample nor get more samples than at the minimum interval.
     fn ticks(&mut self) -> Ticks {
         let interval_ms = *self.interval_ms.borrow_and_update();
         let since_last_ms = i64::try_from(self.last_sample.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -103,16 +103,16 @@ impl Sampler {
     }
 }
 
-/// When samples are due.
+/// The times at which samples are due.
 struct Ticks {
     interval: Interval,
-    /// Otherwise only the first tick counts.
+    /// Whether ticks after the first are used.
     are_on_grid: bool,
 }
 
-/// How long after the last sample, in milliseconds, the next one is due, and whether that is on a multiple of the interval
-/// shifted by the phase: at least the shortest interval that there is, and at most `interval_ms`. Where the next multiple is
-/// further away than that, there is one sample in between.
+/// Returns how long after the last sample the next one is due, in milliseconds, and whether that is on a multiple of
+/// the interval shifted by the phase. It is at least the minimum interval and at most `interval_ms`; if the next
+/// multiple is further away, there is one sample in between.
 fn distance_ms(last_ms: i64, interval_ms: u64, phase_key: u64) -> (u64, bool) {
     let interval_ms = interval_ms.max(INTERVAL_MS_MIN);
     let earliest_ms = u64::try_from(last_ms).unwrap_or(0) + INTERVAL_MS_MIN;
@@ -121,8 +121,8 @@ fn distance_ms(last_ms: i64, interval_ms: u64, phase_key: u64) -> (u64, bool) {
     if to_grid_ms <= interval_ms { (to_grid_ms, true) } else { (INTERVAL_MS_MIN.max(to_grid_ms / 2), false) }
 }
 
-/// Spreads a fleet over the interval, so that its samples do not reach the server all in one moment, and gives
-/// each agent the same place after every restart. FNV-1a.
+/// Hashes the id (FNV-1a) to spread a fleet over the interval, so that its samples do not reach the server all at once,
+/// and to give each agent the same phase after every restart.
 fn phase_key(agent_id: &str) -> u64 {
     let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     agent_id.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
@@ -146,25 +146,25 @@ mod tests {
             let next_ms = last_ms + i64::try_from(distance).unwrap();
             let then = distance_ms(next_ms, interval_ms, key).0;
             let next = u64::try_from(next_ms).unwrap() + if is_on_grid { 0 } else { then };
-            // Intervals shorter than twice the shortest leave no room for a sample in between.
+            // Intervals shorter than twice the minimum leave no room for a sample in between.
             prop_assert!(next % interval_ms == key % interval_ms || interval_ms < 2 * INTERVAL_MS_MIN);
         }
     }
 
-    /// Returns a wall clock that goes as fast as the time that a test holds.
+    /// Returns a wall clock that follows the test's paused time.
     fn test_clock() -> Clock {
         let started_at = Instant::now();
         Clock::new(move || 1_700_000_000_123 + i64::try_from(started_at.elapsed().as_millis()).unwrap())
     }
 
-    /// How far away the next multiple of the interval is.
+    /// Returns the distance to the next multiple of the interval.
     fn to_grid_ms(now_ms: i64, interval_ms: u64, key: u64) -> u64 {
         let now_ms = u64::try_from(now_ms).unwrap();
         interval_ms - (now_ms % interval_ms + interval_ms - key % interval_ms) % interval_ms
     }
 
-    /// Runs a sampler for `duration` while a server sets another interval every few milliseconds, as `choose` says from the time
-    /// and the key of the phase. Answers when samples were taken, in milliseconds since the start.
+    /// Runs a sampler for `duration` while a server sets the interval every few milliseconds to what `choose` returns
+    /// for the time and the phase key. Returns when samples were taken, in milliseconds since the start.
     async fn taken_while(duration: Duration, mut choose: impl FnMut(i64, u64) -> u64) -> Vec<u128> {
         let yaml = "collectors: { cpu: &off { enabled: false }, memory: *off, disk: *off, network: *off, load: *off }";
         let config =
@@ -192,7 +192,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_sets_ever_new_intervals_postpones_no_sample() {
-        // Always the one that would make the next sample come last.
+        // Always the interval that would make the next sample come last.
         let taken = taken_while(Duration::from_secs(300), |now_ms, key| {
             (10_000..10_500)
                 .step_by(50)

@@ -1,14 +1,13 @@
-//! When to stop: the signals of the operating system as one cancellation token.
+//! Cancels a token when the operating system signals the process to stop.
 
 use std::io;
 
 use tokio_util::sync::CancellationToken;
 
-/// Waits for SIGTERM or SIGINT (Ctrl-C elsewhere) and cancels `shutdown` then. The handlers are in place when the
-/// outer call returns; the returned future does the waiting.
+/// Installs handlers for SIGTERM and SIGINT, and returns a future that waits for either and cancels `shutdown`.
 ///
 /// # Errors
-/// When the operating system refuses a handler.
+/// If the operating system refuses a handler.
 #[cfg(unix)]
 pub fn on_signal(shutdown: CancellationToken) -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -25,10 +24,10 @@ pub fn on_signal(shutdown: CancellationToken) -> io::Result<impl Future<Output =
     })
 }
 
-/// Waits for Ctrl-C and cancels `shutdown` then.
+/// Returns a future that waits for Ctrl-C and cancels `shutdown`.
 ///
 /// # Errors
-/// Never; the signature is that of Unix.
+/// Never; the signature is the same as on Unix.
 #[cfg(not(unix))]
 pub fn on_signal(shutdown: CancellationToken) -> io::Result<impl Future<Output = ()>> {
     Ok(async move {

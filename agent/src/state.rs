@@ -1,5 +1,5 @@
-//! What the agent remembers from one run to the next besides its identity and its samples: how far frame
-//! numbers were given out, and the clock offset that the server last told it.
+//! State kept between runs besides the identity and samples: the reserved frame numbers, and the clock offset last
+//! received from the server.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,19 +13,19 @@ use crate::files::StateFile;
 /// Name of the file within the state directory.
 const FILE_NAME: &str = "state.json";
 
-/// How many frame numbers are reserved at a time. After a crash the next run begins behind the reservation, so
-/// numbers may be left out but never come twice, and the file is written once in so many frames.
+/// How many frame numbers are reserved at a time. After a crash the next run begins after the reservation, so numbers
+/// may be skipped but are never reused, and the file is written only once per reservation.
 const SEQ_BLOCK: u64 = 1_000;
 
-/// Largest frame number with which a run begins. A larger one in the file is damage: the clock's microseconds come nowhere near
-/// it, and there is room behind it to count on.
+/// Maximum frame number at the start of a run. A larger one in the file is damage: the clock's microseconds are far
+/// smaller, and there is room to count on after it.
 const SEQ_MAX: u64 = u64::MAX >> 1;
 
-/// Most entries of [`Saved::untold`]; the oldest go first, and their samples get the offset of the next.
-const UNTOLD_MAX: usize = 16;
+/// Maximum number of [`Saved::deferred_offsets`]; the oldest are dropped, and their samples get the next offset.
+const DEFERRED_OFFSETS_MAX: usize = 16;
 
-/// The remembered values. Losing the file is harmless: numbers then begin at the clock's microseconds, which are
-/// larger than any given out before unless the clock was turned back as well.
+/// The saved values. Losing the file is harmless: numbers then begin at the clock's microseconds, which are larger than
+/// any used before, unless the clock was also turned back.
 #[derive(Debug)]
 pub struct State {
     file: StateFile,
@@ -34,20 +34,20 @@ pub struct State {
     is_unsaved: bool,
 }
 
-/// What the server told the agent to put into `clockOffsetMs`, and the clock that it is for.
+/// The offset received for `clockOffsetMs`, and the clock that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ClockOffset {
-    /// In milliseconds.
+    /// The offset, in milliseconds.
     #[serde(rename = "clockOffsetMs")]
     pub ms: i64,
-    /// When the machine was booted, by the clock whose offset this is, in milliseconds since the Unix epoch: the offset is for
-    /// no clock that tells another time. `None` where that is not known.
+    /// When the machine was booted, by the clock whose offset this is, in milliseconds since the Unix epoch: the offset
+    /// is invalid for a clock that gives another boot time. `None` if unknown.
     #[serde(rename = "bootedAtMs", default, skip_serializing_if = "Option::is_none")]
     pub booted_at_ms: Option<i64>,
 }
 
 impl ClockOffset {
-    /// By how much the clock was set since the server told the offset, in milliseconds.
+    /// Returns by how much the clock was set since the server sent the offset, in milliseconds.
     fn set_by_ms(self, booted_at_ms: Option<i64>) -> Option<i64> {
         let set_by_ms = booted_at_ms?.saturating_sub(self.booted_at_ms?);
         (CLOCK_OFFSET_TOLERANCE_MS < set_by_ms.saturating_abs()).then_some(set_by_ms)
@@ -58,26 +58,26 @@ impl ClockOffset {
 #[serde(rename_all = "camelCase", default)]
 struct Saved {
     seq_reserved: u64,
-    /// `None` as long as the server has not told it, and since the clock was set until it has told it again.
+    /// `None` until the server has sent it, or sent it again after the clock was set.
     #[serde(flatten)]
     clock_offset: Option<ClockOffset>,
     /// The offsets of samples that were taken while none was known, in ascending order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    untold: Vec<Untold>,
+    #[serde(rename = "untold", skip_serializing_if = "Vec::is_empty")]
+    deferred_offsets: Vec<DeferredOffset>,
 }
 
-/// Samples that carry no offset, and the one that was told next: it is theirs at every try.
+/// The offset of samples that were taken before it was known: they are always sent with it.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Untold {
-    /// The number behind the last of them.
+struct DeferredOffset {
+    /// The number after the last of these samples.
     end_id: u64,
     clock_offset_ms: i64,
 }
 
 impl State {
-    /// Reads what is remembered in `state_dir`. `now_ms` is the wall clock, and `booted_at_ms` when by that the machine was
-    /// booted, where that is known.
+    /// Reads the state from `state_dir`. `now_ms` is the wall clock, and `booted_at_ms` the boot time by that clock, if
+    /// known.
     pub fn open(state_dir: &Path, now_ms: i64, booted_at_ms: Option<i64>) -> State {
         let file = StateFile::new(state_dir, FILE_NAME);
         let saved = file.load::<Saved>().filter(|saved| saved.seq_reserved <= SEQ_MAX);
@@ -89,7 +89,7 @@ impl State {
         state
     }
 
-    /// A number for a new frame, larger than every one before.
+    /// Returns the number for a new frame, larger than all before.
     pub fn next_seq(&mut self) -> u64 {
         self.seq_next += 1;
         if self.saved.seq_reserved < self.seq_next {
@@ -99,19 +99,19 @@ impl State {
         self.seq_next
     }
 
-    /// What the server last told the agent to put into `clockOffsetMs`, in milliseconds; `None` when it has not told it yet, or
-    /// not since the clock was set.
+    /// Returns the offset last received for `clockOffsetMs`, in milliseconds; `None` if none was received yet, or none
+    /// since the clock was set.
     pub fn clock_offset_ms(&self) -> Option<i64> {
         self.saved.clock_offset.map(|offset| offset.ms)
     }
 
-    /// The offset of the sample with the number `id`, which carries none.
+    /// Returns the offset for the sample `id`, which was stored without one.
     pub fn clock_offset_ms_of(&self, id: u64) -> Option<i64> {
-        let told = self.saved.untold.iter().find(|untold| id < untold.end_id);
-        told.map(|untold| untold.clock_offset_ms).or(self.clock_offset_ms())
+        let deferred = self.saved.deferred_offsets.iter().find(|deferred| id < deferred.end_id);
+        deferred.map(|deferred| deferred.clock_offset_ms).or(self.clock_offset_ms())
     }
 
-    /// Compares the clock with the one for which the offset was told, and forgets an offset that does not fit any longer.
+    /// Discards the offset if it was for a different clock setting.
     pub fn observe_clock(&mut self, booted_at_ms: Option<i64>) {
         let set_by_ms = self.saved.clock_offset.and_then(|offset| offset.set_by_ms(booted_at_ms));
         if let Some(set_by_ms) = set_by_ms {
@@ -124,14 +124,14 @@ impl State {
         }
     }
 
-    /// Remembers what the server told. `open_ids` are the numbers of the samples that are not acknowledged; those that carry no
-    /// offset have this one.
+    /// Stores an offset from the server. `open_ids` are the numbers of unacknowledged samples; those without an offset
+    /// get this one.
     ///
-    /// It is written at once when such samples may be sent with it from now on, and otherwise by
-    /// [`save_changes`](State::save_changes): the server must not decide how often this machine writes to its disk.
+    /// It is written immediately if such samples may be sent with it from now on, and otherwise by
+    /// [`save_changes`](State::save_changes): the server must not control how often the agent writes to disk.
     pub fn set_clock_offset(&mut self, offset: ClockOffset, open_ids: Range<u64>) {
         let known = self.saved.clock_offset;
-        // The time of the boot is not measured to the millisecond.
+        // The boot time is not accurate to the millisecond.
         let is_same = |known: ClockOffset| {
             let [before, now] = [known, offset].map(|offset| (offset.ms, offset.booted_at_ms.is_some()));
             before == now && known.set_by_ms(offset.booted_at_ms).is_none()
@@ -142,18 +142,18 @@ impl State {
         self.saved.clock_offset = Some(offset);
         self.is_unsaved = true;
         if known.is_none() {
-            let untold = &mut self.saved.untold;
-            // What was told before stays: samples may have been sent with it.
-            untold.retain(|untold| open_ids.start < untold.end_id && untold.end_id <= open_ids.end);
-            if untold.last().map_or(open_ids.start, |last| last.end_id) < open_ids.end {
-                untold.push(Untold { end_id: open_ids.end, clock_offset_ms: offset.ms });
+            let deferred = &mut self.saved.deferred_offsets;
+            // Earlier ones stay: samples may have been sent with them.
+            deferred.retain(|deferred| open_ids.start < deferred.end_id && deferred.end_id <= open_ids.end);
+            if deferred.last().map_or(open_ids.start, |last| last.end_id) < open_ids.end {
+                deferred.push(DeferredOffset { end_id: open_ids.end, clock_offset_ms: offset.ms });
             }
-            untold.drain(..untold.len().saturating_sub(UNTOLD_MAX));
+            deferred.drain(..deferred.len().saturating_sub(DEFERRED_OFFSETS_MAX));
             self.save();
         }
     }
 
-    /// Writes what has changed.
+    /// Writes changes, if any.
     pub fn save_changes(&mut self) {
         if self.is_unsaved {
             self.save();

@@ -1,4 +1,4 @@
-//! Logging: set up once by the binary.
+//! Sets up logging.
 
 use std::io::{self, IsTerminal as _};
 
@@ -6,7 +6,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
-/// Starts logging to stderr. Called once, before anything else; a second call changes nothing.
+/// Starts logging to stderr. Called once, before anything else; further calls have no effect.
 pub fn init(config: &LogConfig) {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -25,6 +25,6 @@ pub fn init(config: &LogConfig) {
             tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
         }
     };
-    // Only a test that has its own subscriber gets here with an error.
+    // Fails only in tests, which have their own subscriber.
     drop(started);
 }

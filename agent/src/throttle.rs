@@ -1,11 +1,11 @@
-//! Keeps a log line that could come any number of times from coming too often.
+//! Limits how often a log line is written.
 
 use std::time::{Duration, Instant};
 
-/// Shortest time between two lines about something that others can cause as often as they like.
+/// Minimum time between two lines about events that others can cause at will.
 pub(crate) const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Lets one event through per interval and counts the others.
+/// Lets one event through per interval, and counts all.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     interval: Duration,
@@ -18,7 +18,7 @@ impl Throttle {
         Throttle { interval, last: None, count: 0 }
     }
 
-    /// Notes `count` more events. When it is time to say something: how many there were since the last time.
+    /// Counts `count` more events. Returns the number since the last time if it is time to log.
     pub(crate) fn note(&mut self, count: u64) -> Option<u64> {
         self.count = self.count.saturating_add(count);
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The time, passed in so that tests own it.
+//! The wall clock, passed in so that tests can control it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ impl Clock {
     /// Returns the machine's clock.
     pub fn system() -> Self {
         Self::new(|| {
-            #[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
+            #[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
             let now = SystemTime::now();
             match now.duration_since(UNIX_EPOCH) {
                 Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
@@ -21,7 +21,7 @@ impl Clock {
         })
     }
 
-    /// Returns a clock that shows what `now` returns, in milliseconds since the Unix epoch.
+    /// Returns a clock that reads `now`, in milliseconds since the Unix epoch.
     pub fn new(now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }

@@ -1,19 +1,19 @@
-//! How an error is shown: with everything that caused it, on one line.
+//! Displays an error with all of its sources on one line.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::text;
 
-/// Longest text of an error with its sources, in characters.
+/// Maximum length of the text, in characters.
 const CHARS_MAX: usize = 2_000;
 
-/// An error with all of its sources, for people, in one line of bounded length. Errors of this workspace do not repeat
-/// their source in their own message, so this is how they are logged or printed, once, by whoever handles them.
+/// Displays an error with all of its sources on one line of bounded length. Errors of this workspace do not repeat
+/// their source in their own message, so whoever handles one logs or prints it this way, once.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorChain<'a>(&'a (dyn Error + 'a));
 
-/// Returns `error` in the form in which it is shown.
+/// Returns a value that displays `error` with its sources.
 pub fn chain<'a>(error: &'a (dyn Error + 'a)) -> ErrorChain<'a> {
     ErrorChain(error)
 }

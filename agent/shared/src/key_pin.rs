@@ -1,4 +1,4 @@
-//! The hash of a server's public key, by which an agent knows the server whoever has signed its certificate.
+//! The hash of a server's public key, by which an agent recognizes the server no matter who signed its certificate.
 
 use std::fmt;
 
@@ -10,30 +10,30 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyPin([u8; 32]);
 
-/// A text is not a pin.
+/// The error for a text that is not a pin.
 #[derive(Debug, thiserror::Error)]
-#[error("what follows the point in the enrollment token is not the hash of a key; copy the whole token")]
+#[error("the part after the dot in the enrollment token is not the hash of a key; copy the whole token")]
 pub struct KeyPinError;
 
 impl KeyPin {
-    /// Reads URL-safe base64.
+    /// Parses a pin in URL-safe base64.
     ///
     /// # Errors
-    /// When it is something else.
+    /// If `text` is not a pin.
     pub fn parse(text: &str) -> Result<KeyPin, KeyPinError> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyPinError)?;
         bytes.try_into().map(KeyPin).map_err(|_| KeyPinError)
     }
 
-    /// The pin of a key, given as its `SubjectPublicKeyInfo` in DER.
+    /// Returns the pin of a key, given as its `SubjectPublicKeyInfo` in DER.
     pub fn of_key(subject_public_key_info: &[u8]) -> KeyPin {
         KeyPin(Sha256::digest(subject_public_key_info).into())
     }
 
-    /// Takes an enrollment token apart: what the server is told, and the pin behind it, which it is not.
+    /// Splits an enrollment token into the part that is sent to the server and the pin, if any.
     ///
     /// # Errors
-    /// When what stands behind the point is no pin.
+    /// If the part after the dot is not a pin.
     pub fn split_token(token: &str) -> Result<(&str, Option<KeyPin>), KeyPinError> {
         match token.split_once('.') {
             Some((token, pin)) => Ok((token, Some(KeyPin::parse(pin)?))),

@@ -1,19 +1,19 @@
-//! Configuration in layers: what a file says is laid over the defaults.
+//! Merging of configuration layers: a file over the defaults.
 
 use serde_json::Value;
 
-/// A number or a truth value where text belongs: YAML reads `password: 0123` as 83.
+/// The error for a number or a boolean in place of text: YAML reads `password: 0123` as 83.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unquoted {
     /// The path of the key, its parts separated by dots.
     pub key: String,
 }
 
-/// Lays `over` on top of `base`: maps key by key, everything else as a whole. A key without a value, such as a section
+/// Merges `over` into `base`: maps key by key, everything else as a whole. A key without a value, such as a section
 /// whose entries are all commented out, changes nothing.
 ///
 /// # Errors
-/// When a value that is text in `base` is a number or a truth value in `over`.
+/// If a value that is text in `base` is a number or a boolean in `over`.
 pub fn overlay(base: &mut Value, over: Value) -> Result<(), Unquoted> {
     overlay_at(base, over, "")
 }

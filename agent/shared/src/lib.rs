@@ -1,7 +1,6 @@
-//! What agent and server have in common and is no wire type: time, errors, tokens, layers of
-//! configuration, and how servers are trusted.
+//! Code shared by agent and server besides the wire types: the clock, errors, configuration layers, tokens, and TLS trust.
 //!
-//! A leaf: it knows neither of the two, and reads nothing but the clock, the system's randomness and certificates.
+//! A leaf crate: it depends on neither of the two, and reads only the clock, the system's randomness and certificates.
 
 mod clock;
 mod error_chain;

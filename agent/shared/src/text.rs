@@ -1,20 +1,20 @@
-//! Text from outside, made fit for a log line or an answer.
+//! Cleans text from outside for log lines and responses.
 
-/// Characters of one text that are kept.
+/// Maximum length of a cleaned text, in characters.
 const CHARS_MAX: usize = 200;
 
-/// Stands in for a character that is left out.
+/// The replacement for characters that are not harmless.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Returns the text as it may be logged: at most 200 characters (a longer one ends with `…`), and each that is not
-/// [harmless](is_harmless) replaced by U+FFFD.
+/// Truncates the text to 200 characters (a longer one ends with `…`) and replaces each character that is not
+/// [harmless](is_harmless) by U+FFFD.
 ///
-/// Whatever a client, an agent or the database has said goes through here before it reaches a log.
+/// Every text from a client, an agent or the database goes through here before it is logged.
 pub fn clean(text: &str) -> String {
     clean_to(text, CHARS_MAX)
 }
 
-/// As [`clean`], with another length.
+/// Like [`clean`], with another maximum length.
 pub fn clean_to(text: &str, chars_max: usize) -> String {
     let mut chars = text.chars();
     let mut cleaned: String = chars.by_ref().take(chars_max).map(harmless).collect();
@@ -24,13 +24,13 @@ pub fn clean_to(text: &str, chars_max: usize) -> String {
     cleaned
 }
 
-/// Returns the character, or U+FFFD where it is not [harmless](is_harmless).
+/// Returns the character, or U+FFFD if it is not [harmless](is_harmless).
 pub fn harmless(c: char) -> char {
     if is_harmless(c) { c } else { REPLACEMENT }
 }
 
-/// Returns whether a character stays on its line and shows itself: neither a control character, nor a separator of lines
-/// or paragraphs, nor one that changes the direction of what follows or is invisible.
+/// Returns whether a character is visible and does not affect others: neither a control character, a line or paragraph
+/// separator, a bidirectional control, nor invisible.
 pub fn is_harmless(c: char) -> bool {
     let is_format = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -1,5 +1,5 @@
-//! How a client trusts a server: by the certificate authorities of the system or of a file, or by the server's key alone.
-//! There is no way to trust just anybody across a network.
+//! How a client verifies a server: by the certificate authorities of the system or of a file, or by the server's key
+//! alone. Verification cannot be disabled for connections across a network.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,38 +14,38 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 
 use crate::KeyPin;
 
-/// Why a client cannot trust anybody.
+/// Why a client has nothing to verify servers with.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// The file cannot be read, or is no PEM file.
+    /// The file cannot be read, or is not a PEM file.
     #[error("cannot read the certificates in {}", path.display())]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: pem::Error,
     },
-    /// The file holds none.
+    /// The file contains no certificates.
     #[error("{} holds no usable certificate", path.display())]
     FileEmpty {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The system has none.
+    /// The system has no certificate authorities.
     #[error("this system has no certificate authorities; install ca-certificates or name a file of them")]
     NoAuthorities,
-    /// The library refuses.
+    /// The TLS library returned an error.
     #[error("TLS cannot be set up")]
     SetUp(#[source] Error),
 }
 
-/// Returns the implementation of cryptography that all of Pika uses. It is named everywhere, because which one would be
-/// the process's default depends on the features of other crates.
+/// Returns the cryptography provider that all of Pika uses. It is always passed explicitly, because the process's
+/// default depends on the features of other crates.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Where certificate authorities come from.
+/// A source of certificate authorities.
 #[derive(Clone, Copy, Debug)]
 pub enum Authorities<'a> {
     /// The system's own.
@@ -57,8 +57,7 @@ pub enum Authorities<'a> {
 /// Collects the authorities of all `sources`.
 ///
 /// # Errors
-/// When a file cannot be read or holds none, or when there is none at all. Some of the system's may be unreadable; that
-/// is logged.
+/// If a file cannot be read or holds none, or if there is none at all. Unreadable ones of the system are only logged.
 pub fn collect(sources: &[Authorities<'_>]) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     for source in sources {
@@ -84,10 +83,10 @@ pub fn collect(sources: &[Authorities<'_>]) -> Result<RootCertStore, TrustError>
     if roots.is_empty() { Err(TrustError::NoAuthorities) } else { Ok(roots) }
 }
 
-/// Returns the settings of a client that trusts servers whose certificates come from `roots`.
+/// Returns the settings of a client that trusts certificates signed by `roots`.
 ///
 /// # Errors
-/// When the library refuses them.
+/// If the library rejects the settings.
 pub fn client_trusting(roots: RootCertStore) -> Result<ClientConfig, TrustError> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -97,10 +96,10 @@ pub fn client_trusting(roots: RootCertStore) -> Result<ClientConfig, TrustError>
     Ok(config)
 }
 
-/// Returns the settings of a client that trusts every certificate of one key, and none of any other, whoever has signed it.
+/// Returns the settings of a client that trusts exactly the certificates of one key, no matter who signed them.
 ///
 /// # Errors
-/// When the library refuses them.
+/// If the library rejects the settings.
 pub fn client_pinning(pin: KeyPin) -> Result<ClientConfig, TrustError> {
     client_accepting(move |certificate| {
         let certificate = ParsedCertificate::try_from(certificate)?;
@@ -111,11 +110,11 @@ pub fn client_pinning(pin: KeyPin) -> Result<ClientConfig, TrustError> {
     })
 }
 
-/// Returns the settings of a client that talks to whoever listens. Only for connections that never leave the machine and
-/// carry no secret: a certificate names the server as others see it, not as `localhost`.
+/// Returns the settings of a client that accepts any certificate. Only for connections that never leave the machine and
+/// carry no secret: certificates name the server's public name, not `localhost`.
 ///
 /// # Errors
-/// When the library refuses them.
+/// If the library rejects the settings.
 pub fn client_of_loopback() -> Result<ClientConfig, TrustError> {
     client_accepting(|_| Ok(()))
 }
@@ -135,8 +134,8 @@ fn client_accepting(
 
 type Accept = dyn Fn(&CertificateDer<'_>) -> Result<(), Error> + Send + Sync;
 
-/// Decides by the certificate alone. That the server has the other half of the certificate's key is proved by the
-/// handshake's signature, which is verified as always.
+/// Checks only the certificate. The handshake's signature, which is verified as usual, proves that the server has the
+/// private key.
 struct Verifier {
     accept: Box<Accept>,
     provider: Arc<CryptoProvider>,

@@ -1,22 +1,22 @@
-//! The form of tokens and secrets: a prefix that says what one opens, and 256 random bits in URL-safe base64.
+//! The form of tokens and secrets: a prefix that names the kind, and 256 random bits in URL-safe base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 
-/// Random bytes of a token.
+/// Number of random bytes in a token.
 const TOKEN_BYTES: usize = 32;
 
-/// What a token opens. The prefix lets people and secret scanners recognise a token that has leaked.
+/// What a token gives access to. The prefix lets people and secret scanners recognize leaked tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// The API, as a logged-in user.
     Session,
-    /// The API, as far as the token's scopes go.
+    /// The API, limited to the token's scopes.
     Api,
-    /// The enrollment of new agents.
+    /// Enrolling new agents.
     Enrollment,
-    /// The samples of one agent.
+    /// Sending the samples of one agent.
     AgentSecret,
 }
 
@@ -33,22 +33,22 @@ impl TokenKind {
         }
     }
 
-    /// Returns the kind that a token claims to be by its prefix.
+    /// Returns the kind given by the token's prefix.
     pub fn of(token: &str) -> Option<TokenKind> {
         TokenKind::ALL.into_iter().find(|kind| token.starts_with(kind.prefix()))
     }
 
-    /// Returns whether a token has the form of those that [`generate`] makes of this kind.
+    /// Returns whether a token has the form of this kind, as made by [`generate`].
     pub fn is_well_formed(self, token: &str) -> bool {
         let bits = token.strip_prefix(self.prefix()).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
         bits.is_some_and(|bits| bits.len() == TOKEN_BYTES)
     }
 }
 
-/// Makes a new token.
+/// Generates a new token.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
+/// If the operating system provides no randomness.
 pub fn generate(kind: TokenKind) -> Result<SecretString, getrandom::Error> {
     let mut bytes = [0_u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Where the server's WebSocket is, made from what a person writes.
+//! The address of the server's WebSocket, parsed from user input.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::http::uri::InvalidUri;
 
-/// Where agents connect on every server.
+/// The path of the WebSocket on every server.
 const PATH: &str = "/ws/agent";
 
 /// A server's WebSocket address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whether TLS is spoken.
+    /// Whether to use TLS.
     pub is_tls: bool,
     /// Host name or address, without brackets.
     pub host: String,
@@ -22,7 +22,7 @@ pub struct Endpoint {
     pub path: String,
 }
 
-/// Why a text is not a server's address.
+/// Why a text is not a valid server address.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum EndpointError {
@@ -32,17 +32,17 @@ pub enum EndpointError {
     Scheme,
     #[error("it names no host")]
     Host,
-    #[error("it must hold neither user nor password: secrets do not belong into a URL")]
+    #[error("it must not contain a user or password: secrets do not belong in a URL")]
     Credentials,
     #[error("it must end with the path")]
     Query,
 }
 
 impl Endpoint {
-    /// Reads `http://host:18888`, `https://host/prefix` and the like; `ws` and `wss` mean the same.
+    /// Parses `http://host:18888`, `https://host/prefix` and the like; `ws` and `wss` mean the same.
     ///
     /// # Errors
-    /// When it is no such URL, or holds a user, a password or a query.
+    /// If the text is not such a URL, or contains a user, a password or a query.
     pub fn parse(text: &str) -> Result<Endpoint, EndpointError> {
         if text.contains('#') {
             return Err(EndpointError::Query);
@@ -74,12 +74,12 @@ impl Endpoint {
         })
     }
 
-    /// Whether what is sent there never leaves this machine.
+    /// Returns whether the host is this machine.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
-    /// `host:port`, as it stands in the `Host` header.
+    /// Returns `host:port`, as in the `Host` header.
     pub fn authority(&self) -> String {
         let Endpoint { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }

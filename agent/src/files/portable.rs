@@ -1,4 +1,4 @@
-//! The same for systems other than Unix, which know neither its owners nor its links: a directory by its path.
+//! Directories on systems without Unix's owners and links: plain paths.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -7,11 +7,11 @@ use std::time::UNIX_EPOCH;
 
 use super::{How, Missing};
 
-/// Whom a file belongs to: of no concern here.
+/// The owner of a file, not used on these systems.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner;
 
-/// What is known of an entry of a directory without opening it.
+/// A directory entry's metadata.
 pub(super) struct Entry {
     pub(super) is_file: bool,
     pub(super) bytes: u64,
@@ -80,7 +80,7 @@ impl OpenDir {
         fs::remove_file(self.path.join(name))
     }
 
-    /// Windows cannot open a directory as a file, and journals renames by itself.
+    /// Windows cannot open a directory as a file, and journals renames itself.
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! A directory of somebody who may be less privileged than this process, on Unix.
+//! A directory of a user who may be less privileged than this process, on Unix.
 //!
-//! It is opened once, and everything in it is named relative to the open directory and never through a link, so that
-//! whoever owns it cannot make this process touch anything outside of it. Nothing changes hands but what was just made.
+//! It is opened once, and entries are accessed relative to the open directory and never through a link, so that its
+//! owner cannot make this process touch anything outside it. Only files that were just created are chowned.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -17,26 +17,26 @@ use rustix::io::Errno;
 
 use super::{How, Missing};
 
-/// How a directory on the way is opened: to look a name up in it, which needs no right to list it.
+/// Flags for opening directories on the path: to look up a name, which needs no permission to list them.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 const ON_THE_WAY: OFlags = OFlags::PATH.union(IS_DIRECTORY);
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 const ON_THE_WAY: OFlags = IS_DIRECTORY;
 const IS_DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Most symbolic links on the way, as the kernel has it.
+/// Maximum number of symbolic links on a path, as in the kernel.
 const LINKS_MAX: usize = 40;
 
 const ROOT: u32 = 0;
 
-/// Whom a file belongs to.
+/// The owner of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     user: u32,
     group: u32,
 }
 
-/// What is known of an entry of a directory without opening it.
+/// A directory entry's metadata.
 pub(super) struct Entry {
     pub(super) is_file: bool,
     pub(super) bytes: u64,
@@ -52,8 +52,8 @@ pub(super) struct OpenDir {
 }
 
 impl OpenDir {
-    /// Opens the directory at `path`. Symbolic links on the way are followed only where whoever owns the directory in the end
-    /// could have written to it anyway.
+    /// Opens the directory at `path`. Symbolic links on the path are followed only if whoever created them could write
+    /// to the final directory anyway.
     pub(super) fn open(path: &Path, missing: Missing) -> io::Result<OpenDir> {
         let Walk { dir, link_owners, .. } = Walk::to(path, missing)?;
         let dir = fs::openat(&dir, ".", IS_DIRECTORY | OFlags::RDONLY, Mode::empty())?;
@@ -68,25 +68,25 @@ impl OpenDir {
         Ok(OpenDir { dir, owner })
     }
 
-    /// Opens a file that is there. A pipe or a device is opened without waiting for anybody, and can be told by its metadata.
+    /// Opens an existing file. A pipe or a device is opened without blocking, and can be recognized by its metadata.
     pub(super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
         let flags = flags(how) | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         match fs::openat(&self.dir, name, flags, Mode::empty()) {
             Ok(file) => Ok(file.into()),
-            // The first by Linux, the second by others.
+            // Linux returns the first, others the second.
             Err(Errno::LOOP | Errno::MLINK) => Err(super::not_a_file()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Makes a file that only its owner can read.
+    /// Creates a file that only its owner can read.
     pub(super) fn create_file(&self, name: &str, how: How) -> io::Result<File> {
         let flags = flags(how) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(fs::openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
-    /// Gives a file that was just made to somebody, by default to whom the directory belongs. Only root can give anything away;
-    /// what others have made stays theirs.
+    /// Changes the owner of a file that was just created, by default to the directory's owner. Only root can do that;
+    /// files created by others keep their owner.
     pub(super) fn give(&self, file: &File, to: Option<Owner>) -> io::Result<()> {
         let made = file.metadata()?;
         let Owner { user, group } = to.unwrap_or(self.owner);
@@ -96,13 +96,13 @@ impl OpenDir {
         fchown(file, Some(user), Some(group))
     }
 
-    /// Whether the file is nobody's but that of whoever owns the directory: another's could have been linked or moved here in
-    /// order to be written to.
+    /// Returns whether the file has a single link and belongs to the directory's owner; another could have been linked
+    /// or moved here in order to be written to.
     pub(super) fn is_own(&self, file: &Metadata) -> bool {
         file.nlink() <= 1 && (self.owner.user == ROOT || self.owner.user == file.uid())
     }
 
-    /// What lies under a name; `None` when there is nothing.
+    /// Returns the entry of this name, if any.
     pub(super) fn entry(&self, name: &str) -> io::Result<Option<Entry>> {
         match fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Entry {
@@ -116,7 +116,7 @@ impl OpenDir {
         }
     }
 
-    /// The names of everything in it; those that are no UTF-8 are left out.
+    /// Returns the names of all entries that are valid UTF-8.
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::Dir::read_from(&self.dir)? {
@@ -152,15 +152,15 @@ fn modified_at(stat: &Stat) -> i64 {
     i64::from(stat.st_mtime).saturating_mul(1_000)
 }
 
-/// The way to a directory, one name at a time.
+/// Walks the path to a directory, one name at a time.
 struct Walk {
     dir: OwnedFd,
-    /// Where `dir` is, for people.
+    /// The path of `dir`, for messages.
     path: PathBuf,
     missing: Missing,
     steps: VecDeque<Step>,
     n_links: usize,
-    /// The owners of the directories in which links were followed. Nobody else can have made those links.
+    /// The owners of the directories in which links were followed, who alone can have created those links.
     link_owners: Vec<u32>,
 }
 
@@ -171,7 +171,7 @@ enum Step {
 }
 
 impl Walk {
-    /// Goes all the way.
+    /// Walks the whole path.
     fn to(path: &Path, missing: Missing) -> io::Result<Walk> {
         let mut walk = Walk {
             dir: fs::open(".", ON_THE_WAY, Mode::empty())?,
@@ -195,7 +195,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Puts the steps to `path` before those that are left.
+    /// Inserts the steps of `path` before the remaining ones.
     fn go_first(&mut self, path: &Path) {
         for component in path.components().rev() {
             match component {
@@ -210,7 +210,7 @@ impl Walk {
     fn go_down(&mut self, name: &OsStr) -> io::Result<()> {
         let here = fs::fstat(&self.dir)?;
         let mode = Mode::from_raw_mode(here.st_mode);
-        // Anybody could put another directory in the place of the next.
+        // Anybody could replace the next directory.
         if mode.contains(Mode::WOTH) && !mode.contains(Mode::SVTX) {
             return Err(writable_by_everybody(&self.path));
         }
@@ -221,7 +221,7 @@ impl Walk {
                     Err(error) => Err(error.into()),
                 }
             }
-            // A link is no directory.
+            // Probably a link.
             Err(error) => match fs::readlinkat(&self.dir, name, Vec::new()) {
                 Ok(target) => self.follow(name, OsStr::from_bytes(target.as_bytes()), &here),
                 Err(_) => Err(error),
@@ -236,7 +236,7 @@ impl Walk {
         Ok(())
     }
 
-    /// A link that may be anybody's is not followed at all; for others see [`OpenDir::open`].
+    /// Follows a link unless anybody could have created it; for the other conditions see [`OpenDir::open`].
     fn follow(&mut self, name: &OsStr, target: &OsStr, here: &Stat) -> io::Result<()> {
         let mode = Mode::from_raw_mode(here.st_mode);
         if mode.intersects(Mode::WGRP | Mode::WOTH) {
@@ -256,7 +256,7 @@ fn not_followed(path: &Path) -> io::Error {
     io::Error::new(
         io::ErrorKind::PermissionDenied,
         format!(
-            "{} is or goes through a symbolic link that somebody without the right to what it leads to could have made; \
+            "{} is or goes through a symbolic link that somebody without access to its target could have created; \
              name the directory itself",
             path.display()
         ),
@@ -267,7 +267,7 @@ fn writable_by_everybody(path: &Path) -> io::Error {
     io::Error::new(
         io::ErrorKind::PermissionDenied,
         format!(
-            "everybody may write to {}, so nothing below it can be trusted; use chmod o-w",
+            "everybody may write to {}, so nothing below it can be trusted; run chmod o-w",
             path.display()
         ),
     )

@@ -83,17 +83,17 @@ fn samples_keep_the_offset_that_was_told_after_them() {
     let mut tell = |ms, open_ids: Range<u64>| {
         state.saved.clock_offset = None;
         state.set_clock_offset(told(ms), open_ids);
-        state.saved.untold.clone()
+        state.saved.deferred_offsets.clone()
     };
-    let untold = |end_id, clock_offset_ms| Untold { end_id, clock_offset_ms };
+    let deferred = |end_id, clock_offset_ms| DeferredOffset { end_id, clock_offset_ms };
     assert_eq!(tell(1, 0..0), []);
-    assert_eq!(tell(2, 3..5), [untold(5, 2)]);
-    assert_eq!(tell(3, 4..5), [untold(5, 2)], "that one may have been sent");
-    assert_eq!(tell(4, 4..9), [untold(5, 2), untold(9, 4)]);
-    assert_eq!(tell(5, 5..9), [untold(9, 4)], "the others have arrived");
-    assert_eq!(tell(6, 1..3), [untold(3, 6)], "a lost spool counts anew");
+    assert_eq!(tell(2, 3..5), [deferred(5, 2)]);
+    assert_eq!(tell(3, 4..5), [deferred(5, 2)], "that one may have been sent");
+    assert_eq!(tell(4, 4..9), [deferred(5, 2), deferred(9, 4)]);
+    assert_eq!(tell(5, 5..9), [deferred(9, 4)], "the others have arrived");
+    assert_eq!(tell(6, 1..3), [deferred(3, 6)], "a lost spool counts anew");
     for end_id in 4..100 {
-        assert!(tell(7, 1..end_id).len() <= UNTOLD_MAX);
+        assert!(tell(7, 1..end_id).len() <= DEFERRED_OFFSETS_MAX);
     }
     let of = [1, 99, 100].map(|id| state.clock_offset_ms_of(id));
     assert_eq!(of, [Some(7); 3]);
