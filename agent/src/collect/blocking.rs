@@ -1,4 +1,4 @@
-//! Runs a collector that may block on a thread of its own, with a deadline.
+//! Runs a collector that may block on its own thread, with a deadline.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use tokio::task::JoinHandle;
 
 use super::CollectError;
 
-/// A collector that lives on a blocking thread while it runs.
+/// A collector that runs on a blocking thread.
 pub(super) enum Blocking<C, T> {
     /// Ready to run.
     Idle(C),
-    /// Still running since a call that has given up on it.
+    /// Still running after a call that timed out.
     Running(JoinHandle<(C, Result<T, CollectError>)>),
     /// It panicked.
     Ended,
 }
 
 impl<C: Send + 'static, T: Send + 'static> Blocking<C, T> {
-    /// Runs `collect` on the collector. One that did not answer in time is waited for before it is asked again, so
+    /// Runs `collect` on the collector. After a timeout, the running call has to finish before the next one starts, so
     /// that a hung file system ties up one thread, not one more at every sample.
     pub(super) async fn run(
         &mut self,
@@ -30,7 +30,7 @@ impl<C: Send + 'static, T: Send + 'static> Blocking<C, T> {
                 *self = Blocking::Running(task);
                 return Err(CollectError::Hung);
             }
-            // What it found meanwhile is too old to be of this sample.
+            // Its result is too old for this sample.
             Blocking::Running(task) => task.await.map_err(|_| CollectError::Ended)?.0,
             Blocking::Ended => return Err(CollectError::Ended),
         };
@@ -79,7 +79,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         answer.send(2).unwrap();
-        assert_eq!(blocking.run(LONG, collect).await.unwrap(), 2, "the late answer is thrown away");
+        assert_eq!(blocking.run(LONG, collect).await.unwrap(), 2, "the late result is discarded");
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! File systems: which mounts are disks, and how full they are.
+//! Disks: which mounts are reported, and how full they are.
 //!
-//! Asking a file system whose server or device is gone can block for ever. Remote ones are therefore left out by
-//! default, and the caller runs [`Disk::collect`] on a thread of its own with a deadline.
+//! Querying a file system whose server or device is gone can block forever. Remote ones are therefore excluded by
+//! default, and the caller runs [`Disk::collect`] on its own thread with a deadline.
 
 use std::collections::BTreeSet;
 
@@ -14,15 +14,15 @@ use super::platform::DiskSource;
 use super::{CollectError, Collector, Roots};
 use crate::config::DiskConfig;
 
-/// Takes disk metrics.
+/// The disk collector.
 pub(super) struct Disk {
     config: DiskConfig,
     source: DiskSource,
-    /// Mount points that could not be asked last time; each is logged once.
+    /// Mount points whose query failed last time; each is logged once.
     unreadable: BTreeSet<String>,
 }
 
-/// What a file system tells of itself; bytes.
+/// The space of a file system, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Space {
     pub(super) total: u64,
@@ -30,7 +30,7 @@ pub(super) struct Space {
     pub(super) free: u64,
     /// Free for everybody else.
     pub(super) available: u64,
-    /// Total and free inodes; a total of zero where there is no fixed number of them.
+    /// Total and free inodes; the total is zero if there is no fixed number.
     pub(super) inodes: (u64, u64),
 }
 
@@ -43,18 +43,18 @@ impl Disk {
 impl Collector for Disk {
     type Output = Vec<DiskMetrics>;
 
-    /// Returns one entry a disk, in the order of their mount points. May block; see the module's documentation.
+    /// Returns one entry per disk, ordered by mount point. May block; see the module documentation.
     fn collect(&mut self) -> Result<Vec<DiskMetrics>, CollectError> {
         let mut disks = Vec::new();
         let mut unreadable = BTreeSet::new();
         for (mount, space) in self.source.read(&self.config)? {
             match space {
-                // File systems without any size have no disk behind them.
+                // File systems without a size have no disk.
                 Ok(space) if space.total == 0 => {}
                 Ok(space) => disks.push(metrics(mount, space)),
                 Err(error) => {
                     if !self.unreadable.contains(&mount.mount_point) {
-                        warn!(mount_point = mount.mount_point, %error, "cannot ask a file system; it is left out");
+                        warn!(mount_point = mount.mount_point, %error, "cannot query a file system; it is skipped");
                     }
                     unreadable.insert(mount.mount_point);
                 }

@@ -1,12 +1,12 @@
-//! What the machine is: its names.
+//! Host name, operating system and architecture.
 
 use pika_protocol::limits::NAME_CHARS_MAX;
 use sysinfo::System;
 
-/// What an agent says of its machine when it registers.
+/// The machine's properties, sent when the agent registers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Host {
-    /// Host name; `unknown` where there is none.
+    /// Host name; `unknown` if there is none.
     pub hostname: String,
     /// Operating system as the original Pika names it, for example `linux` or `darwin`.
     pub os: String,
@@ -15,7 +15,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Asks the operating system.
+    /// Queries the operating system.
     pub fn detect() -> Host {
         let hostname = System::host_name().ok().filter(|name| !name.is_empty());
         Host {

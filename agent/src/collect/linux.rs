@@ -1,4 +1,4 @@
-//! What Linux tells in `/proc` and `/sys`.
+//! Collectors for Linux, from `/proc` and `/sys`.
 
 mod cgroup;
 mod cpu;

@@ -1,7 +1,7 @@
 //! Memory and swap. `used` is `total - available`, the same number that `free` shows.
 //!
-//! In a container with a memory limit below the machine's memory, the limit is the total and the container's own
-//! use is what is used: that is what its programs can have.
+//! In a container with a memory limit below the machine's memory, the limit is the total and the container's usage is
+//! what is used, since that is what its programs can allocate.
 
 use pika_protocol::MemoryMetrics;
 
@@ -9,12 +9,12 @@ use super::number::{float, percent, signed};
 use super::platform::MemorySource;
 use super::{CollectError, Collector, Roots};
 
-/// Takes memory metrics.
+/// The memory collector.
 pub(super) struct Memory {
     source: MemorySource,
 }
 
-/// What the machine has, in bytes.
+/// The machine's memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct MachineMemory {
     pub(super) total: u64,
@@ -24,7 +24,7 @@ pub(super) struct MachineMemory {
     pub(super) swap_used: u64,
 }
 
-/// What a control group with a limit may have and has, in bytes.
+/// Limit and usage of a control group, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct CgroupMemory {
     pub(super) limit: u64,
@@ -33,7 +33,7 @@ pub(super) struct CgroupMemory {
     pub(super) swap: Option<CgroupSwap>,
 }
 
-/// The same of swap, in bytes.
+/// Limit and usage of a control group's swap, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct CgroupSwap {
     pub(super) limit: u64,
@@ -52,7 +52,7 @@ impl Collector for Memory {
     fn collect(&mut self) -> Result<MemoryMetrics, CollectError> {
         let (machine, cgroup) = self.source.read()?;
         if machine.total == 0 {
-            return Err(CollectError::NoData("the operating system tells of no memory"));
+            return Err(CollectError::NoData("the operating system reports no memory"));
         }
         Ok(metrics(machine, cgroup))
     }
@@ -69,7 +69,7 @@ fn metrics(machine: MachineMemory, cgroup: Option<CgroupMemory>) -> MemoryMetric
             Some((machine.swap_total, machine.swap_used)),
         );
     };
-    // The kernel takes inactive file pages back before it refuses memory, so they are available.
+    // The kernel reclaims inactive file pages before it refuses memory, so they are available.
     let used = cgroup.usage.saturating_sub(cgroup.inactive_file).min(cgroup.limit);
     let free = cgroup.limit.saturating_sub(cgroup.usage);
     let swap = cgroup.swap.map(|swap| (swap.limit.min(machine.swap_total), swap.usage));

@@ -1,4 +1,4 @@
-//! Network interfaces: the kernel's counters, and what was moved since the previous sample.
+//! Network interfaces: the kernel's counters, and the traffic since the previous sample.
 
 pub(crate) mod delta;
 
@@ -12,7 +12,7 @@ use crate::boot_clock::BootClock;
 use crate::config::NetworkConfig;
 use crate::glob;
 
-/// Takes network metrics.
+/// The network collector.
 pub(super) struct Network {
     config: NetworkConfig,
     source: NetworkSource,
@@ -21,7 +21,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// `baseline` is the last reading of a previous run, if there is one.
+    /// `baseline` is the last reading of a previous run, if any.
     pub(super) fn new(
         roots: &Roots,
         config: NetworkConfig,
@@ -32,7 +32,7 @@ impl Network {
         Network { config, source: NetworkSource::new(roots), boot, baseline }
     }
 
-    /// What the next run has to compare with.
+    /// Returns the reading that the next run compares with.
     pub(super) fn baseline(&self) -> &NetworkBaseline {
         &self.baseline
     }
@@ -41,7 +41,7 @@ impl Network {
 impl Collector for Network {
     type Output = Vec<NetworkMetrics>;
 
-    /// Returns one entry an interface, in the order of their names.
+    /// Returns one entry per interface, ordered by name.
     fn collect(&mut self) -> Result<Vec<NetworkMetrics>, CollectError> {
         let NetworkConfig { include_interfaces, exclude_interfaces } = &self.config;
         let mut counters = self.source.read()?;

@@ -1,28 +1,28 @@
-//! Numbers as the wire wants them: finite, within bounds, signed.
+//! Conversions to the wire's numbers: finite, within bounds, signed.
 
-/// `part / whole` in percent, within 0–100; 0 where there is no whole.
+/// Returns `part / whole` in percent, clamped to 0–100; 0 if `whole` is 0.
 pub(super) fn percent(part: f64, whole: f64) -> f32 {
     if whole <= 0.0 { 0.0 } else { clamp_percent(part / whole * 100.0).unwrap_or(0.0) }
 }
 
-/// A percentage within 0–100; `None` where it is no number.
+/// Clamps a percentage to 0–100; `None` for NaN.
 pub(super) fn clamp_percent(value: f64) -> Option<f32> {
     finite(value).map(|value| value.clamp(0.0, 100.0))
 }
 
-/// The value with the precision of the wire; `None` where it is no number. sysinfo does return NaN.
+/// Returns the value with the precision of the wire; `None` if it is not finite. sysinfo does return NaN.
 pub(super) fn finite(value: f64) -> Option<f32> {
     #[expect(clippy::cast_possible_truncation, reason = "metrics are stored as real")]
     let value = value as f32;
     value.is_finite().then_some(value)
 }
 
-/// A size or counter as the wire wants it. Nothing real is above `i64::MAX`.
+/// Converts a size or counter for the wire. No real value is above `i64::MAX`.
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// For ratios, where the last bits do not matter.
+/// Converts a value for ratios, where the last bits do not matter.
 pub(super) fn float(value: u64) -> f64 {
     value as f64
 }

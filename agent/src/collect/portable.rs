@@ -1,4 +1,4 @@
-//! What the crate sysinfo tells on every other system. On Linux its tests run, too.
+//! Collectors for all other systems, based on the crate sysinfo. Their tests run on Linux, too.
 
 mod cpu;
 mod disk;

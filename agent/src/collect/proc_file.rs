@@ -1,4 +1,4 @@
-//! A small file of the kernel that is read again and again.
+//! A small kernel file that is read repeatedly.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::CollectError;
 
-/// The file, with the buffers for it.
+/// The file and its buffers.
 pub(super) struct ProcFile {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -18,7 +18,7 @@ impl ProcFile {
         ProcFile { path, bytes: Vec::new(), text: String::new() }
     }
 
-    /// Returns the present contents. Bytes that are no text are replaced: one strange mount point must not hide the rest.
+    /// Returns the current contents. Invalid UTF-8 is replaced: one strange mount point must not hide the rest.
     pub(super) fn read(&mut self) -> Result<&str, CollectError> {
         self.bytes.clear();
         File::open(&self.path)

@@ -1,14 +1,14 @@
-//! How long to wait before the next attempt.
+//! The delay before the next attempt.
 
 use std::time::Duration;
 
 use super::Timing;
 
-/// Shortest delay: a server that closes every connection at once must not be asked hundreds of times a second.
+/// Minimum delay, so that a server that closes every connection immediately is not asked hundreds of times a second.
 const DELAY_MIN: Duration = Duration::from_millis(100);
 
-/// Exponential back-off with full jitter: the delay is anything up to a bound that doubles from attempt to attempt,
-/// so that a fleet whose server restarted does not come back in one moment.
+/// Exponential backoff with full jitter: the delay is random up to a bound that doubles with every attempt, so that a
+/// fleet does not reconnect all at once after a server restart.
 #[derive(Debug)]
 pub(super) struct Backoff {
     timing: Timing,
@@ -20,12 +20,12 @@ impl Backoff {
         Backoff { timing, n_attempts: 0 }
     }
 
-    /// The last connection was good: begin with short delays again.
+    /// Resets the delays after a good connection.
     pub(super) fn reset(&mut self) {
         self.n_attempts = 0;
     }
 
-    /// The delay before the next attempt.
+    /// Returns the delay before the next attempt.
     pub(super) fn next_delay(&mut self) -> Duration {
         let factor = 2u32.saturating_pow(self.n_attempts);
         let bound = self.timing.retry_delay_first.saturating_mul(factor).min(self.timing.retry_delay_max);
@@ -33,15 +33,15 @@ impl Backoff {
         bound.mul_f64(random()).max(DELAY_MIN.min(bound))
     }
 
-    /// The delay after a refusal: between half of it and the whole.
+    /// Returns the delay after a refusal: between half of it and all of it.
     pub(super) fn refused_delay(&self) -> Duration {
         self.timing.refused_delay.mul_f64(0.5 + random() / 2.0)
     }
 }
 
-/// Evenly distributed from 0 to 1.
+/// Returns a uniformly distributed number from 0 to 1.
 fn random() -> f64 {
-    // Without randomness, which no running system lacks, delays are merely not jittered.
+    // Without randomness, which every running system has, delays are merely not jittered.
     getrandom::u32().map_or(1.0, |value| f64::from(value) / f64::from(u32::MAX))
 }
 

@@ -1,4 +1,4 @@
-//! The frame of samples that are JSON already: an [`AgentFrame`](pika_protocol::AgentFrame) of the same text.
+//! A frame of samples that are already JSON; it serializes like an [`AgentFrame`](pika_protocol::AgentFrame).
 
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! From a server's address to an open WebSocket: name resolution, TCP, TLS, upgrade.
 //!
-//! Certificates are verified against the system's authorities and those of `tls.ca_file`, or against the key that the
-//! enrollment token has named. There is no way to turn that off.
+//! Certificates are verified against the system's authorities and those of `tls.ca_file`, or against the key in the
+//! enrollment token. Verification cannot be disabled.
 
 use std::io;
 use std::net::IpAddr;
@@ -44,19 +44,19 @@ pub(super) struct Connector {
     timeout: Duration,
 }
 
-/// Why TLS cannot be used.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum TlsError {
-    #[error("no server's certificate could be verified")]
+    #[error("no server certificate could be verified")]
     Trust(#[from] TrustError),
-    #[error("the enrollment token names the server's key, so the server's address must begin with https://")]
+    #[error("the enrollment token contains the server's key, so the server's address must begin with https://")]
     PinWithoutTls,
 }
 
 impl Connector {
-    /// `ca_file` is an additional file of certificates; an empty path for none. It is read only when TLS is spoken.
-    /// Where a key is pinned, it alone is trusted.
+    /// `ca_file` is an additional file of certificates, or an empty path; it is read only if TLS is used. If a key is
+    /// pinned, only that key is trusted.
     pub(super) fn new(
         endpoint: Endpoint,
         ca_file: &Path,
@@ -77,7 +77,7 @@ impl Connector {
         &self.endpoint
     }
 
-    /// Opens a connection; also tells from which of the machine's addresses.
+    /// Opens a connection, and also returns its local address.
     pub(super) async fn connect(&self, secret: Option<&SecretString>) -> Result<(Socket, IpAddr), LinkError> {
         match tokio::time::timeout(self.timeout, self.open(secret)).await {
             Ok(result) => result,
@@ -96,7 +96,7 @@ impl Connector {
 
         let tcp = async {
             let stream = dial(lookup_host((host.as_str(), *port)).await?).await?;
-            // A frame is one write, and an acknowledgement is waited for: there is nothing to gather.
+            // A frame is one write, followed by waiting for an acknowledgement: there is nothing to coalesce.
             stream.set_nodelay(true)?;
             let local_address = stream.local_addr()?.ip();
             Ok((stream, local_address))

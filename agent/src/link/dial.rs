@@ -1,5 +1,5 @@
-//! One of a name's addresses answers, the others may not: they are tried at the same time, each a little later than the one
-//! before ("happy eyeballs", RFC 8305).
+//! Connects to one of a name's addresses. They are tried concurrently, each a little later than the one before ("happy
+//! eyeballs", RFC 8305).
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,13 +11,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-/// How long an address has for itself before the next one is tried beside it.
+/// Delay before the next address is tried concurrently.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to whichever of the addresses answers first; one that comes earlier has an advantage.
+/// Connects to the address that answers first; earlier addresses have a head start.
 ///
 /// # Errors
-/// When all of them refuse. An address that never answers is waited for.
+/// If all of them refuse. An address that never answers is waited for.
 pub(super) async fn dial(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<TcpStream> {
     let mut waiting = alternate(addresses);
     let mut attempts = FuturesUnordered::new();
@@ -43,7 +43,7 @@ async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
     connected.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
 }
 
-/// One of each family in turn, since it is a family that does not work as a rule; otherwise in the order in which they came.
+/// Alternates between address families, since usually a whole family is broken, and otherwise keeps the order.
 fn alternate(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
     let mut addresses = addresses.into_iter().peekable();
     let begins_with_ipv6 = addresses.peek().is_some_and(SocketAddr::is_ipv6);
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// An address that takes no connection and refuses none: the queue of a listener that never accepts is full.
+    /// An address that neither accepts nor refuses connections: the queue of its listener is full.
     struct BlackHole {
         address: SocketAddr,
         _listener: TcpListener,

@@ -1,4 +1,4 @@
-//! Why there is no connection, and the words of a server in a log.
+//! Connection errors, and text from the server for the log.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use pika_protocol::ErrorCode;
 use pika_protocol::message::Refusal;
 use tokio_tungstenite::tungstenite;
 
-/// Why there is no connection, or no longer one.
+/// Why there is no connection, or why it ended.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum LinkError {
@@ -15,7 +15,7 @@ pub enum LinkError {
     Connect { endpoint: String, source: std::io::Error },
     #[error("cannot agree on TLS with {endpoint}")]
     Tls { endpoint: String, source: std::io::Error },
-    #[error("{endpoint} does not speak to agents")]
+    #[error("{endpoint} does not accept agents")]
     Upgrade { endpoint: String, source: Box<tungstenite::Error> },
     #[error("no connection to {endpoint} within {} s", timeout.as_secs())]
     ConnectTimeout { endpoint: String, timeout: Duration },
@@ -27,22 +27,22 @@ pub enum LinkError {
     Closed { reason: Printable },
     #[error("the connection broke")]
     Broken { source: Box<tungstenite::Error> },
-    #[error("nothing was heard from the server for {} s", silence.as_secs())]
+    #[error("the server sent nothing for {} s", silence.as_secs())]
     Silent { silence: Duration },
-    #[error("the network took no data in time")]
+    #[error("sending timed out")]
     SendTimeout,
-    #[error("this machine's clock was set, so the server has to tell anew how far off it is")]
+    #[error("this machine's clock was set, so the server has to measure its offset again")]
     ClockSet,
     #[error("a frame could not be encoded")]
     Encode { source: serde_json::Error },
 }
 
-/// Text from the server, short and without control characters, so that it cannot forge lines of a log.
+/// Text from the server, truncated and without control characters, so that it cannot forge log lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printable(String);
 
 impl Printable {
-    /// Characters kept.
+    /// Maximum length, in characters.
     const CHARS_MAX: usize = 300;
 
     pub(super) fn new(text: &str) -> Printable {

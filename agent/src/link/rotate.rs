@@ -1,4 +1,4 @@
-//! A new secret for an enrolled agent, made by itself.
+//! Replaces the secret of an enrolled agent.
 
 use pika_protocol::Register;
 use pika_shared::Clock;
@@ -11,7 +11,7 @@ use crate::collect::Host;
 use crate::config::{Config, Endpoint};
 use crate::identity::Identity;
 
-/// Why the server has not replaced the secret, or nobody knows whether it has.
+/// Why the server has not, or may not have, replaced the secret.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the sources say it")]
 pub enum RotateError {
@@ -19,15 +19,15 @@ pub enum RotateError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Link(#[from] LinkError),
-    #[error("the server does not know how to replace secrets; the old one stays in force")]
+    #[error("the server does not support replacing secrets; the old one stays valid")]
     NotConfirmed,
 }
 
-/// Registers with the present secret and the next one, which the server puts in its place. Does not try again; `identity`
-/// has the new secret alone when this succeeds, and both as long as it does not.
+/// Registers with the current secret and the next one, which replaces it. Does not retry. On success `identity` has
+/// only the new secret, otherwise both.
 ///
 /// # Errors
-/// When the server cannot be reached, refuses, or does not confirm.
+/// If the server cannot be reached, refuses, or does not confirm.
 pub async fn rotate(
     config: &Config,
     endpoint: Endpoint,

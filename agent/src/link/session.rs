@@ -1,4 +1,4 @@
-//! One connection, from `register` to its end.
+//! A connection, from `register` to its end.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -22,17 +22,17 @@ use super::{LinkError, Printable, Timing};
 use crate::outbox::{self, Outbox};
 use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
-/// After how many heartbeat intervals without a sign of life the server counts as gone.
+/// Number of heartbeat intervals without a message after which the server counts as gone.
 const SILENT_INTERVALS_MAX: u32 = 3;
 
-/// How long the server may take for its part of the close handshake.
+/// Timeout of the close handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a session ended.
 pub(super) enum End {
-    /// The agent stops.
+    /// The agent is stopping.
     Shutdown,
-    /// Anything else.
+    /// The connection failed.
     Failed(LinkError),
 }
 
@@ -45,11 +45,11 @@ pub(super) struct Session {
     last_sent: Instant,
     last_received: Instant,
     last_ping: Instant,
-    /// Before then no further frame of older samples; `None` when there were none left.
+    /// When the next frame of older samples may be sent; `None` if none were left.
     backlog_due: Option<Instant>,
     refusals: Throttle,
     oddities: Throttle,
-    /// The server said so before it closed the connection.
+    /// Set when the server reports that another connection took over, before it closes this one.
     superseded: Option<LinkError>,
 }
 
@@ -71,7 +71,7 @@ impl Session {
         }
     }
 
-    /// Introduces the agent and waits for the answer.
+    /// Sends `register` and waits for the response.
     pub(super) async fn register(&mut self, register: Register) -> Result<RegisterAck, LinkError> {
         self.send_message(AgentMessage::Register(register), None).await?;
         let deadline = Instant::now() + self.timing.register_timeout;
@@ -88,7 +88,7 @@ impl Session {
         }
     }
 
-    /// Sends what is in the outbox until the connection ends or `shutdown`; what the server wants set is handed to
+    /// Sends the contents of the outbox until the connection ends or `shutdown`; settings from the server are passed to
     /// `configure`.
     pub(super) async fn stream(
         &mut self,
@@ -104,7 +104,7 @@ impl Session {
             }
             return End::Failed(error);
         }
-        // Nothing is lost when this fails: what is not acknowledged is sent by the next run.
+        // Nothing is lost if this fails: the next run sends what is not acknowledged.
         let flush_timeout = self.timing.flush_timeout;
         match timeout(flush_timeout, self.flush(outbox)).await {
             Ok(Ok(())) => {}
@@ -115,7 +115,7 @@ impl Session {
         End::Shutdown
     }
 
-    /// Closes the connection with the close handshake of WebSocket.
+    /// Closes the connection with the WebSocket close handshake.
     pub(super) async fn close(&mut self) {
         let handshake = async {
             let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
@@ -127,7 +127,7 @@ impl Session {
         };
         match timeout(CLOSE_TIMEOUT, handshake).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%error, "the server hung up"),
+            Ok(Err(error)) => debug!(%error, "the server closed the connection"),
             Err(_) => debug!("the server did not answer the close frame"),
         }
     }
@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    /// Sends until nothing is open any more, or nothing that can be sent.
+    /// Sends until everything that can be sent is acknowledged.
     async fn flush(&mut self, outbox: &Outbox) -> Result<(), LinkError> {
         while 0 < outbox.counts().open && !outbox.needs_clock_offset() {
             self.send_samples(outbox, Duration::ZERO).await?;
@@ -165,7 +165,7 @@ impl Session {
         Ok(())
     }
 
-    /// The newest sample first, then older ones at their pace.
+    /// Sends the newest sample first, then older ones at a limited rate.
     async fn send_samples(
         &mut self,
         outbox: &Outbox,
@@ -195,8 +195,8 @@ impl Session {
         self.send_frame(&BatchFrame::new(&batch, self.clock.now())).await
     }
 
-    /// Sends a heartbeat when nothing else was sent for a while, and a ping when nothing was heard: the answer to
-    /// it proves that the server is there.
+    /// Sends a heartbeat if nothing else was sent for a while, and a ping if nothing was received: its reply proves
+    /// that the server is there.
     async fn keep_alive(&mut self) -> Result<(), LinkError> {
         let now = Instant::now();
         let silence = now - self.last_received;
@@ -213,7 +213,7 @@ impl Session {
         Ok(())
     }
 
-    /// When [`keep_alive`](Session::keep_alive) has something to do next.
+    /// Returns when [`keep_alive`](Session::keep_alive) is due next.
     fn keep_alive_at(&self) -> Instant {
         let silent_at = self.last_received + self.heartbeat_interval * SILENT_INTERVALS_MAX;
         let next = self.last_sent.min(self.last_received.max(self.last_ping)) + self.heartbeat_interval;
@@ -234,7 +234,7 @@ impl Session {
                 if refusal.code == ErrorCode::Superseded {
                     self.superseded = Some(refused(&refusal));
                 }
-                // What was refused is acknowledged all the same, and so is not sent again.
+                // Refused data is acknowledged nevertheless, and so is not sent again.
                 if let Some(count) = self.refusals.note(1) {
                     let text = Printable::new(&refusal.message);
                     warn!(code = %refusal.code, seq = refusal.seq, count, "the server refused something: {text}");
@@ -246,7 +246,7 @@ impl Session {
         Ok(())
     }
 
-    /// The next message; `None` for a frame that is none. Nothing is lost when the future is dropped.
+    /// Receives the next message; `None` for other frames. Cancel safe.
     async fn receive(&mut self) -> Result<Option<ServerMessage>, LinkError> {
         let message = match self.socket.next().await {
             Some(Ok(message)) => message,
@@ -271,7 +271,7 @@ impl Session {
                 Ok(None)
             }
             Message::Close(frame) => {
-                // Sends the answer, which tells the server that this end was alive.
+                // Sends the reply, which tells the server that this end is alive.
                 drop(timeout(CLOSE_TIMEOUT, self.socket.flush()).await);
                 let mut reason = String::new();
                 if let Some(frame) = frame {
@@ -309,7 +309,7 @@ impl Session {
 
     fn note_oddity(&mut self, what: &str) {
         if let Some(count) = self.oddities.note(1) {
-            warn!(count, "ignored a frame that is not of the protocol: {}", Printable::new(what));
+            warn!(count, "ignored a frame that is not part of the protocol: {}", Printable::new(what));
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Which samples are over and done with: acknowledged by the server, or lost.
+//! The set of samples that are done: acknowledged by the server, or lost.
 
 use std::collections::BTreeMap;
 
-/// A set of sample numbers. New samples are acknowledged before older ones, so it may have gaps; neighbours melt
-/// together, hence it holds about as many ranges as there are gaps.
+/// A set of sample numbers. New samples are acknowledged before older ones, so it may have gaps; adjacent ranges are
+/// merged, so there are about as many ranges as gaps.
 #[derive(Debug)]
 pub(super) struct Done {
     /// Everything below is in the set.
     below: u64,
-    /// Ranges above, start to end (exclusive); disjoint, not touching each other nor `below`.
+    /// Ranges above, from start to end (exclusive); disjoint and not adjacent to each other or to `below`.
     ranges: BTreeMap<u64, u64>,
 }
 
@@ -17,12 +17,12 @@ impl Done {
         Done { below, ranges: BTreeMap::new() }
     }
 
-    /// The smallest number that is not in the set.
+    /// Returns the smallest number that is not in the set.
     pub(super) fn below(&self) -> u64 {
         self.below
     }
 
-    /// The smallest number not in the set that is `id` or larger.
+    /// Returns the smallest number from `id` on that is not in the set.
     pub(super) fn next_open(&self, id: u64) -> u64 {
         if id < self.below {
             return self.below;
@@ -33,13 +33,13 @@ impl Done {
         }
     }
 
-    /// How many numbers below `end` are not in the set.
+    /// Returns how many numbers below `end` are not in the set.
     pub(super) fn count_open(&self, end: u64) -> u64 {
         let above: u64 = self.ranges.range(..end).map(|(&start, &stop)| stop.min(end) - start).sum();
         end.saturating_sub(self.below).saturating_sub(above)
     }
 
-    /// Takes `start` to `end` (exclusive) out again; everything below `end` must be in the set.
+    /// Removes `start` to `end` (exclusive); everything below `end` must be in the set.
     pub(super) fn reopen(&mut self, start: u64, end: u64) {
         debug_assert!(end <= self.below, "{end} is above {}", self.below);
         if start < end {
@@ -57,7 +57,7 @@ impl Done {
         if end <= start {
             return;
         }
-        // Swallow every range that overlaps or touches.
+        // Merge every range that overlaps or is adjacent.
         while let Some((&other_start, &other_end)) = self.ranges.range(..=end).next_back() {
             if other_end < start {
                 break;

@@ -1,20 +1,20 @@
-//! A sample as it goes to the spool and to the server: its JSON, which is written once.
+//! A sample as JSON, which is encoded once for both the spool and the server.
 
 use pika_protocol::Sample;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// The JSON of a sample, and what the outbox has to know of it.
+/// The JSON of a sample, with the values that the outbox needs.
 #[derive(Clone, Debug)]
 pub struct EncodedSample {
     json: Box<RawValue>,
     /// When it was taken, in milliseconds since the Unix epoch.
     pub timestamp: i64,
-    /// What the server adds to that, in milliseconds; `None` where the sample does not say.
+    /// The sample's clock offset, in milliseconds, if it has one.
     pub clock_offset_ms: Option<i64>,
 }
 
-/// What is read of a sample that has been written before.
+/// The fields that are read from an encoded sample.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Times {
@@ -29,18 +29,18 @@ impl EncodedSample {
         Ok(EncodedSample { json: to_raw_value(sample)?, timestamp, clock_offset_ms })
     }
 
-    /// What [`EncodedSample::new`] has once written.
+    /// Reads JSON written by [`EncodedSample::new`].
     pub(super) fn from_json(json: &RawValue) -> serde_json::Result<EncodedSample> {
         let Times { timestamp, clock_offset_ms } = serde_json::from_str(json.get())?;
         Ok(EncodedSample { json: json.to_owned(), timestamp, clock_offset_ms })
     }
 
-    /// The length of its JSON in bytes.
+    /// Returns the length of the JSON in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.json.get().len()
     }
 
-    /// The same sample with the offset that it lacks.
+    /// Adds the missing clock offset.
     pub(super) fn with_clock_offset_ms(self, clock_offset_ms: i64) -> serde_json::Result<EncodedSample> {
         let fields = self.json.get().trim_start().trim_start_matches('{');
         let json = RawValue::from_string(format!("{{\"clockOffsetMs\":{clock_offset_ms},{fields}"))?;

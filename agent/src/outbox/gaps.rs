@@ -1,4 +1,4 @@
-//! Samples that had to be dropped, until the server knows of it: a hole in a chart then has its reason beside it.
+//! Gaps of dropped samples, kept until the server knows them, so that gaps in charts can be explained.
 
 use std::path::Path;
 
@@ -9,47 +9,48 @@ use crate::files::StateFile;
 /// Name of the file within the state directory.
 const FILE_NAME: &str = "gaps.json";
 
-/// Gaps that wait for the server. A further one widens the newest: the count stays right, and the span covers both.
+/// Maximum number of pending gaps. A further one is merged into the newest: the count stays correct, and the span
+/// covers both.
 const GAPS_MAX: usize = 64;
 
-/// The gaps that the server has not acknowledged.
+/// Gaps that the server has not acknowledged.
 pub(super) struct Gaps {
     file: StateFile,
     /// Oldest first.
     waiting: Vec<Gap>,
-    /// The first of `waiting` is on its way in the frame with this number, and does not change any more.
+    /// The number of the frame in flight with the first of `waiting`, which no longer changes.
     in_flight: Option<u64>,
-    /// The number behind the last dropped sample: a drop that goes on there belongs to the same gap.
+    /// The number after the last dropped sample: a drop that continues there belongs to the same gap.
     end_id: Option<u64>,
     is_unsaved: bool,
 }
 
-/// Samples that are dropped.
+/// A range of dropped samples.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dropped {
-    /// The number of the first.
+    /// The number of the first sample.
     pub(super) start_id: u64,
-    /// The number behind the last.
+    /// The number after the last sample.
     pub(super) end_id: u64,
-    /// How many of them the server had not acknowledged.
+    /// How many of them were not acknowledged.
     pub(super) samples: u64,
-    /// The time of the first, in milliseconds since the Unix epoch.
+    /// The time of the first sample, in milliseconds since the Unix epoch.
     pub(super) start: i64,
-    /// The time of the last.
+    /// The time of the last sample, in milliseconds since the Unix epoch.
     pub(super) end: i64,
-    /// Why.
+    /// The reason.
     pub(super) reason: GapReason,
 }
 
 impl Gaps {
-    /// Reads what an earlier run has left.
+    /// Reads the gaps left by an earlier run.
     pub(super) fn open(state_dir: &Path) -> Gaps {
         let file = StateFile::new(state_dir, FILE_NAME);
         let waiting = file.load().unwrap_or_default();
         Gaps { file, waiting, in_flight: None, end_id: None, is_unsaved: false }
     }
 
-    /// Notes what was dropped.
+    /// Adds dropped samples.
     pub(super) fn note(&mut self, dropped: Dropped) {
         let Dropped { start_id, end_id, samples, start, end, reason } = dropped;
         let goes_on = self.end_id == Some(start_id);
@@ -68,12 +69,12 @@ impl Gaps {
         self.is_unsaved = true;
     }
 
-    /// The oldest gap, unless one is on its way already.
+    /// Returns the oldest gap, unless one is in flight already.
     pub(super) fn next(&self) -> Option<Gap> {
         if self.in_flight.is_some() { None } else { self.waiting.first().copied() }
     }
 
-    /// What [`next`](Gaps::next) answered goes out in the frame with this number.
+    /// Marks the gap returned by [`next`](Gaps::next) as in flight in the frame with this number.
     pub(super) fn launch(&mut self, seq: u64) {
         self.in_flight = Some(seq);
         if self.waiting.len() == 1 {
@@ -81,7 +82,7 @@ impl Gaps {
         }
     }
 
-    /// The server has stored the frame with this number.
+    /// Removes the gap in the frame with this number, which the server has stored.
     pub(super) fn acknowledge(&mut self, seq: u64) {
         if self.in_flight == Some(seq) {
             self.in_flight = None;
@@ -90,12 +91,12 @@ impl Gaps {
         }
     }
 
-    /// What was on its way has to be sent again.
+    /// Makes the gap in flight pending again.
     pub(super) fn connection_lost(&mut self) {
         self.in_flight = None;
     }
 
-    /// Writes what has changed.
+    /// Writes changes, if any.
     pub(super) fn save_changes(&mut self) {
         if self.is_unsaved {
             self.is_unsaved = !self.file.save(&self.waiting);

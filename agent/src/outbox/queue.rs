@@ -1,5 +1,5 @@
-//! Which samples are open, which are on their way, and which go next. Synchronous; see [`super::Outbox`] for what is
-//! around it.
+//! Tracks which samples are unacknowledged, which are in flight, and which go next. Synchronous; [`super::Outbox`]
+//! wraps it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,35 +21,35 @@ use crate::files::Dir;
 use crate::state::{ClockOffset, State};
 use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 
-/// Most numbers that one search for older samples looks at, so that it never holds the lock for long.
+/// Maximum numbers examined in one search for older samples, so that it never holds the lock for long.
 const SEARCH_MAX: usize = 2_000;
 
-/// The samples that are open, and the frames on their way.
+/// The unacknowledged samples, and the frames in flight.
 pub(super) struct Queue {
     pub(super) config: OutboxConfig,
     pub(super) state: State,
     pub(super) gaps: Gaps,
     pub(super) store: Store,
-    /// The numbers of the spool are known, and those of this run follow on them.
+    /// Whether the spool's numbers are known, so that this run's numbers follow them.
     has_spool: bool,
     next_id: u64,
     taken: u64,
     /// The newest sample, until it is sent.
     live: Option<(u64, EncodedSample)>,
     latest_timestamp: i64,
-    /// Of the last sample that was read back: about where an unreadable one belongs.
+    /// The time of the last sample read from the spool: the approximate time of an unreadable one.
     read_timestamp: i64,
     done: Done,
-    /// Where the search for older samples goes on.
+    /// Where the search for older samples continues.
     search_id: u64,
     in_flight: BTreeMap<u64, InFlight>,
     dropped: u64,
     drop_log: Throttle,
 }
 
-/// A frame on its way; at most `frames_in_flight_max`.
+/// A frame in flight; at most `frames_in_flight_max`.
 struct InFlight {
-    /// Ascending.
+    /// The numbers of its samples, ascending.
     ids: Vec<u64>,
     is_live: bool,
 }
@@ -64,16 +64,16 @@ impl Queue {
     ) -> io::Result<(Queue, Option<NetworkBaseline>)> {
         let (store, held) = Store::open(state_dir, config)?;
         if let Err(error) = Dir::open(state_dir).and_then(|dir| dir.sweep(now_ms)) {
-            warn!(%error, "cannot tidy up the state directory");
+            warn!(%error, "cannot clean up the state directory");
         }
         let has_spool = held.is_some();
-        // Without the spool its numbers are not known, but none is as large as the clock's microseconds unless the clock was
-        // turned back.
+        // Without the spool its numbers are unknown, but all are smaller than the clock's microseconds unless the clock
+        // was turned back.
         let above_all = || u64::try_from(now_ms).unwrap_or(0).saturating_mul(1_000).max(1);
         let held = held.unwrap_or_else(|| Held { below: above_all(), next_id: above_all(), baseline: None });
         let Held { below, next_id, baseline } = held;
         if below < next_id {
-            info!(samples = next_id - below, "samples of the previous run are waiting");
+            info!(samples = next_id - below, "unacknowledged samples of the previous run were found");
         }
         let queue = Queue {
             config: config.clone(),
@@ -120,29 +120,29 @@ impl Queue {
             self.lose(start_id, end_id, (start, end), reason);
         }
         self.live = Some((id, sample));
-        // The sample that was the newest until now may have been passed over by the search.
+        // The search may have skipped the previously newest sample.
         self.search_id = self.search_id.min(id.saturating_sub(1));
     }
 
-    /// Opens a spool that has failed anew, when it is time to.
+    /// Reopens a failed spool when a retry is due.
     fn retry_spool(&mut self) {
         if !self.store.is_retry_due() {
             return;
         }
-        // What could not be read is looked for again.
+        // Search again for what could not be read.
         self.search_id = 0;
         let Some(Held { below, next_id, .. }) = self.store.retry().filter(|_| !self.has_spool) else {
             return;
         };
         if self.done.below() < next_id {
             error!(
-                "the spool holds newer samples than this run has taken, so it waits for the next start; was the clock set back?"
+                "the spool has newer samples than this run has taken, so it stays unused until the next start; was the clock set back?"
             );
             return self.store.give_up();
         }
         self.has_spool = true;
         if below < next_id {
-            info!(samples = next_id - below, "samples of the previous run are waiting");
+            info!(samples = next_id - below, "unacknowledged samples of the previous run were found");
             self.done.reopen(below, next_id);
         }
     }
@@ -201,8 +201,8 @@ impl Queue {
         if ids.is_empty() { None } else { Some(self.launch(ids, samples, false)) }
     }
 
-    /// Goes past a number under which there is no sample; answers behind which. What cannot be read now is looked for again
-    /// when the spool has come back, for as long as it is worth keeping.
+    /// Skips a number without a sample, and returns where to continue. Unavailable samples are searched again when the
+    /// spool is back, until they are too old.
     fn pass_over(&mut self, id: u64, absent: Absent) -> u64 {
         let lost_end = match absent {
             Absent::Lost(end) => end,
@@ -256,7 +256,7 @@ impl Queue {
     }
 
     pub(super) fn set_clock_offset(&mut self, offset: ClockOffset) {
-        // Without the spool it is not known from where on samples are open.
+        // Without the spool it is unknown where the unacknowledged samples begin.
         let start = if self.has_spool { self.done.below() } else { 0 };
         self.state.set_clock_offset(offset, start..self.next_id);
     }
@@ -269,7 +269,7 @@ impl Queue {
         Batch { seq, samples }
     }
 
-    /// The sample with the offset by which it is sent, at every try.
+    /// Returns the sample with the offset with which it is always sent.
     fn with_clock_offset(&self, id: u64, sample: EncodedSample) -> EncodedSample {
         match (sample.clock_offset_ms, self.state.clock_offset_ms_of(id)) {
             (None, Some(offset_ms)) => sample.clone().with_clock_offset_ms(offset_ms).unwrap_or(sample),
@@ -277,7 +277,7 @@ impl Queue {
         }
     }
 
-    /// Whether the sample is the newest, which has a frame of its own, or on its way already.
+    /// Returns whether the sample is the newest, which has a frame of its own, or already in flight.
     fn is_live_or_in_flight(&self, id: u64) -> bool {
         self.live.as_ref().is_some_and(|(live, _)| *live == id)
             || self.in_flight.values().any(|frame| frame.ids.binary_search(&id).is_ok())
@@ -287,8 +287,8 @@ impl Queue {
         self.latest_timestamp.saturating_sub(self.config.age_ms_max)
     }
 
-    /// Gives the samples numbered `start_id` to `end_id` (exclusive) up, counts those that were still open, and says so.
-    /// `span` are the times of the first and the last of them.
+    /// Gives up the samples from `start_id` to `end_id` (exclusive); counts, logs and reports those that were
+    /// unacknowledged. `span` are the times of the first and the last of them.
     fn lose(&mut self, start_id: u64, end_id: u64, span: (i64, i64), reason: GapReason) {
         let end_id = end_id.max(start_id);
         let lost = self.done.count_open(end_id) - self.done.count_open(start_id);
@@ -318,7 +318,7 @@ impl Queue {
     }
 }
 
-/// What a sample takes of a frame, with what is between it and the next, and the offset that may be added to it.
+/// Returns the bytes that a sample takes in a frame, with a separator and the offset that may be added.
 fn frame_bytes(sample: &EncodedSample) -> usize {
     const AROUND: usize = r#""clockOffsetMs":-9223372036854775808,,"#.len();
     sample.bytes() + AROUND

@@ -1,11 +1,11 @@
 //! The samples on disk: append-only files of records, bounded in size, oldest dropped first.
 //!
-//! What it promises:
-//! - An appended record survives the end of the process, however it ends, because it has been written to the
-//!   operating system in one call. It survives a power cut once it was synced; see [`Spool::take_unsynced`].
-//! - A record that was forgotten does not come back after an orderly end, and may come back after a crash; the
-//!   server stores a sample that comes twice only once.
-//! - The files never take more than `bytes_max` together.
+//! Guarantees:
+//! - An appended record survives any end of the process, because it was written in one call. It survives a power cut
+//!   once it was synced; see [`Spool::take_unsynced`].
+//! - A removed record does not come back after a clean shutdown, but may after a crash; the server stores a sample
+//!   that is sent twice only once.
+//! - The files never take more than `bytes_max` in total.
 //!
 //! Records have consecutive numbers within a file; the number of the first is the file's name.
 
@@ -24,10 +24,10 @@ use self::reader::Reader;
 use super::segment::{self, Segment, SegmentReader};
 use crate::files::{Dir, How};
 
-/// Holds the lock that keeps a second agent out.
+/// Name of the lock file that keeps a second agent out.
 const LOCK_NAME: &str = "lock";
 
-/// Into how many files the spool is divided at least, so that dropping the oldest costs little.
+/// Minimum number of files in a full spool, so that dropping the oldest loses little.
 const SEGMENTS_MIN: u64 = 16;
 
 /// Records on disk.
@@ -37,62 +37,62 @@ pub(super) struct Spool {
     cursor: Cursor,
     bytes_max: u64,
     segment_bytes_max: u64,
-    /// Oldest first; the last is the one that is appended to.
+    /// Oldest first; records are appended to the last.
     segments: VecDeque<Segment>,
     active: Option<File>,
-    /// Files with records that were not synced yet, oldest first; at most one besides the active one between two
-    /// syncs, as far as `segment_bytes_max` allows.
+    /// Files with unsynced records, oldest first; usually at most one besides the active one between two syncs,
+    /// depending on `segment_bytes_max`.
     unsynced: Vec<File>,
     is_active_unsynced: bool,
     reader: Option<Reader>,
-    /// What had to go since it was last asked for.
+    /// Records dropped since the last [`Spool::take_evicted`].
     evicted: VecDeque<Evicted>,
 }
 
-/// Records that were dropped to make room.
+/// A range of records dropped to make room.
 pub(super) struct Evicted {
-    /// The number of the first.
+    /// The number of the first record.
     pub(super) start_id: u64,
-    /// The number behind the last.
+    /// The number after the last record.
     pub(super) end_id: u64,
-    /// The payload of the first; `None` where it cannot be read.
+    /// The payload of the first record; `None` if it cannot be read.
     pub(super) first: Option<Vec<u8>>,
-    /// The payload of the last.
+    /// The payload of the last record; `None` if it cannot be read.
     pub(super) last: Option<Vec<u8>>,
 }
 
-/// The records up to `end` (exclusive) cannot be read now.
+/// The records up to `end` (exclusive) cannot be read at the moment.
 #[derive(Debug)]
 pub(super) struct Unavailable {
     pub(super) end: u64,
     pub(super) source: io::Error,
 }
 
-/// What is found under a number.
+/// The result of looking up a number.
 #[derive(Debug, PartialEq)]
 pub(super) enum Found<'a> {
     /// The record's payload.
     Record(&'a [u8]),
-    /// Nothing, and neither under the numbers up to this one (exclusive).
+    /// There is no record up to this number (exclusive).
     Lost(u64),
 }
 
-/// An opened spool and what was found in it.
+/// An opened spool and its state.
 pub(super) struct Opened {
     pub(super) spool: Spool,
-    /// Every record below is forgotten.
+    /// Records below this number were removed.
     pub(super) cursor: u64,
-    /// The number behind the last record.
+    /// The number after the last record.
     pub(super) next_id: u64,
     /// The last record's payload.
     pub(super) last: Option<Vec<u8>>,
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, makes it where there is none, and cuts a torn tail off.
+    /// Opens or creates the spool in `dir`, and truncates a torn tail.
     ///
     /// # Errors
-    /// When the directory cannot be used; of kind [`io::ErrorKind::WouldBlock`] when another agent uses it.
+    /// If the directory cannot be used; of kind [`io::ErrorKind::WouldBlock`] if another agent uses it.
     pub(super) fn open(dir: &Path, bytes_max: u64) -> io::Result<Opened> {
         let dir = Dir::create(dir)?;
         let lock = dir.lock(LOCK_NAME)?;
@@ -112,22 +112,21 @@ impl Spool {
             evicted: VecDeque::new(),
         };
         let last = spool.open_last()?;
-        // Whoever wrote to it before may not have come to syncing it.
+        // A previous run may not have synced it.
         spool.is_active_unsynced = spool.active.is_some();
         let next_id = spool.segments.back().map_or(0, |segment| segment.end_id).max(cursor_id).max(1);
         Ok(Opened { spool, cursor: cursor_id, next_id, last })
     }
 
-    /// The number of the oldest record; `None` when there is none.
+    /// Returns the number of the oldest record, if any.
     pub(super) fn first_id(&self) -> Option<u64> {
         self.segments.iter().find(|segment| segment.first_id < segment.end_id).map(|segment| segment.first_id)
     }
 
-    /// Appends a record under a number that is larger than every one before. Old files are dropped where the bound
-    /// asks for it.
+    /// Appends a record with a number larger than all before. Old files are dropped if there is no room.
     ///
     /// # Errors
-    /// When it cannot be written; the spool is as before then.
+    /// If it cannot be written; the spool is then unchanged.
     pub(super) fn append(&mut self, id: u64, payload: &[u8]) -> io::Result<()> {
         if segment::ID_MAX < id {
             return Err(io::Error::other("the numbers of the spool's records are used up"));
@@ -161,7 +160,7 @@ impl Spool {
         self.active.is_some() && self.segments.back().is_some_and(fits)
     }
 
-    /// Takes away what was written of a record that found no room: it would make everything behind it unreadable.
+    /// Truncates a partly written record, which would make everything after it unreadable.
     fn cut_active(&mut self) {
         let Some(&Segment { first_id, end_id, bytes }) = self.segments.back() else {
             return;
@@ -175,10 +174,10 @@ impl Spool {
         }
     }
 
-    /// The record with this number.
+    /// Reads the record with this number.
     ///
     /// # Errors
-    /// When the file cannot be read now; what is in it may be intact.
+    /// If the file cannot be read at the moment; its contents may be intact.
     pub(super) fn read(&mut self, id: u64) -> Result<Found<'_>, Unavailable> {
         let position = self.segments.partition_point(|segment| segment.end_id <= id);
         let Some(&segment) = self.segments.get(position) else {
@@ -198,8 +197,8 @@ impl Spool {
         }
     }
 
-    /// Forgets every record below `id`. Files that hold nothing else are removed, but for the one that is appended
-    /// to: its last record is what the next run goes on from.
+    /// Removes the records below `id`. Files that contain only these are deleted, except the last, from whose last
+    /// record the next run continues.
     pub(super) fn forget_below(&mut self, id: u64) -> io::Result<()> {
         while let Some(segment) = self.segments.front()
             && segment.end_id <= id
@@ -210,7 +209,7 @@ impl Spool {
         self.cursor.write(id)
     }
 
-    /// The files whose records a power cut could still undo, for [`File::sync_data`] on a thread that may block.
+    /// Returns the files with unsynced records, for [`File::sync_data`] on a thread that may block.
     pub(super) fn take_unsynced(&mut self) -> Vec<File> {
         let mut files = std::mem::take(&mut self.unsynced);
         if std::mem::take(&mut self.is_active_unsynced) {
@@ -224,7 +223,7 @@ impl Spool {
     }
 
     fn roll(&mut self, first_id: u64) -> io::Result<()> {
-        // Whatever lies under that name was not listed, so nothing refers to it.
+        // A file of that name was not listed, so nothing refers to it.
         let file = self.dir.recreate_file(&segment::name(first_id), How::Append)?;
         if let Err(error) = self.dir.sync() {
             self.remove(first_id);
@@ -238,7 +237,7 @@ impl Spool {
         Ok(())
     }
 
-    /// What was dropped to make room, oldest first; each is told once.
+    /// Returns and removes the oldest range dropped to make room.
     pub(super) fn take_evicted(&mut self) -> Option<Evicted> {
         self.evicted.pop_front()
     }
@@ -289,14 +288,14 @@ impl Spool {
         let file = match self.dir.open_own_file(&name, How::Append) {
             Ok(file) => file,
             Err(error) => {
-                // What is in it can be sent all the same; the next record begins another file.
-                warn!(name, %error, "a file of the spool is not written to");
+                // Its records can still be sent; the next record begins another file.
+                warn!(name, %error, "a file of the spool cannot be appended to");
                 return Ok(last);
             }
         };
         if reader.position() < segment.bytes {
             let torn = segment.bytes - reader.position();
-            warn!(name, bytes = torn, "the spool ends in the middle of a record; cut off");
+            warn!(name, bytes = torn, "the spool ends in an incomplete record, which was truncated");
             file.set_len(reader.position())?;
             segment.bytes = reader.position();
         }

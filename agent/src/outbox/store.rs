@@ -1,7 +1,7 @@
-//! Where samples lie until they are acknowledged: in the spool, and in memory where that cannot be written to.
+//! Stores samples until they are acknowledged: in the spool, or in memory if the spool cannot be written to.
 //!
-//! A spool that fails is not given up: what is in it may be intact. It is opened anew from time to time, and meanwhile
-//! nobody is told that its samples are lost.
+//! A failed spool is not given up, since its contents may be intact. It is reopened from time to time, and meanwhile
+//! its samples are not reported as lost.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -24,78 +24,79 @@ use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
 /// Name of the spool within the state directory.
 const SPOOL_NAME: &str = "spool";
 
-/// How long a spool that has failed is left alone.
+/// Delay before a failed spool is reopened.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A failure that comes this long after the last one is another.
+/// A failure this long after the last one is a new one.
 const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(3_600);
 
-/// The samples that are kept.
+/// The stored samples.
 pub(super) struct Store {
     path: PathBuf,
     spool_bytes_max: u64,
     memory_samples_max: usize,
     pub(super) spool: Option<Spool>,
-    /// Samples that could not be written to the spool. At most `memory_samples_max`; the oldest is dropped.
+    /// Samples that could not be written to the spool. At most `memory_samples_max`; beyond that, the oldest is
+    /// dropped.
     overflow: BTreeMap<u64, EncodedSample>,
     lost: VecDeque<Lost>,
-    /// The number behind the newest sample.
+    /// The number after the newest sample.
     end_id: u64,
     failure: Option<Failure>,
-    /// The spool is not to be opened in this run.
+    /// Whether the spool stays unused in this run.
     is_given_up: bool,
     is_writing_failing: bool,
     read_log: Throttle,
     forget_log: Throttle,
 }
 
-/// The spool fails.
+/// A failure of the spool.
 #[derive(Clone, Copy, Debug)]
 struct Failure {
     since: Instant,
-    /// The number behind the newest sample at that time.
+    /// The number after the newest sample at that time.
     end_id: u64,
     last: Instant,
-    /// When it is opened anew; `None` when it was and has not failed again.
+    /// When to reopen the spool; `None` if it was reopened and has not failed again.
     retry_at: Option<Instant>,
 }
 
-/// Samples that had to go.
+/// A range of dropped samples.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lost {
-    /// The number of the first.
+    /// The number of the first sample.
     pub(super) start_id: u64,
-    /// The number behind the last.
+    /// The number after the last sample.
     pub(super) end_id: u64,
-    /// The time of the first, where it is known.
+    /// The time of the first sample, if known.
     pub(super) start: Option<i64>,
-    /// The time of the last, where it is known.
+    /// The time of the last sample, if known.
     pub(super) end: Option<i64>,
-    /// Why.
+    /// The reason.
     pub(super) reason: GapReason,
 }
 
-/// What the spool holds that was opened.
+/// The contents of an opened spool.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// The number of the oldest sample that is not acknowledged.
+    /// The number of the oldest unacknowledged sample.
     pub(super) below: u64,
     /// The number behind the last sample.
     pub(super) next_id: u64,
-    /// The network counters of the last sample.
+    /// The network counters of the last sample, if known.
     pub(super) baseline: Option<NetworkBaseline>,
 }
 
-/// There is no sample under a number.
+/// Why there is no sample with a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Absent {
-    /// Neither under the numbers up to this one (exclusive), and there never will be.
+    /// The samples up to this number (exclusive) are lost.
     Lost(u64),
-    /// The spool cannot be read now; what is known of this number is so of all up to this one (exclusive).
+    /// The samples up to this number (exclusive) cannot be read from the spool at the moment.
     Unavailable(u64),
 }
 
-/// A record of the spool, to be written.
+/// A record to be written to the spool.
 #[derive(Serialize)]
 struct NewRecord<'a> {
     sample: &'a EncodedSample,
@@ -103,7 +104,7 @@ struct NewRecord<'a> {
     network: Option<&'a NetworkBaseline>,
 }
 
-/// A record of the spool, but for the network counters. Its sample is sent as it was written.
+/// A record read from the spool, without its network counters. Its sample is sent as it was written.
 #[derive(Deserialize)]
 struct Record<'a> {
     #[serde(borrow)]
@@ -122,10 +123,10 @@ fn sample_of(payload: &[u8]) -> serde_json::Result<EncodedSample> {
 }
 
 impl Store {
-    /// Opens the spool of the agent with this state directory, where it can be used, and answers what it holds.
+    /// Opens the spool in this state directory, and returns its contents if it is usable.
     ///
     /// # Errors
-    /// When another agent uses the directory.
+    /// If another agent uses the directory.
     pub(super) fn open(state_dir: &Path, config: &OutboxConfig) -> io::Result<(Store, Option<Held>)> {
         let mut store = Store {
             path: state_dir.join(SPOOL_NAME),
@@ -145,7 +146,7 @@ impl Store {
             Ok(held) => Ok((store, Some(held))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             Err(error) => {
-                error!(%error, "the spool cannot be used; unacknowledged samples are kept in memory until it can");
+                error!(%error, "the spool cannot be used; unacknowledged samples are kept in memory for now");
                 store.is_writing_failing = true;
                 store.note_failure();
                 Ok((store, None))
@@ -162,18 +163,18 @@ impl Store {
         Ok(Held { below, next_id, baseline: last.and_then(|record| record.network) })
     }
 
-    /// Whether it is time to open a spool that has failed anew.
+    /// Returns whether it is time to reopen a failed spool.
     pub(super) fn is_retry_due(&self) -> bool {
         let retry_at = self.failure.and_then(|failure| failure.retry_at);
         !self.is_given_up && retry_at.is_some_and(|retry_at| retry_at <= Instant::now())
     }
 
-    /// Opens the spool anew. Answers what it holds where that succeeded.
+    /// Reopens the spool, and returns its contents if that succeeds.
     pub(super) fn retry(&mut self) -> Option<Held> {
         if let Some(failure) = &mut self.failure {
             failure.retry_at = None;
         }
-        // First of all the lock is let go.
+        // Release the lock first.
         self.spool = None;
         match self.open_spool() {
             Ok(held) => Some(held),
@@ -191,7 +192,7 @@ impl Store {
         self.is_given_up = true;
     }
 
-    /// Samples below this number are not waited for any longer: a spool that fails has kept them for `age` by now.
+    /// Returns the number below which samples are given up, because they have been in a failed spool for `age`.
     pub(super) fn given_up_below(&self, age: Duration) -> u64 {
         self.failure.filter(|failure| age <= failure.since.elapsed()).map_or(0, |failure| failure.end_id)
     }
@@ -208,15 +209,15 @@ impl Store {
 
     fn complain(&mut self, error: &io::Error) {
         if let Some(count) = self.read_log.note(1) {
-            warn!(%error, count, "cannot read the spool; what is in it waits");
+            warn!(%error, count, "cannot read the spool; it will be retried");
         }
     }
 
-    /// Keeps a sample under a number that is larger than every one before. What had to go for it is told by
+    /// Stores a sample with a number larger than all before. Samples dropped for it are returned by
     /// [`Store::take_lost`].
     ///
     /// # Errors
-    /// When the sample can never be sent.
+    /// If the sample can never be sent.
     pub(super) fn keep(
         &mut self,
         id: u64,
@@ -226,7 +227,7 @@ impl Store {
         self.end_id = id + 1;
         let payload = serde_json::to_vec(&NewRecord { sample, network })?;
         if FRAME_SAMPLES_BYTES_MAX < payload.len() {
-            return Err(io::Error::other(format!("{} bytes fit into no frame", payload.len())));
+            return Err(io::Error::other(format!("{} bytes do not fit into a frame", payload.len())));
         }
         let written = match &mut self.spool {
             Some(spool) => spool.append(id, &payload),
@@ -262,7 +263,7 @@ impl Store {
         }
     }
 
-    /// A file that was dropped to make room may have held samples that are still open.
+    /// A file dropped to make room may have contained unacknowledged samples.
     fn note_evicted(&mut self) {
         let time_of = |payload: Option<Vec<u8>>| Some(sample_of(&payload?).ok()?.timestamp);
         while let Some(evicted) = self.spool.as_mut().and_then(Spool::take_evicted) {
@@ -272,7 +273,7 @@ impl Store {
         }
     }
 
-    /// What had to go, oldest first; each is told once.
+    /// Returns and removes the oldest range of dropped samples.
     pub(super) fn take_lost(&mut self) -> Option<Lost> {
         self.lost.pop_front()
     }
@@ -282,10 +283,10 @@ impl Store {
         if let Some(sample) = self.overflow.get(&id) {
             return Ok(sample.clone());
         }
-        // What is in memory is not in the spool.
+        // Samples in memory are not in the spool.
         let next_in_memory = self.overflow.range(id..).next().map_or(u64::MAX, |(&id, _)| id);
         match self.spool.as_mut().map(|spool| spool.read(id)) {
-            // What cannot be read was written by another version that knew other fields.
+            // An unreadable record was written by another version with other fields.
             Some(Ok(Found::Record(payload))) => sample_of(payload).map_err(|_| Absent::Lost(id + 1)),
             Some(Ok(Found::Lost(end))) => Err(Absent::Lost(end.min(next_in_memory))),
             Some(Err(Unavailable { end, source })) => {
@@ -297,22 +298,22 @@ impl Store {
         }
     }
 
-    /// The sample is not needed any more.
+    /// Removes a sample from memory.
     pub(super) fn forget(&mut self, id: u64) {
         self.overflow.remove(&id);
     }
 
-    /// No sample below is needed any more.
+    /// Removes all samples below `id`.
     pub(super) fn forget_below(&mut self, id: u64) {
         if let Some(Err(error)) = self.spool.as_mut().map(|spool| spool.forget_below(id))
             && let Some(count) = self.forget_log.note(1)
         {
-            // Harmless: after a restart some samples are sent once more than needed.
-            warn!(%error, count, "cannot note down what the server has acknowledged");
+            // Harmless: after a restart some samples are sent again.
+            warn!(%error, count, "cannot record acknowledgements in the spool");
         }
     }
 
-    /// As if the spool had been failing for as long, and it were time to open it anew.
+    /// Makes the failure older by this duration, and a retry due.
     #[cfg(test)]
     pub(super) fn age_failure(&mut self, by: Duration) {
         let failure = self.failure.as_mut().unwrap();
@@ -320,7 +321,7 @@ impl Store {
         failure.retry_at = Some(Instant::now());
     }
 
-    /// The files whose samples a power cut could still undo.
+    /// Returns the files with unsynced samples.
     pub(super) fn take_unsynced(&mut self) -> Vec<File> {
         self.spool.as_mut().map_or_else(Vec::new, Spool::take_unsynced)
     }

@@ -1,8 +1,8 @@
 //! The memory limit of the container that the agent runs in, from control groups version 2 or 1.
 //!
-//! Only the topmost group that is visible is asked. On a machine that is the true root, which has no limit; in a
-//! container it is the container's own group. The agent's own group is deliberately not asked: a `MemoryMax=` in
-//! its systemd unit limits the agent, not the machine.
+//! Only the topmost visible group is read. On a machine that is the real root, which has no limit; in a container it is
+//! the container's own group. The agent's own group is deliberately ignored: a `MemoryMax=` in its systemd unit limits
+//! the agent, not the machine.
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,14 @@ pub(super) struct Cgroup {
     limit: ProcFile,
     usage: ProcFile,
     stat: ProcFile,
-    /// What reclaimable file pages are called in `stat`.
+    /// The key of reclaimable file pages in `stat`.
     inactive_file_key: &'static str,
-    /// Limit and use of swap, in version 2 only.
+    /// Limit and usage of swap, in version 2 only.
     swap: Option<(ProcFile, ProcFile)>,
 }
 
 impl Cgroup {
-    /// Returns the group below `root`, where the kernel shows one with a limit.
+    /// Returns the group below `root`, if the kernel exposes one.
     pub(super) fn detect(root: &Path) -> Option<Cgroup> {
         let file = |dir: &Path, name: &str| ProcFile::new(dir.join(name));
         if root.join("memory.max").exists() {
@@ -43,10 +43,10 @@ impl Cgroup {
         })
     }
 
-    /// The present values; `None` where there is no limit, or the group has gone.
+    /// Returns the current values; `None` if there is no limit, or the group is gone.
     pub(super) fn read(&mut self) -> Option<CgroupMemory> {
         let limit = parse_limit(self.limit.read().ok()?)?;
-        // What version 1 writes where there is no limit; skips two reads on most machines.
+        // Version 1's value for no limit; skips two reads on most machines.
         if 1 << 60 < limit {
             return None;
         }
@@ -62,12 +62,12 @@ impl Cgroup {
     }
 }
 
-/// A number of bytes; `None` for `max`.
+/// Parses a number of bytes; `None` for `max`.
 fn parse_limit(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// The number behind `key` in lines of the form `key number`.
+/// Returns the number after `key` in lines of the form `key number`.
 fn value_of(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }

@@ -1,7 +1,7 @@
 //! Processor use since the previous reading, over all cores, from the deltas of `/proc/stat`.
 //!
-//! A guest's time is part of `user` and `nice` there, so it is not added again. In a container these are the numbers of
-//! the whole machine.
+//! Guest time is included in `user` and `nice`, so it is not added again. In a container these are the numbers of the
+//! whole machine.
 
 use pika_protocol::CpuMetrics;
 
@@ -9,7 +9,7 @@ use crate::collect::number::{float, percent};
 use crate::collect::proc_file::ProcFile;
 use crate::collect::{CollectError, Collector, Roots};
 
-/// Takes CPU metrics.
+/// The CPU collector.
 pub(in crate::collect) struct Cpu {
     file: ProcFile,
     previous: Option<Times>,
@@ -37,7 +37,7 @@ impl Cpu {
 impl Collector for Cpu {
     type Output = Option<CpuMetrics>;
 
-    /// Returns the use since the previous call; `None` when there was no previous one, or no time has passed since.
+    /// Returns the usage since the previous call; `None` if there was none, or no time has passed since.
     fn collect(&mut self) -> Result<Option<CpuMetrics>, CollectError> {
         let (times, core_count) = parse(self.file.read()?).ok_or(CollectError::Format("/proc/stat"))?;
         let previous = self.previous.replace(times);
@@ -49,7 +49,7 @@ fn parse(text: &str) -> Option<(Times, i32)> {
     let mut fields = text.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
     let mut next = || fields.next()?.parse::<u64>().ok();
     let [user, nice, system, idle] = [next()?, next()?, next()?, next()?];
-    // Kernels before 2.6.11 end earlier.
+    // Kernels before 2.6.11 have fewer fields.
     let [iowait, irq, softirq, steal] = std::array::from_fn(|_| next().unwrap_or(0));
     let times = Times {
         user: user.saturating_add(nice),
@@ -63,7 +63,7 @@ fn parse(text: &str) -> Option<(Times, i32)> {
 }
 
 fn metrics(previous: Times, current: Times, core_count: i32) -> Option<CpuMetrics> {
-    // The kernel lets idle and iowait run backwards now and then; that counts as no time.
+    // The kernel's idle and iowait occasionally run backwards; that counts as no time.
     let delta = |field: fn(&Times) -> u64| float(field(&current).saturating_sub(field(&previous)));
     let user = delta(|times| times.user);
     let system = delta(|times| times.system);

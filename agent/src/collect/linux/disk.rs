@@ -1,4 +1,4 @@
-//! Mounted file systems, from `/proc/self/mountinfo`, and what each says of itself.
+//! Mounted file systems, from `/proc/self/mountinfo`, and their space.
 
 use std::io;
 use std::path::Path;
@@ -32,8 +32,8 @@ impl DiskSource {
     }
 }
 
-/// `None` when the mount point is no directory: containers get single files, such as `/etc/hosts`, mounted
-/// from the disk of their host.
+/// Returns the space; `None` if the mount point is not a directory: containers have single files, such as `/etc/hosts`,
+/// mounted from their host's disk.
 fn ask(mount_point: &Path) -> Option<io::Result<Space>> {
     match mount_point.metadata() {
         Ok(metadata) if !metadata.is_dir() => return None,

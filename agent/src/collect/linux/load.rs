@@ -6,7 +6,7 @@ use crate::collect::number::finite;
 use crate::collect::proc_file::ProcFile;
 use crate::collect::{CollectError, Collector, Roots};
 
-/// Takes load averages.
+/// The load collector.
 pub(in crate::collect) struct Load {
     file: ProcFile,
 }

@@ -26,14 +26,14 @@ impl MemorySource {
     }
 }
 
-/// Lines of the form `MemTotal:       16316412 kB`.
+/// Parses lines of the form `MemTotal:       16316412 kB`.
 fn parse(text: &str) -> Option<MachineMemory> {
     let value = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
     };
     let free = value("MemFree")?;
-    // Kernels before 3.14 do not tell; this is what they can take back for sure.
+    // Kernels before 3.14 lack it; this is what they can certainly reclaim.
     let reclaimable = || free + value("Buffers").unwrap_or(0) + value("Cached").unwrap_or(0);
     let swap_total = value("SwapTotal").unwrap_or(0);
     Some(MachineMemory {

@@ -1,4 +1,4 @@
-//! `/proc/self/mountinfo`: which of its lines are disks, each disk once.
+//! Selects disks from `/proc/self/mountinfo`, each once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::collect::disk::Mount;
 use crate::config::DiskConfig;
 use crate::glob;
 
-/// One line, as far as it matters here.
+/// The relevant fields of a line.
 #[derive(Debug, PartialEq)]
 struct Line {
     /// `major:minor`, the same for every mount of one file system.
@@ -16,9 +16,9 @@ struct Line {
     mount: Mount,
 }
 
-/// The mounts to report:
-/// - of mounts stacked on one path only the uppermost, because that is what the path leads to;
-/// - those that the configuration selects, with an overlay at `/` always taken for a disk;
+/// Returns the mounts to report:
+/// - of mounts stacked on one path only the topmost, which is the visible one;
+/// - those selected by the configuration, treating an overlay at `/` as a disk;
 /// - of several mounts of one device or file system only the one with the shortest path.
 pub(super) fn select(mountinfo: &str, config: &DiskConfig) -> Vec<Mount> {
     let mut by_path = BTreeMap::new();
@@ -28,13 +28,13 @@ pub(super) fn select(mountinfo: &str, config: &DiskConfig) -> Vec<Mount> {
     let mut lines: Vec<Line> =
         by_path.into_values().filter(|line| is_selected(&line.mount, config)).collect();
     if config.include_mount_points.is_empty() {
-        // Stable, so paths of one length stay in alphabetical order.
+        // Stable, so paths of equal length stay in alphabetical order.
         lines.sort_by_key(|line| line.mount.mount_point.len());
         let mut seen = BTreeSet::new();
         lines.retain(|line| {
             let is_new = seen.insert(line.device_number.clone());
-            // btrfs gives subvolumes numbers of their own, but they share a device. `rootfs`, `overlay` and the
-            // like are words, not devices.
+            // btrfs subvolumes have different numbers, but share a device. `rootfs`, `overlay` and the like are not
+            // devices.
             let device = &line.mount.device;
             is_new && (!device.starts_with('/') || seen.insert(device.clone()))
         });

@@ -25,7 +25,7 @@ impl NetworkSource {
 /// headings.
 fn parse(text: &str) -> BTreeMap<String, Counters> {
     let parse_line = |line: &str| {
-        // An alias may hold a colon itself, the numbers never do.
+        // An alias may contain a colon, the numbers never do.
         let (name, numbers) = line.rsplit_once(':')?;
         let numbers: Vec<u64> =
             numbers.split_ascii_whitespace().map_while(|number| number.parse().ok()).collect();

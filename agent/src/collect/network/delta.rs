@@ -1,10 +1,9 @@
-//! What was moved between two readings of counters that may be reset in between.
+//! Computes the traffic between two readings of counters that may be reset in between.
 //!
-//! - A counter that grew: the difference. That holds over a restart of the agent, too, as long as the machine
-//!   was not booted in between; the previous reading comes from the spool then.
-//! - A counter that shrank was reset, and has counted from zero since: its value.
-//! - After a boot all counters have counted from zero: their values, over the time since the boot.
-//! - An interface never seen before: nothing can be said, because its counter may be years old.
+//! - A counter that grew: the difference. After a restart of the agent the previous reading comes from the spool.
+//! - A counter that shrank was reset and started from zero: its value.
+//! - After a boot all counters started from zero: their values, over the time since boot.
+//! - A new interface: no delta, because its counter may be years old.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::collect::number::signed;
 
-/// Most interfaces that are remembered. Ones that went away are kept, because they tend to come back; a machine
-/// that makes ever new names must not make the agent grow.
+/// Maximum number of remembered interfaces. Removed ones are kept, because they tend to come back, but a machine that
+/// keeps creating new names must not make the agent grow.
 const INTERFACES_MAX: usize = 2 * NETWORKS_PER_SAMPLE_MAX;
 
 /// One interface's counters.
@@ -27,24 +26,24 @@ pub(crate) struct Counters {
     pub(crate) send_errors: u64,
 }
 
-/// The previous reading of every interface. Stored with each sample, so that the next run goes on from exactly
-/// the samples that exist: nothing is left out between them, and nothing counted twice.
+/// The previous reading of every interface. Stored with each sample, so that the next run continues from exactly the
+/// last stored sample: no traffic is missed or counted twice.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct NetworkBaseline {
-    /// Which boot of the machine the counters belong to; empty where that cannot be told.
+    /// The boot that the counters belong to; empty if unknown.
     #[serde(default)]
     boot_id: String,
-    /// By interface: bytes received, bytes sent, receive errors, send errors, and the milliseconds between the
-    /// boot and the reading.
+    /// By interface: bytes received, bytes sent, receive errors, send errors, and the milliseconds from boot to the
+    /// reading.
     interfaces: BTreeMap<String, (u64, u64, u64, u64, i64)>,
 }
 
 impl NetworkBaseline {
-    /// What to compare with in this run, given what the previous one left behind.
+    /// Returns the baseline for this run, given that of the previous run.
     pub(crate) fn resume(previous: Option<NetworkBaseline>, boot_id: Option<&str>) -> NetworkBaseline {
         let fresh = NetworkBaseline { boot_id: boot_id.unwrap_or_default().to_owned(), ..Self::default() };
         match previous {
-            // Whether the machine was booted cannot be told, so the counters cannot be interpreted.
+            // It is unknown whether the machine was booted, so the counters cannot be interpreted.
             Some(previous) if previous.boot_id.is_empty() || fresh.boot_id.is_empty() => fresh,
             Some(previous) if previous.boot_id == fresh.boot_id => previous,
             Some(previous) => {
@@ -55,8 +54,7 @@ impl NetworkBaseline {
         }
     }
 
-    /// The metrics of the new reading, which becomes the one to compare with. `uptime_ms` is the time since the
-    /// boot.
+    /// Returns the metrics of a new reading, which becomes the baseline. `uptime_ms` is the time since boot.
     pub(crate) fn advance(
         &mut self,
         uptime_ms: i64,
@@ -93,7 +91,7 @@ impl NetworkBaseline {
     }
 }
 
-/// What a counter has counted between two readings.
+/// Returns what a counter counted between two readings.
 fn counter_delta(previous: u64, current: u64) -> u64 {
     current.checked_sub(previous).unwrap_or(current)
 }
@@ -111,7 +109,7 @@ mod tests {
     }
 
     fn restart(baseline: &NetworkBaseline, boot_id: &str) -> NetworkBaseline {
-        // As it comes back from the spool.
+        // As restored from the spool.
         let text = serde_json::to_string(baseline).unwrap();
         NetworkBaseline::resume(Some(serde_json::from_str(&text).unwrap()), Some(boot_id))
     }
@@ -139,7 +137,7 @@ mod tests {
     fn after_a_boot_everything_since_the_boot_counts() {
         let mut baseline = NetworkBaseline::resume(None, Some("a"));
         baseline.advance(1_000_000, &reading("eth0", 500, 50));
-        // More than before the boot already; a difference would be wrong.
+        // Already more than before the boot; a difference would be wrong.
         let metrics = restart(&baseline, "b").advance(20_000, &reading("eth0", 900, 60));
         assert_eq!((metrics[0].received_bytes_delta, metrics[0].interval_ms), (Some(900), Some(20_000)));
     }
@@ -171,8 +169,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens between readings, the deltas add up to what was really moved since the first one:
-        /// resets and boots lose only what was moved after the last reading before them.
+        /// Whatever happens between readings, the deltas add up to the traffic since the first one: resets and boots
+        /// lose only the traffic after the last reading before them.
         #[test]
         fn deltas_add_up(steps in proptest::collection::vec((0u64..1 << 40, 0u64..1 << 40, 0..4u8), 1..50)) {
             let mut counter = 12_345;

@@ -1,4 +1,4 @@
-//! Processor use since the previous reading, as sysinfo finds it.
+//! Processor use since the previous reading, from sysinfo.
 
 use pika_protocol::CpuMetrics;
 use sysinfo::System;
@@ -6,7 +6,7 @@ use sysinfo::System;
 use crate::collect::number::clamp_percent;
 use crate::collect::{CollectError, Collector, Roots};
 
-/// Takes CPU metrics.
+/// The CPU collector.
 pub(in crate::collect) struct Cpu {
     system: Option<System>,
 }
@@ -25,13 +25,13 @@ impl Cpu {
 impl Collector for Cpu {
     type Output = Option<CpuMetrics>;
 
-    /// Returns the use since the previous call. What is not idle is all that can be told here.
+    /// Returns the usage since the previous call, without a breakdown.
     fn collect(&mut self) -> Result<Option<CpuMetrics>, CollectError> {
         let system = self.system.as_mut().ok_or(CollectError::Unsupported)?;
         system.refresh_cpu_usage();
         let core_count = i32::try_from(system.cpus().len()).unwrap_or(i32::MAX);
         if core_count == 0 {
-            return Err(CollectError::NoData("the operating system tells of no processor"));
+            return Err(CollectError::NoData("the operating system reports no processor"));
         }
         let usage_percent = clamp_percent(f64::from(system.global_cpu_usage()));
         Ok(usage_percent.map(|usage_percent| CpuMetrics {

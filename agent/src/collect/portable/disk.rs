@@ -1,4 +1,4 @@
-//! Mounted file systems as sysinfo finds them.
+//! Mounted file systems, from sysinfo.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::collect::{CollectError, Roots};
 use crate::config::DiskConfig;
 use crate::glob;
 
-/// The disks as sysinfo finds them.
+/// The disks known to sysinfo.
 pub(in crate::collect) struct DiskSource {
     disks: Option<Disks>,
 }

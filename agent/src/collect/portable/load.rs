@@ -1,4 +1,4 @@
-//! Load averages as sysinfo finds them; Windows has none.
+//! Load averages, from sysinfo; Windows has none.
 
 use pika_protocol::LoadMetrics;
 use sysinfo::System;
@@ -6,7 +6,7 @@ use sysinfo::System;
 use crate::collect::number::finite;
 use crate::collect::{CollectError, Collector, Roots};
 
-/// Takes load averages.
+/// The load collector.
 pub(in crate::collect) struct Load;
 
 impl Load {
@@ -18,14 +18,14 @@ impl Load {
 impl Collector for Load {
     type Output = Option<LoadMetrics>;
 
-    /// Returns `None` where the operating system keeps none.
+    /// Returns `None` if the operating system has none.
     fn collect(&mut self) -> Result<Option<LoadMetrics>, CollectError> {
-        // sysinfo makes up an average on Windows that is no more than the length of one queue.
+        // On Windows, sysinfo makes up an average from the length of one queue.
         if cfg!(windows) {
             return Ok(None);
         }
         let load = System::load_average()
-            .map_err(|_| CollectError::NoData("the operating system tells no load average"))?;
+            .map_err(|_| CollectError::NoData("the operating system reports no load average"))?;
         let metrics = finite(load.one).zip(finite(load.five)).zip(finite(load.fifteen));
         Ok(metrics.map(|((load1, load5), load15)| LoadMetrics { load1, load5, load15 }))
     }

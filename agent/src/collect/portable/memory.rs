@@ -1,4 +1,4 @@
-//! Memory and swap as sysinfo finds them.
+//! Memory and swap, from sysinfo.
 
 use sysinfo::{MemoryRefreshKind, System};
 

@@ -1,4 +1,4 @@
-//! Counters of network interfaces as sysinfo finds them.
+//! Counters of network interfaces, from sysinfo.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use sysinfo::Networks;
 use crate::collect::network::delta::Counters;
 use crate::collect::{CollectError, Roots};
 
-/// The interfaces as sysinfo finds them.
+/// The interfaces known to sysinfo.
 pub(in crate::collect) struct NetworkSource {
     networks: Option<Networks>,
 }

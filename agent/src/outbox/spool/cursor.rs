@@ -1,4 +1,4 @@
-//! Up to where the records of a spool are forgotten, on disk.
+//! The cursor of a spool on disk: records before it were removed.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -9,17 +9,17 @@ use crate::outbox::segment::ID_MAX;
 /// Name of the file within the spool.
 pub(super) const NAME: &str = "cursor";
 
-/// The number below which every record is forgotten.
+/// The number below which all records were removed.
 pub(super) struct Cursor {
     file: File,
 }
 
 impl Cursor {
-    /// Opens the cursor and reads it; 0 where there is none, or a damaged one.
+    /// Opens the cursor and reads it; 0 if it is missing or damaged.
     pub(super) fn open(dir: &Dir) -> io::Result<(Cursor, u64)> {
         let file = match dir.open_own_file(NAME, How::Write) {
             Ok(file) => file,
-            // Without it some records come back that the server has already; nothing worse.
+            // Without it some records that the server already has come back, which is harmless.
             Err(_) => dir.recreate_file(NAME, How::Write)?,
         };
         let mut cursor = Cursor { file };
@@ -37,9 +37,9 @@ impl Cursor {
         Ok(decode(bytes))
     }
 
-    /// Every record below `id` is forgotten.
+    /// Stores that all records below `id` were removed.
     pub(super) fn write(&mut self, id: u64) -> io::Result<()> {
-        // In place and in one call: a power cut can spoil it, which the checksum shows.
+        // Written in place in one call: a power cut can damage it, which the checksum reveals.
         let mut bytes = id.to_le_bytes().to_vec();
         bytes.extend_from_slice(&crc32fast::hash(&id.to_le_bytes()).to_le_bytes());
         self.file.seek(SeekFrom::Start(0))?;

@@ -1,11 +1,11 @@
-//! Reads on where it stopped, because records are read in order.
+//! A reader that continues where it stopped, because records are read in order.
 
 use std::io;
 
 use crate::files::Dir;
 use crate::outbox::segment::{Segment, SegmentReader};
 
-/// A file of the spool, and which of its records comes next.
+/// A file of the spool and the number of its next record.
 pub(super) struct Reader {
     pub(super) segment_first_id: u64,
     next_id: u64,
@@ -13,7 +13,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// A reader that has not gone past the record `id` of a segment: the one that is there, where it has not.
+    /// Returns a reader that is not past the record `id` of a segment, reusing `reader` if possible.
     pub(super) fn before(reader: Option<Reader>, dir: &Dir, segment: Segment, id: u64) -> io::Result<Reader> {
         let first_id = segment.first_id;
         match reader.filter(|reader| reader.segment_first_id == first_id && reader.next_id <= id) {
@@ -25,7 +25,7 @@ impl Reader {
         }
     }
 
-    /// The payload of the record `id`, which this reader has not gone past; `None` where the file ends before it.
+    /// Returns the payload of the record `id`, which the reader must not be past; `None` if the file ends before it.
     pub(super) fn read(&mut self, id: u64) -> io::Result<Option<&[u8]>> {
         while self.next_id < id {
             if self.file.next()?.is_none() {
