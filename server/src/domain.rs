@@ -1,4 +1,4 @@
-//! Plain types and rules: no I/O, no SQL, no HTTP. Nothing here can fail because of the outside world.
+//! Plain types and rules, without I/O, SQL or HTTP. Nothing here can fail because of the outside world.
 
 pub mod agent;
 pub mod alert;
@@ -28,5 +28,5 @@ pub mod user;
 
 pub use pika_shared::text;
 
-/// Milliseconds since the Unix epoch: the one unit of time of the wire, the database and the API.
+/// Milliseconds since the Unix epoch: the unit of time on the wire, in the database and in the API.
 pub type TimestampMs = i64;

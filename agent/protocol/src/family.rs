@@ -30,8 +30,8 @@ pub use table::{
 };
 
 /// Passes the list of tables to a macro: `families!(callback)` expands to `callback!` with one line per table,
-/// `field: Container<Measurement> = [Family "name", …],`. The container is `Option` where a sample has at most one measurement,
-/// and `Vec` where it has one per series.
+/// `field: Container<Measurement> = [Family "name", …],`. The container is `Option` where a sample has at most one
+/// measurement, and `Vec` where it has one per series.
 #[macro_export]
 macro_rules! families {
     ($callback:ident) => {

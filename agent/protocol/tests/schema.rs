@@ -1,4 +1,4 @@
-//! `openapi/agent-protocol.schema.json` is the JSON Schema of this crate's frames, for those who write an agent of their own.
+//! Checks that `openapi/agent-protocol.schema.json` is the JSON Schema of this crate's frames.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! Agents as people see them.
+//! Agents and their labels.
 
 use pika_protocol::{Register, limits};
 
@@ -10,17 +10,17 @@ use super::refused::{Refused, check_text};
 /// An agent and what is known about its machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
-    /// Key within the database.
+    /// The key within the database.
     pub key: AgentKey,
-    /// Public id.
+    /// The public id.
     pub id: AgentId,
-    /// What people call it: an administrator's name where there is one, else the agent's own.
+    /// The displayed name: the one set by an administrator, otherwise the agent's own.
     pub name: String,
-    /// The agent's own name.
+    /// The name that the agent reports.
     pub reported_name: String,
-    /// An administrator's labels.
+    /// The tags set by administrators.
     pub tags: Vec<String>,
-    /// An administrator's words.
+    /// The note written by administrators.
     pub note: String,
     /// The machine's host name.
     pub hostname: String,
@@ -34,17 +34,17 @@ pub struct Agent {
     pub arch: String,
     /// The agent's version.
     pub version: String,
-    /// The token that it was first enrolled with; `None` where that is forgotten.
+    /// The token that it was first enrolled with, if known.
     pub enrollment_id: Option<EnrollmentId>,
-    /// Whether it is connected, or was so recently that a reconnect is still awaited.
+    /// Whether it is connected, or disconnected for less than the grace period.
     pub online: bool,
-    /// Its secret was revoked: nobody gets in as this agent until it is enrolled again.
+    /// Whether its secret was revoked: nobody can connect as this agent until it is enrolled again.
     pub is_revoked: bool,
-    /// Two machines use its identity; `None` where that has not been seen lately.
+    /// Set if two machines were recently seen using its identity.
     pub identity_conflict: Option<IdentityConflict>,
-    /// Server's clock minus agent's clock, in milliseconds, as last measured.
+    /// The last measured difference of the server's clock and the agent's clock, in milliseconds.
     pub clock_offset_ms: i64,
-    /// When the agent was last heard.
+    /// When the agent last sent something.
     pub last_seen_at: Option<TimestampMs>,
     /// When the agent was enrolled.
     pub created_at: TimestampMs,
@@ -52,73 +52,73 @@ pub struct Agent {
     pub updated_at: TimestampMs,
 }
 
-/// Connections with one identity that keep taking over from each other.
+/// Connections with the same identity that keep replacing each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityConflict {
-    /// When that was last seen.
+    /// When this was last detected.
     pub detected_at: TimestampMs,
-    /// Where the connections came from, each address once.
+    /// The addresses of the connections, without duplicates.
     pub addresses: Vec<String>,
 }
 
-/// How long a conflict is shown after it was last seen.
+/// How long a conflict is shown after it was last detected, in milliseconds.
 const CONFLICT_SHOWN_MS: i64 = 3_600_000;
 
 impl IdentityConflict {
-    /// Whether it is over, as far as anybody can tell.
+    /// Returns whether the conflict is no longer shown.
     pub fn is_over(&self, now: TimestampMs) -> bool {
         CONFLICT_SHOWN_MS <= now.saturating_sub(self.detected_at)
     }
 }
 
-/// Which agents are asked for.
+/// A filter for agents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentFilter {
-    /// Only those online, or only those offline.
+    /// Only online agents, or only offline ones.
     pub online: Option<bool>,
-    /// Only those with this text in a name or an address, without regard to case; all where it is empty.
+    /// Only agents with this text in a name or an address, ignoring case; empty for all.
     pub search: String,
-    /// Only those with this tag; all where it is empty.
+    /// Only agents with this tag; empty for all.
     pub tag: String,
-    /// Only those that this token has let in.
+    /// Only agents enrolled with this token.
     pub enrollment_id: Option<EnrollmentId>,
 }
 
-/// What administrators say about an agent, checked.
+/// Validated labels of an agent, set by administrators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentLabels {
-    /// Shown instead of the agent's own name; that one where it is empty.
+    /// The name to show; empty for the agent's own.
     pub name: String,
-    /// Labels, each once.
+    /// The tags, without duplicates.
     pub tags: Vec<String>,
-    /// Free text.
+    /// The note.
     pub note: String,
 }
 
-/// Most characters of an administrator's name for an agent.
+/// Maximum length of an agent's name set by an administrator, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
-/// Most tags of one agent.
+/// Maximum number of tags of an agent.
 pub const TAGS_MAX: usize = 32;
-/// Most characters of a tag.
+/// Maximum length of a tag, in characters.
 pub const TAG_CHARS_MAX: usize = 64;
-/// Most characters of a note.
+/// Maximum length of a note, in characters.
 pub const NOTE_CHARS_MAX: usize = 10_000;
 
-/// A label that cannot be kept.
+/// The error for an invalid label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct LabelError {
-    /// Which field.
+    /// The name of the field.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The reason.
     pub message: String,
 }
 
 impl AgentLabels {
-    /// Checks what an administrator has written. Tags that are there twice are kept once.
+    /// Validates labels. Duplicate tags are removed.
     ///
     /// # Errors
-    /// Names the field that is too long, or has characters that no name may have.
+    /// If a field is too long or contains characters that are not allowed.
     pub fn new(name: &str, tags: &[String], note: String) -> Result<Self, LabelError> {
         let refuse = |field, message| Err(LabelError { field, message });
         let named = |field| move |error: NameError| LabelError { field, message: error.to_string() };
@@ -133,7 +133,7 @@ impl AgentLabels {
                 return refuse("tags", format!("must be at most {TAGS_MAX}"));
             }
         }
-        // PostgreSQL keeps no NUL.
+        // PostgreSQL cannot store NUL.
         if NOTE_CHARS_MAX < note.chars().count() || note.contains('\0') {
             return refuse("note", format!("must be at most {NOTE_CHARS_MAX} characters of text"));
         }
@@ -141,10 +141,10 @@ impl AgentLabels {
     }
 }
 
-/// What an agent says about itself when it registers, checked.
+/// The validated description that an agent sends when it registers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentDescription {
-    /// What people call it.
+    /// The name shown to people.
     pub name: String,
     /// The machine's host name.
     pub hostname: String,
@@ -159,10 +159,10 @@ pub struct AgentDescription {
 }
 
 impl AgentDescription {
-    /// What an agent says about itself, as it is kept.
+    /// Validates the description of an agent that enrolls.
     ///
     /// # Errors
-    /// Names the field that is too long or empty, or has characters that no name may have.
+    /// If a field is empty, too long or contains characters that are not allowed.
     pub fn reported(register: &Register) -> Result<Self, Refused> {
         let checked = |field: &str, value: &str, chars_min| {
             let name = parse_optional(value, limits::NAME_CHARS_MAX)
@@ -182,11 +182,11 @@ impl AgentDescription {
         })
     }
 
-    /// As [`Self::reported`], of an agent that was let in before: characters that no name may have are left out instead of
-    /// refused, so that a rule for names that came later does not end its reports.
+    /// Like [`Self::reported`], for an enrolled agent: characters that are not allowed are removed instead of refused,
+    /// so that a newer rule for names does not lock it out.
     ///
     /// # Errors
-    /// Names the field that is too long or empty.
+    /// If a field is empty or too long.
     pub fn reported_again(register: &Register) -> Result<Self, Refused> {
         Self::reported(&Register {
             name: visible(&register.name),

@@ -1,4 +1,4 @@
-//! What the audit log holds: who did what to which object, when and from where.
+//! The entries of the audit log: who did what to which object, when and from where.
 
 use serde_json::Value;
 
@@ -6,26 +6,26 @@ use super::TimestampMs;
 use super::id::{ApiTokenId, UserId};
 use super::user::User;
 
-/// Who did it.
+/// Who did something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A user with a session.
     User {
-        /// Who.
+        /// The user's id.
         id: UserId,
         /// The username at the time.
         name: String,
     },
     /// A program with an API token of a user.
     ApiToken {
-        /// Whose.
+        /// The owner's id.
         user_id: UserId,
         /// The owner's username at the time.
         username: String,
-        /// Which token.
+        /// The token's id.
         id: ApiTokenId,
     },
-    /// Somebody at the server's own command line.
+    /// Somebody at the server's command line.
     CommandLine,
     /// The server itself.
     System,
@@ -34,7 +34,7 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// The kind as it is stored and shown.
+    /// Returns the kind as stored and shown.
     pub fn kind(&self) -> &'static str {
         match self {
             Actor::User { .. } => "user",
@@ -45,7 +45,7 @@ impl Actor {
         }
     }
 
-    /// The user behind it.
+    /// Returns the id of the user, if any.
     pub fn user_id(&self) -> Option<UserId> {
         match self {
             Actor::User { id, .. } | Actor::ApiToken { user_id: id, .. } => Some(*id),
@@ -53,7 +53,7 @@ impl Actor {
         }
     }
 
-    /// The username; empty where there is none.
+    /// Returns the username; empty if there is none.
     pub fn name(&self) -> &str {
         match self {
             Actor::User { name, .. } | Actor::ApiToken { username: name, .. } => name,
@@ -61,7 +61,7 @@ impl Actor {
         }
     }
 
-    /// The API token that was used.
+    /// Returns the id of the API token, if one was used.
     pub fn api_token_id(&self) -> Option<ApiTokenId> {
         match self {
             Actor::ApiToken { id, .. } => Some(*id),
@@ -73,11 +73,11 @@ impl Actor {
 /// When and from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// When.
+    /// The time.
     pub at: TimestampMs,
-    /// The address that the request came from; empty where there was none.
+    /// The client's address; empty if there was no request.
     pub address: String,
-    /// The id of the request; empty where there was none.
+    /// The id of the request; empty if there was none.
     pub request_id: String,
 }
 
@@ -90,7 +90,7 @@ macro_rules! names {
         }
 
         impl $name {
-            /// The name as it is stored and shown.
+            /// Returns the name as stored and shown.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $($name::$variant => $text,)+
@@ -105,11 +105,11 @@ names!(
     Action {
         /// Somebody logged in.
         Login = "user.login",
-        /// Somebody did not get in.
+        /// A login failed.
         LoginFailed = "user.login_failed",
         /// Somebody logged out.
         Logout = "user.logout",
-        /// A user was made.
+        /// A user was created.
         UserCreated = "user.create",
         /// A user's name, contact data or role was changed.
         UserUpdated = "user.update",
@@ -119,61 +119,61 @@ names!(
         UserEnabled = "user.enable",
         /// A user was disabled.
         UserDisabled = "user.disable",
-        /// Somebody changed the own password.
+        /// A user changed their own password.
         PasswordChanged = "user.change_password",
-        /// Somebody set another's password.
+        /// An administrator set another user's password.
         PasswordReset = "user.reset_password",
         /// A session was ended from another one.
         SessionEnded = "session.end",
-        /// An API token was made.
+        /// An API token was created.
         ApiTokenCreated = "api_token.create",
-        /// An API token was ended.
+        /// An API token was revoked.
         ApiTokenDeleted = "api_token.delete",
         /// A second factor was set up.
         TotpEnabled = "totp.enable",
-        /// Somebody removed the own second factor.
+        /// A user removed their own second factor.
         TotpDisabled = "totp.disable",
-        /// Somebody removed another's second factor.
+        /// An administrator removed another user's second factor.
         TotpReset = "totp.reset",
         /// A recovery code was used in place of a second factor.
         RecoveryCodeUsed = "totp.use_recovery_code",
-        /// An enrollment token was made.
+        /// An enrollment token was created.
         EnrollmentCreated = "enrollment.create",
-        /// An enrollment token was ended.
+        /// An enrollment token was revoked.
         EnrollmentDeleted = "enrollment.delete",
-        /// A machine brought an enrollment token, and is an agent from now on, or again.
+        /// An agent was enrolled, or enrolled again, with an enrollment token.
         AgentEnrolled = "agent.enroll",
         /// An agent was changed.
         AgentUpdated = "agent.update",
         /// An agent was deleted.
         AgentDeleted = "agent.delete",
-        /// An agent has replaced its secret.
+        /// An agent replaced its secret.
         AgentSecretRotated = "agent.rotate_secret",
         /// An agent's secret was revoked.
         AgentSecretRevoked = "agent.revoke_secret",
         /// A setting was changed.
         SettingsUpdated = "settings.update",
-        /// An alert rule was made.
+        /// An alert rule was created.
         AlertRuleCreated = "alert_rule.create",
         /// An alert rule was changed.
         AlertRuleUpdated = "alert_rule.update",
         /// An alert rule was deleted.
         AlertRuleDeleted = "alert_rule.delete",
-        /// A silence was made.
+        /// A silence was created.
         AlertSilenceCreated = "alert_silence.create",
         /// A silence was changed.
         AlertSilenceUpdated = "alert_silence.update",
         /// A silence was deleted.
         AlertSilenceDeleted = "alert_silence.delete",
-        /// Somebody looks after an alert.
+        /// An alert was acknowledged.
         AlertAcknowledged = "alert.acknowledge",
-        /// Nobody looks after an alert any more.
+        /// An acknowledgement was withdrawn.
         AlertUnacknowledged = "alert.unacknowledge",
-        /// Somebody does not want to hear of an alert for a while, or does again.
+        /// An alert was snoozed, or a snooze was ended.
         AlertSnoozed = "alert.snooze",
-        /// Somebody has said something about an alert.
+        /// A note was added to an alert.
         AlertNoted = "alert.note",
-        /// A channel was made.
+        /// A channel was created.
         AlertChannelCreated = "alert_channel.create",
         /// A channel was changed.
         AlertChannelUpdated = "alert_channel.update",
@@ -183,15 +183,15 @@ names!(
         AlertChannelEnabled = "alert_channel.enable",
         /// A channel was disabled.
         AlertChannelDisabled = "alert_channel.disable",
-        /// A channel was tried with a real message.
+        /// A test message was sent through a channel.
         AlertChannelTested = "alert_channel.test",
-        /// A message that was given up is sent again.
+        /// A message that was given up was queued again.
         AlertDeliveryRetried = "alert_delivery.retry",
     }
 );
 
 names!(
-    /// What kind of thing it was done to.
+    /// The kind of an object.
     ObjectKind {
         /// A user.
         User = "user",
@@ -218,58 +218,58 @@ names!(
     }
 );
 
-/// What it was done to.
+/// The object of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// What kind of thing.
+    /// The kind of the object.
     pub kind: ObjectKind,
     /// Its public id.
     pub id: String,
-    /// Its name at the time; possibly empty.
+    /// Its name at the time, possibly empty.
     pub name: String,
 }
 
 impl Object {
-    /// A thing with an id and a name.
+    /// Creates an object.
     pub fn new(kind: ObjectKind, id: &impl ToString, name: impl Into<String>) -> Self {
         Self { kind, id: id.to_string(), name: name.into() }
     }
 
-    /// A user.
+    /// Creates the object of a user.
     pub fn user(user: &User) -> Self {
         Self::new(ObjectKind::User, &user.id, &user.username)
     }
 }
 
-/// Something that somebody did, for the audit log.
+/// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
-    /// Who.
+    /// The actor.
     pub actor: Actor,
     /// When and from where.
     pub origin: Origin,
-    /// What.
+    /// The action.
     pub action: Action,
-    /// To what; none where there is nothing to name.
+    /// The object, if there is one.
     pub object: Option<Object>,
-    /// What else is worth knowing: an object of JSON, never with a secret in it.
+    /// Further details, a JSON object. Never contains a secret.
     pub details: Value,
 }
 
 impl AuditEvent {
-    /// An event about nothing in particular.
+    /// Creates an event without object and details.
     pub fn new(actor: Actor, origin: Origin, action: Action) -> Self {
         Self { actor, origin, action, object: None, details: Value::Object(serde_json::Map::new()) }
     }
 
-    /// With what it was done to.
+    /// Sets the object.
     #[must_use]
     pub fn about(mut self, object: Object) -> Self {
         self.object = Some(object);
         self
     }
 
-    /// With what else is worth knowing. Never a secret.
+    /// Sets the details. They must not contain a secret.
     #[must_use]
     pub fn with(mut self, details: Value) -> Self {
         self.details = details;

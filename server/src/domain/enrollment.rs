@@ -1,50 +1,50 @@
-//! What an enrollment token may be good for.
+//! The limits of enrollment tokens.
 
 use super::TimestampMs;
 use super::name::{NameError, parse_name};
 
-/// Longest name of an enrollment token, in characters.
+/// Maximum length of an enrollment token's name, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
 
-/// How much an enrollment token may be good for.
+/// The limits of an enrollment token.
 #[derive(Clone, Copy, Debug)]
 pub struct EnrollmentLimits {
-    /// Longest time until it ends.
+    /// Maximum lifetime, in milliseconds.
     pub lifetime_max_ms: i64,
-    /// Most agents that it lets in.
+    /// Maximum number of uses.
     pub uses_max: i32,
 }
 
-/// What is wrong with an enrollment token that is to be made.
+/// Why an enrollment token cannot be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnrollmentError {
-    /// The name.
+    /// The name is invalid.
     #[error("name: {0}")]
     Name(#[from] NameError),
-    /// It would have ended already.
+    /// The expiry is not in the future.
     #[error("expiresAt: must be in the future")]
     Past,
-    /// It would be good for too long.
+    /// The lifetime exceeds the limit.
     #[error("expiresAt: must be at most {0} ms from now (auth.enrollment_lifetime_max_ms)")]
     TooLong(i64),
-    /// It would let nobody in, or too many.
+    /// The number of uses is zero or exceeds the limit.
     #[error("maxUses: must be 1–{0} (auth.enrollment_uses_max)")]
     Uses(i32),
 }
 
 impl EnrollmentLimits {
-    /// The name as it is kept.
+    /// Validates and normalizes the name.
     ///
     /// # Errors
-    /// Where it cannot be one.
+    /// If the name is invalid.
     pub fn name(&self, name: &str) -> Result<String, EnrollmentError> {
         Ok(parse_name(name, NAME_CHARS_MAX)?)
     }
 
-    /// When the token ends that is to end then, at the latest with the credential that makes it.
+    /// Validates the expiry, and limits it to that of the credential that creates the token.
     ///
     /// # Errors
-    /// Where that is in the past, or too far ahead.
+    /// If it is in the past, or exceeds the limit.
     pub fn end(
         &self,
         expires_at: TimestampMs,
@@ -60,10 +60,10 @@ impl EnrollmentLimits {
         Ok(maker_expires_at.map_or(expires_at, |end| end.min(expires_at)))
     }
 
-    /// How many agents it lets in.
+    /// Validates the number of uses.
     ///
     /// # Errors
-    /// Where that is none, or too many.
+    /// If it is zero or exceeds the limit.
     pub fn uses(&self, max_uses: i32) -> Result<i32, EnrollmentError> {
         if (1..=self.uses_max).contains(&max_uses) {
             Ok(max_uses)

@@ -1,11 +1,12 @@
-//! The families of metrics and their tables, as the protocol declares them, and the percentiles of their histograms.
+//! The families of metrics and their tables, re-exported from the protocol, and percentiles of their histograms.
 
 pub use pika_protocol::family::{
     Bounds, Column, ColumnType, Family, FamilyMetrics, Field, Histogram, Label, Measurement, Metric,
     MetricKind, Numbers, PerTable, Series, SeriesNames, Table, Unit, Value,
 };
 
-/// The value below which this share of the counted samples lies, to within a bin; `None` where nothing was counted.
+/// Returns the value below which this share of the counted samples lies, to within a bin; `None` if the histogram is
+/// empty.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52, for a value to within a bin")]
 pub fn percentile(histogram: &Histogram, counts: &[i64], share: f64) -> Option<f64> {
     let total: i64 = counts.iter().sum();
@@ -22,7 +23,7 @@ pub fn percentile(histogram: &Histogram, counts: &[i64], share: f64) -> Option<f
     for (index, count) in counts.iter().enumerate() {
         let count = *count as f64;
         if wanted <= reached + count && 0.0 < count {
-            // The first bin counts what lies below the range, so the second begins at its lower end.
+            // The first bin counts values below the range, so the second begins at its lower end.
             let within = (wanted - reached) / count;
             let position = (index as f64 - 1.0 + within).clamp(0.0, f64::from(histogram.n_bins));
             return Some(value(histogram.min + width * position));

@@ -1,21 +1,21 @@
-//! Metrics of which every agent has one value at a time: what lists and rankings of the fleet show.
+//! Metrics with one value per agent at a time, shown in lists and rankings of the fleet.
 
 use super::family::{Family, Metric};
 
-/// A metric with one value an agent.
+/// A metric with one value per agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FleetMetric {
-    /// Percent of the processors not idle.
+    /// CPU usage in percent.
     CpuUsagePercent,
-    /// Percent of memory used.
+    /// Memory usage in percent.
     MemoryUsagePercent,
     /// Memory used, in bytes.
     MemoryUsedBytes,
-    /// Percent used of the fullest disk.
+    /// Usage of the fullest disk in percent.
     DiskUsagePercent,
-    /// Received by all interfaces together, in bytes a second.
+    /// Bytes received per second, over all interfaces.
     ReceivedBytesPerSecond,
-    /// Sent by all interfaces together, in bytes a second.
+    /// Bytes sent per second, over all interfaces.
     SentBytesPerSecond,
     /// Load over one minute.
     Load1,
@@ -24,16 +24,16 @@ pub enum FleetMetric {
 /// How the series of an agent become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combination {
-    /// There is only one.
+    /// There is only one series.
     One,
-    /// The one with the largest value counts.
+    /// The largest value is used.
     Largest,
-    /// They are added up.
+    /// The values are summed.
     Sum,
 }
 
 impl FleetMetric {
-    /// All of them.
+    /// All fleet metrics.
     pub const ALL: [FleetMetric; 7] = [
         FleetMetric::CpuUsagePercent,
         FleetMetric::MemoryUsagePercent,
@@ -44,7 +44,7 @@ impl FleetMetric {
         FleetMetric::Load1,
     ];
 
-    /// The metric's name in the API.
+    /// Returns the metric's name in the API.
     pub fn name(self) -> &'static str {
         match self {
             FleetMetric::CpuUsagePercent => "cpuUsagePercent",
@@ -57,7 +57,7 @@ impl FleetMetric {
         }
     }
 
-    /// The family that it is one of, and its name there.
+    /// Returns the family, and the metric's name in it.
     fn source(self) -> (Family, &'static str) {
         match self {
             FleetMetric::CpuUsagePercent => (Family::Cpu, "usagePercent"),
@@ -70,12 +70,12 @@ impl FleetMetric {
         }
     }
 
-    /// The family that it is one of.
+    /// Returns the family.
     pub fn family(self) -> Family {
         self.source().0
     }
 
-    /// The metric of the family; `None` where the family has none of that name, which a test rules out.
+    /// Returns the family's metric. A test ensures that it exists.
     pub fn metric(self) -> Option<&'static Metric> {
         let (family, name) = self.source();
         family.metrics().iter().find(|metric| metric.name == name)

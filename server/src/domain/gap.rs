@@ -1,4 +1,4 @@
-//! Samples that an agent had to drop before they were stored.
+//! Gaps: samples that an agent had to drop.
 
 use pika_protocol::message::{Gap, GapReason};
 use pika_protocol::{ErrorCode, limits};
@@ -6,7 +6,7 @@ use pika_protocol::{ErrorCode, limits};
 use super::TimestampMs;
 use super::refused::Refused;
 
-/// Gaps that are kept of one agent; the oldest go first.
+/// Maximum number of stored gaps per agent; beyond that, the oldest are deleted.
 pub const GAPS_PER_AGENT_MAX: i64 = 1_000;
 
 /// A gap as it is stored.
@@ -14,21 +14,21 @@ pub const GAPS_PER_AGENT_MAX: i64 = 1_000;
 pub struct SampleGap {
     /// The time of the first dropped sample, by the server's clock, in milliseconds since the Unix epoch.
     pub start: TimestampMs,
-    /// The time of the last.
+    /// The time of the last dropped sample.
     pub end: TimestampMs,
     /// How many samples were dropped.
     pub samples: i64,
-    /// Why.
+    /// The reason.
     pub reason: GapReason,
-    /// When the server learnt of it.
+    /// When the server received the report.
     pub reported_at: TimestampMs,
 }
 
 impl SampleGap {
-    /// Checks what an agent reports, and adds its clock offset to its times.
+    /// Validates a reported gap, and adds the clock offset to its times.
     ///
     /// # Errors
-    /// When there is no such gap: it ends before it begins, lies in the future, or has no samples.
+    /// If the gap ends before it begins, is in the future, or has no samples.
     pub fn reported(gap: Gap, clock_offset_ms: i64, now: TimestampMs) -> Result<Self, Refused> {
         let invalid = |message: String| Err(Refused::new(ErrorCode::OutOfRange, message));
         let Gap { start, end, samples, reason } = gap;
@@ -46,7 +46,7 @@ impl SampleGap {
     }
 }
 
-/// The reason that is stored under this name. The database holds no others.
+/// Returns the reason with this stored name. The database contains no others.
 pub fn parse_reason(name: &str) -> GapReason {
     GapReason::ALL.into_iter().find(|known| known.as_str() == name).unwrap_or(GapReason::Unreadable)
 }

@@ -1,4 +1,4 @@
-//! What is remembered of an agent's samples on one connection, to judge the next ones by and to derive from.
+//! The history of an agent's samples on one connection, for checking spacing and deriving values.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ macro_rules! define_history {
         $(#[$doc:meta])*
         $field:ident: $container:ident<$measurement:path> = $families:tt,
     )+) => {
-        /// What is remembered of an agent's samples on one connection.
+        /// The history of an agent's samples on one connection.
         #[derive(Clone, Debug, Default)]
         pub struct SampleHistory {
             $(pub(super) $field: SeriesHistory<<$measurement as Measurement>::Numbers>,)+
@@ -21,18 +21,18 @@ macro_rules! define_history {
 }
 families!(define_history);
 
-/// Times before any sample.
+/// Times earlier than any sample.
 const LONG_AGO: [TimestampMs; 2] = [TimestampMs::MIN, TimestampMs::MIN];
 
-/// What is remembered of the series of one table.
+/// The history of the series of one table.
 ///
-/// Two samples may be as close together as they like: one that is taken late is followed by one in time, and a clock that
-/// is set back takes the same second twice. A third one is of no interval that an agent may have.
+/// Two samples may be arbitrarily close together: a late one is followed by one on time, and a clock that is set back
+/// repeats a second. A third one does not fit any allowed interval.
 #[derive(Clone, Debug)]
 pub(super) struct SeriesHistory<N> {
     /// The times of the last two samples of each series.
     last: HashMap<i32, [TimestampMs; 2]>,
-    /// The newest numbers of each series, where others follow from them.
+    /// The newest numbers of each series, if others are derived from them.
     newest: HashMap<i32, (TimestampMs, N)>,
 }
 
@@ -43,8 +43,8 @@ impl<N> Default for SeriesHistory<N> {
 }
 
 impl<N: Numbers> SeriesHistory<N> {
-    /// Returns whether a series may have a sample at this time, where three samples that follow one another span at least
-    /// `spacing_ms_min`. One that comes again may.
+    /// Returns whether a series may have a sample at this time, given that three consecutive samples span at least
+    /// `spacing_ms_min`. A repeated sample is admitted.
     pub(super) fn admits(&self, series_key: i32, ts: TimestampMs, spacing_ms_min: i64) -> bool {
         let last = self.last.get(&series_key).unwrap_or(&LONG_AGO);
         let [older, newer] = *last;
@@ -52,14 +52,15 @@ impl<N: Numbers> SeriesHistory<N> {
         last.contains(&ts) || spacing_ms_min <= span_ms
     }
 
-    /// The newest numbers of a series, and how long before this time they were taken, in milliseconds. None where they were
-    /// taken later: what lies between is counted already.
+    /// Returns the newest numbers of a series, and how long before this time they were taken, in milliseconds. `None`
+    /// if they were taken later, since the difference is counted already.
     pub(super) fn earlier(&self, series_key: i32, ts: TimestampMs) -> Option<(N, i64)> {
         let (taken, numbers) = self.newest.get(&series_key)?;
         (*taken < ts).then(|| (*numbers, ts.saturating_sub(*taken)))
     }
 
-    /// A series has a sample at this time. What is refused for its values is none, and keeps no other away.
+    /// Records that a series has a sample at this time. Samples with refused values must not be recorded, so that they
+    /// do not block others.
     pub(super) fn note(&mut self, series_key: i32, ts: TimestampMs, numbers: N) {
         let last = self.last.entry(series_key).or_insert(LONG_AGO);
         if !last.contains(&ts) {

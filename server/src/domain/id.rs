@@ -1,4 +1,4 @@
-//! Identifiers that must not be mixed up.
+//! Identifiers with distinct types.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ macro_rules! uuid_id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new random id.
+            /// Returns a new random id.
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
             }
@@ -38,7 +38,7 @@ uuid_id!(
     EnrollmentId
 );
 uuid_id!(
-    /// What a session is called by; not its token.
+    /// The id of a session; not its token.
     SessionId
 );
 uuid_id!(
@@ -46,11 +46,11 @@ uuid_id!(
     ApiTokenId
 );
 uuid_id!(
-    /// One connection of an agent. A connection may speak about its agent's state only while the database names
-    /// it as that agent's current one, so the late end of an old connection cannot touch a newer one.
+    /// The id of an agent's connection. A connection may change its agent's state only while the database names it as
+    /// the current one, so that a late disconnect of an old connection cannot affect a newer one.
     ConnectionId
 );
 
-/// The key of an agent inside the database: what metric rows carry instead of the public id.
+/// The key of an agent inside the database, used in metric rows instead of the public id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AgentKey(pub i32);

@@ -1,35 +1,35 @@
-//! The newest values of every agent, as rows go by.
+//! The newest values of every agent, updated from stored rows.
 
 use std::collections::HashMap;
 
 use super::TimestampMs;
 use super::row::{DiskNumbers, NetworkNumbers, Rows, Stored};
 
-/// The fleet's list shows this of an agent. A value that was never reported is `None`.
+/// The newest values of an agent, shown in the fleet's list. A value that was never reported is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AgentLatest {
     /// When the newest sample of any family was taken.
     pub ts: TimestampMs,
-    /// Percent of the processors not idle.
+    /// CPU usage in percent.
     pub cpu_usage_percent: Option<f32>,
-    /// Percent of memory used.
+    /// Memory usage in percent.
     pub memory_usage_percent: Option<f32>,
     /// Memory used, in bytes.
     pub memory_used_bytes: Option<i64>,
-    /// Memory, in bytes.
+    /// Total memory, in bytes.
     pub memory_total_bytes: Option<i64>,
-    /// Percent used of the fullest disk.
+    /// Usage of the fullest disk in percent.
     pub disk_usage_percent: Option<f32>,
-    /// Received by all interfaces together, in bytes a second.
+    /// Bytes received per second, over all interfaces.
     pub received_bytes_per_second: Option<f64>,
-    /// Sent by all interfaces together, in bytes a second.
+    /// Bytes sent per second, over all interfaces.
     pub sent_bytes_per_second: Option<f64>,
     /// Load over one minute.
     pub load1: Option<f32>,
 }
 
 impl AgentLatest {
-    /// These values, and where there are none those of `other`; the other way round where `other` is newer.
+    /// Merges two sets of values: the newer one's values take precedence over the other's.
     #[must_use]
     pub fn merged_with(self, other: Self) -> Self {
         let (newer, older) = if self.ts < other.ts { (other, self) } else { (self, other) };
@@ -47,7 +47,7 @@ impl AgentLatest {
     }
 }
 
-/// An agent's newest values, and when each family's were taken.
+/// An agent's newest values, and the time of each family's.
 #[derive(Debug, Default)]
 struct Entry {
     latest: AgentLatest,
@@ -56,10 +56,10 @@ struct Entry {
     disk_ts: TimestampMs,
     network_ts: TimestampMs,
     load_ts: TimestampMs,
-    /// The interfaces that are part of the newest rates: one that comes again must not count twice.
+    /// The interfaces included in the newest rates, so that a repeated row is not counted twice.
     interface_keys: Vec<i32>,
     is_changed: bool,
-    /// Not published to those who watch.
+    /// Whether subscribers have not received these values yet.
     is_unpublished: bool,
 }
 
@@ -71,14 +71,14 @@ impl Entry {
     }
 }
 
-/// The newest values of the agents whose rows went by. Late rows change nothing, nor do rows that come again.
+/// The newest values of all agents with stored rows. Late and repeated rows have no effect.
 #[derive(Debug, Default)]
 pub struct LatestValues {
     agents: HashMap<i32, Entry>,
 }
 
 impl LatestValues {
-    /// Looks at rows that have been stored.
+    /// Updates the values from stored rows.
     pub fn note(&mut self, rows: &Rows) {
         for row in &rows.cpu {
             if let Some(latest) = self.newer(row.agent_key, row.ts, |entry| &mut entry.cpu_ts) {
@@ -101,17 +101,17 @@ impl LatestValues {
         rows.networks.iter().for_each(|row| self.note_network(row));
     }
 
-    /// The newest values of all agents.
+    /// Returns the newest values of all agents.
     pub fn all(&self) -> Vec<(i32, AgentLatest)> {
         self.agents.iter().map(|(agent_key, entry)| (*agent_key, entry.latest)).collect()
     }
 
-    /// What has changed since the last call.
+    /// Returns the values that changed since the last call.
     pub fn take_changed(&mut self) -> Vec<(i32, AgentLatest)> {
         self.take(|entry| &mut entry.is_changed)
     }
 
-    /// What has changed since the last call, for those who watch.
+    /// Returns the values that changed since the last call, for subscribers.
     pub fn take_unpublished(&mut self) -> Vec<(i32, AgentLatest)> {
         self.take(|entry| &mut entry.is_unpublished)
     }
@@ -126,7 +126,7 @@ impl LatestValues {
         taken
     }
 
-    /// An agent has several disks: those of one sample have one time.
+    /// An agent may have several disks, whose rows have the same time in a sample.
     fn note_disk(&mut self, row: &Stored<DiskNumbers>) {
         let entry = self.agents.entry(row.agent_key).or_default();
         if row.ts < entry.disk_ts {
@@ -140,7 +140,7 @@ impl LatestValues {
         }
     }
 
-    /// An agent has several interfaces, too, and what they move is added up.
+    /// An agent may have several interfaces, whose traffic is summed.
     fn note_network(&mut self, row: &Stored<NetworkNumbers>) {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = |bytes: i64, interval_ms: i64| bytes as f64 * 1000.0 / interval_ms as f64;
@@ -165,7 +165,7 @@ impl LatestValues {
         entry.mark_changed(row.ts);
     }
 
-    /// The values of an agent, to be changed, if `ts` is newer than what a family has.
+    /// Returns the values of an agent for updating, if `ts` is not older than the family's.
     fn newer(
         &mut self,
         agent_key: i32,

@@ -1,25 +1,24 @@
-//! Names that people read, of users, agents, tags and tokens: one rule for what may be in them, and when two are taken for
-//! each other.
+//! The rule for names of users, agents, tags and tokens, and the detection of look-alikes.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::skeleton;
 
-/// Characters that Unicode counts as visible and that are drawn as nothing: the Braille pattern without dots, and a note
-/// without a head.
+/// Characters that Unicode classifies as visible but that are blank: the Braille pattern without dots, and the null
+/// notehead.
 const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
-/// What is wrong with a name.
+/// Why a name is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// There is nothing in it but space.
+    /// It is empty, or only whitespace.
     #[error("must not be empty")]
     Empty,
     /// It is too long.
     #[error("must have at most {0} characters")]
     TooLong(usize),
-    /// It has a character that nobody sees, that changes the direction of the text, or that ends the line.
+    /// It contains a character that is invisible, changes the direction of the text, or ends the line.
     #[error(
         "must not have characters that are invisible, end a line or change the direction of the text (U+{:04X})",
         u32::from(*.0)
@@ -27,19 +26,19 @@ pub enum NameError {
     Hidden(char),
 }
 
-/// A name as it is kept: in NFC, without the space around it.
+/// Normalizes a name to NFC, and trims whitespace.
 ///
 /// # Errors
-/// Where it is empty or too long, or has characters that no name may have.
+/// If it is empty, too long, or contains characters that are not allowed.
 pub fn parse_name(text: &str, chars_max: usize) -> Result<String, NameError> {
     let name = parse_optional(text, chars_max)?;
     if name.is_empty() { Err(NameError::Empty) } else { Ok(name) }
 }
 
-/// As [`parse_name`], for what may be left empty.
+/// Like [`parse_name`], but allows an empty name.
 ///
 /// # Errors
-/// Where it is too long, or has characters that no name may have.
+/// If it is too long, or contains characters that are not allowed.
 pub fn parse_optional(text: &str, chars_max: usize) -> Result<String, NameError> {
     let text = normalize(text.trim());
     if chars_max < text.chars().count() {
@@ -51,30 +50,30 @@ pub fn parse_optional(text: &str, chars_max: usize) -> Result<String, NameError>
     }
 }
 
-/// A text without the characters that no name may have.
+/// Removes the characters that are not allowed in names.
 pub fn visible(text: &str) -> String {
     text.chars().filter(|c| !is_hidden(*c)).collect()
 }
 
-/// The text in NFC, so that what looks the same is the same however it was typed.
+/// Normalizes text to NFC, so that it compares equal however it was typed.
 pub fn normalize(text: &str) -> String {
     text.nfc().collect()
 }
 
-/// What a username is found by: the same for all its spellings in capitals and small letters, in NFC or not, and with
-/// space around it. Takes texts that are no names, too: whoever logs in may type anything, and users from before there was
-/// a rule keep their names.
+/// Returns the key by which a username is found, which is independent of case, normalization and surrounding
+/// whitespace. Also accepts invalid names: a login may contain anything, and users from before there was a rule keep
+/// their names.
 pub fn username_key(username: &str) -> String {
-    // The database can be asked for anything but null characters.
+    // The database accepts anything but null characters.
     normalize(&normalize(username.trim()).to_lowercase()).replace('\0', "\u{fffd}")
 }
 
-/// What a name looks like: in its own letters, in small letters and in capitals.
+/// The confusable skeletons of a name: as written, in lower case and in upper case.
 #[derive(Debug)]
 pub struct Looks([String; 3]);
 
 impl Looks {
-    /// The looks of a name.
+    /// Computes the skeletons of a name.
     pub fn of(name: &str) -> Self {
         let name = normalize(name);
         Self([name.to_lowercase(), name.to_uppercase(), name].map(|name| {
@@ -83,7 +82,7 @@ impl Looks {
         }))
     }
 
-    /// Whether one could be taken for the other.
+    /// Returns whether one name could be mistaken for the other.
     pub fn are_like(&self, other: &Self) -> bool {
         self.0.iter().any(|look| other.0.contains(look))
     }

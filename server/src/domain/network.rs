@@ -1,11 +1,12 @@
-//! What counts as one address where limits go by addresses.
+//! Groups addresses for per-address limits.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Bits of an IPv6 address that tell one customer of a provider from another; the rest is the customer's to choose.
+/// The prefix length that distinguishes customers of a provider; the rest of an IPv6 address is chosen by the customer.
 const IPV6_PREFIX_BITS: u32 = 64;
 
-/// Returns what an address counts as: an IPv4 address as itself, an IPv6 address as the first of its /64.
+/// Returns the address that represents an address in limits: an IPv4 address itself, or the first of an IPv6 address's
+/// /64.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,10 +1,10 @@
-//! What a caller may do: it follows from the user's role and from what the caller came with.
+//! Permissions of a caller, determined by the user's role and the credential.
 
 use super::TimestampMs;
 use super::id::{ApiTokenId, SessionId};
 use super::user::Role;
 
-/// What an API token is for.
+/// A scope of an API token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Reading what the user may read.
@@ -15,11 +15,11 @@ pub enum Scope {
     WriteUsers,
     /// Changing settings.
     WriteSettings,
-    /// Looking after alerts.
+    /// Acknowledging, snoozing and annotating alerts.
     AcknowledgeAlerts,
     /// Changing alert rules and silences.
     WriteAlerts,
-    /// Changing where messages go.
+    /// Changing channels.
     WriteChannels,
 }
 
@@ -35,7 +35,7 @@ impl Scope {
         Scope::WriteChannels,
     ];
 
-    /// The scope as it is stored and shown.
+    /// Returns the scope as stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Scope::Read => "read",
@@ -48,47 +48,47 @@ impl Scope {
         }
     }
 
-    /// The scope of a stored name.
+    /// Returns the scope with this stored name.
     pub fn parse(name: &str) -> Option<Scope> {
         Scope::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 }
 
-/// What a request needs.
+/// A permission that a request requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Seeing the fleet, its metrics, the settings and oneself.
+    /// Reading the fleet, its metrics, the settings and one's own user.
     Read,
-    /// Seeing users, enrollment tokens and the audit log.
+    /// Reading users, enrollment tokens and the audit log.
     ReadAdministration,
     /// Changing agents and enrollment tokens.
     WriteAgents,
-    /// Changing users, as long as nobody gets more power by it.
+    /// Changing users without granting privileges.
     WriteUsers,
     /// Changing settings.
     WriteSettings,
-    /// Looking after alerts: acknowledging and snoozing them.
+    /// Acknowledging, snoozing and annotating alerts.
     AcknowledgeAlerts,
     /// Changing alert rules and silences.
     WriteAlerts,
-    /// Changing where messages go.
+    /// Changing channels.
     WriteChannels,
-    /// One's own password, sessions, API tokens and second factor.
+    /// Changing one's own password, sessions, API tokens and second factor.
     ManageOwnAccount,
-    /// What gives somebody power: passwords, second factors, roles, tokens of others.
+    /// Changing what grants privileges: passwords, second factors, roles and tokens of others.
     ManageCredentials,
 }
 
-/// Why a caller may not.
+/// Why a permission is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The user's role is not enough.
+    /// The user's role is insufficient.
     #[error("only administrators may do this")]
     Role,
     /// The API token lacks a scope.
     #[error("the API token lacks the scope {}", .0.as_str())]
     Scope(Scope),
-    /// No API token may do this, whatever its scopes: one that has leaked must not outlive its end.
+    /// No API token may do this, whatever its scopes, so that a leaked one cannot extend its access.
     #[error("API tokens cannot do this; log in")]
     SessionOnly,
 }
@@ -108,7 +108,7 @@ impl Permission {
         Permission::ManageCredentials,
     ];
 
-    /// The permission's name in the API.
+    /// Returns the permission's name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Permission::Read => "read",
@@ -124,7 +124,7 @@ impl Permission {
         }
     }
 
-    /// Whether the role has it.
+    /// Returns whether the role has the permission.
     fn is_of(self, role: Role) -> bool {
         match (role, self) {
             (Role::Admin, _)
@@ -135,7 +135,7 @@ impl Permission {
         }
     }
 
-    /// The scope that gives it to an API token; none: it takes a session.
+    /// Returns the scope that grants it to an API token; `None` if a session is required.
     fn scope(self) -> Option<Scope> {
         match self {
             Permission::Read | Permission::ReadAdministration => Some(Scope::Read),
@@ -149,11 +149,10 @@ impl Permission {
         }
     }
 
-    /// Whether a user of this role who came with this credential has the permission: what the role gives, and of that
-    /// what the credential lets through.
+    /// Checks that both the role and the credential allow the permission.
     ///
     /// # Errors
-    /// Says what is missing.
+    /// If the permission is denied, with what is missing.
     pub fn check(self, role: Role, credential: &Credential) -> Result<(), Denied> {
         if let Credential::ApiToken(token) = credential {
             let scope = self.scope().ok_or(Denied::SessionOnly)?;
@@ -165,14 +164,14 @@ impl Permission {
     }
 }
 
-/// What a caller came with.
+/// The credential of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// A session.
     Session {
-        /// Which.
+        /// The session's id.
         id: SessionId,
-        /// When it ends.
+        /// When the session expires.
         expires_at: TimestampMs,
     },
     /// An API token.
@@ -182,17 +181,17 @@ pub enum Credential {
 /// An API token, without the token itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiToken {
-    /// Its id.
+    /// The token's id.
     pub id: ApiTokenId,
-    /// What its owner calls it.
+    /// The name given by its owner.
     pub name: String,
-    /// What it is for.
+    /// The token's scopes.
     pub scopes: Vec<Scope>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: TimestampMs,
-    /// When it ends; none: never.
+    /// When it expires, if ever.
     pub expires_at: Option<TimestampMs>,
-    /// When it was last used, to the minute; none: never.
+    /// When it was last used, to the minute.
     pub last_used_at: Option<TimestampMs>,
 }
 

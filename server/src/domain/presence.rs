@@ -1,29 +1,29 @@
-//! When an agent was online: spans of time, and what share of them.
+//! When an agent was online, and its availability.
 
 use super::TimestampMs;
 
-/// From a time on, an agent was online or not; `None`: nobody knows.
+/// A change of an agent's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PresenceChange {
-    /// From when on.
+    /// The time of the change.
     pub at: TimestampMs,
-    /// Whether it was online.
+    /// Whether the agent is online from then on; `None` if unknown.
     pub online: Option<bool>,
 }
 
-/// A span of time, half-open, in which an agent was online or not all the time; `None`: nobody knows.
+/// A half-open span of time with constant presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PresenceSpan {
-    /// Its first millisecond.
+    /// The first millisecond of the span.
     pub from: TimestampMs,
-    /// The first millisecond after it.
+    /// The first millisecond after the span.
     pub to: TimestampMs,
-    /// Whether the agent was online.
+    /// Whether the agent was online; `None` if unknown.
     pub online: Option<bool>,
 }
 
 impl PresenceSpan {
-    /// The span's status in the API.
+    /// Returns the span's status in the API.
     pub fn status(&self) -> &'static str {
         match self.online {
             Some(true) => "online",
@@ -33,8 +33,8 @@ impl PresenceSpan {
     }
 }
 
-/// Cuts the time from `start` to `end` into spans, of which no two neighbours are the same. The changes are in order; what
-/// lies before the first of them is unknown.
+/// Divides the time from `start` to `end` into spans; consecutive spans differ. The changes are sorted; presence before
+/// the first is unknown.
 pub fn spans(changes: &[PresenceChange], start: TimestampMs, end: TimestampMs) -> Vec<PresenceSpan> {
     let mut spans: Vec<PresenceSpan> = Vec::new();
     let first = PresenceChange { at: TimestampMs::MIN, online: None };
@@ -52,7 +52,7 @@ pub fn spans(changes: &[PresenceChange], start: TimestampMs, end: TimestampMs) -
     spans
 }
 
-/// How much of the known time an agent was online, in percent; `None` where nothing is known.
+/// Returns the share of the known time in which an agent was online, in percent; `None` if nothing is known.
 #[expect(clippy::cast_precision_loss, reason = "spans of time far below 2^52 milliseconds")]
 pub fn uptime_percent(spans: &[PresenceSpan]) -> Option<f64> {
     let total = |online: bool| {

@@ -1,4 +1,4 @@
-//! Why something that an agent sent is refused, and the check of its texts.
+//! Refusals of what an agent sent, and validation of its texts.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use pika_protocol::{ErrorCode, limits};
 
 use super::text;
 
-/// Why something was refused.
+/// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// For programs and counters.
+    /// The code, for programs and metrics.
     pub code: ErrorCode,
-    /// For people; names the field.
+    /// The message for people, which names the field.
     pub message: String,
 }
 
 impl Refused {
-    /// A refusal with its reason, which is [cleaned](text::clean): reasons may quote what was sent, and go into answers
-    /// and logs.
+    /// Creates a refusal. The message is [cleaned](text::clean), since it may quote what was sent and goes into
+    /// responses and logs.
     pub fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
         Self { code, message: text::clean(message.as_ref()) }
     }
@@ -27,7 +27,7 @@ impl Refused {
     }
 }
 
-/// Checks that the database can hold a text, and that it has so many characters.
+/// Checks that the database can store a text, and that its length is within bounds.
 pub(super) fn check_text(
     field: impl fmt::Display,
     value: &str,
@@ -43,7 +43,7 @@ pub(super) fn check_text(
             "{field} has {chars} characters; {chars_max} is the most"
         )));
     }
-    // An index entry may have 2,700 bytes or so, and four-byte characters fill it sooner than ASCII.
+    // An index entry may have about 2,700 bytes, and four-byte characters fill it sooner than ASCII.
     if limits::NAME_BYTES_MAX < value.len() {
         return Err(Refused::out_of_range(format!(
             "{field} has {} bytes; {} is the most",

@@ -1,13 +1,13 @@
-//! How long each tier is kept, and which combinations would lose data.
+//! How long each tier is kept, and validation of combinations.
 
 use std::fmt;
 
 use super::tier::{DAY_MS, HOUR_MS, Tier};
 
-/// The longest time that anything can be kept for, short of for ever: a thousand years.
+/// Maximum finite retention: a thousand years, in milliseconds.
 const KEEP_MS_MAX: i64 = 365_250 * DAY_MS;
 
-/// How long each tier is kept, in milliseconds; `None`: for ever.
+/// How long each tier is kept, in milliseconds; `None` means forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Raw samples.
@@ -20,12 +20,12 @@ pub struct Retention {
     pub one_day_ms: Option<i64>,
 }
 
-/// Why a combination is refused.
+/// Why a combination is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionError {
-    /// The tier at fault.
+    /// The tier whose value is invalid.
     pub tier: Tier,
-    /// What would happen, and what would do.
+    /// What would happen, and which values are valid.
     pub message: String,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for RetentionError {
 impl std::error::Error for RetentionError {}
 
 impl Retention {
-    /// How long a tier is kept.
+    /// Returns how long a tier is kept, in milliseconds.
     pub fn keep_ms(&self, tier: Tier) -> Option<i64> {
         match tier {
             Tier::Raw => self.raw_ms,
@@ -48,7 +48,7 @@ impl Retention {
         }
     }
 
-    /// Changes how long a tier is kept.
+    /// Sets how long a tier is kept, in milliseconds.
     pub fn set_keep_ms(&mut self, tier: Tier, keep_ms: Option<i64>) {
         match tier {
             Tier::Raw => self.raw_ms = keep_ms,
@@ -58,12 +58,11 @@ impl Retention {
         }
     }
 
-    /// The shortest time that a tier must be kept for: as far back as a refresh of what is made of it reaches, plus
-    /// the chunk that is dropped as a whole, plus a bucket. A refresh that finds a part of its source dropped would
-    /// take the rest for the truth and erase rollups.
+    /// Returns the minimum retention of a tier: the reach of a refresh of its rollup, plus a chunk, which is dropped as
+    /// a whole, plus a bucket. A refresh whose source is partly dropped would erase rollups.
     pub fn keep_ms_min(tier: Tier) -> i64 {
         let made_of_it = match tier {
-            // The hourly histograms are made of raw samples, too.
+            // Hourly histograms are also made of raw samples.
             Tier::Raw => Tier::OneHour,
             Tier::OneMinute => Tier::OneHour,
             Tier::OneHour => Tier::OneDay,
@@ -72,10 +71,10 @@ impl Retention {
         made_of_it.late_reach_ms() + tier.chunk_ms() + made_of_it.bucket_ms() + HOUR_MS
     }
 
-    /// Refuses combinations that would lose data.
+    /// Rejects combinations that would lose data.
     ///
     /// # Errors
-    /// Names the tier and says what would do.
+    /// If a tier's value is invalid, with the valid values.
     pub fn check(&self) -> Result<(), RetentionError> {
         for tier in Tier::ALL {
             let refuse = |message| Err(RetentionError { tier, message });
@@ -83,7 +82,7 @@ impl Retention {
             let Some(keep_ms) = self.keep_ms(tier) else {
                 if let Some((coarser, _)) = coarser {
                     return refuse(format!(
-                        "{} is kept for ever, so {} must be, too",
+                        "{} is kept forever, so {} must be, too",
                         tier.name(),
                         coarser.name()
                     ));
@@ -100,7 +99,7 @@ impl Retention {
             }
             if KEEP_MS_MAX < keep_ms {
                 return refuse(format!(
-                    "{} may be kept for {KEEP_MS_MAX} ms at most, or for ever",
+                    "{} may be kept for {KEEP_MS_MAX} ms at most, or forever",
                     tier.name()
                 ));
             }
@@ -108,7 +107,7 @@ impl Retention {
                 && coarser_ms < keep_ms
             {
                 return refuse(format!(
-                    "{} may not be kept for longer than {}: charts would have a hole between the two",
+                    "{} may not be kept for longer than {}: charts would have a gap between the two",
                     tier.name(),
                     coarser.name()
                 ));

@@ -1,4 +1,4 @@
-//! Rows of the metric tables, on their way from samples into the database.
+//! Rows of the metric tables.
 
 use pika_protocol::families;
 use pika_protocol::family::{Measurement, Numbers, Value};
@@ -8,28 +8,28 @@ pub use pika_protocol::family::{CpuNumbers, DiskNumbers, LoadNumbers, MemoryNumb
 /// A row of a metric table.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stored<N> {
-    /// When, in milliseconds since the Unix epoch.
+    /// The time, in milliseconds since the Unix epoch.
     pub ts: i64,
-    /// Whose.
+    /// The agent's key.
     pub agent_key: i32,
-    /// Which series of the agent; 0 where its table has no such column.
+    /// The key of the series; 0 if the table has no such column.
     pub series_key: i32,
-    /// What was measured.
+    /// The measured numbers.
     pub numbers: N,
 }
 
 impl<N: Numbers> Stored<N> {
-    /// The row of an agent that has one series.
+    /// Creates the row of a table with one series per agent.
     pub fn new(ts: i64, agent_key: i32, numbers: N) -> Self {
         Self::of_series(ts, agent_key, 0, numbers)
     }
 
-    /// The row of one of an agent's series.
+    /// Creates the row of one of an agent's series.
     pub fn of_series(ts: i64, agent_key: i32, series_key: i32, numbers: N) -> Self {
         Self { ts, agent_key, series_key, numbers }
     }
 
-    /// Hands out the values in the order of the table's columns.
+    /// Calls `receive` with the values in the order of the table's columns.
     #[inline]
     pub fn for_each_value(&self, mut receive: impl FnMut(Value)) {
         receive(Value::Int8(Some(self.ts)));
@@ -40,8 +40,7 @@ impl<N: Numbers> Stored<N> {
         self.numbers.for_each_value(receive);
     }
 
-    /// The key of the row's series, by which a flush is sorted before it is written: neighbours in the index are
-    /// then neighbours in the flush.
+    /// Returns the key by which a flush is sorted before it is written, which is the order of the index.
     #[inline]
     fn sort_key(&self) -> (i32, i32, i64) {
         (self.agent_key, self.series_key, self.ts)
@@ -63,17 +62,17 @@ macro_rules! define_rows {
         }
 
         impl Rows {
-            /// How many rows there are in all.
+            /// Returns the total number of rows.
             pub fn len(&self) -> usize {
                 0 $(+ self.$field.len())+
             }
 
-            /// Moves the rows of `other` to the end.
+            /// Moves all rows of `other` into `self`, leaving `other` empty.
             pub fn append(&mut self, other: &mut Rows) {
                 $(self.$field.append(&mut other.$field);)+
             }
 
-            /// Hands out agent and time of every row.
+            /// Calls `receive` with agent and time of every row.
             pub fn for_each_agent_and_time(&self, mut receive: impl FnMut(i32, i64)) {
                 $(self.$field.iter().for_each(|row| receive(row.agent_key, row.ts));)+
             }
@@ -88,12 +87,12 @@ macro_rules! define_rows {
 families!(define_rows);
 
 impl Rows {
-    /// Whether there is none.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The earliest time of any row.
+    /// Returns the earliest time of any row.
     pub fn earliest(&self) -> Option<i64> {
         let mut earliest: Option<i64> = None;
         self.for_each_agent_and_time(|_, ts| earliest = Some(earliest.map_or(ts, |known| known.min(ts))));

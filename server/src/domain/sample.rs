@@ -1,5 +1,4 @@
-//! From a sample as an agent sent it to rows that may be stored: every value is checked here, by its declaration, and
-//! nowhere else.
+//! Converts samples to rows. This is the only place where values are checked, according to their declaration.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -15,8 +14,8 @@ use super::row::{Rows, Stored};
 use super::series::SeriesKeys;
 use super::time_window::TimeWindow;
 
-/// Appends the rows of a sample; `refused` gets what may not be stored, field by field. Series that have no key are left
-/// out; [`keep_valid_series`](super::series::keep_valid_series) comes first.
+/// Appends the rows of a sample; invalid fields are added to `refused`. Series without a key are skipped; call
+/// [`keep_valid_series`](super::series::keep_valid_series) first.
 pub fn append_rows(
     rows: &mut Rows,
     refused: &mut Vec<Refused>,
@@ -68,7 +67,7 @@ macro_rules! define_append_measurements {
 }
 families!(define_append_measurements);
 
-/// What of one sample is stored.
+/// The state of converting one sample.
 struct Admission<'a> {
     refused: &'a mut Vec<Refused>,
     agent: AgentKey,
@@ -93,7 +92,7 @@ impl Admission<'_> {
         }
     }
 
-    /// The row of a series, unless it is too close to others or its values are refused.
+    /// Returns the row of a series, unless it is too close to others or its values are invalid.
     fn row<M: Measurement>(
         &mut self,
         series_key: i32,
@@ -117,7 +116,7 @@ impl Admission<'_> {
     }
 }
 
-/// The numbers of a measurement, each within its bounds and all of them together in order.
+/// Returns the numbers of a measurement after checking their bounds and consistency.
 fn checked<M: Measurement>(
     measurement: &M,
     earlier: Option<(M::Numbers, i64)>,

@@ -1,4 +1,4 @@
-//! The series of agents (disks, interfaces and the like): which names they may have, and under which keys they are stored.
+//! The series of agents (disks, interfaces and so on): their labels and keys.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,36 +8,36 @@ use super::family::{Measurement, Numbers, PerTable};
 use super::refused::{Refused, check_text};
 use super::tier::DAY_MS;
 
-/// Most series of each kind, disks for example, that one agent may have at a time: those of which there are raw samples,
-/// or may be.
+/// Maximum number of series of each kind, such as disks, that an agent may have at a time, counting all with raw
+/// samples.
 pub const SERIES_PER_AGENT_MAX: usize = 1_024;
 
-/// How long the key of a series may be used before it is asked for again, in milliseconds. By that it is known which of
-/// them are still reported.
+/// How long a series' key may be used before it is renewed, in milliseconds. Renewals show which series are still
+/// reported.
 pub const SERIES_RENEWAL_MS: i64 = DAY_MS;
 
-/// The keys of an agent's series by name, as the database gave them out.
+/// The keys of an agent's series by name, assigned by the database.
 pub type SeriesKeys = PerTable<HashMap<String, i32>>;
 
-/// Series as their agent reports them.
+/// Series as reported by their agent.
 pub type ReportedSeries = PerTable<Vec<SeriesLabels>>;
 
-/// The names of a series.
+/// The labels of a series.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SeriesLabels {
-    /// In the order in which the table declares them; the first identifies the series within its agent.
+    /// The labels in the order of the table's declaration; the first identifies the series within its agent.
     pub texts: Vec<String>,
 }
 
 impl SeriesLabels {
-    /// The labels of a measurement.
+    /// Returns the labels of a measurement.
     pub fn of(measurement: &impl Measurement) -> Self {
         let mut texts = Vec::new();
         measurement.for_each_label(|_, text| texts.push(text.to_owned()));
         Self { texts }
     }
 
-    /// What identifies the series within its agent.
+    /// Returns the label that identifies the series within its agent.
     pub fn name(&self) -> &str {
         self.texts.first().map_or("", String::as_str)
     }
@@ -48,13 +48,13 @@ macro_rules! define_for_each_table {
         $(#[$doc:meta])*
         $field:ident: $container:ident<$measurement:path> = $families:tt,
     )+) => {
-        /// Takes the series out of a sample that may not be stored: those beyond the most that one may have, and those
-        /// whose names may not be kept. `refused` is told.
+        /// Removes series that cannot be stored from a sample, because there are too many or their names are invalid,
+        /// and adds them to `refused`.
         pub fn keep_valid_series(sample: &mut Sample, refused: &mut Vec<Refused>) {
             $(where_several!($container, keep_valid(&mut sample.$field, refused));)+
         }
 
-        /// The series of these samples that have no key yet, each once.
+        /// Returns the series of these samples without a key, without duplicates.
         pub fn unknown_series(samples: &[Sample], keys: &SeriesKeys) -> ReportedSeries {
             let mut unknown = ReportedSeries::default();
             $(where_several!($container, {
@@ -66,7 +66,7 @@ macro_rules! define_for_each_table {
     };
 }
 
-/// Code for tables of which a sample may have several rows.
+/// Expands to code only for tables of which a sample may have several rows.
 macro_rules! where_several {
     (Option, $code:expr) => {};
     (Vec, $code:expr) => {

@@ -1,42 +1,42 @@
-//! How much the metrics of one table take, and how that grows.
+//! The size of metric tables, and their growth.
 
 use super::tier::{DAY_MS, Tier};
 
-/// How far a forecast looks ahead.
+/// The period of a forecast, in days.
 pub const FORECAST_DAYS: i64 = 30;
 
-/// What one table or aggregate takes.
+/// The storage of a table or aggregate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RelationStorage {
-    /// Its name.
+    /// The name of the table or aggregate.
     pub relation: String,
-    /// What it keeps: the subject of its table.
+    /// The subject of its table, such as `cpu`.
     pub subject: &'static str,
-    /// In which resolution.
+    /// The resolution.
     pub tier: Tier,
-    /// Bytes on disk, indexes included.
+    /// Size on disk including indexes, in bytes.
     pub bytes: i64,
-    /// Chunks.
+    /// Number of chunks.
     pub n_chunks: i64,
-    /// Chunks that are kept as columns.
+    /// Number of chunks in the columnstore.
     pub n_columnstore_chunks: i64,
-    /// What becoming columns did to those; `None` where there are none.
+    /// The compression of these chunks, if there are any.
     pub columnstore: Option<Compression>,
-    /// How it grows.
+    /// The growth.
     pub growth: Growth,
 }
 
-/// What becoming columns does to rows.
+/// The sizes of chunks before and after conversion to the columnstore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
-    /// What chunks took as rows, in bytes.
+    /// Size as rows, in bytes.
     pub bytes_before: i64,
-    /// What they take as columns, in bytes.
+    /// Size as columns, in bytes.
     pub bytes_after: i64,
 }
 
 impl Compression {
-    /// Several together; `None` where there are none.
+    /// Sums several; `None` if there are none.
     pub fn sum(all: impl Iterator<Item = Compression>) -> Option<Self> {
         all.reduce(|one, other| Self {
             bytes_before: one.bytes_before.saturating_add(other.bytes_before),
@@ -44,43 +44,44 @@ impl Compression {
         })
     }
 
-    /// What so many bytes of rows become.
+    /// Returns the compressed size of so many bytes of rows.
     fn of(self, bytes: i128) -> i128 {
         bytes.saturating_mul(i128::from(self.bytes_after)) / i128::from(self.bytes_before.max(1))
     }
 }
 
-/// What a table holds, and what becomes of it.
+/// The stored data of a table, and its policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// Bytes on disk.
+    /// Size on disk, in bytes.
     pub bytes: i64,
-    /// The time that its chunks cover, up to now.
+    /// The time covered by its chunks up to now, in milliseconds.
     pub covered_ms: i64,
-    /// What becoming columns did to those of its chunks that have.
+    /// The compression of its chunks in the columnstore, if there are any.
     pub columnstore: Option<Compression>,
-    /// How old rows get before they become columns, and what that is expected to do to them; `None` where they stay rows.
+    /// The age at which rows are converted to columns, in milliseconds, and the expected compression; `None` if they
+    /// stay rows.
     pub becomes_columns: Option<(i64, Compression)>,
-    /// How long it is kept; `None`: for ever.
+    /// How long it is kept, in milliseconds; `None` means forever.
     pub keep_ms: Option<i64>,
 }
 
-/// How a table grows.
+/// The growth of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Growth {
-    /// Bytes that a day adds in the end, on average over what is stored: as columns, where that is what it becomes.
+    /// Average bytes added per day, after conversion to columns if applicable.
     pub bytes_per_day: i64,
-    /// What it will take in thirty days, if that goes on: what has expired by then is gone.
+    /// The expected size in thirty days, considering retention.
     pub bytes_forecast: i64,
 }
 
 impl Growth {
-    /// Follows from what is stored now.
+    /// Computes the growth from the stored data.
     pub fn of(stored: &Stored) -> Self {
         if stored.covered_ms <= 0 {
             return Self { bytes_per_day: 0, bytes_forecast: stored.bytes };
         }
-        // A quarter of a day is the least that says anything.
+        // A shorter time than a quarter of a day is not significant.
         let covered_ms = i128::from(stored.covered_ms.max(DAY_MS / 4));
         let saved = stored.columnstore.map_or(0, |columns| columns.bytes_before - columns.bytes_after);
         let as_rows = |ms: i128| i128::from(stored.bytes.saturating_add(saved)) * ms / covered_ms;

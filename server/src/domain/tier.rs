@@ -1,4 +1,4 @@
-//! The resolutions in which metrics are kept: raw samples and three rollups, each made of the one before.
+//! The resolutions of metrics: raw samples and three rollups, each made of the one before.
 
 /// One minute in milliseconds.
 pub const MINUTE_MS: i64 = 60 * 1000;
@@ -10,7 +10,7 @@ pub const DAY_MS: i64 = 24 * HOUR_MS;
 /// A resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tier {
-    /// Samples as they were reported.
+    /// Samples as reported.
     Raw,
     /// Buckets of one minute.
     OneMinute,
@@ -21,12 +21,12 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// All tiers, the finest first.
+    /// All tiers, finest first.
     pub const ALL: [Tier; 4] = [Tier::Raw, Tier::OneMinute, Tier::OneHour, Tier::OneDay];
-    /// The tiers that are rolled up, the finest first.
+    /// The rollup tiers, finest first.
     pub const ROLLUPS: [Tier; 3] = [Tier::OneMinute, Tier::OneHour, Tier::OneDay];
 
-    /// The tier's name in the API and in the database.
+    /// Returns the tier's name in the API and in the database.
     pub fn name(self) -> &'static str {
         match self {
             Tier::Raw => "raw",
@@ -36,12 +36,12 @@ impl Tier {
         }
     }
 
-    /// The tier of a name.
+    /// Returns the tier with this name.
     pub fn parse(name: &str) -> Option<Tier> {
         Tier::ALL.into_iter().find(|tier| tier.name() == name)
     }
 
-    /// Width of a bucket in milliseconds; 1 for raw samples.
+    /// Returns the width of a bucket in milliseconds; 1 for raw samples.
     pub fn bucket_ms(self) -> i64 {
         match self {
             Tier::Raw => 1,
@@ -51,7 +51,7 @@ impl Tier {
         }
     }
 
-    /// Width of a chunk of the tier's tables in milliseconds.
+    /// Returns the width of a chunk of the tier's tables in milliseconds.
     pub fn chunk_ms(self) -> i64 {
         match self {
             Tier::Raw | Tier::OneMinute => DAY_MS,
@@ -60,8 +60,8 @@ impl Tier {
         }
     }
 
-    /// How far back late samples change the tier, in milliseconds: they may be a day late, and have to pass through the
-    /// finer tiers.
+    /// Returns how far back late samples change the tier, in milliseconds: they may be a day late, and have to pass
+    /// through the finer tiers.
     pub fn late_reach_ms(self) -> i64 {
         match self {
             Tier::Raw => 0,
@@ -71,8 +71,8 @@ impl Tier {
         }
     }
 
-    /// How far back the tier's refresh policy reaches each time, in milliseconds. What is older has been refreshed before,
-    /// or is caught up with apart: one late sample makes a refresh look at those of all agents.
+    /// Returns how far back the tier's refresh policy reaches, in milliseconds. Older ranges have been refreshed before
+    /// or are caught up separately, since one late sample makes a refresh read the samples of all agents.
     pub fn policy_reach_ms(self) -> i64 {
         match self {
             Tier::Raw => 0,
@@ -82,7 +82,7 @@ impl Tier {
         }
     }
 
-    /// How close to now a refresh of the tier comes, in milliseconds: buckets that still grow are left alone.
+    /// Returns how long before now a refresh of the tier ends, in milliseconds: buckets that still grow are excluded.
     pub fn refresh_end_ms(self) -> i64 {
         match self {
             Tier::Raw => 0,
@@ -92,7 +92,7 @@ impl Tier {
         }
     }
 
-    /// The next coarser tier.
+    /// Returns the next coarser tier.
     pub fn coarser(self) -> Option<Tier> {
         match self {
             Tier::Raw => Some(Tier::OneMinute),
@@ -102,14 +102,14 @@ impl Tier {
         }
     }
 
-    /// The coarsest tier whose buckets fill buckets of `interval_ms` without a rest.
+    /// Returns the coarsest tier whose buckets evenly divide buckets of `interval_ms`.
     pub fn coarsest_for(interval_ms: i64) -> Tier {
         let fits = |tier: &Tier| interval_ms % tier.bucket_ms() == 0;
         Tier::ALL.into_iter().rev().find(fits).unwrap_or(Tier::Raw)
     }
 }
 
-/// The start of the bucket of `width_ms` that holds `timestamp`.
+/// Returns the start of the bucket of `width_ms` that contains `timestamp`.
 pub fn bucket_start(timestamp: i64, width_ms: i64) -> i64 {
     timestamp - timestamp.rem_euclid(width_ms)
 }

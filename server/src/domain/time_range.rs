@@ -1,4 +1,4 @@
-//! Which span of time a query covers and into how many buckets it is cut.
+//! The time range of a query and its buckets.
 
 use std::fmt;
 
@@ -7,59 +7,59 @@ use pika_protocol::limits;
 use super::TimestampMs;
 use super::tier::{DAY_MS, MINUTE_MS, Tier, bucket_start};
 
-/// Fewest buckets that can be asked for.
+/// Minimum number of buckets of a query.
 pub const POINTS_MIN: u32 = 1;
-/// Most buckets that a query answers.
+/// Maximum number of buckets of a query.
 pub const POINTS_MAX: u32 = 5_000;
-/// Buckets where the query does not say.
+/// Default number of buckets.
 pub const POINTS_DEFAULT: u32 = 600;
-/// The span where the query does not say: one hour.
+/// Default span: one hour.
 pub const SPAN_MS_DEFAULT: i64 = 60 * 60 * 1000;
-/// The longest span of one query: ten years.
+/// Maximum span of a query: ten years.
 pub const SPAN_MS_MAX: i64 = 3_660 * 24 * 60 * 60 * 1000;
-/// The widest bucket: as wide as the longest span.
+/// Maximum width of a bucket: as wide as the maximum span.
 pub const INTERVAL_MS_MAX: i64 = SPAN_MS_MAX;
-/// The latest time that can be asked for: the year 10000. Keeps all arithmetic far from overflow.
+/// Maximum time of a query: the year 10000. Keeps all arithmetic far from overflow.
 const TIMESTAMP_MS_MAX: i64 = 253_402_300_800_000;
 
-/// Most rows of one series that a query reads: a day of samples, two months of minutes, ten years of hours. Read from
-/// wider buckets of a coarser tier, the same span looks no different on a screen.
+/// Maximum number of rows of one series that a query reads: a day of samples, two months of minutes, ten years of
+/// hours. Beyond that, wider buckets of a coarser tier look the same on a screen.
 const SERIES_ROWS_MAX: i64 = 100_000;
-/// Most rows that a query of one metric of the whole fleet reads, as far as one series an agent goes.
+/// Maximum number of rows that a query of one metric of the whole fleet reads, assuming one series per agent.
 const FLEET_ROWS_MAX: i64 = 2_000_000;
-/// No agent takes samples closer together.
+/// The minimum sampling interval of agents.
 const SAMPLE_INTERVAL_MS_MIN: i64 = limits::INTERVAL_MS_MIN.cast_signed();
 
 /// A half-open span `start..end` of whole buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeRange {
-    /// First millisecond covered: that of the bucket in which the request's span begins.
+    /// First millisecond of the bucket in which the requested span begins.
     pub start: TimestampMs,
-    /// First millisecond not covered: that after the bucket in which the request's span ends.
+    /// First millisecond after the bucket in which the requested span ends.
     pub end: TimestampMs,
     /// Width of a bucket. Buckets start at multiples of it.
     pub interval_ms: i64,
 }
 
-/// What a query asked for; everything may be left out.
+/// The parameters of a query, all optional.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeRangeRequest {
-    /// First millisecond wanted.
+    /// First millisecond of the span.
     pub start: Option<TimestampMs>,
-    /// First millisecond not wanted.
+    /// First millisecond after the span.
     pub end: Option<TimestampMs>,
-    /// How many buckets at most.
+    /// Maximum number of buckets.
     pub points: Option<u32>,
     /// Width of a bucket, instead of `points`.
     pub interval_ms: Option<i64>,
 }
 
-/// Why a range was refused, naming the parameter.
+/// Why a range is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeRangeError {
-    /// The parameter at fault.
+    /// The name of the invalid parameter.
     pub parameter: &'static str,
-    /// What is wrong with it.
+    /// The reason.
     pub message: String,
 }
 
@@ -72,10 +72,10 @@ impl fmt::Display for TimeRangeError {
 impl std::error::Error for TimeRangeError {}
 
 impl TimeRange {
-    /// Completes a request with defaults and holds it to the limits.
+    /// Applies defaults and checks the limits.
     ///
     /// # Errors
-    /// When a parameter is out of its limits or the parameters contradict one another.
+    /// If a parameter exceeds its limits or the parameters contradict one another.
     pub fn resolve(request: TimeRangeRequest, now: TimestampMs) -> Result<Self, TimeRangeError> {
         let SampleRange { start, end, points } = SampleRange::resolve(request, now)?;
         let span_ms = end - start;
@@ -85,7 +85,7 @@ impl TimeRange {
         if !(1..=INTERVAL_MS_MAX).contains(&interval_ms) {
             return refused("interval", format!("must be 1–{INTERVAL_MS_MAX} ms, but is {interval_ms}"));
         }
-        // One bucket more than the quotient where neither end is aligned.
+        // One bucket more than the quotient if neither end is aligned.
         let buckets = span_ms / interval_ms + 1;
         if i64::from(POINTS_MAX) < buckets {
             return refused(
@@ -98,31 +98,31 @@ impl TimeRange {
         Ok(Self::covering(start, end, interval_ms))
     }
 
-    /// The narrowest pleasant buckets of which a span touches at most `points`.
+    /// Returns the narrowest round buckets of which a span touches at most `points`.
     fn narrowest(start: TimestampMs, end: TimestampMs, points: u32) -> Self {
         let fits = |range: &Self| (range.end - range.start) / range.interval_ms <= i64::from(points);
         let pleasant = PLEASANT_SECONDS.into_iter().map(|seconds| seconds * 1000);
         let days = (1..=SPAN_MS_MAX / DAY_MS).map(|days| days * DAY_MS);
         let mut ranges = pleasant.chain(days).map(|interval_ms| Self::covering(start, end, interval_ms));
-        // A single bucket that begins in 1970 holds everything.
+        // A single bucket that begins in 1970 covers everything.
         ranges.find(fits).unwrap_or_else(|| Self::covering(0, end, bucket_start(end, DAY_MS) + DAY_MS))
     }
 
-    /// The whole buckets that a span touches.
+    /// Returns the whole buckets that a span touches.
     fn covering(start: TimestampMs, end: TimestampMs, interval_ms: i64) -> Self {
         let last = bucket_start(end - 1, interval_ms);
         Self { start: bucket_start(start, interval_ms), end: last + interval_ms, interval_ms }
     }
 
-    /// The tier that answers, and the range in buckets that it fills: the coarsest whose buckets fill those of the range,
-    /// or a coarser one with wider buckets where that tier no longer holds the range's start, or has too many rows of it.
-    /// A tier that is kept for ever holds everything.
+    /// Returns the tier to read, and the range in buckets that it fills: the coarsest tier whose buckets divide those
+    /// of the range, or a coarser one with wider buckets if that tier no longer holds the range's start or has too many
+    /// rows. A tier that is kept forever holds everything.
     pub fn tier(self, now: TimestampMs, keep_ms: impl Fn(Tier) -> Option<i64>) -> (Tier, Self) {
         self.tier_within(now, keep_ms, SERIES_ROWS_MAX)
     }
 
-    /// As [`TimeRange::tier`], where a series of each of so many agents is read. Buckets are a minute wide or more, so that
-    /// raw samples are read only where there are no minutes yet.
+    /// Like [`TimeRange::tier`], for reading a series of each of so many agents. Buckets are at least a minute wide, so
+    /// that raw samples are read only where minutes are not rolled up yet.
     pub fn tier_of_fleet(
         self,
         now: TimestampMs,
@@ -133,7 +133,7 @@ impl TimeRange {
         self.widened(MINUTE_MS).tier_within(now, keep_ms, (FLEET_ROWS_MAX / n_agents).min(SERIES_ROWS_MAX))
     }
 
-    /// How many buckets there are.
+    /// Returns the number of buckets.
     pub fn n_buckets(self) -> usize {
         usize::try_from((self.end - self.start) / self.interval_ms).unwrap_or_default()
     }
@@ -160,35 +160,35 @@ impl TimeRange {
         (tier, range)
     }
 
-    /// The same span in buckets that are a multiple of `bucket_ms` wide.
+    /// Returns the same span in buckets whose width is a multiple of `bucket_ms`.
     fn widened(self, bucket_ms: i64) -> Self {
         let interval_ms = (self.interval_ms + bucket_ms - 1) / bucket_ms * bucket_ms;
         Self::covering(self.start, self.end, interval_ms)
     }
 
-    /// How many rows of one series a tier has of the range at most.
+    /// Returns the maximum number of rows of one series that a tier has in the range.
     fn rows_of(self, tier: Tier) -> i64 {
         let row_ms = if tier == Tier::Raw { SAMPLE_INTERVAL_MS_MIN } else { tier.bucket_ms() };
         (self.end - self.start) / row_ms
     }
 }
 
-/// Which samples a query covers, as they are.
+/// The range of a query for raw samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleRange {
-    /// First millisecond wanted.
+    /// First millisecond of the span.
     pub start: TimestampMs,
-    /// First millisecond not wanted.
+    /// First millisecond after the span.
     pub end: TimestampMs,
-    /// How many at most.
+    /// Maximum number of samples.
     pub points: u32,
 }
 
 impl SampleRange {
-    /// Completes a request with defaults and holds it to the limits. Its interval is not looked at.
+    /// Applies defaults and checks the limits. The interval is ignored.
     ///
     /// # Errors
-    /// When a parameter is out of its limits or the parameters contradict one another.
+    /// If a parameter exceeds its limits or the parameters contradict one another.
     pub fn resolve(request: TimeRangeRequest, now: TimestampMs) -> Result<Self, TimeRangeError> {
         let end = request.end.unwrap_or(now);
         if !(0..=TIMESTAMP_MS_MAX).contains(&end) {
@@ -226,7 +226,7 @@ fn refused<T>(parameter: &'static str, message: String) -> Result<T, TimeRangeEr
     Err(TimeRangeError { parameter, message })
 }
 
-/// Widths of buckets that people can read off an axis.
+/// Round bucket widths that are easy to read on an axis.
 const PLEASANT_SECONDS: [i64; 16] =
     [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200];
 

@@ -1,30 +1,30 @@
-//! Which times samples may have, and at which they are stored.
+//! The allowed times of samples, and clock correction.
 
 use pika_protocol::{ErrorCode, Sample, limits};
 
 use super::TimestampMs;
 use super::refused::Refused;
 
-/// Which times a sample may have.
+/// The allowed times of a sample.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeWindow {
     /// The server's clock.
     pub now: TimestampMs,
-    /// How far back a sample may reach.
+    /// Maximum age of a sample, in milliseconds.
     pub late_limit_ms: i64,
-    /// What is added to the time of samples that do not carry an offset of their own.
+    /// The clock offset of samples without their own, in milliseconds.
     pub clock_offset_ms: i64,
-    /// What three samples that follow one another span at least; 0: no limit.
+    /// Minimum span of three consecutive samples, in milliseconds; 0 means no limit.
     pub spacing_ms_min: i64,
 }
 
 impl TimeWindow {
-    /// The time at which a sample is stored: by its own offset where it has one, so that every try gives the same
-    /// time. Only where that lies ahead, as no sample can, has the clock been set since the agent was told: then by the
-    /// offset that its frame has shown.
+    /// Returns the time at which a sample is stored. It uses the sample's own offset if it has one, so that resending
+    /// gives the same time. Only if the result is in the future, which means that the clock was set since the agent got
+    /// the offset, it uses the offset of the frame.
     ///
     /// # Errors
-    /// When it lies too far in the future or in the past.
+    /// If the time is too far in the future or in the past.
     pub fn corrected(&self, sample: &Sample) -> Result<TimestampMs, Refused> {
         let by = |offset_ms| sample.timestamp.saturating_add(offset_ms);
         let own = by(sample.clock_offset_ms.unwrap_or(self.clock_offset_ms));

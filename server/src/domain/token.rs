@@ -1,4 +1,4 @@
-//! Random tokens and secrets: made once, shown once, kept only as a hash.
+//! Random tokens and secrets, shown once and stored only as a hash.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use pika_shared::token::{self, TokenKind};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a token. Tokens are 256 random bits, so a plain hash cannot be searched and needs no salt.
+/// The SHA-256 of a token. Tokens are 256 random bits, so a plain hash cannot be brute-forced and needs no salt.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
 impl TokenHash {
-    /// Hashes a token as it was received.
+    /// Hashes a received token.
     pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
@@ -23,20 +23,20 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// A new token, readable once.
+/// A new token and its hash.
 #[derive(Debug)]
 pub struct NewToken {
-    /// What the owner gets.
+    /// The token, for its owner.
     pub secret: SecretString,
-    /// What the database keeps.
+    /// The hash, for the database.
     pub hash: TokenHash,
 }
 
 impl NewToken {
-    /// Makes 256 random bits.
+    /// Generates a token of 256 random bits.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// If the operating system provides no randomness.
     pub fn random(kind: TokenKind) -> Result<Self, getrandom::Error> {
         let secret = token::generate(kind)?;
         let hash = TokenHash::of(secret.expose_secret());

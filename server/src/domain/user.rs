@@ -1,4 +1,4 @@
-//! Users, what they may be called, and their roles.
+//! Users, their roles, and validation of their data.
 
 use url::Url;
 
@@ -6,36 +6,36 @@ use super::TimestampMs;
 use super::id::UserId;
 use super::name::{NameError, normalize, parse_name, parse_optional};
 
-/// Longest username, in characters.
+/// Maximum length of a username, in characters.
 pub const USERNAME_CHARS_MAX: usize = 64;
-/// Longest nickname, in characters.
+/// Maximum length of a nickname, in characters.
 pub const NICKNAME_CHARS_MAX: usize = 64;
-/// Longest mail address, in characters.
+/// Maximum length of a mail address, in characters.
 pub const EMAIL_CHARS_MAX: usize = 254;
-/// Longest telephone number, in characters.
+/// Maximum length of a telephone number, in characters.
 pub const PHONE_CHARS_MAX: usize = 32;
-/// Longest address of a picture, in characters.
+/// Maximum length of a picture's URL, in characters.
 pub const AVATAR_CHARS_MAX: usize = 2_048;
 
-/// Shortest password that can be set, in characters.
+/// Minimum length of a new password, in characters.
 const PASSWORD_CHARS_MIN: usize = 8;
-/// Longest password in bytes: hashing is not to be fed megabytes.
+/// Maximum length of a password in bytes, to bound the cost of hashing.
 const PASSWORD_BYTES_MAX: usize = 1_024;
 
-/// How the address of a picture begins.
+/// The prefix of a picture's URL.
 const HTTPS: &str = "https://";
 
-/// What a user may do.
+/// The role of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Reads and changes everything.
+    /// May read and change everything.
     Admin,
-    /// Reads.
+    /// May read.
     User,
 }
 
 impl Role {
-    /// The role as it is stored.
+    /// Returns the role as stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Admin => "admin",
@@ -43,7 +43,7 @@ impl Role {
         }
     }
 
-    /// The role of a stored name.
+    /// Returns the role with this stored name.
     pub fn parse(name: &str) -> Option<Role> {
         match name {
             "admin" => Some(Role::Admin),
@@ -58,54 +58,54 @@ impl Role {
 pub struct User {
     /// Public id.
     pub id: UserId,
-    /// What the user logs in with, in whatever case.
+    /// The case-insensitive name for logging in.
     pub username: String,
-    /// What people call the user.
+    /// The displayed name.
     pub nickname: String,
     /// Mail address, possibly empty.
     pub email: String,
     /// Telephone number, possibly empty.
     pub phone: String,
-    /// Address of a picture, possibly empty.
+    /// URL of a picture, possibly empty.
     pub avatar: String,
     /// What the user may do.
     pub role: Role,
     /// Disabled users cannot log in and have neither sessions nor API tokens.
     pub enabled: bool,
-    /// A login takes a code, too.
+    /// Whether a login also requires a code.
     pub has_totp: bool,
-    /// When the user was made.
+    /// When the user was created.
     pub created_at: TimestampMs,
     /// When the user was last changed.
     pub updated_at: TimestampMs,
 }
 
-/// The address of a picture that cannot be used.
+/// Why a picture's URL is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AvatarError {
-    /// No text that may be shown.
+    /// The text is invalid.
     #[error(transparent)]
     Text(#[from] NameError),
-    /// Something else than an address of the web.
+    /// It is not an `https` URL.
     #[error("must be an address that begins with https://, without username and password, or empty")]
     NotHttps,
 }
 
-/// A password that cannot be set.
+/// Why a password is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordRuleError {
-    /// Shorter than a new password may be.
+    /// The password is too short.
     #[error("a password must have at least {PASSWORD_CHARS_MIN} characters")]
     TooShort,
-    /// Longer than a password may be.
+    /// The password is too long.
     #[error("a password may have {PASSWORD_BYTES_MAX} bytes at most")]
     TooLong,
 }
 
-/// Whether a password can be set.
+/// Checks whether a password can be set.
 ///
 /// # Errors
-/// Where it is too short or too long.
+/// If it is too short or too long.
 pub fn check_password(password: &str) -> Result<(), PasswordRuleError> {
     if normalize(password).chars().count() < PASSWORD_CHARS_MIN {
         return Err(PasswordRuleError::TooShort);
@@ -113,32 +113,32 @@ pub fn check_password(password: &str) -> Result<(), PasswordRuleError> {
     check_password_length(password)
 }
 
-/// Whether a password is short enough to be looked at.
+/// Checks whether a password is short enough to be hashed.
 ///
 /// # Errors
-/// Where it is too long.
+/// If it is too long.
 pub fn check_password_length(password: &str) -> Result<(), PasswordRuleError> {
     if PASSWORD_BYTES_MAX < password.len() { Err(PasswordRuleError::TooLong) } else { Ok(()) }
 }
 
-/// A username as it is kept.
+/// Validates and normalizes a username.
 ///
 /// # Errors
-/// Where it cannot be one.
+/// If it is not a valid username.
 pub fn parse_username(text: &str) -> Result<String, NameError> {
     parse_name(text, USERNAME_CHARS_MAX)
 }
 
-/// The address of a picture, or nothing.
+/// Validates a picture's URL, which may be empty.
 ///
 /// # Errors
-/// Where it is anything else.
+/// If it is not an `https` URL.
 pub fn parse_avatar(text: &str) -> Result<String, AvatarError> {
     let text = parse_optional(text, AVATAR_CHARS_MAX)?;
     if text.is_empty() {
         return Ok(text);
     }
-    // The parser mends what is written carelessly; what is kept is to need no mending.
+    // The parser repairs careless input; stored URLs must not need repair.
     let is_careful = |rest: &str| {
         !rest.starts_with('/') && !rest.contains(|c: char| c.is_whitespace() || "\"<>\\`".contains(c))
     };

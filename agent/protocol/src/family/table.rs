@@ -161,8 +161,8 @@ pub enum MetricKind {
         /// Whether the last value of a bucket is kept as well, such as the usage at the end of the day.
         keeps_last: bool,
     },
-    /// An amount since the previous sample, relative to another one: its average is the sum of the amounts divided by the
-    /// sum of the divisors, which stays correct when samples are irregular, missing, or span a reboot.
+    /// An amount since the previous sample, relative to another one: its average is the sum of the amounts divided by
+    /// the sum of the divisors, which stays correct when samples are irregular, missing, or span a reboot.
     Ratio {
         /// The column of the divisor: the time that the amount covers in milliseconds, or a number of events.
         over: &'static str,
