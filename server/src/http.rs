@@ -1,4 +1,4 @@
-//! Transport: connections, TLS, limits and deadlines, headers, and what requests have in common.
+//! Transport: connections, TLS, limits and deadlines, headers, and helpers for requests.
 
 mod acceptor;
 mod answer_body;

@@ -1,4 +1,4 @@
-//! Accepts connections: those that the limits let in, and calmly when the system has no more to give.
+//! Accepts connections within the limits, and backs off when the system runs out of resources.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,44 +19,44 @@ use super::stream::Stream;
 use super::tls::TlsInUse;
 use crate::telemetry::Instruments;
 
-/// After an accept that failed (usually: no file descriptors left) the next is tried after this long.
+/// Delay after a failed accept, usually because no file descriptors are left.
 const BACKOFF: Duration = Duration::from_millis(200);
 
-/// A connection is probed when it was silent for this long, and again at this interval: clients that vanish without a
-/// word must not keep others out.
+/// A connection is probed after it was silent for this long, and then at this interval, so that clients that vanish do
+/// not keep others out.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// Bytes of an answer that the system holds for a client that takes none, beside what is on its way.
+/// Unsent bytes of a response that the system buffers, in addition to those in flight.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES_MAX: u32 = 64 * 1024;
-/// The system ends a connection whose client has not acknowledged what it was sent for this long, or had no room for it.
-/// Not sooner: a network may be away for a while.
+/// The system closes a connection whose client has not acknowledged data, or had no room for it, for this long. Not
+/// sooner, because a network may be interrupted for a while.
 #[cfg(target_os = "linux")]
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What connections share.
+/// The limits shared by all connections.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// How many connections there may be.
+    /// The limit on connections.
     pub connections: Arc<ConnectionLimiter>,
-    /// The memory for what clients send.
+    /// The memory for data from clients.
     pub memory: Arc<Memory>,
-    /// How long clients may take.
+    /// The timeouts of clients.
     pub timeouts: Timeouts,
 }
 
-/// Accepts the TCP connections that the limits let in. An upgraded WebSocket counts until it ends.
+/// Accepts TCP connections within the limits. An upgraded WebSocket counts until it ends.
 #[derive(Debug)]
 pub struct LimitedAcceptor {
     listener: TcpListener,
     local: SocketAddr,
-    /// How to speak TLS; `None` where it is not spoken.
+    /// The TLS settings; `None` without TLS.
     tls: Option<watch::Receiver<TlsInUse>>,
     limits: Limits,
     instruments: Arc<Instruments>,
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 pub(super) struct Accepted {
     pub(super) stream: Stream,
     pub(super) connection: Connection,
@@ -66,10 +66,10 @@ pub(super) struct Accepted {
 }
 
 impl LimitedAcceptor {
-    /// Takes over a bound listener. Speaks TLS with what `tls` holds when a connection begins.
+    /// Wraps a bound listener. New connections use the current settings in `tls`.
     ///
     /// # Errors
-    /// When the system does not say where it listens.
+    /// If the local address cannot be determined.
     pub fn new(
         listener: TcpListener,
         tls: Option<watch::Receiver<TlsInUse>>,
@@ -80,18 +80,18 @@ impl LimitedAcceptor {
         Ok(Self { listener, local, tls, limits, instruments })
     }
 
-    /// Where it listens.
+    /// Returns the local address.
     pub(super) fn local(&self) -> SocketAddr {
         self.local
     }
 
-    /// The next connection that the limits let in.
+    /// Accepts the next connection within the limits.
     pub(super) async fn accept(&self) -> Accepted {
         loop {
             match self.listener.accept().await {
                 Ok((tcp, peer)) => match self.limits.connections.take(peer.ip()) {
                     Ok(permit) => return self.begin(tcp, peer, permit),
-                    // No answer can be given before TLS is agreed upon.
+                    // No response can be sent before the TLS handshake.
                     Err(_) if self.tls.is_some() => {}
                     Err(refusal) => connection_limiter::reject(&tcp, refusal),
                 },
@@ -105,7 +105,7 @@ impl LimitedAcceptor {
 
     fn begin(&self, tcp: TcpStream, peer: SocketAddr, permit: ConnectionPermit) -> Accepted {
         if let Err(error) = set_options(&tcp) {
-            tracing::debug!(%error, "options of a connection could not be set");
+            tracing::debug!(%error, "cannot set the options of a connection");
         }
         let Limits { connections, memory, timeouts } = &self.limits;
         let buffers = Buffers::new(Arc::clone(memory), peer.ip(), connections.is_proxy(peer.ip()));
@@ -119,7 +119,7 @@ impl LimitedAcceptor {
 }
 
 fn set_options(tcp: &TcpStream) -> io::Result<()> {
-    // Acknowledgements are small and wanted at once.
+    // Acknowledgements are small and should be sent immediately.
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
     #[cfg(target_os = "linux")]

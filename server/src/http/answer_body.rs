@@ -1,4 +1,4 @@
-//! The body of an answer, handed on in small pieces: as long as there are some left, the request is being answered.
+//! The body of a response, passed on in small pieces, which counts as being answered until the last one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,20 +8,20 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::connection::Answering;
 
-/// Largest piece: what is handed on is taken for sent, so it must not be much.
+/// Maximum size of a piece. Passed-on pieces count as sent, so they must be small.
 const PIECE_BYTES_MAX: usize = 16 * 1024;
 
-/// The body of an answer.
+/// The body of a response.
 pub(super) struct AnswerBody<B> {
     body: B,
-    /// Of the last frame, what has not been handed on yet.
+    /// The part of the last frame that has not been passed on yet.
     rest: Bytes,
     answering: Answering,
     is_live: bool,
 }
 
 impl<B> AnswerBody<B> {
-    /// A live stream lasts as long as its client reads it; any other answer has to be read in time.
+    /// A live stream lasts as long as its client reads it; any other response has to be read in time.
     pub(super) fn new(body: B, answering: Answering, is_live: bool) -> Self {
         Self { body, rest: Bytes::new(), answering, is_live }
     }
@@ -55,7 +55,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
         if self.is_live {
             match &piece {
                 Poll::Pending => self.answering.wait_for_news(),
-                // The next one is asked for when the client has taken this, or there is room to hold it until then.
+                // The next frame is polled when the client has taken this one, or it fits into the buffer.
                 Poll::Ready(_) => self.answering.wait_for_client(),
             }
         }

@@ -1,4 +1,4 @@
-//! Who a request really comes from, behind proxies that can be trusted to say so.
+//! The client of a request, considering trusted proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,27 +6,27 @@ use ipnet::IpNet;
 use poem::http::HeaderMap;
 use poem::{Endpoint, Middleware, Request, Result};
 
-/// Addresses and protocols as proxies note them; the nearest proxy's note is the last.
+/// Headers with addresses and protocols added by proxies; the nearest proxy's entry is the last.
 const FORWARDED_FOR: &str = "X-Forwarded-For";
 const FORWARDED_PROTO: &str = "X-Forwarded-Proto";
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client {
-    /// Its address; `None` where it has none.
+    /// Its address, if it has one.
     pub(super) address: Option<IpAddr>,
-    /// It speaks TLS, to the server itself or to a proxy in front of it.
+    /// Whether it uses TLS, to the server itself or to a trusted proxy.
     pub(super) is_secure: bool,
 }
 
-/// Adds the client to requests.
+/// Middleware that adds the client to requests.
 #[derive(Clone, Debug)]
 pub struct FindClient {
     trusted_proxies: Vec<IpNet>,
 }
 
 impl FindClient {
-    /// Believes these networks.
+    /// Trusts the proxies in these networks.
     pub fn new(trusted_proxies: Vec<IpNet>) -> Self {
         Self { trusted_proxies }
     }
@@ -35,8 +35,8 @@ impl FindClient {
         self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 
-    /// What proxies say counts for as long as they are trusted: from the nearest on, up to the first that is not, which
-    /// is the client. Whatever stands before that, the client may have made up.
+    /// Reads entries from the nearest proxy on, up to the first address that is not a trusted proxy, which is the
+    /// client. The client may have forged everything before that.
     fn client(&self, peer: Option<IpAddr>, is_tls: bool, headers: &HeaderMap) -> Client {
         let peer = peer.map(|peer| peer.to_canonical());
         let Some(mut address) = peer.filter(|peer| self.is_trusted(*peer)) else {
@@ -57,14 +57,14 @@ impl FindClient {
     }
 }
 
-/// The comma-separated values of all headers of this name, in order.
+/// Returns the comma-separated values of all headers of this name, in order.
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<Item = &'a str> {
-    // What is not text is kept as an empty value, which is no address: it must not make what stands before it count.
+    // Values that are not text become empty, which is not an address: otherwise the value before them would count.
     let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
-/// An address, with or without a port.
+/// Parses an address, with or without a port.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok();
     let address = address.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
@@ -72,18 +72,17 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// The client of a request.
+/// Returns the client of a request.
 pub(super) fn client(request: &Request) -> Client {
     request.data::<Client>().copied().unwrap_or(Client { address: None, is_secure: false })
 }
 
-/// The address that a request comes from: that of its client, where trusted proxies are in between. Empty where it has
-/// none.
+/// Returns the address of the request's client, considering trusted proxies; empty if there is none.
 pub fn peer_address(request: &Request) -> String {
     client(request).address.map(|address| address.to_string()).unwrap_or_default()
 }
 
-/// Whether the client speaks TLS, to the server itself or to a trusted proxy.
+/// Returns whether the client uses TLS, to the server itself or to a trusted proxy.
 pub fn is_secure(request: &Request) -> bool {
     client(request).is_secure
 }
@@ -96,7 +95,7 @@ impl<E: Endpoint> Middleware<E> for FindClient {
     }
 }
 
-/// An endpoint that knows who its client is.
+/// An endpoint whose requests carry their client.
 pub struct ClientFound<E> {
     endpoint: E,
     find: FindClient,

@@ -1,5 +1,5 @@
-//! Compresses what is worth it: JSON that is read with GET. What a POST answers is left alone, because it may carry a new
-//! secret, whose length a compressed answer could tell; so are live streams, which must not be held back.
+//! Compresses JSON responses to GET. Responses to POST are not compressed, because they may contain a new secret, about
+//! which the compressed length could leak information; nor are live streams, which must not be delayed.
 
 use async_compression::Level;
 use async_compression::tokio::bufread::GzipEncoder;
@@ -10,10 +10,10 @@ use tokio::io::BufReader;
 
 use super::request::accepts;
 
-/// Shorter answers fit into one packet either way.
+/// Shorter responses fit into one packet either way.
 const BYTES_MIN: u64 = 1_024;
 
-/// Compresses answers for clients that take gzip, piece by piece as they are sent.
+/// Middleware that compresses responses for clients that accept gzip, while they are sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Compress;
 
@@ -25,7 +25,7 @@ impl<E: Endpoint> Middleware<E> for Compress {
     }
 }
 
-/// An endpoint whose answers are compressed.
+/// An endpoint whose responses are compressed.
 pub struct Compressed<E> {
     endpoint: E,
 }
@@ -50,7 +50,7 @@ fn compress(response: Response, takes_gzip: bool) -> Response {
         return response;
     }
     let headers = response.headers_mut();
-    // Whether or not this client takes it: caches on the way must not give one kind to clients of the other.
+    // Added whether or not this client accepts gzip, so that caches do not mix the variants.
     headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if !takes_gzip {
         return response;
@@ -68,7 +68,7 @@ fn is_json(response: &Response) -> bool {
     content_type.is_some_and(|essence| essence.trim() == "application/json")
 }
 
-/// A strong `ETag` stands for the very bytes, which are others now.
+/// Makes an `ETag` weak: a strong one identifies the exact bytes, which have changed.
 fn weaken_etag(headers: &mut HeaderMap) {
     let Some(etag) = headers.get(header::ETAG).filter(|etag| etag.as_bytes().starts_with(b"\"")) else {
         return;

@@ -1,4 +1,4 @@
-//! What the server knows of an open connection; shared by its stream, its requests and the task that serves it.
+//! The state of an open connection, shared by its stream, its requests and the task that serves it.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,9 +15,9 @@ use super::memory::{Buffers, OutOfMemory};
 use crate::domain::text::clean;
 use crate::telemetry::{ConnectionEnd, Instruments};
 
-/// Bytes of a request's header that are read at most.
+/// Maximum size of a request's header, in bytes.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Bytes of a body that are read before anybody wants them.
+/// Bytes of a body that are read ahead.
 pub(super) const READ_AHEAD_BYTES: usize = 16 * 1024;
 
 /// An open connection.
@@ -30,7 +30,7 @@ struct Shared {
     slot: ConnectionSlot,
     buffers: Buffers,
     state: Mutex<State>,
-    /// The first deadline has come nearer.
+    /// Notified when the first deadline becomes earlier.
     nearer: Notify,
     is_write_blocked: AtomicBool,
     instruments: Arc<Instruments>,
@@ -39,21 +39,21 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     deadlines: Deadlines,
-    /// The deadline that the task waits for.
+    /// The deadline that the task is waiting for.
     awaited: Option<Instant>,
     input: Input,
-    /// Bytes that have come and are counted as buffered.
+    /// Received bytes that count as buffered.
     received: usize,
 }
 
-/// What becomes of the bytes that come.
+/// How received bytes are handled.
 #[derive(Clone, Copy, Debug)]
 enum Input {
-    /// They are parsed, and those of a body are counted by whoever reads it.
+    /// They are parsed as HTTP; the reader of a body counts its bytes.
     Http,
-    /// They belong to an agent that is not registered yet, which may send so many more.
+    /// They are from an agent that is not registered yet and may send this many more.
     Probation(usize),
-    /// They belong to a registered agent.
+    /// They are from a registered agent.
     Agent,
 }
 
@@ -82,7 +82,7 @@ impl Connection {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the deadlines, and tells the task that waits for the first of them where it has come nearer.
+    /// Changes the deadlines, and wakes the waiting task if the first one becomes earlier.
     fn change<T>(&self, change: impl FnOnce(&mut Deadlines) -> T) -> T {
         let mut state = self.state();
         let result = change(&mut state.deadlines);
@@ -98,7 +98,8 @@ impl Connection {
         result
     }
 
-    /// Ends when the connection has to. Returns the deadline that is missed; `None` where it has to give way to another.
+    /// Waits until the connection has to end. Returns the missed deadline; `None` if it is displaced by another
+    /// connection.
     pub(super) async fn overdue(&self) -> Option<ConnectionEnd> {
         loop {
             let first = {
@@ -124,10 +125,10 @@ impl Connection {
         }
     }
 
-    /// Counts that the server ends the connection, and logs it.
+    /// Counts and logs that the server ends the connection.
     pub(super) fn note_end(&self, end: ConnectionEnd, error: Option<&io::Error>) {
         self.0.instruments.add_ended_connection(end);
-        // Every client that keeps its connection comes to this end.
+        // This is normal for every client that keeps its connection.
         if end == ConnectionEnd::IdleTimeout {
             return;
         }
@@ -138,24 +139,24 @@ impl Connection {
         }
     }
 
-    /// The header of a request has come.
+    /// Records that the header of a request has arrived.
     pub(super) fn begin_request(&self) -> Answering {
         self.forget_received();
         let number = self.change(|deadlines| deadlines.begin_request(Instant::now()));
         Answering { connection: self.clone(), number }
     }
 
-    /// Bytes have come.
+    /// Counts received bytes.
     ///
     /// # Errors
-    /// `QuotaExceeded` when an agent sends more than it may before it is registered; another when too much is buffered.
+    /// `QuotaExceeded` if an agent sends too much before it is registered; another kind if too much is buffered.
     pub(super) fn receive(&self, bytes: usize) -> io::Result<()> {
         let mut state = self.state();
         let State { deadlines, input, received, .. } = &mut *state;
         let counted = match input {
             Input::Agent => return Ok(()),
             Input::Http if !deadlines.is_awaiting_request() => return Ok(()),
-            // What is more than a header can have has been read and forgotten.
+            // Bytes beyond the size of a header have been read and dropped.
             Input::Http => bytes.min(HEAD_BYTES_MAX.saturating_sub(*received)),
             Input::Probation(rest) => {
                 *rest = rest.checked_sub(bytes).ok_or(io::ErrorKind::QuotaExceeded)?;
@@ -167,53 +168,53 @@ impl Connection {
         Ok(())
     }
 
-    /// What has come is not buffered any more.
+    /// Records that received bytes are no longer buffered.
     pub(super) fn forget_received(&self) {
         let received = std::mem::take(&mut self.state().received);
         self.0.buffers.remove(received);
     }
 
-    /// The client takes no more bytes.
+    /// Records that the client accepts no more bytes.
     pub(super) fn block_writes(&self) {
         if !self.0.is_write_blocked.swap(true, Ordering::Relaxed) {
             self.change(|deadlines| deadlines.block_writes(Instant::now()));
         }
     }
 
-    /// The client has taken some.
+    /// Records that the client has accepted bytes.
     pub(super) fn unblock_writes(&self) {
         if self.0.is_write_blocked.swap(false, Ordering::Relaxed) {
             self.change(Deadlines::unblock_writes);
         }
     }
 
-    /// So many bytes of a request are buffered, until the answer is dropped.
+    /// Counts bytes of a request as buffered until the result is dropped.
     pub(super) fn buffer(&self, bytes: usize) -> Result<Buffered, OutOfMemory> {
         let mut buffered = Buffered { connection: self.clone(), bytes: 0 };
         buffered.grow_to(bytes)?;
         Ok(buffered)
     }
 
-    /// From now on the connection is a WebSocket, over which so many bytes may come until its agent is registered. Until
-    /// then it gives way to others when there are too many.
+    /// Makes the connection a WebSocket, which may receive this many bytes until its agent is registered. Until then it
+    /// can be displaced when there are too many connections.
     pub fn begin_probation(&self, bytes_max: usize) {
         self.state().input = Input::Probation(bytes_max);
     }
 
-    /// The agent at the other end is registered: it need not give way, and sends what agents may.
+    /// Records that the agent is registered: the connection is never displaced, and the limits of agents apply.
     pub fn end_probation(&self) {
         self.state().input = Input::Agent;
         self.forget_received();
         self.0.slot.keep();
     }
 
-    /// Cancelled when the connection has to give way to another.
+    /// Returns a token that is cancelled when the connection is displaced by another.
     pub fn displaced(&self) -> CancellationToken {
         self.0.slot.displaced().clone()
     }
 }
 
-/// A request that is being answered, until this is dropped.
+/// Marks a request as being answered until dropped.
 #[derive(Debug)]
 pub(super) struct Answering {
     connection: Connection,
@@ -221,17 +222,17 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    /// The answer is a live stream: its connection need not give way.
+    /// Keeps the connection from being displaced, for live streams.
     pub(super) fn keep_connection(&self) {
         self.connection.0.slot.keep();
     }
 
-    /// A live stream waits for something to tell.
+    /// Records that a live stream is waiting for data.
     pub(super) fn wait_for_news(&self) {
         self.connection.change(|deadlines| deadlines.wait_for_news(self.number));
     }
 
-    /// A live stream was told something.
+    /// Records that a live stream has data to send.
     pub(super) fn wait_for_client(&self) {
         self.connection.change(|deadlines| deadlines.wait_for_client(self.number, Instant::now()));
     }
@@ -243,7 +244,7 @@ impl Drop for Answering {
     }
 }
 
-/// Bytes of a request that are buffered, until this is dropped.
+/// Counts bytes of a request as buffered until dropped.
 #[derive(Debug)]
 pub(super) struct Buffered {
     connection: Connection,
@@ -251,7 +252,7 @@ pub(super) struct Buffered {
 }
 
 impl Buffered {
-    /// So many bytes are buffered now.
+    /// Increases the number of buffered bytes.
     pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         if self.bytes < bytes {
             self.connection.0.buffers.add(bytes - self.bytes)?;

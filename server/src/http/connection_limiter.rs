@@ -1,8 +1,8 @@
-//! A limit on connections: so many in all, and so many of one address, so that nobody can take them all.
+//! Limits the number of connections, in total and per address, so that nobody can take them all.
 //!
-//! Registered agents and live streams keep theirs. All other connections are strangers': when there are too many, the one
-//! gives way that has waited longest of the address that has the most. So however many addresses hold connections that
-//! do nothing, another client is served.
+//! Registered agents and live streams keep their connections. All others are "strangers": when there are too many, the
+//! oldest one of the address with the most strangers is displaced. So a new client is served however many addresses
+//! hold idle connections.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,18 +19,18 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::network::network;
 use crate::telemetry::{ConnectionEnd, ConnectionRefusal, Instruments};
 
-/// When a client that was rejected should try again.
+/// `Retry-After` for rejected clients.
 const RETRY_AFTER_SECONDS: u64 = 10;
-/// A stranger need not give way before, unless its address has more connections than that of the newcomer: so long it
-/// takes to be answered, or to register.
+/// A stranger is not displaced before this time, which it needs to be answered or to register, unless its address has
+/// more connections than that of the newcomer.
 const STRANGER_TIME_MIN: Duration = Duration::from_secs(1);
 
-/// The connections of a server, and how many there may be.
+/// The connections of a server, and their limits.
 #[derive(Debug)]
 pub struct ConnectionLimiter {
     connections_max: usize,
     connections_per_address_max: usize,
-    /// Whose connections are those of many.
+    /// Proxies, whose connections belong to many clients.
     proxies: Vec<IpNet>,
     taken: Mutex<Taken>,
     instruments: Arc<Instruments>,
@@ -41,7 +41,7 @@ struct Taken {
     total: usize,
     n_given: u64,
     by_address: HashMap<IpAddr, Guests>,
-    /// The addresses that have strangers; the last is the first to lose one.
+    /// The addresses with strangers; the last one loses a connection first.
     crowds: BTreeSet<Crowd>,
 }
 
@@ -49,18 +49,18 @@ struct Taken {
 #[derive(Debug, Default)]
 struct Guests {
     connections: usize,
-    /// By the numbers of their slots; the first has been there longest.
+    /// By slot number; the first is the oldest.
     strangers: BTreeMap<u64, Stranger>,
 }
 
-/// A connection that has to give way when there are too many.
+/// A connection that may be displaced.
 #[derive(Debug)]
 struct Stranger {
     since: Instant,
     displaced: CancellationToken,
 }
 
-/// How many strangers an address has, and which of them came first.
+/// The number of strangers of an address, and the oldest of them.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Crowd {
     strangers: usize,
@@ -76,7 +76,7 @@ impl Guests {
 }
 
 impl Taken {
-    /// Changes what an address has.
+    /// Changes the connections of an address.
     fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Guests)) {
         let guests = self.by_address.entry(address).or_default();
         if let Some(crowd) = guests.crowd(address) {
@@ -91,7 +91,7 @@ impl Taken {
         }
     }
 
-    /// Makes a stranger give way to a connection from `newcomer`. Returns its address; `None` where nobody has to.
+    /// Displaces a stranger for a connection from `newcomer`. Returns its address; `None` if none can be displaced.
     fn displace(&mut self, newcomer: IpAddr, now: Instant) -> Option<IpAddr> {
         let &Crowd { strangers, first: Reverse(first), address } = self.crowds.last()?;
         let of_newcomer = self.by_address.get(&newcomer).map_or(0, |guests| guests.strangers.len());
@@ -107,8 +107,7 @@ impl Taken {
         Some(address)
     }
 
-    /// Notes a stranger's connection from this address. One that has been displaced is still counted until it
-    /// is gone, which is soon.
+    /// Adds a stranger from this address. A displaced one still counts until its connection is closed, which is soon.
     fn add(&mut self, address: IpAddr, now: Instant) -> (u64, CancellationToken) {
         self.total += 1;
         self.n_given += 1;
@@ -124,7 +123,7 @@ impl Taken {
 }
 
 impl ConnectionLimiter {
-    /// Allows so many connections in all, and so many of one address, `proxies` excepted: behind those are many.
+    /// Limits connections in total and per address, except for `proxies`, which have many clients.
     pub fn new(
         connections_max: usize,
         connections_per_address_max: usize,
@@ -144,7 +143,7 @@ impl ConnectionLimiter {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The system would not hand over a connection.
+    /// Counts and logs a failed accept.
     pub(super) fn count_accept_error(&self, error: &io::Error) {
         let refusal = ConnectionRefusal::AcceptError;
         self.instruments.add_refused_connection(refusal);
@@ -153,7 +152,8 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Lets a connection from this address in, as a stranger's, or says which limit it met. A refusal is counted and logged.
+    /// Admits a connection from this address as a stranger, or returns the limit that it exceeds. Refusals are counted
+    /// and logged.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionPermit, ConnectionRefusal> {
         self.take_at(peer, Instant::now())
     }
@@ -194,7 +194,7 @@ impl ConnectionLimiter {
         let end = ConnectionEnd::Displaced;
         self.instruments.add_ended_connection(end);
         if let Some(count) = self.instruments.strangers().note(end.as_str(), &address.to_string()) {
-            tracing::warn!(%address, count, "ended a connection for another: server.connections_max is reached");
+            tracing::warn!(%address, count, "closed a connection in favour of another: server.connections_max is reached");
         }
     }
 
@@ -205,14 +205,14 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Returns whether many are behind an address.
+    /// Returns whether an address is a proxy.
     pub(super) fn is_proxy(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.proxies.iter().any(|network| network.contains(&peer))
     }
 }
 
-/// Leave to be connected, given back when it is dropped.
+/// Permission for a connection, returned when dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit(ConnectionSlot);
 
@@ -236,7 +236,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// A connection as the limiter knows it.
+/// A connection's entry in the limiter.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionSlot {
     address: IpAddr,
@@ -246,7 +246,7 @@ pub(super) struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    /// The connection is a stranger's no more: it need not give way.
+    /// Marks the connection as not a stranger, so that it is never displaced.
     pub(super) fn keep(&self) {
         let mut taken = self.limiter.taken();
         if taken.by_address.contains_key(&self.address) {
@@ -254,13 +254,13 @@ impl ConnectionSlot {
         }
     }
 
-    /// Cancelled when the connection has to give way to another.
+    /// Returns a token that is cancelled when the connection is displaced by another.
     pub(super) fn displaced(&self) -> &CancellationToken {
         &self.displaced
     }
 }
 
-/// Says why, as far as that can be done without waiting, before the connection is dropped.
+/// Sends the reason, if possible without blocking, before the connection is dropped.
 pub(super) fn reject(stream: &TcpStream, refusal: ConnectionRefusal) {
     let (status, code) = match refusal {
         ConnectionRefusal::FullForAddress => ("429 Too Many Requests", "too_many_requests"),
@@ -278,7 +278,7 @@ pub(super) fn reject(stream: &TcpStream, refusal: ConnectionRefusal) {
         body.len()
     );
     if let Err(error) = stream.try_write(answer.as_bytes()) {
-        tracing::trace!(%error, "a connection that was rejected could not be told why");
+        tracing::trace!(%error, "cannot send the reason to a rejected connection");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Until when what has to happen on a connection. No I/O and no clock of its own.
+//! The deadlines of a connection, without I/O or a clock.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tokio::time::Instant;
 use crate::config;
 use crate::telemetry::ConnectionEnd;
 
-/// How long a client may take.
+/// Timeouts for clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For its first request to arrive up to the end of its header, with all that has to be agreed upon before.
+    /// From connecting to the end of the first request's header, including the TLS handshake.
     pub request_head: Duration,
-    /// Between the end of an answer and the end of the next request's header.
+    /// From the end of a response to the end of the next request's header.
     pub idle: Duration,
-    /// From the end of a request's header to the last byte of its answer. Live streams are excepted.
+    /// From the end of a request's header to the last byte of its response, except for live streams.
     pub request: Duration,
-    /// To take any byte of what it is sent.
+    /// For accepting any byte of a response.
     pub write: Duration,
 }
 
@@ -39,13 +39,13 @@ pub(super) struct RequestNumber(u64);
 #[derive(Debug)]
 pub(super) struct Deadlines {
     timeouts: Timeouts,
-    /// Counts while nothing is being answered.
+    /// Applies while no request is being answered.
     next_request_by: Instant,
-    /// Requests so far.
+    /// The number of requests so far.
     n_requests: u64,
-    /// Those that are being answered, and until when.
+    /// The requests being answered, with their deadlines.
     answering: Vec<(RequestNumber, Option<(Instant, ConnectionEnd)>)>,
-    /// While the client takes nothing.
+    /// Applies while the client accepts no bytes.
     write_by: Option<Instant>,
 }
 
@@ -55,7 +55,7 @@ impl Deadlines {
         Self { timeouts, next_request_by, n_requests: 0, answering: Vec::new(), write_by: None }
     }
 
-    /// The header of a request has come.
+    /// Records that the header of a request has arrived.
     pub(super) fn begin_request(&mut self, now: Instant) -> RequestNumber {
         self.n_requests += 1;
         let number = RequestNumber(self.n_requests);
@@ -63,18 +63,18 @@ impl Deadlines {
         number
     }
 
-    /// The request is answered to the last byte, or never will be.
+    /// Records that the request is completely answered, or never will be.
     pub(super) fn end_request(&mut self, number: RequestNumber, now: Instant) {
         self.answering.retain(|(answering, _)| *answering != number);
         self.next_request_by = now + self.timeouts.idle;
     }
 
-    /// A live stream waits for something to tell: that may take as long as it likes.
+    /// Records that a live stream is waiting for data, which has no deadline.
     pub(super) fn wait_for_news(&mut self, number: RequestNumber) {
         self.set(number, None);
     }
 
-    /// A live stream has been told something, which the client has to take before it is told more.
+    /// Records that a live stream has data, which the client has to accept in time.
     pub(super) fn wait_for_client(&mut self, number: RequestNumber, now: Instant) {
         self.set(number, Some((now + self.timeouts.write, ConnectionEnd::WriteTimeout)));
     }
@@ -86,22 +86,22 @@ impl Deadlines {
         }
     }
 
-    /// The client takes no more bytes.
+    /// Records that the client accepts no more bytes.
     pub(super) fn block_writes(&mut self, now: Instant) {
         self.write_by.get_or_insert(now + self.timeouts.write);
     }
 
-    /// The client has taken some.
+    /// Records that the client has accepted bytes.
     pub(super) fn unblock_writes(&mut self) {
         self.write_by = None;
     }
 
-    /// Returns whether nothing is being answered.
+    /// Returns whether no request is being answered.
     pub(super) fn is_awaiting_request(&self) -> bool {
         self.answering.is_empty()
     }
 
-    /// The first deadline, and what is missed with it; `None` where nothing has to happen.
+    /// Returns the first deadline and its kind, if any.
     pub(super) fn first(&self) -> Option<(Instant, ConnectionEnd)> {
         let next_request = self.is_awaiting_request().then(|| {
             let is_first = self.n_requests == 0;

@@ -1,5 +1,5 @@
-//! What is buffered of what clients send: so much in all, and so much for one address, so that nobody uses up the
-//! memory or keeps others from being served.
+//! Limits the bytes buffered from clients, in total and per address, so that nobody can exhaust the memory or block
+//! others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::network::network;
 use crate::telemetry::{Instruments, MemoryRefusal};
 
-/// Bytes of each connection that do not count: its buffers have that size anyway. A TLS handshake, a header and what comes
-/// along with it fit in, so that whoever asks for little is answered, be it with a refusal.
+/// Bytes of each connection that do not count, since its buffers have this size anyway. A TLS handshake and a header
+/// fit in, so that small requests always get a response, even if it is a refusal.
 const FREE_BYTES: usize = 12 * 1024;
-/// Bytes that an address may have in any case: whoever uses up all the rest does not keep others from logging in.
+/// Bytes that an address may always use, so that others can log in even if the rest is used up.
 const OWN_BYTES: usize = 16 * 1024;
 
-/// No more is buffered, for anybody or for this address.
+/// The limit, in total or for this address, is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too much is buffered of what clients send (server.{})", .0.as_str())]
 pub struct OutOfMemory(pub MemoryRefusal);
 
-/// The memory of a server for what clients send.
+/// The memory for data from clients.
 #[derive(Debug)]
 pub struct Memory {
     bytes_max: usize,
@@ -35,7 +35,7 @@ struct Used {
 }
 
 impl Memory {
-    /// So many bytes in all, and so many for one address.
+    /// Limits the bytes in total and per address.
     pub fn new(bytes_max: usize, bytes_per_address_max: usize, instruments: Arc<Instruments>) -> Arc<Self> {
         Arc::new(Self { bytes_max, bytes_per_address_max, used: Mutex::default(), instruments })
     }
@@ -76,12 +76,12 @@ impl Memory {
     }
 }
 
-/// What is buffered for one connection.
+/// The buffered bytes of a connection.
 #[derive(Debug)]
 pub(super) struct Buffers {
     memory: Arc<Memory>,
     address: IpAddr,
-    /// The address is a proxy's.
+    /// Whether the address is a proxy's.
     is_of_many: bool,
     bytes: Mutex<usize>,
 }
@@ -91,7 +91,7 @@ impl Buffers {
         Self { memory, address: network(peer), is_of_many, bytes: Mutex::default() }
     }
 
-    /// So many bytes more are buffered, or cannot be.
+    /// Adds buffered bytes if the limits allow it.
     pub(super) fn add(&self, more: usize) -> Result<(), OutOfMemory> {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = counted(*bytes + more) - counted(*bytes);
@@ -102,7 +102,7 @@ impl Buffers {
         Ok(())
     }
 
-    /// So many bytes are not buffered any more.
+    /// Removes buffered bytes.
     pub(super) fn remove(&self, less: usize) {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = bytes.saturating_sub(less);
@@ -114,7 +114,7 @@ impl Buffers {
     }
 }
 
-/// Of so many bytes of one connection, those that count.
+/// Returns how many of a connection's bytes count.
 fn counted(bytes: usize) -> usize {
     bytes.saturating_sub(FREE_BYTES)
 }

@@ -1,4 +1,4 @@
-//! What requests have in common: where they come from, their credentials, and the encodings that they take.
+//! Helpers for requests: origin, credentials, and accepted encodings.
 
 use pika_shared::Clock;
 use poem::Request;
@@ -8,32 +8,32 @@ use super::client_address::peer_address;
 use super::request_id;
 use crate::domain::audit;
 
-/// When a request came, and from where.
+/// Returns the origin of a request for the audit log.
 pub fn origin(request: &Request, clock: &Clock) -> audit::Origin {
     audit::Origin { at: clock.now(), address: peer_address(request), request_id: request_id::current() }
 }
 
-/// The token of `Authorization: Bearer …`.
+/// Returns the token of `Authorization: Bearer …`.
 pub fn bearer_token(request: &Request) -> Option<&str> {
     let value = request.header(header::AUTHORIZATION)?;
     let (scheme, token) = value.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token.trim())
 }
 
-/// The value of a cookie. Over HTTP/2 each cookie may come in a field of its own.
+/// Returns the value of a cookie. In HTTP/2 each cookie may be in a separate field.
 pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let fields = request.headers().get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
     let mut cookies = fields.flat_map(|field| field.split(';'));
     cookies.find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// The elements of a header that is a list, which may be spread over several fields.
+/// Returns the elements of a list header, which may be spread over several fields.
 pub fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let fields = headers.get_all(name).into_iter().filter_map(|field| field.to_str().ok());
     fields.flat_map(|field| field.split(',')).map(str::trim)
 }
 
-/// Whether `Accept-Encoding` names an encoding and does not rule it out.
+/// Returns whether `Accept-Encoding` allows an encoding.
 pub fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     list(headers, header::ACCEPT_ENCODING).any(|accepted| {
         let (name, weight) = accepted.split_once(';').unwrap_or((accepted, ""));

@@ -1,4 +1,4 @@
-//! Gives every request an id that its answer, its errors and its log lines share; counts and logs it.
+//! Gives every request an id, which is in its response, errors and log lines; counts and logs requests.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,26 +18,27 @@ tokio::task_local! {
     static CURRENT: Current;
 }
 
-/// The request that is being handled.
+/// The current request.
 struct Current {
     id: String,
     address: String,
     instruments: Arc<Instruments>,
 }
 
-/// The id of the request that is being handled; empty outside of one.
+/// Returns the id of the current request; empty outside a request.
 pub fn current() -> String {
     CURRENT.try_with(|current| current.id.clone()).unwrap_or_default()
 }
 
-/// Counts that something of this kind has befallen the request that is being handled. Returns how often requests from its
-/// address have met with it within the hour, if this time is to be logged.
+/// Counts an occurrence of this kind for the current request. Returns the number for its address within the hour if
+/// this one is to be logged.
 pub fn note(kind: &'static str) -> Option<u64> {
     let noted = CURRENT.try_with(|current| current.instruments.strangers().note(kind, &current.address));
     noted.unwrap_or(Some(1))
 }
 
-/// Runs a request under a new id, answers it in a header, and counts and logs the request. The query is not logged.
+/// Handles a request with a new id, returns the id in a header, and counts and logs the request. The query is not
+/// logged.
 ///
 /// # Errors
 /// Those of the endpoint.
@@ -78,7 +79,7 @@ pub async fn assign<E: Endpoint>(
     Ok(response)
 }
 
-/// What anybody may be refused for, who need not be logged in. Origins have log lines of their own.
+/// Returns the reason for refusals that need no login. Refused origins are logged separately.
 fn refusal(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::UNAUTHORIZED => Some("credentials are missing or wrong"),
@@ -89,7 +90,7 @@ fn refusal(status: StatusCode) -> Option<&'static str> {
     }
 }
 
-/// The method as it is counted: those that nobody answers count as one, for anybody can make names up.
+/// Returns the method for metrics: unknown ones count as one, since clients can make up names.
 fn known_method(method: &Method) -> &str {
     match *method {
         Method::GET

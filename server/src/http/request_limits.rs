@@ -1,5 +1,5 @@
-//! What a request may take before it is answered: memory of the server's, and time for its body, which is read whole
-//! before anything looks at it.
+//! Limits the memory of requests, and the size and duration of bodies, which are read completely before they are
+//! handled.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use super::connection::{Buffered, Connection, READ_AHEAD_BYTES};
 use super::memory::OutOfMemory;
 use crate::telemetry::MemoryRefusal;
 
-/// What a request takes besides its header and its body.
+/// Memory of a request in addition to its header and its body.
 const REQUEST_BYTES: usize = 4 * 1024;
-/// Of a body that is refused, so much is read and thrown away, and for so long, before its sender is told.
+/// Bytes of a refused body that are read and discarded, and for how long, before the response is sent.
 const DISCARDED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
-/// Least room for the next piece of a body.
+/// Minimum buffer for the next piece of a body.
 const PIECE_BYTES_MIN: usize = 1_024;
 
-/// How many bytes of a request's body are read before anybody wants them: a part of its data.
+/// The bytes of a request's body that are read ahead, stored in the request's data.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReadAhead(usize);
 
@@ -34,30 +34,30 @@ impl ReadAhead {
     }
 }
 
-/// Why a request is not looked at.
+/// Why a request is not handled.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestRefused {
     /// Its body is too large.
     #[error("the body is too large: it has more than {bytes_max} bytes (server.{limit})")]
     BodyTooLarge {
-        /// How large it may be.
+        /// The maximum size.
         bytes_max: usize,
-        /// Where that is configured.
+        /// The configuration key of the limit.
         limit: &'static str,
     },
-    /// Its body takes too long.
+    /// Its body takes too long to arrive.
     #[error("the body did not arrive in time (server.body_timeout_ms)")]
     BodyTooSlow,
-    /// Its body broke off.
+    /// Its body is incomplete.
     #[error("the body is not complete")]
     BodyIncomplete,
-    /// Too much is buffered.
+    /// A limit on buffered bytes is reached.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }
 
 impl RequestRefused {
-    /// The status of the answer.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             RequestRefused::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -78,13 +78,13 @@ impl From<RequestRefused> for Error {
     }
 }
 
-/// Buffers what a request takes, if there is room for it.
+/// Counts bytes of a request as buffered, if there is room.
 fn buffer(request: &Request, bytes: usize) -> Result<Option<Buffered>, RequestRefused> {
     let connection = request.data::<Connection>();
     Ok(connection.map(|connection| connection.buffer(bytes)).transpose()?)
 }
 
-/// Counts the memory of requests, up to the heads of their answers.
+/// Middleware that counts the memory of requests until the head of the response.
 #[derive(Clone, Copy, Debug)]
 pub struct CountMemory;
 
@@ -96,7 +96,7 @@ impl<E: Endpoint> Middleware<E> for CountMemory {
     }
 }
 
-/// An endpoint that is not called when there is no memory for the request.
+/// An endpoint that is only called if there is memory for the request.
 pub struct MemoryCounted<E> {
     endpoint: E,
 }
@@ -118,8 +118,8 @@ impl<E: Endpoint> Endpoint for MemoryCounted<E> {
     }
 }
 
-/// Over HTTP/1.1 a client that is still sending may lose an answer that comes before it is done, with the connection. So
-/// what it sends is read and thrown away for a short while.
+/// Reads and discards the rest of a body for a short while: an HTTP/1.1 client that is still sending may otherwise lose
+/// an early response when the connection is closed.
 async fn discard(version: Version, reader: &mut (impl AsyncRead + Unpin)) {
     if Version::HTTP_2 <= version {
         return;
@@ -128,7 +128,7 @@ async fn discard(version: Version, reader: &mut (impl AsyncRead + Unpin)) {
     let mut nowhere = tokio::io::sink();
     let discarding = tokio::io::copy(&mut rest, &mut nowhere);
     if !matches!(tokio::time::timeout(DISCARD_TIMEOUT, discarding).await, Ok(Ok(_))) {
-        tracing::trace!("a body that was refused has no end");
+        tracing::trace!("a refused body is endless");
     }
 }
 
@@ -137,16 +137,16 @@ fn header_bytes(request: &Request) -> usize {
     request.uri().path_and_query().map_or(0, |target| target.as_str().len()) + fields.sum::<usize>()
 }
 
-/// How large bodies may be, and how long they may take.
+/// Limits of bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// Largest body of somebody who is logged in.
+    /// Maximum size of a body of logged-in clients.
     pub bytes_max: usize,
-    /// Largest body of anybody else.
+    /// Maximum size of a body of other clients.
     pub anonymous_bytes_max: usize,
-    /// How long a body may take to arrive.
+    /// Timeout for receiving a body.
     pub timeout: Duration,
-    /// Whether somebody is logged in who sends the request.
+    /// Returns whether the client is logged in.
     pub is_logged_in: fn(&Request) -> bool,
 }
 
@@ -158,7 +158,7 @@ impl<E: Endpoint> Middleware<E> for BodyLimits {
     }
 }
 
-/// An endpoint whose bodies are read before, and limited.
+/// An endpoint whose bodies are read in advance and limited.
 pub struct BodyLimited<E> {
     endpoint: E,
     limits: BodyLimits,
@@ -212,7 +212,7 @@ impl BodyLimits {
                 return Err(RequestRefused::BodyTooLarge { bytes_max, limit });
             }
             if let Some(buffered) = &mut buffered {
-                // So many are counted already.
+                // These bytes are counted already.
                 buffered.grow_to(bytes.len().saturating_sub(READ_AHEAD_BYTES))?;
             }
         }

@@ -1,4 +1,4 @@
-//! What every answer tells browsers not to do.
+//! Security headers of every response.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
 use super::client_address::client;
 
-/// Pages load only what the server itself serves, run no script that stands in the page, and are in nobody's frame.
+/// Pages load only resources from the server itself, run no inline scripts, and cannot be framed.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'";
 
-/// The same for all answers.
+/// Headers that are the same for all responses.
 const ALWAYS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -20,17 +20,17 @@ const ALWAYS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// A year, in seconds. Only for this very host: others of its domain are none of the server's business.
+/// A year, in seconds. Without `includeSubDomains`, because other hosts are not the server's concern.
 const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 
-/// Adds the headers to every answer. One that an answer has already stays as it is.
+/// Middleware that adds the headers to every response, unless it has them already.
 #[derive(Clone, Debug)]
 pub struct SecurityHeaders {
     is_public_over_tls: bool,
 }
 
 impl SecurityHeaders {
-    /// Whether people reach the server over TLS says whether browsers are to insist on it.
+    /// Creates the middleware; browsers are told to insist on TLS if the server is reached over TLS.
     pub fn new(is_public_over_tls: bool) -> Self {
         Self { is_public_over_tls }
     }
@@ -44,7 +44,7 @@ impl<E: Endpoint> Middleware<E> for SecurityHeaders {
     }
 }
 
-/// An endpoint whose answers have the headers.
+/// An endpoint whose responses have the headers.
 pub struct SecurityHeadersAdded<E> {
     endpoint: Arc<E>,
     is_public_over_tls: bool,

@@ -31,21 +31,21 @@ use crate::telemetry::ConnectionEnd;
 
 /// The content type of live streams.
 const EVENT_STREAM: &str = "text/event-stream";
-/// Requests of one HTTP/2 connection that are worked on at the same time.
+/// Maximum number of concurrent requests of an HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 32;
-/// Streams that a client has reset before anybody has looked at them; more end its connection.
+/// Maximum number of streams reset by the client before they are handled; more close the connection.
 const HTTP2_RESET_STREAMS_MAX: usize = 20;
-/// Bytes of a header of HTTP/2, and of a body that are read ahead of its reader.
+/// Maximum bytes of an HTTP/2 header, and of a body that are read ahead.
 const HTTP2_HEAD_BYTES_MAX: u32 = 16 * 1024;
 const HTTP2_READ_AHEAD_BYTES: u32 = 16 * 1024;
-/// Bytes of the bodies of one connection that are read ahead. HTTP/2 does not allow for less.
+/// Maximum bytes of all bodies of a connection that are read ahead. HTTP/2 does not allow less.
 const HTTP2_CONNECTION_READ_AHEAD_BYTES: u32 = 65_535;
-/// Bytes of an answer that wait to be sent.
+/// Maximum bytes of a response that wait to be sent.
 const HTTP2_SEND_BYTES_MAX: usize = 64 * 1024;
-/// A connection that was idle for too long is told that it ends, and has this long to take notice.
+/// How long a client of an idle connection has to react to its closing.
 const GOAWAY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until `stopped`; then answers what has been asked, for `deadline` at most.
+/// Serves until `stopped`, then finishes pending requests within `deadline`.
 pub async fn serve<E: Endpoint<Output = Response> + 'static>(
     acceptor: LimitedAcceptor,
     endpoint: E,
@@ -70,7 +70,7 @@ pub async fn serve<E: Endpoint<Output = Response> + 'static>(
     }
 }
 
-/// Runs the tasks of connections, and of requests over HTTP/2, until they end or are aborted.
+/// Runs the tasks of connections and HTTP/2 requests until they end or are aborted.
 #[derive(Clone, Debug)]
 struct Tasks {
     tracker: TaskTracker,
@@ -84,7 +84,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     }
 }
 
-/// What connections share.
+/// State shared by all connections.
 struct HttpServer<E> {
     endpoint: E,
     tasks: Tasks,
@@ -101,18 +101,18 @@ impl<E: Endpoint<Output = Response> + 'static> HttpServer<E> {
         let builder = self.builder();
         let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         tokio::select! {
-            // What has come counts before what is overdue, however late anybody gets round to either.
+            // Received data takes precedence over missed deadlines, however late this is polled.
             biased;
             ended = serving.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(error = clean(&error.to_string()), "a connection has ended with an error");
+                    tracing::debug!(error = clean(&error.to_string()), "a connection ended with an error");
                 }
             }
             missed = connection.overdue() => if let Some(missed) = missed {
                 connection.note_end(missed, None);
                 if missed == ConnectionEnd::IdleTimeout {
                     serving.as_mut().graceful_shutdown();
-                    // Whether it takes notice makes no difference.
+                    // It makes no difference whether the client reacts.
                     drop(tokio::time::timeout(GOAWAY_TIMEOUT, serving).await);
                 }
             },
@@ -126,7 +126,7 @@ impl<E: Endpoint<Output = Response> + 'static> HttpServer<E> {
         }
     }
 
-    /// What connections are allowed to use, of memory above all.
+    /// Returns the HTTP settings, which limit the resources of connections.
     fn builder(&self) -> auto::Builder<Tasks> {
         let mut builder = auto::Builder::new(self.tasks.clone());
         builder.http1().max_buf_size(HEAD_BYTES_MAX);

@@ -1,5 +1,5 @@
-//! A connection's bytes: counted, and encrypted where the server speaks TLS. The handshake is a part of the first read, so
-//! that it holds up nobody else and has to be over before the first request is due.
+//! The byte stream of a connection: counted, and encrypted if the server uses TLS. The handshake is part of the first
+//! read, so that it does not block others and counts towards the first request's deadline.
 
 use std::future::Future as _;
 use std::io;
@@ -15,11 +15,11 @@ use super::connection::Connection;
 use super::connection_limiter::ConnectionPermit;
 use crate::telemetry::ConnectionEnd;
 
-/// What comes from the network and goes to it. Tells the connection how much comes, and when nothing can go.
+/// The network stream. Reports received bytes and blocked writes to the connection.
 struct Metered {
     tcp: TcpStream,
     connection: Connection,
-    /// Taken as long as the stream is open.
+    /// Held while the stream is open.
     _permit: ConnectionPermit,
 }
 
@@ -80,20 +80,20 @@ impl AsyncWrite for Metered {
     }
 }
 
-/// What a connection's bytes go through.
+/// The transport of a connection.
 enum Transport {
-    /// Nothing.
+    /// Plain TCP.
     Plain(Metered),
-    /// TLS that is not agreed upon yet.
+    /// TLS during the handshake.
     Handshake(Box<Accept<Metered>>, Connection),
     /// TLS.
     Tls(Box<TlsStream<Metered>>),
-    /// Nothing any more: no TLS could be agreed upon.
+    /// The TLS handshake failed.
     Failed,
 }
 
 impl Transport {
-    /// Goes on with the handshake, if there is one.
+    /// Continues the handshake, if there is one.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Transport::Handshake(handshake, connection) = self {
             match ready!(Pin::new(handshake.as_mut()).poll(cx)) {
@@ -113,7 +113,7 @@ impl Transport {
 pub(super) struct Stream(Transport);
 
 impl Stream {
-    /// Takes over a connection with its permit. Speaks TLS where there is an acceptor for it.
+    /// Wraps a connection with its permit, using TLS if there is an acceptor.
     pub(super) fn new(
         tcp: TcpStream,
         connection: Connection,
@@ -128,7 +128,7 @@ impl Stream {
     }
 }
 
-/// Calls a method of the stream beneath, when there is one.
+/// Calls a method of the underlying stream, if there is one.
 macro_rules! delegate {
     ($self:ident, $cx:ident, $failed:expr, |$stream:ident| $call:expr) => {{
         ready!($self.0.poll_ready($cx))?;
@@ -166,7 +166,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Nobody waits for a client that has not even agreed on TLS.
+        // Do not wait for a client that has not completed the handshake.
         if matches!(self.0, Transport::Handshake(..)) {
             self.0 = Transport::Failed;
         }
@@ -185,7 +185,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match &self.0 {
             Transport::Plain(stream) => stream.is_write_vectored(),
-            // Asked before the handshake is over, and for good.
+            // Called only once, before the handshake is complete.
             Transport::Handshake(..) | Transport::Tls(_) => true,
             Transport::Failed => false,
         }

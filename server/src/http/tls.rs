@@ -1,4 +1,4 @@
-//! TLS of the server itself: reads certificate and key, and again whenever they change, without ending a connection.
+//! TLS by the server itself: reads certificate and key, and rereads them when they change, without closing connections.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,7 +18,7 @@ use pika_shared::{KeyPin, chain, tls};
 
 use crate::config::TlsFiles;
 
-/// What is spoken over TLS, the best first.
+/// Protocols over TLS, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Why a certificate and its key cannot be used.
@@ -27,48 +27,48 @@ pub enum TlsError {
     /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
     Read {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file holds something else.
-    #[error("{} is not a PEM file with what it should hold", path.display())]
+    /// A file has other contents.
+    #[error("{} is not a PEM file with the expected contents", path.display())]
     Pem {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: pem::Error,
     },
-    /// They do not belong together, or are of a kind that nobody uses.
+    /// They do not match, or are of an unsupported kind.
     #[error("certificate and key cannot be used")]
     Pair(#[source] rustls::Error),
-    /// The reading task is gone.
+    /// The reading task failed.
     #[error("the files could not be read")]
     Stopped(#[source] tokio::task::JoinError),
 }
 
-/// The bytes of both files.
+/// The contents of both files.
 #[derive(PartialEq)]
 struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// What connections that begin use.
+/// The TLS settings of new connections.
 #[derive(Clone, Debug)]
 pub struct TlsInUse {
     /// Certificate, key and protocols.
     pub config: Arc<ServerConfig>,
-    /// What enrollment tokens carry of the public key.
+    /// The hash of the public key in enrollment tokens.
     pub key_pin: KeyPin,
 }
 
-/// Certificate and key in use: connections that begin see the newest that could be used.
+/// The current certificate and key: new connections use the newest valid pair.
 #[derive(Debug)]
 pub struct Tls {
     files: TlsFiles,
-    /// SHA-256 over the contents last looked at, usable or not.
+    /// SHA-256 of the contents last read, valid or not.
     seen: Option<[u8; 32]>,
     current: watch::Sender<TlsInUse>,
 }
@@ -81,7 +81,7 @@ impl Contents {
         Ok(Self { certificate: read(&files.certificate)?, key: read(&files.key)? })
     }
 
-    /// What connections are to use with them; `files` says where they were read.
+    /// Returns the TLS settings for these contents; `files` are their paths, for errors.
     fn usable(&self, files: &TlsFiles) -> Result<TlsInUse, TlsError> {
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
@@ -115,38 +115,38 @@ impl Tls {
     /// Reads both files.
     ///
     /// # Errors
-    /// When one cannot be read, or they cannot be used together.
+    /// If one cannot be read, or they do not match.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let contents = Contents::read(&files)?;
         let config = contents.usable(&files)?;
         Ok(Self { files, seen: Some(contents.digest()), current: watch::Sender::new(config) })
     }
 
-    /// What new connections are to use, from now on.
+    /// Returns the settings for new connections, which are updated.
     pub fn subscribe(&self) -> watch::Receiver<TlsInUse> {
         self.current.subscribe()
     }
 
-    /// Looks at the files again and again. What is there is used from the next connection on; where it cannot be used,
-    /// that is said once and what was there before stays.
+    /// Periodically rereads the files. New contents are used from the next connection on; invalid ones are logged once,
+    /// and the old ones stay in use.
     pub async fn keep_current(mut self, interval: Duration) -> Infallible {
         loop {
             tokio::time::sleep(interval).await;
             match self.reload().await {
                 Ok(true) => tracing::info!(
                     certificate = %self.files.certificate.display(),
-                    "uses the new certificate"
+                    "using the new certificate"
                 ),
                 Ok(false) => {}
                 Err(error) => tracing::error!(
                     error = %chain(&error),
-                    "the new certificate or key cannot be used; keeping those that were there before"
+                    "the new certificate or key cannot be used; keeping the old ones"
                 ),
             }
         }
     }
 
-    /// Answers whether anything new is in use now. Complains about the same contents once.
+    /// Returns whether new settings are in use. Reports the same contents only once.
     async fn reload(&mut self) -> Result<bool, TlsError> {
         let files = self.files.clone();
         let read =
