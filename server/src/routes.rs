@@ -1,4 +1,4 @@
-//! Route assembly and the order of middleware, in one screen.
+//! All routes and the order of middleware.
 
 mod authenticate;
 mod console;
@@ -21,10 +21,9 @@ use crate::api::{self, ApiContext, Caller, Parameters};
 use crate::config;
 use crate::http::{BodyLimits, Compress, CountMemory, FindClient, SecurityHeaders, request_id};
 
-/// Everything that the server answers. A request passes from the last line to the first: its client is found, its answer
-/// will have the security headers, it gets an id and a log line; panics and all errors get the API's shape; then its
-/// origin, the memory that it takes, its credentials and its body are looked at, and a handler is chosen, whose answer may be
-/// compressed.
+/// Returns the endpoint of the whole server. Middleware runs from the last line to the first: it determines the client,
+/// adds security headers, an id and a log line, converts panics and errors to the API's shape, checks origin, memory,
+/// credentials and body, and finally calls a handler, whose response may be compressed.
 pub fn routes(
     context: ApiContext,
     config: &config::ServerConfig,
@@ -68,15 +67,15 @@ fn body_limits(config: &config::ServerConfig) -> BodyLimits {
     }
 }
 
-/// The API's description as it is committed. The generator's own is good enough to be read where it cannot be normalized.
+/// Returns the API description as committed, or the generator's own if it cannot be normalized.
 fn description() -> String {
     api::description().unwrap_or_else(|error| {
-        tracing::error!(error = %pika_shared::chain(&error), "the API's description cannot be normalized");
+        tracing::error!(error = %pika_shared::chain(&error), "cannot normalize the API description");
         api::service().spec()
     })
 }
 
-/// What is answered on the separate address for metrics: those, and nothing else.
+/// Returns the endpoint of the separate address, which serves only metrics.
 pub fn metrics_routes(context: ApiContext) -> impl Endpoint<Output = Response> + 'static {
     let instruments = Arc::clone(&context.instruments);
     Route::new()

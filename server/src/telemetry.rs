@@ -1,4 +1,4 @@
-//! What the server says about itself: log lines, and metrics.
+//! Logging and metrics of the server.
 
 mod clean_lines;
 mod instruments;
@@ -21,13 +21,13 @@ pub use instruments::{AlertCounts, Instruments, NotifyMetrics, Snapshot};
 pub use occurrences::Occurrences;
 pub use reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 
-/// Why nothing can be logged.
+/// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `log.level` is not a filter.
     #[error("log.level is not a level or a filter")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// A word of `log.level` is no level.
+    /// A word of `log.level` is not a level.
     #[error("log.level: {0:?} is neither a level (error, warn, info, debug, trace or off) nor module=level")]
     Level(String),
     /// `log.filename` cannot be opened.
@@ -38,7 +38,7 @@ pub enum TelemetryError {
 /// Starts logging for the whole process.
 ///
 /// # Errors
-/// When the filter makes no sense or the file cannot be opened.
+/// If the filter is invalid or the file cannot be opened.
 pub fn start_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = filter(&config.level)?;
     let to_file = !config.filename.as_os_str().is_empty();
@@ -58,10 +58,10 @@ pub fn start_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// Whether [`start_logging`] would succeed. What it makes on the way is removed.
+/// Checks whether [`start_logging`] would succeed. Files and directories created for this are removed.
 ///
 /// # Errors
-/// When it would not.
+/// If it would fail.
 pub fn check(config: &LogConfig) -> Result<(), TelemetryError> {
     filter(&config.level)?;
     if config.filename.as_os_str().is_empty() {
@@ -72,7 +72,7 @@ pub fn check(config: &LogConfig) -> Result<(), TelemetryError> {
     let to_make: Vec<&Path> = to_make.collect();
     let opened = open(&config.filename).map(drop);
     for made in to_make {
-        // The file, then the directories around it. One that somebody uses meanwhile is not empty, and stays.
+        // The file, then its directories. One that is used meanwhile is not empty, and stays.
         let removed = if made.is_dir() { std::fs::remove_dir(made) } else { std::fs::remove_file(made) };
         if removed.is_err() {
             break;
@@ -88,8 +88,8 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Understands a filter. A word alone would be the name of a module of which everything is logged, and of all others
-/// nothing: it is more likely to be a level with a slip of the pen.
+/// Parses a filter. A single unknown word would mean to log everything of the module with that name and nothing else;
+/// it is refused, since it is more likely a mistyped level.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     let mut words = level.split(',').filter(|word| !word.contains(['=', '[', ']', '{', '}']));
     if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {

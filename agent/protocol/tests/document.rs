@@ -164,7 +164,9 @@ fn document() -> String {
         fields(&mut text, item);
     }
 
-    text.push_str("\n## Error codes\n\nUsed by `error` and `register_error`.\n\n| code | meaning |\n|---|---|\n");
+    text.push_str(
+        "\n## Error codes\n\nUsed by `error` and `register_error`.\n\n| code | meaning |\n|---|---|\n",
+    );
     variants(&mut text, item("ErrorCode"));
     text.push_str("\n## Gap reasons\n\n| reason | meaning |\n|---|---|\n");
     variants(&mut text, item("GapReason"));

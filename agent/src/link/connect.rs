@@ -50,7 +50,9 @@ pub(super) struct Connector {
 pub enum TlsError {
     #[error("no server certificate could be verified")]
     Trust(#[from] TrustError),
-    #[error("the enrollment token contains the server's key, so the server's address must begin with https://")]
+    #[error(
+        "the enrollment token contains the server's key, so the server's address must begin with https://"
+    )]
     PinWithoutTls,
 }
 

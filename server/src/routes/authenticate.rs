@@ -1,4 +1,5 @@
-//! Looks up who is calling, once a request and before its handler: a database that is away is then 503, not 401.
+//! Authenticates the caller once per request, before its handler, so that an unavailable database results in 503, not
+//! 401.
 
 use pika_shared::Clock;
 use poem::{Endpoint, Middleware, Request, Result};
@@ -7,7 +8,7 @@ use crate::api::{ApiError, Caller, SESSION_COOKIE};
 use crate::auth::Auth;
 use crate::http::{bearer_token, cookie, origin};
 
-/// Adds a [`Caller`] to requests whose credentials are good.
+/// Middleware that adds a [`Caller`] to requests with valid credentials.
 #[derive(Clone, Debug)]
 pub(super) struct Authenticate {
     auth: Auth,
@@ -28,7 +29,7 @@ impl<E: Endpoint> Middleware<E> for Authenticate {
     }
 }
 
-/// An endpoint that knows who is calling.
+/// An endpoint whose requests carry their caller.
 pub(super) struct Authenticated<E> {
     endpoint: E,
     auth: Auth,
@@ -39,7 +40,7 @@ impl<E: Endpoint> Endpoint for Authenticated<E> {
     type Output = E::Output;
 
     async fn call(&self, mut request: Request) -> Result<Self::Output> {
-        // Only the API asks who is calling. A login must work with a stale cookie in hand.
+        // Only the API needs the caller. A login must work with a stale cookie.
         let path = request.uri().path();
         let is_asked = path.starts_with("/api/") && path != "/api/login";
         let token = bearer_token(&request).or_else(|| cookie(&request, SESSION_COOKIE));

@@ -1,7 +1,7 @@
-//! The web console: one page for all its addresses, and the files that the page loads.
+//! The web console: one page for all its paths, and the files that the page loads.
 //!
-//! `server/web` is built before the server, which embeds the files (a debug build reads them while it runs). Each text
-//! file lies there in three forms, as it is, `.br` and `.gz`, so that nothing is compressed while it is served.
+//! `server/web` is built before the server, which embeds the files (a debug build reads them at runtime). Each text
+//! file exists in three forms, plain, `.br` and `.gz`, so that nothing is compressed while serving.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -14,11 +14,10 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::http::{accepts, list};
 
-/// First segments of the page's addresses, beside `/` itself. Below them every path is the page's own.
+/// First segments of the page's paths, besides `/` itself. The page handles all paths below them.
 const SEGMENTS: [&str; 7] = ["account", "add", "agents", "alerts", "compare", "login", "settings"];
 
-/// Scripts and styles come from files of the server's own; no text becomes a script or markup except by Svelte's own
-/// templates.
+/// Scripts and styles come only from the server's files; only Svelte's templates turn text into scripts or markup.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
@@ -27,30 +26,30 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// The names of these files change with their content.
 const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
 const CACHE_FOR_A_DAY: &str = "public, max-age=86400";
-/// Kept, and asked for each time: 304 while it is the same.
+/// Cached and revalidated each time: 304 while unchanged.
 const REVALIDATE: &str = "no-cache";
 
-/// What is served where the files are not there.
+/// Served if the files are missing.
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Pika</title>\
      <h1>This server was built without its console</h1>\
      <p>Run <code>npm ci &amp;&amp; npm run build</code> in <code>server/web</code> and build the server again, \
      or use the <a href=\"/docs\">API</a>.</p></html>\n";
 
-/// Encodings that files are kept in, the smallest first: what a client calls it, and what the file's name ends with.
+/// Encodings of files, the smallest first, with their file suffixes.
 const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 
-/// What `npm run build` leaves in `server/web`.
+/// The output of `npm run build` in `server/web`.
 #[derive(Clone, Copy, RustEmbed)]
 #[folder = "web/dist"]
 #[allow_missing = true]
 pub(super) struct Dist;
 
-/// Serves the console's addresses, and leaves everything else to the API.
+/// Serves the console's paths, and everything else by `api`.
 pub(super) fn beside<A: IntoEndpoint>(api: A) -> Console<A::Endpoint, Dist> {
     Console { api: api.into_endpoint(), files: PhantomData }
 }
 
-/// The console made of some files, and the API beside it.
+/// The console's files, and the API for other paths.
 pub(super) struct Console<A, F> {
     api: A,
     files: PhantomData<F>,
@@ -77,7 +76,7 @@ fn is_page(path: &str) -> bool {
     path == "/" || SEGMENTS.contains(&first)
 }
 
-/// The page, whatever the path: which of its views is shown is its own business.
+/// Returns the page, which itself chooses the view for the path.
 fn page<F: RustEmbed>(headers: &HeaderMap) -> Response {
     let mut response = match Variant::find::<F>("index.html", headers) {
         Some(page) => page.respond(headers, REVALIDATE),
@@ -92,14 +91,14 @@ fn page<F: RustEmbed>(headers: &HeaderMap) -> Response {
     response
 }
 
-/// A file that the page loads. One that is not there is 404 and never the page: a tab that is older than the server
-/// would take that for a broken script.
+/// Returns a file that the page loads. A missing one is 404, never the page, which a tab older than the server would
+/// mistake for a broken script.
 fn file<F: RustEmbed>(path: &str, headers: &HeaderMap, cache_control: &str) -> Result<Response> {
     let variant = Variant::find::<F>(path.trim_start_matches('/'), headers).ok_or(NotFoundError)?;
     Ok(variant.respond(headers, cache_control))
 }
 
-/// A file in the form that a client gets.
+/// A file in one of its forms.
 struct Variant {
     file: EmbeddedFile,
     content_type: String,
@@ -107,9 +106,9 @@ struct Variant {
 }
 
 impl Variant {
-    /// Finds a file in the smallest form that the client takes.
+    /// Finds the smallest form of a file that the client accepts.
     fn find<F: RustEmbed>(path: &str, headers: &HeaderMap) -> Option<Self> {
-        // A debug build would look beside the folder of assets.
+        // A debug build would look outside the folder.
         if path.split('/').any(|segment| segment == "..") {
             return None;
         }
@@ -151,7 +150,7 @@ impl Variant {
     }
 }
 
-/// Whether the client has this very form already.
+/// Returns whether the client has exactly this form already.
 fn has(headers: &HeaderMap, etag: &str) -> bool {
     list(headers, header::IF_NONE_MATCH).any(|known| known.strip_prefix("W/").unwrap_or(known) == etag)
 }

@@ -1,7 +1,7 @@
-//! The page at `/docs`, which lets people read the API's description and try it.
+//! The page at `/docs` with the API description, from which calls can be made.
 //!
-//! The page comes as one file with its scripts and styles in it. They are allowed by their hashes, so that nothing that
-//! could be smuggled into the page would run.
+//! The page is a single file with inline scripts and styles. Only their hashes are allowed, so that injected scripts
+//! would not run.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,8 +29,8 @@ pub(super) fn description(json: String) -> impl Endpoint<Output = Response> {
     endpoint::make_sync(move |_| Response::builder().content_type("application/json").body(json.clone()))
 }
 
-/// The scripts and styles that stand in the page, and requests to the server itself. Its `style` attributes cannot run
-/// anything.
+/// Returns a policy that allows the page's inline scripts and styles, and requests to the server itself. Its `style`
+/// attributes cannot run anything.
 fn policy(html: &str) -> String {
     let hashes = |element| {
         let hashes = elements(html, element).into_iter().map(|text| {
@@ -47,7 +47,7 @@ fn policy(html: &str) -> String {
     )
 }
 
-/// The texts of all elements of this name, as a browser sees them: up to the first closing tag.
+/// Returns the contents of all elements of this name, as a browser sees them: up to the first closing tag.
 fn elements<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
     let (opening, closing) = (format!("<{name}"), format!("</{name}"));
     let mut texts = Vec::new();

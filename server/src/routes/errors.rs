@@ -1,4 +1,4 @@
-//! Gives the framework's errors the API's shape, and keeps its inner words out of the answers.
+//! Converts the framework's errors to the API's shape, without internal details.
 
 use std::any::Any;
 
@@ -14,7 +14,7 @@ use crate::api::{ApiError, ErrorBody, ErrorCode, Parameters};
 use crate::http::{OutOfMemory, RequestRefused};
 use crate::telemetry::MemoryRefusal;
 
-/// The answer to an error.
+/// Returns the response to an error.
 pub(super) async fn respond(error: Error) -> Response {
     if error.is_from_response() {
         return error.into_response();
@@ -54,7 +54,7 @@ fn with_status(status: StatusCode, code: ErrorCode, message: String) -> Response
     response
 }
 
-/// An error about a parameter becomes one that says what is allowed. All others are left as they are.
+/// Replaces an error about a parameter by one that says what is allowed. Others are unchanged.
 pub(super) fn explain(error: Error, parameters: &Parameters) -> Error {
     let (name, reason) = match (error.downcast_ref(), error.downcast_ref()) {
         (Some(ParseParamError { name, reason }), _) | (_, Some(ParsePathError { name, reason })) => {
@@ -77,7 +77,7 @@ pub(super) fn explain(error: Error, parameters: &Parameters) -> Error {
     ApiError::BadRequest(ErrorBody::new(ErrorCode::BadRequest, message.trim_end())).into()
 }
 
-/// The answer to a panic. The panic's own text is already in the log.
+/// Returns the response to a panic, whose message is already in the log.
 pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     drop(panic);
     let message = "the server failed; its log says why".to_owned();
@@ -113,8 +113,8 @@ fn describe(error: &Error) -> (StatusCode, ErrorCode, String) {
     (status, code, message.to_owned())
 }
 
-/// poem-openapi names its own types before (`failed to parse "integer_int64": …`) and after (`… (occurred while parsing
-/// "optional_integer_int64")`); the reader wants what is between.
+/// Strips the names of poem-openapi's types before (`failed to parse "integer_int64": …`) and after (`… (occurred while
+/// parsing "optional_integer_int64")`) the reason.
 fn plain(reason: &str) -> &str {
     let reason = reason.trim();
     let reason = reason.split_once(" (occurred while parsing ").map_or(reason, |(reason, _)| reason);
@@ -124,7 +124,7 @@ fn plain(reason: &str) -> &str {
     }
 }
 
-/// poem's error does not implement `Error` itself.
+/// Wraps poem's error, which does not implement `Error`.
 #[derive(Debug)]
 struct Opaque(Error);
 

@@ -1,4 +1,5 @@
-//! `GET /metrics` in Prometheus text format. It asks nothing of the database, so it answers when that is away.
+//! `GET /metrics` in Prometheus text format. It does not query the database, so it works while the database is
+//! unavailable.
 
 use poem::{Endpoint, Request, Response, Result};
 use secrecy::{ExposeSecret, SecretString};
@@ -7,19 +8,19 @@ use crate::api::{ApiContext, ApiError};
 use crate::domain::token::TokenHash;
 use crate::http::bearer_token;
 
-/// Prometheus text format as its exposition formats define it.
+/// The content type of the Prometheus text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Who may scrape.
+/// Who may read the metrics.
 #[derive(Clone, Debug)]
 pub(super) enum Access {
-    /// Whoever reaches the address.
+    /// Anybody who can reach the address.
     Anybody,
-    /// Whoever shows the token; nobody where there is none.
+    /// Clients with the token; nobody if there is none.
     Token(Option<SecretString>),
 }
 
-/// Answers with the server's own metrics.
+/// Serves the server's own metrics.
 #[derive(Clone, Debug)]
 pub(super) struct MetricsEndpoint {
     context: ApiContext,
@@ -38,15 +39,13 @@ impl MetricsEndpoint {
                 "metrics are served here when metrics.token is configured, and on metrics.addr",
             )),
             Access::Token(Some(token)) => {
-                // Hashes are compared, so that the time it takes says nothing about the token.
+                // Hashes are compared, so that timing reveals nothing about the token.
                 let is_right = bearer_token(request)
                     .is_some_and(|shown| TokenHash::of(shown) == TokenHash::of(token.expose_secret()));
                 if is_right {
                     Ok(())
                 } else {
-                    Err(ApiError::unauthorized(
-                        "the token of metrics.token belongs into Authorization: Bearer",
-                    ))
+                    Err(ApiError::unauthorized("send the token of metrics.token as Authorization: Bearer"))
                 }
             }
         }

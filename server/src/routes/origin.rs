@@ -1,7 +1,7 @@
-//! Which web pages may talk to the server: its own, and those of the configured origins.
+//! Checks which web pages may use the server: its own, and those of the configured origins.
 //!
-//! A browser says with every request that changes something, and with every WebSocket, which page it comes from. A page
-//! of somebody else's must not use the session of whoever looks at it; programs, which say nothing, are let through.
+//! With every request that changes something, and with every WebSocket, a browser sends the page's origin. Foreign
+//! pages must not use their visitors' sessions; programs, which send no origin, are allowed.
 
 use std::sync::Arc;
 
@@ -16,27 +16,27 @@ use crate::domain::text::clean;
 use crate::http::{cookie, peer_address};
 use crate::telemetry::Instruments;
 
-/// What pages of configured origins may send and read.
+/// What pages of the configured origins may send and read.
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "Authorization, Content-Type";
 const EXPOSED_HEADERS: &str = "Retry-After, X-Request-Id";
-/// How long a browser may remember what it was told about other origins.
+/// How long a browser may cache a preflight response, in seconds.
 const PREFLIGHT_MAX_AGE_SECONDS: &str = "600";
 
-/// Holds requests to the origins that may make them.
+/// Middleware that checks the origin of requests.
 #[derive(Clone, Debug)]
 pub(super) struct CheckOrigin {
-    /// The server's own, as `server.public_url` says; `None` where it says nothing.
+    /// The server's own origin from `server.public_url`, if set.
     public: Option<WebOrigin>,
-    /// Others whose pages may use the API, without the session of whoever looks at them.
+    /// Other origins whose pages may use the API, without their visitors' sessions.
     allowed: Vec<WebOrigin>,
     instruments: Arc<Instruments>,
 }
 
-/// Where a request comes from.
+/// The kind of a request's origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
-    /// A program, or a page of the server's own.
+    /// A program, or one of the server's own pages.
     Own,
     /// A page of a configured origin.
     Allowed,
@@ -74,23 +74,23 @@ impl CheckOrigin {
         if let Some(count) = self.instruments.strangers().note("origin", &address) {
             let origin = clean(request.header(header::ORIGIN).unwrap_or_default());
             let path = clean(request.uri().path());
-            tracing::warn!(%address, count, origin, path, "refused a request of another web site's page");
+            tracing::warn!(%address, count, origin, path, "refused a request from a page of another web site");
         }
     }
 
-    /// Whether it is the server's own. The host of the request counts only where `server.public_url` is not set: anybody
-    /// can make a name of theirs point to the server, and a page at that name is not the server's.
+    /// Returns whether the origin is the server's own. The request's host counts only if `server.public_url` is not
+    /// set: anybody can point a name at the server, and a page at that name is not the server's.
     fn is_own(&self, origin: &WebOrigin, request: &Request) -> bool {
         if let Some(public) = &self.public {
             return public == origin;
         }
-        // HTTP/2 has the host in the request's target.
+        // In HTTP/2 the host is in the request's target.
         let host = request.uri().authority().map(Authority::as_str).or_else(|| request.header(header::HOST));
         host.is_some_and(|host| origin.is_at(host))
     }
 }
 
-/// Whether a page could do harm by this request with what the browser adds to it.
+/// Returns whether a page could do harm by this request with the credentials that the browser adds.
 fn is_sensitive(request: &Request) -> bool {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     let is_upgrade = request.headers().contains_key(header::UPGRADE);
@@ -105,7 +105,7 @@ impl<E: Endpoint> Middleware<E> for CheckOrigin {
     }
 }
 
-/// An endpoint that only the right pages reach.
+/// An endpoint that only allowed pages reach.
 pub(super) struct OriginChecked<E> {
     endpoint: E,
     check: CheckOrigin,
@@ -132,7 +132,7 @@ impl<E: Endpoint> Endpoint for OriginChecked<E> {
             && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let mut response = match &origin {
             Some(_) if is_preflight => preflight(),
-            // Errors, too, must be readable for the page.
+            // The page must be able to read errors, too.
             _ => match self.endpoint.call(request).await {
                 Ok(response) => response.into_response(),
                 Err(error) => errors::respond(error).await,
@@ -148,7 +148,8 @@ impl<E: Endpoint> Endpoint for OriginChecked<E> {
     }
 }
 
-/// What a browser asks before it lets a page of another origin send anything but the simplest requests.
+/// Returns the response to a preflight request, which a browser sends before anything but the simplest requests from
+/// other origins.
 fn preflight() -> Response {
     Response::builder()
         .status(StatusCode::NO_CONTENT)
@@ -162,7 +163,7 @@ fn preflight() -> Response {
 mod tests {
     use super::*;
 
-    /// Where a request to `pika.example.org` comes from that has these headers, at a server with this `public_url`.
+    /// Returns the kind of a request to `pika.example.org` with these headers, at a server with this `public_url`.
     fn from_at(public_url: &str, headers: &[(&str, &str)]) -> From {
         let check = CheckOrigin::new(
             public_url,
@@ -208,7 +209,7 @@ mod tests {
         let of = |origin| from_at("https://public.example.org/pika", &[("Origin", origin)]);
         assert_eq!(of("https://public.example.org"), From::Own);
         assert_eq!(of("https://tool.example.org"), From::Allowed);
-        // The host of the request is what a name of the attacker's has been made to point to.
+        // The request's host is the attacker's name, which points to the server.
         for other in ["https://pika.example.org", "http://pika.example.org", "http://public.example.org"] {
             assert_eq!(of(other), From::Stranger, "{other}");
         }

@@ -1,4 +1,4 @@
-//! The last word on what a log line may hold, whatever has been put into it.
+//! Cleans log lines before they are written, whatever they contain.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -7,11 +7,11 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::domain::text::{harmless, is_harmless};
 
-/// Starts the sequences that color a line on a terminal, and others that do more.
+/// Starts terminal sequences, for colors and others.
 const ESCAPE: char = '\u{1b}';
 
-/// Makes writers that put each event on one line and replace what is not harmless in it, so that text that was not cleaned
-/// where it was logged forges no line.
+/// Makes writers that put each event on one line and replace harmful characters, so that text that was not cleaned
+/// before cannot forge a line.
 #[derive(Debug)]
 pub(super) struct CleanLines<M> {
     inner: M,
@@ -32,7 +32,7 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for CleanLines<M> {
     }
 }
 
-/// Is given whole events: the formatter writes each with one call.
+/// Receives whole events: the formatter writes each in one call.
 #[derive(Debug)]
 pub(super) struct CleanWriter<W> {
     inner: W,
@@ -65,7 +65,7 @@ fn clean_event(event: &[u8], is_colored: bool) -> Cow<'_, str> {
     Cow::Owned(cleaned)
 }
 
-/// Returns whether the text begins with a sequence that changes colors or weights and does nothing else: `ESC [ 31 ; 1 m`.
+/// Returns whether the text begins with a sequence that only changes colors or weight: `ESC [ 31 ; 1 m`.
 fn begins_with_color(text: &str) -> bool {
     let parameters = text.strip_prefix(ESCAPE).and_then(|text| text.strip_prefix('['));
     parameters.is_some_and(|text| {
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// What is logged by these events.
+    /// Returns the log of these events.
     fn logged(is_colored: bool, log: impl FnOnce()) -> String {
         let written = std::sync::Arc::new(Mutex::new(Vec::new()));
         let shared = std::sync::Arc::clone(&written);

@@ -1,4 +1,4 @@
-//! What the server counts and measures about itself, for `GET /metrics`.
+//! The server's own metrics, for `GET /metrics`.
 
 mod alert_metrics;
 mod auth_metrics;
@@ -26,31 +26,31 @@ pub use self::notify_metrics::NotifyMetrics;
 use super::Occurrences;
 use super::reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 
-/// Causes of refusals that are counted apart for the log: addresses, or /64s, times kinds.
+/// Maximum number of causes of refusals counted separately for the log: addresses, or /64s, times kinds.
 const STRANGERS_MAX: usize = 1_024;
-/// The same for agents, times what is logged of them.
+/// The same for agents, times kinds of log lines.
 const AGENTS_MAX: usize = 65_536;
 
-/// What others know better, as of now.
+/// Current values that are kept elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Agents that are registered on this server.
     pub agents_connected: usize,
-    /// Frames that wait for the batcher.
+    /// Frames waiting for the batcher.
     pub queue_frames: usize,
-    /// Rows of all agents that are taken in and not committed yet.
+    /// Rows of all agents received and not committed yet.
     pub pending_rows: usize,
-    /// Connections of the pool to the database: all, and those not in use.
+    /// Connections of the database pool: all, and idle ones.
     pub pool_connections: (u32, u32),
-    /// Errors of the database since the start, by kind.
+    /// Database errors since the start, by kind.
     pub database_errors: Vec<(&'static str, u64)>,
 }
 
-/// Counts and measurements since the start of the process.
+/// Counters and measurements since the start of the process.
 #[derive(Debug)]
 pub struct Instruments {
     registry: Registry,
-    /// Only one scrape at a time brings the copies of [`Snapshot`] up to date.
+    /// Held by the scrape that updates the copies of [`Snapshot`].
     scrape: Mutex<()>,
     strangers: Occurrences,
     agents: Occurrences,
@@ -63,10 +63,10 @@ pub struct Instruments {
 }
 
 impl Instruments {
-    /// Everything at zero.
+    /// Creates all metrics with zero.
     ///
     /// # Errors
-    /// When two metrics have the same name: a mistake in this file.
+    /// If two metrics have the same name, which is a bug.
     pub fn new() -> Result<Self, Error> {
         let build = Builder(Registry::new());
         build.0.register(Box::new(ProcessCollector::for_self()))?;
@@ -87,10 +87,10 @@ impl Instruments {
         })
     }
 
-    /// Everything in Prometheus text format.
+    /// Returns all metrics in Prometheus text format.
     ///
     /// # Errors
-    /// When a metric cannot be written: a mistake in this file.
+    /// If a metric cannot be encoded, which is a bug.
     pub fn render(&self, snapshot: &Snapshot) -> Result<Vec<u8>, Error> {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.ingest.agents_connected.set(as_i64(snapshot.agents_connected));
@@ -108,17 +108,17 @@ impl Instruments {
         Ok(text)
     }
 
-    /// What is counted and measured of messages to the outside.
+    /// Returns the metrics of notifications.
     pub fn notify(&self) -> &NotifyMetrics {
         &self.notify
     }
 
-    /// What anybody can cause, by kind and address: which of it is to be logged.
+    /// Returns the counts of events that anybody can cause, by kind and address, which decide what is logged.
     pub fn strangers(&self) -> &Occurrences {
         &self.strangers
     }
 
-    /// What registered agents cause again and again, by kind and agent: which of it is to be logged.
+    /// Returns the counts of events that registered agents cause, by kind and agent, which decide what is logged.
     pub fn agents(&self) -> &Occurrences {
         &self.agents
     }
@@ -128,7 +128,7 @@ impl Instruments {
         self.ingest.refused.with_label_values(&[code.as_str()]).inc();
     }
 
-    /// How often this was the reason of a refusal.
+    /// Returns the number of refusals with this code.
     pub fn refused(&self, code: ErrorCode) -> u64 {
         self.ingest.refused.with_label_values(&[code.as_str()]).get()
     }
@@ -138,12 +138,12 @@ impl Instruments {
         self.ingest.frames_received.inc();
     }
 
-    /// Counts frames that never came.
+    /// Counts frames that never arrived.
     pub fn add_missing_frames(&self, count: u64) {
         self.ingest.frames_missing.inc_by(count);
     }
 
-    /// Counts a frame whose number came before.
+    /// Counts a frame with a repeated number.
     pub fn add_repeated_frame(&self) {
         self.ingest.frames_repeated.inc();
     }
@@ -153,19 +153,19 @@ impl Instruments {
         self.ingest.samples_dropped.inc_by(count);
     }
 
-    /// Counts an agent that wanted to register.
+    /// Counts an attempt to register.
     pub fn add_registration(&self, registration: RegistrationOutcome) {
         self.ingest.registrations.with_label_values(&[registration.as_str()]).inc();
     }
 
-    /// The rows of a frame are on their way.
+    /// Records that a frame with this many rows is in flight.
     pub fn begin_frame(&self, rows: usize) {
         self.ingest.rows_received.inc_by(rows as u64);
         self.ingest.frames_unacknowledged.inc();
     }
 
-    /// They are committed, so many seconds after the frame came; `None` where the agent is not told, because the connection
-    /// does not speak for it any more.
+    /// Records that a frame is committed, this many seconds after it arrived; `None` if it is not acknowledged, because
+    /// the connection is no longer the agent's current one.
     pub fn end_frame(&self, seconds: Option<f64>) {
         self.ingest.frames_unacknowledged.dec();
         if let Some(seconds) = seconds {
@@ -173,7 +173,7 @@ impl Instruments {
         }
     }
 
-    /// Counts a committed flush, and how long it took with all its tries.
+    /// Counts a committed flush, and its duration including retries.
     pub fn add_flush(&self, rows: u64, duplicates: u64, seconds: f64) {
         self.ingest.rows_stored.inc_by(rows);
         self.ingest.rows_duplicate.inc_by(duplicates);
@@ -182,98 +182,98 @@ impl Instruments {
         self.ingest.flush_seconds.observe(seconds);
     }
 
-    /// Counts a flush that failed and will be tried again.
+    /// Counts a failed flush, which will be retried.
     pub fn add_flush_error(&self) {
         self.ingest.flush_errors.inc();
     }
 
-    /// Counts connections that keep taking over from each other with one identity.
+    /// Counts an identity conflict: connections that keep replacing each other.
     pub fn add_identity_conflict(&self) {
         self.ingest.identity_conflicts.inc();
     }
 
-    /// How often two machines were seen to use one identity.
+    /// Returns the number of identity conflicts.
     pub fn identity_conflicts(&self) -> u64 {
         self.ingest.identity_conflicts.get()
     }
 
-    /// Rows committed.
+    /// Returns the number of committed rows.
     pub fn rows_stored(&self) -> u64 {
         self.ingest.rows_stored.get()
     }
 
-    /// Rows that were there already.
+    /// Returns the number of rows that existed already.
     pub fn rows_duplicate(&self) -> u64 {
         self.ingest.rows_duplicate.get()
     }
 
-    /// Flushes that had to be tried again.
+    /// Returns the number of failed flushes.
     pub fn flush_errors(&self) -> u64 {
         self.ingest.flush_errors.get()
     }
 
-    /// A connection was taken.
+    /// Records that a connection was accepted.
     pub fn begin_connection(&self) {
         self.http.connections.inc();
     }
 
-    /// It has ended.
+    /// Records that a connection has ended.
     pub fn end_connection(&self) {
         self.http.connections.dec();
     }
 
-    /// Counts a connection that was not taken.
+    /// Counts a refused connection.
     pub fn add_refused_connection(&self, refusal: ConnectionRefusal) {
         self.http.connections_refused.with_label_values(&[refusal.as_str()]).inc();
     }
 
-    /// Open connections.
+    /// Returns the number of open connections.
     pub fn connections(&self) -> i64 {
         self.http.connections.get()
     }
 
-    /// Counts a connection that the server has ended.
+    /// Counts a connection ended by the server.
     pub fn add_ended_connection(&self, end: ConnectionEnd) {
         self.http.connections_ended.with_label_values(&[end.as_str()]).inc();
     }
 
-    /// How many connections the server has ended for this reason.
+    /// Returns the number of connections ended by the server for this reason.
     pub fn ended_connections(&self, end: ConnectionEnd) -> u64 {
         self.http.connections_ended.with_label_values(&[end.as_str()]).get()
     }
 
-    /// So many bytes are buffered of what clients send.
+    /// Sets the number of bytes buffered from clients.
     pub fn set_buffered_bytes(&self, bytes: usize) {
         self.http.buffered_bytes.set(as_i64(bytes));
     }
 
-    /// Bytes that are buffered of what clients send.
+    /// Returns the number of bytes buffered from clients.
     pub fn buffered_bytes(&self) -> i64 {
         self.http.buffered_bytes.get()
     }
 
-    /// Counts what was refused because too much is buffered.
+    /// Counts a refusal because too much is buffered.
     pub fn add_memory_refusal(&self, refusal: MemoryRefusal) {
         self.http.memory_refusals.with_label_values(&[refusal.as_str()]).inc();
     }
 
-    /// How much was refused because this limit is reached.
+    /// Returns the number of refusals because of this limit.
     pub fn memory_refusals(&self, refusal: MemoryRefusal) -> u64 {
         self.http.memory_refusals.with_label_values(&[refusal.as_str()]).get()
     }
 
-    /// Counts an answered request. The method must be one of a bounded set.
+    /// Counts a request that was answered. The method must be one of a bounded set.
     pub fn add_request(&self, method: &str, status: u16, seconds: f64) {
         self.http.http_requests.with_label_values(&[method, &status.to_string()]).inc();
         self.http.http_seconds.observe(seconds);
     }
 
-    /// Counts a chart that was refused.
+    /// Counts a refused chart.
     pub fn add_refused_chart(&self, refusal: ChartRefusal) {
         self.http.charts_refused.with_label_values(&[refusal.as_str()]).inc();
     }
 
-    /// A round of maintenance has succeeded at this second since the Unix epoch.
+    /// Records a successful round of maintenance at this second since the Unix epoch.
     pub fn add_maintenance(
         &self,
         at_seconds: i64,
@@ -287,37 +287,37 @@ impl Instruments {
         self.database.chunks_held_back.set(i64::try_from(chunks_held_back).unwrap_or(i64::MAX));
     }
 
-    /// Counts a round of maintenance that failed.
+    /// Counts a failed round of maintenance.
     pub fn add_maintenance_failure(&self) {
         self.database.maintenance_failures.inc();
     }
 
-    /// Counts a login, or another check of a password, code or token, that failed.
+    /// Counts a failed login, or another failed check of a password, code or token.
     pub fn add_login_failed(&self) {
         self.auth.logins_failed.inc();
     }
 
-    /// Counts an attempt that was not even looked at, because too many had failed.
+    /// Counts an attempt that was rejected unchecked, because too many had failed.
     pub fn add_login_limited(&self) {
         self.auth.logins_limited.inc();
     }
 
-    /// Counts a password that was compared with a hash, be it that of nobody.
+    /// Counts a password compared with a hash, including the dummy hash for unknown users.
     pub fn add_password_checked(&self) {
         self.auth.passwords_checked.inc();
     }
 
-    /// Logins, and other checks of passwords, codes or tokens, that failed.
+    /// Returns the number of failed logins and other checks of passwords, codes or tokens.
     pub fn logins_failed(&self) -> u64 {
         self.auth.logins_failed.get()
     }
 
-    /// Attempts that were not even looked at, because too many had failed.
+    /// Returns the number of attempts that were rejected unchecked, because too many had failed.
     pub fn logins_limited(&self) -> u64 {
         self.auth.logins_limited.get()
     }
 
-    /// Passwords that were compared with a hash, be it that of nobody.
+    /// Returns the number of passwords compared with a hash, including the dummy hash for unknown users.
     pub fn passwords_checked(&self) -> u64 {
         self.auth.passwords_checked.get()
     }
@@ -325,7 +325,7 @@ impl Instruments {
 
 /// Alerting.
 impl Instruments {
-    /// Counts an evaluation of alert rules at this time, which was made here, or by another server.
+    /// Counts an evaluation of alert rules at this time, by this server or another one.
     pub fn add_evaluation(&self, is_here: bool, duration: Duration, now: i64) {
         let result = if is_here { "done" } else { "elsewhere" };
         self.alerts.evaluations.with_label_values(&[result]).inc();
@@ -336,7 +336,7 @@ impl Instruments {
         }
     }
 
-    /// Counts an evaluation that failed; the next tick tries again.
+    /// Counts a failed evaluation, which the next tick retries.
     pub fn add_evaluation_failure(&self) {
         self.alerts.evaluations.with_label_values(&["failed"]).inc();
     }
@@ -346,12 +346,12 @@ impl Instruments {
         self.alerts.rule_failures.inc();
     }
 
-    /// Counts time in which nobody evaluated alert rules, in milliseconds.
+    /// Counts time in which no server evaluated alert rules, in milliseconds.
     pub fn add_blind_time(&self, ms: i64) {
         self.alerts.blind_seconds.inc_by(ms.max(0).unsigned_abs() / 1_000);
     }
 
-    /// So many alerts there are.
+    /// Sets the numbers of alerts.
     pub fn set_alert_counts(&self, counts: &AlertCounts) {
         self.alerts.set_counts(counts);
     }

@@ -1,4 +1,4 @@
-//! Decides which occurrences of the same thing are logged, so that nobody fills the log by repetition.
+//! Decides which occurrences of an event are logged, so that repetition cannot fill the log.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 use crate::domain::network::network;
 
-/// How long occurrences are counted together. After that the next one is the first again.
+/// How long occurrences are counted together. After that, counting starts again.
 const WINDOW: Duration = Duration::from_secs(60 * 60);
-/// How often counts that are over are looked for while there is no room.
+/// How often expired counts are removed while there is no room.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// Who causes what finds no room.
+/// The name under which causes without room are counted.
 const OTHERS: &str = "others";
 
-/// Counts what occurs, by its kind and who causes it; the 1st, 2nd, 4th, 8th … within an hour is to be logged.
+/// Counts occurrences by kind and cause; the 1st, 2nd, 4th, 8th … within an hour is to be logged.
 ///
-/// Only so many are counted apart. Where there is no room for another, it is counted together with all others of its
-/// kind. So an hour's log lines are bounded, however many addresses take part.
+/// Only so many are counted separately. Without room for another, it is counted together with all others of its kind,
+/// so an hour's log lines are bounded, however many addresses take part.
 #[derive(Debug)]
 pub struct Occurrences {
     entries_max: usize,
-    /// Random for every process, so that nobody can choose to be counted with somebody else.
+    /// Random for every process, so that nobody can choose to collide with somebody else.
     hasher: RandomState,
     table: Mutex<Table>,
 }
@@ -46,13 +46,13 @@ impl Count {
 }
 
 impl Occurrences {
-    /// Counts up to `entries_max` causes apart.
+    /// Counts up to `entries_max` causes separately.
     pub fn new(entries_max: usize) -> Self {
         let table = Table { counts: HashMap::new(), swept_at: Instant::now() };
         Self { entries_max, hasher: RandomState::new(), table: Mutex::new(table) }
     }
 
-    /// Counts an occurrence of this kind. `who` causes it: an address (IPv6: its /64), or an agent's id. Returns how many
+    /// Counts an occurrence of this kind. `who` is the cause: an address (IPv6: its /64), or an agent's id. Returns how many
     /// there have been within the hour, if this one is to be logged.
     #[must_use]
     pub fn note(&self, kind: &'static str, who: &str) -> Option<u64> {

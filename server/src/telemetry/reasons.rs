@@ -1,18 +1,18 @@
-//! What is counted apart by its reason or result: the values of labels.
+//! Reasons and results, as values of metric labels.
 
-/// What becomes of agents that want to register.
+/// The outcome of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistrationOutcome {
-    /// Let in.
+    /// Accepted.
     Accepted,
-    /// Not let in: a wrong token, or nonsense.
+    /// Refused: a wrong token, or invalid data.
     Refused,
-    /// Told to come back later: too many at the same time, or the database is away.
+    /// Told to retry later: too many at the same time, or the database is unavailable.
     Deferred,
 }
 
 impl RegistrationOutcome {
-    /// All of them.
+    /// All values.
     pub(super) const ALL: [RegistrationOutcome; 3] =
         [RegistrationOutcome::Accepted, RegistrationOutcome::Refused, RegistrationOutcome::Deferred];
 
@@ -25,23 +25,23 @@ impl RegistrationOutcome {
     }
 }
 
-/// Why a connection was not taken.
+/// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionRefusal {
     /// `server.connections_max` is reached.
     Full,
     /// `server.connections_per_address_max` is reached for its address.
     FullForAddress,
-    /// The system gave an error, usually because file descriptors are used up.
+    /// The system returned an error, usually because file descriptors are used up.
     AcceptError,
 }
 
 impl ConnectionRefusal {
-    /// All of them.
+    /// All values.
     pub(super) const ALL: [ConnectionRefusal; 3] =
         [ConnectionRefusal::Full, ConnectionRefusal::FullForAddress, ConnectionRefusal::AcceptError];
 
-    /// As it is counted and logged.
+    /// Returns the reason as counted and logged.
     pub fn as_str(self) -> &'static str {
         match self {
             ConnectionRefusal::Full => "connections_max",
@@ -51,25 +51,25 @@ impl ConnectionRefusal {
     }
 }
 
-/// Why the server has ended a connection.
+/// Why the server ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// Its first request did not come within `server.request_head_timeout_ms`.
+    /// Its first request did not arrive within `server.request_head_timeout_ms`.
     RequestHeadTimeout,
-    /// No further request came within `server.idle_timeout_ms`.
+    /// No further request arrived within `server.idle_timeout_ms`.
     IdleTimeout,
-    /// A request was not answered, or its answer not taken, within `server.request_timeout_ms`.
+    /// A request was not completely answered within `server.request_timeout_ms`.
     RequestTimeout,
-    /// The client took nothing of what it was sent for `server.write_timeout_ms`.
+    /// The client accepted no data for `server.write_timeout_ms`.
     WriteTimeout,
-    /// `server.connections_max` is reached, and others needed the place more.
+    /// `server.connections_max` is reached, and a new connection displaced it.
     Displaced,
-    /// No TLS could be agreed upon.
+    /// The TLS handshake failed.
     TlsFailed,
 }
 
 impl ConnectionEnd {
-    /// All of them.
+    /// All values.
     pub(super) const ALL: [ConnectionEnd; 6] = [
         ConnectionEnd::RequestHeadTimeout,
         ConnectionEnd::IdleTimeout,
@@ -79,7 +79,7 @@ impl ConnectionEnd {
         ConnectionEnd::TlsFailed,
     ];
 
-    /// As it is counted and logged.
+    /// Returns the reason as counted and logged.
     pub fn as_str(self) -> &'static str {
         match self {
             ConnectionEnd::RequestHeadTimeout => "request_head_timeout",
@@ -92,7 +92,7 @@ impl ConnectionEnd {
     }
 }
 
-/// Why nothing more was buffered of what a client sends.
+/// Why no more data from a client was buffered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryRefusal {
     /// `server.buffered_bytes_max` is reached.
@@ -102,10 +102,10 @@ pub enum MemoryRefusal {
 }
 
 impl MemoryRefusal {
-    /// All of them.
+    /// All values.
     pub(super) const ALL: [MemoryRefusal; 2] = [MemoryRefusal::Full, MemoryRefusal::FullForAddress];
 
-    /// As it is counted and logged.
+    /// Returns the reason as counted and logged.
     pub fn as_str(self) -> &'static str {
         match self {
             MemoryRefusal::Full => "buffered_bytes_max",
@@ -114,20 +114,20 @@ impl MemoryRefusal {
     }
 }
 
-/// Which limit a chart was refused by.
+/// The limit because of which a chart was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChartRefusal {
     /// `server.charts_per_user_max` is reached.
     User,
-    /// The half of `database.pool_size` that charts may use is in use.
+    /// The half of `database.pool_size` for charts is in use.
     Pool,
 }
 
 impl ChartRefusal {
-    /// All of them.
+    /// All values.
     pub(super) const ALL: [ChartRefusal; 2] = [ChartRefusal::User, ChartRefusal::Pool];
 
-    /// The limit's name.
+    /// Returns the limit's name.
     pub fn as_str(self) -> &'static str {
         match self {
             ChartRefusal::User => "charts_per_user_max",

@@ -88,6 +88,10 @@ mod tests {
         assert!(with_deltas(sent, None).unwrap_err().contains("intervalMs"));
         assert!(with_deltas(NetworkNumbers { interval_ms: Some(0), ..sent }, None).is_err());
         let covered = NetworkNumbers { interval_ms: Some(1), ..sent };
-        assert_eq!(with_deltas(covered, Some((counted(1), 9))), Ok(covered), "the agent's own deltas are kept");
+        assert_eq!(
+            with_deltas(covered, Some((counted(1), 9))),
+            Ok(covered),
+            "the agent's own deltas are kept"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted and measured of alerting.
+//! Metrics of alerting.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge, IntGauge
 
 use super::builder::{Builder, DURATION_BUCKETS};
 
-/// The severities, the least first.
+/// The severities, in ascending order.
 const SEVERITIES: [&str; 3] = ["info", "warning", "critical"];
-/// What may become of an evaluation.
+/// The results of evaluations.
 const RESULTS: [&str; 3] = ["done", "elsewhere", "failed"];
-/// Why nobody is told of an alert.
+/// The reasons for withholding an alert.
 const REASONS: [&str; 7] =
     ["inhibited", "silenced", "maintenance", "quiet_hours", "snoozed", "cooldown", "settling"];
 
-/// How many alerts there are.
+/// Numbers of alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertCounts {
-    /// Those that fire, by severity, the least first.
+    /// Firing alerts, by severity in ascending order.
     pub firing: [usize; 3],
-    /// Those that hold, but not for long enough.
+    /// Alerts whose condition has not held for long enough.
     pub pending: usize,
-    /// Those that nobody is told of now, by reason.
+    /// Withheld alerts, by reason.
     pub withheld: BTreeMap<&'static str, usize>,
 }
 
-/// What is counted and measured of alerting.
+/// Metrics of alerting.
 #[derive(Debug)]
 pub(super) struct AlertMetrics {
     pub(super) evaluations: IntCounterVec,
@@ -46,32 +46,32 @@ impl AlertMetrics {
         let metrics = Self {
             evaluations: build.counters(
                 "pika_alert_evaluations_total",
-                "Evaluations of alert rules; elsewhere: another server was at it.",
+                "Evaluations of alert rules; elsewhere: made by another server.",
                 &["result"],
             )?,
             evaluation_seconds: build.histogram(
                 "pika_alert_evaluation_seconds",
-                "How long evaluations of alert rules take here.",
+                "Duration of evaluations of alert rules on this server.",
                 &DURATION_BUCKETS,
             )?,
             evaluated_at_seconds: build.gauge(
                 "pika_alert_last_evaluation_timestamp_seconds",
-                "When this server last evaluated alert rules, in seconds since the Unix epoch; 0: not yet.",
+                "When this server last evaluated alert rules, in seconds since the Unix epoch; 0: never.",
             )?,
             is_evaluator: build
-                .gauge("pika_alert_evaluator", "1 where this server made the last evaluation that it saw.")?,
+                .gauge("pika_alert_evaluator", "1 if this server made the last evaluation that it saw.")?,
             blind_seconds: build.counter(
                 "pika_alert_blind_seconds_total",
-                "Time in which nobody evaluated alert rules, as this server found.",
+                "Time in which no server evaluated alert rules, as detected by this server.",
             )?,
             rule_failures: build.counter(
                 "pika_alert_rule_failures_total",
-                "Windows that could not be read in time; their rules say nothing then.",
+                "Windows that could not be read in time; their rules have no result then.",
             )?,
             alerts: gauges("pika_alerts", "Alerts, as of the last evaluation here.", &["state", "severity"])?,
             withheld: gauges(
                 "pika_alerts_withheld",
-                "Firing alerts that nobody is told of now, as of the last evaluation here.",
+                "Firing alerts that are withheld, as of the last evaluation here.",
                 &["reason"],
             )?,
         };

@@ -1,10 +1,10 @@
-//! What is counted of logins.
+//! Metrics of logins.
 
 use prometheus::{Error, IntCounter};
 
 use super::builder::Builder;
 
-/// What is counted of logins.
+/// Metrics of logins.
 #[derive(Debug)]
 pub(super) struct AuthMetrics {
     pub(super) logins_failed: IntCounter,
@@ -17,15 +17,15 @@ impl AuthMetrics {
         Ok(Self {
             logins_failed: build.counter(
                 "pika_auth_failures_total",
-                "Logins, and other checks of passwords, codes or tokens, that failed.",
+                "Failed logins and other checks of passwords, codes or tokens.",
             )?,
             logins_limited: build.counter(
                 "pika_auth_limited_total",
-                "Attempts that were not even looked at, because too many had failed.",
+                "Attempts that were rejected unchecked, because too many had failed.",
             )?,
             passwords_checked: build.counter(
                 "pika_auth_passwords_checked_total",
-                "Passwords that were compared with a hash, be it that of nobody.",
+                "Passwords compared with a hash, including the dummy hash for unknown users.",
             )?,
         })
     }

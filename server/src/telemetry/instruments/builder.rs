@@ -1,16 +1,16 @@
-//! Makes instruments, and registers them.
+//! Creates and registers metrics.
 
 use prometheus::core::Collector;
 use prometheus::{Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-/// Bounds of the buckets of durations, in seconds.
+/// Bucket bounds of durations, in seconds.
 pub(super) const DURATION_BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
-/// Bounds of the buckets of rows in a flush.
+/// Bucket bounds of rows in a flush.
 pub(super) const ROWS_BUCKETS: [f64; 9] =
     [1.0, 10.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0];
 
-/// Registers what is made.
+/// Creates metrics in a registry.
 pub(super) struct Builder(pub(super) Registry);
 
 impl Builder {

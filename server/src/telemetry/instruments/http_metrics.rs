@@ -1,11 +1,11 @@
-//! What is counted and measured of connections and requests.
+//! Metrics of connections and requests.
 
 use prometheus::{Error, Histogram, IntCounterVec, IntGauge};
 
 use super::builder::{Builder, DURATION_BUCKETS};
 use crate::telemetry::reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal};
 
-/// What is counted and measured of connections and requests.
+/// Metrics of connections and requests.
 #[derive(Debug)]
 pub(super) struct HttpMetrics {
     pub(super) connections: IntGauge,
@@ -24,21 +24,21 @@ impl HttpMetrics {
             connections: build.gauge("pika_http_connections", "Open connections, agents included.")?,
             connections_refused: build.counters(
                 "pika_http_connections_refused_total",
-                "Connections that were not taken, by the limit that they met.",
+                "Refused connections, by the limit reached.",
                 &["reason"],
             )?,
             connections_ended: build.counters(
                 "pika_http_connections_ended_total",
-                "Connections that the server has ended before their clients did, by the reason.",
+                "Connections ended by the server, by reason.",
                 &["reason"],
             )?,
             buffered_bytes: build.gauge(
                 "pika_http_buffered_bytes",
-                "Bytes that are buffered of what clients send, beyond what every connection takes.",
+                "Bytes buffered from clients, beyond the fixed buffers of connections.",
             )?,
             memory_refusals: build.counters(
                 "pika_http_memory_refusals_total",
-                "Requests and connections that were refused because too much is buffered, by the limit that they met.",
+                "Requests and connections refused because too much is buffered, by the limit reached.",
                 &["reason"],
             )?,
             http_requests: build.counters(
@@ -48,16 +48,16 @@ impl HttpMetrics {
             )?,
             http_seconds: build.histogram(
                 "pika_http_request_duration_seconds",
-                "Time from the head of a request to that of its answer.",
+                "Time from the head of a request to the head of its response.",
                 &DURATION_BUCKETS,
             )?,
             charts_refused: build.counters(
                 "pika_charts_refused_total",
-                "Charts that were answered with 429, by the limit that was reached.",
+                "Charts answered with 429, by the limit reached.",
                 &["limit"],
             )?,
         };
-        // Every series is there from the start with 0: an alert on the rate of a series that is not there never fires.
+        // Every series exists from the start with 0: an alert on the rate of a missing series never fires.
         for refusal in ConnectionRefusal::ALL {
             metrics.connections_refused.with_label_values(&[refusal.as_str()]);
         }

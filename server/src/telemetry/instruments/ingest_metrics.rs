@@ -1,4 +1,4 @@
-//! What is counted and measured of the way of samples into the database.
+//! Metrics of ingest.
 
 use pika_protocol::ErrorCode;
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge};
@@ -6,7 +6,7 @@ use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge};
 use super::builder::{Builder, DURATION_BUCKETS, ROWS_BUCKETS};
 use crate::telemetry::reasons::RegistrationOutcome;
 
-/// What is counted and measured of the way of samples into the database.
+/// Metrics of ingest.
 #[derive(Debug)]
 pub(super) struct IngestMetrics {
     pub(super) refused: IntCounterVec,
@@ -34,45 +34,45 @@ impl IngestMetrics {
         let metrics = Self {
             refused: build.counters(
                 "pika_ingest_refusals_total",
-                "What agents sent and had refused, by the error code that they were told.",
+                "Refusals of what agents sent, by error code.",
                 &["code"],
             )?,
-            frames_received: build.counter("pika_ingest_frames_received_total", "Frames of registered agents.")?,
+            frames_received: build.counter("pika_ingest_frames_received_total", "Frames from registered agents.")?,
             frames_missing: build.counter(
                 "pika_ingest_frames_missing_total",
-                "Frames whose numbers were left out on a connection: something lost them on the way.",
+                "Frame numbers missing on a connection: frames were lost on the way.",
             )?,
             frames_repeated: build.counter(
                 "pika_ingest_frames_repeated_total",
-                "Frames whose numbers did not grow on a connection: two agents share one, or an agent is wrong.",
+                "Frames whose numbers did not increase on a connection: two agents share one, or an agent is faulty.",
             )?,
             samples_dropped: build.counter(
                 "pika_ingest_samples_dropped_total",
-                "Samples that agents report to have dropped before they could be delivered.",
+                "Samples that agents report as dropped before delivery.",
             )?,
             registrations: build.counters(
                 "pika_ingest_registrations_total",
-                "Agents that wanted to register: accepted, refused, or deferred to a later try.",
+                "Attempts to register: accepted, refused, or deferred.",
                 &["result"],
             )?,
             identity_conflicts: build.counter(
                 "pika_ingest_identity_conflicts_total",
-                "How often two machines with one identity were noticed; the agent shows their addresses.",
+                "Detected conflicts of two machines with one identity; the agent shows their addresses.",
             )?,
-            rows_received: build.counter("pika_ingest_rows_received_total", "Rows made of what agents sent.")?,
-            rows_stored: build.counter("pika_ingest_rows_stored_total", "Rows committed.")?,
+            rows_received: build.counter("pika_ingest_rows_received_total", "Rows made from received samples.")?,
+            rows_stored: build.counter("pika_ingest_rows_stored_total", "Committed rows.")?,
             rows_duplicate: build.counter(
                 "pika_ingest_rows_duplicate_total",
-                "Rows that were stored already when they came again, and were left as they are.",
+                "Repeated rows that were stored already.",
             )?,
             flush_errors: build.counter(
                 "pika_ingest_flush_errors_total",
-                "Flushes that failed; each is tried again until it succeeds.",
+                "Failed flushes; each is retried until it succeeds.",
             )?,
             flush_rows: build.histogram("pika_ingest_flush_rows", "Rows of a flush.", &ROWS_BUCKETS)?,
             flush_seconds: build.histogram(
                 "pika_ingest_flush_duration_seconds",
-                "Time from the start of a flush to its commit, failed tries included.",
+                "Time from the start of a flush to its commit, including failed attempts.",
                 &DURATION_BUCKETS,
             )?,
             ack_seconds: build.histogram(
@@ -82,16 +82,16 @@ impl IngestMetrics {
             )?,
             frames_unacknowledged: build.gauge(
                 "pika_ingest_unacknowledged_frames",
-                "Frames on their way from the queue to their commit.",
+                "Frames between the queue and their commit.",
             )?,
-            queue_frames: build.gauge("pika_ingest_queue_frames", "Frames that wait for the batcher.")?,
+            queue_frames: build.gauge("pika_ingest_queue_frames", "Frames waiting for the batcher.")?,
             pending_rows: build.gauge(
                 "pika_ingest_pending_rows",
-                "Rows of all agents that are taken in and not committed yet.",
+                "Rows of all agents received and not committed yet.",
             )?,
             agents_connected: build.gauge("pika_agents_connected", "Agents registered on this server.")?,
         };
-        // Every series is there from the start with 0: an alert on the rate of a series that is not there never fires.
+        // Every series exists from the start with 0: an alert on the rate of a missing series never fires.
         for code in ErrorCode::ALL {
             metrics.refused.with_label_values(&[code.as_str()]);
         }

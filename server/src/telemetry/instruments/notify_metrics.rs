@@ -1,16 +1,16 @@
-//! What is counted and measured of messages to the outside.
+//! Metrics of notifications.
 
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::builder::Builder;
 
-/// Bounds of the buckets of what a request takes, and of how late a message is, in seconds.
+/// Bucket bounds of request durations, and of message delays, in seconds.
 const REQUEST_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 const DELAY_BUCKETS: [f64; 10] = [1.0, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 86_400.0];
-/// What becomes of messages.
+/// The results of messages.
 const RESULTS: [&str; 2] = ["sent", "failed"];
 
-/// What is counted and measured of messages to the outside.
+/// Metrics of notifications.
 #[derive(Debug)]
 pub struct NotifyMetrics {
     notifications: IntCounterVec,
@@ -28,37 +28,37 @@ impl NotifyMetrics {
         Ok(Self {
             notifications: build.counters(
                 "pika_notifications_total",
-                "Messages to channels that were sent, or given up because the receiver does not take them.",
+                "Messages to channels that were sent, or given up because the receiver refuses them.",
                 &["kind", "result"],
             )?,
             attempts: build.counters(
                 "pika_notification_attempts_total",
-                "Attempts to send a message, by how they ended.",
+                "Attempts to send a message, by result.",
                 &["kind", "result"],
             )?,
             expired: build.counter(
                 "pika_notifications_expired_total",
-                "Messages that could not be sent in time and were given up.",
+                "Messages given up because they could not be sent in time.",
             )?,
             seconds: build.histogram(
                 "pika_notification_seconds",
-                "How long it took to hand a message over.",
+                "Duration of sending a message.",
                 &REQUEST_BUCKETS,
             )?,
             delay_seconds: build.histogram(
                 "pika_notification_delay_seconds",
-                "Time from what a message tells of to its being sent.",
+                "Time from the event that a message reports until it is sent.",
                 &DELAY_BUCKETS,
             )?,
-            waiting: build.gauge("pika_outbox_waiting", "Messages that wait to be sent, of all servers.")?,
+            waiting: build.gauge("pika_outbox_waiting", "Messages waiting to be sent, of all servers.")?,
             oldest_seconds: build
-                .gauge("pika_outbox_oldest_seconds", "Age of the oldest message that waits to be sent.")?,
+                .gauge("pika_outbox_oldest_seconds", "Age of the oldest message waiting to be sent.")?,
             channels_failing: build
-                .gauge("pika_channels_failing", "Enabled channels that could not be told lately.")?,
+                .gauge("pika_channels_failing", "Enabled channels whose last messages failed.")?,
         })
     }
 
-    /// Every kind of channel begins at zero.
+    /// Creates the series of every kind of channel with zero.
     pub fn begin(&self, kinds: &[&str], results: &[&str]) {
         for kind in kinds {
             for result in results {
@@ -70,7 +70,7 @@ impl NotifyMetrics {
         }
     }
 
-    /// Counts an attempt to send a message. Kind and result are of a bounded set.
+    /// Counts an attempt to send a message. Kind and result must be of a bounded set.
     pub fn add_attempt(&self, kind: &str, result: &str) {
         self.attempts.with_label_values(&[kind, result]).inc();
     }
@@ -80,13 +80,13 @@ impl NotifyMetrics {
         self.notifications.with_label_values(&[kind, result]).inc();
     }
 
-    /// A message was handed over, so long after what it tells of.
+    /// Records the duration of sending a message, and its delay after the reported event.
     pub fn observe(&self, seconds: f64, delay_seconds: f64) {
         self.seconds.observe(seconds);
         self.delay_seconds.observe(delay_seconds);
     }
 
-    /// What waits, and how many messages were given up since this was last said.
+    /// Sets the state of the outbox; `expired` messages were given up since the last call.
     pub fn set_outbox(&self, expired: u64, waiting: i64, oldest_seconds: i64, channels_failing: i64) {
         self.expired.inc_by(expired);
         self.waiting.set(waiting);
