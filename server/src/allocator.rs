@@ -1,23 +1,23 @@
-//! Makes the C library give memory back to the system.
+//! Makes the C library return memory to the system.
 //!
-//! What was freed, glibc keeps for later: blocks of up to 32 MiB in one arena for each thread, for good. After a flood of
-//! requests, or an hour without the database, the process would stay as large as it ever was. With fixed thresholds large
-//! blocks are the system's again when they are freed. They can be had through the environment of a process that starts,
-//! and otherwise only through functions that are not safe to call.
+//! glibc keeps freed memory, in blocks of up to 32 MiB in an arena for each thread. After a flood of requests, or an
+//! hour without the database, the process would keep its peak size. With fixed thresholds large blocks are returned to
+//! the system when freed. These can be set in the environment of a starting process, and otherwise only by unsafe
+//! functions.
 //!
-//! Resident 30 s after 400 unfinished bodies of 1 MiB, of 34 MB at rest: 259 MB with glibc as it is, 52 to 66 MB with such
-//! settings, 578 MB with mimalloc (77 when told to purge at once), 41 MB with jemalloc and its background threads, which is
-//! not worth another allocator.
+//! Resident memory 30 s after 400 unfinished bodies of 1 MiB, from 34 MB at rest: 259 MB with glibc's defaults, 52 to
+//! 66 MB with these settings, 578 MB with mimalloc (77 with immediate purging), 41 MB with jemalloc and its background
+//! threads, which is not worth another allocator.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// What glibc is told. Other C libraries take no notice.
+/// Settings of glibc. Other C libraries ignore them.
 const SETTINGS: [(&str, &str); 3] =
     [("MALLOC_ARENA_MAX", "4"), ("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
 
-/// Starts this program once more in its own place, with the settings. Returns where that is not necessary, because any of
-/// them is there already, or not possible: then memory is kept, and all else works.
+/// Replaces this process by a new one with the settings. Returns if any of them is set already, or if that is not
+/// possible; then memory is kept, and everything else works.
 pub(crate) fn give_memory_back() {
     let is_set = SETTINGS.iter().any(|(name, _)| std::env::var_os(name).is_some());
     let (Ok(program), false) = (std::env::current_exe(), is_set) else {
@@ -28,6 +28,6 @@ pub(crate) fn give_memory_back() {
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }
-    // Only returns where it fails.
+    // Only returns on failure.
     drop(again.args(arguments).envs(SETTINGS).exec());
 }

@@ -1,4 +1,4 @@
-//! Puts everything together and runs it: the only module that knows all the others.
+//! Assembles and runs the server; the only module that uses all others.
 
 mod error;
 mod jobs;
@@ -32,15 +32,15 @@ use crate::telemetry::Instruments;
 
 pub use error::AppError;
 
-/// Connections that wait to be accepted, as far as the system's `net.core.somaxconn` allows.
+/// Length of the accept queue, up to the system's `net.core.somaxconn`.
 const LISTEN_BACKLOG: u32 = 4_096;
-/// How often it is looked whether the database is ready for messages.
+/// How often to check whether the database is ready for notifications.
 const READINESS_INTERVAL: Duration = Duration::from_millis(100);
-/// Connections to the separate address for metrics.
+/// Maximum number of connections to the separate address for metrics.
 const METRICS_CONNECTIONS_MAX: usize = 64;
 
-/// Binds an address. As Tokio's own `bind`, with a longer queue: a whole fleet may come back in the same second, and a
-/// connection that finds the queue full is tried again by its client only after a second or more.
+/// Binds an address. Like Tokio's own `bind`, with a longer queue: a whole fleet may reconnect within a second, and a
+/// client that finds the queue full retries only after a second or more.
 fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
     let bound = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -51,7 +51,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
     bound().map_err(|source| AppError::Listen { address, source })
 }
 
-/// A server that is bound to its address and not yet running.
+/// A server that is bound to its address but not running yet.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
@@ -66,10 +66,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the configured address. The database is not touched yet.
+    /// Binds the configured address, without using the database yet.
     ///
     /// # Errors
-    /// When the address cannot be had, or the database's URL or the certificate makes no sense.
+    /// If the address is not available, or the database's URL or the certificate is invalid.
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, AppError> {
         let store = Store::of_config(&config.database)?;
         let instruments = Arc::new(Instruments::new()?);
@@ -101,36 +101,36 @@ impl Server {
         })
     }
 
-    /// What to do with the name and the made-up password of the first administrator.
+    /// Sets the function that is called with the name and the generated password of the first administrator.
     #[must_use]
     pub fn announce_password_with(mut self, announce: fn(&str, &SecretString)) -> Self {
         self.announce_password = announce;
         self
     }
 
-    /// Where the server listens.
+    /// Returns the address on which the server listens.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// If the system does not report it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Where the server serves its metrics to everybody, if it does.
+    /// Returns the separate address for metrics, if any.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// What is counted.
+    /// Returns the server's own metrics.
     pub fn instruments(&self) -> Arc<Instruments> {
         Arc::clone(&self.instruments)
     }
 
-    /// Serves until `shutdown` is cancelled; then stores and acknowledges what is in flight and ends. While the
-    /// database is away at the start, requests are answered with 503 and the database is tried again and again.
+    /// Serves until `shutdown` is cancelled; then stores and acknowledges what is in flight. If the database is
+    /// unavailable at startup, requests are answered with 503 while connecting is retried.
     ///
     /// # Errors
-    /// When the database is there but cannot be used.
+    /// If the database is available but cannot be used.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
         let Self { config, clock, store, listener, metrics_listener, tls, instruments, notifier, .. } = self;
         let announce_password = self.announce_password;
@@ -181,15 +181,15 @@ impl Server {
             result = prepare_and_maintain(&config, &clock, &store, &auth, &notifier, &instruments, &readiness, announce_password) => result,
         };
         if result.is_ok() {
-            tracing::info!("stopping: storing what is in flight");
+            tracing::info!("stopping: storing samples in flight");
         }
-        // No more connections from here on; those that are there share one deadline with the ingest path.
+        // No more connections from here on; existing ones share one deadline with the ingest path.
         stop_http.cancel();
         stop_notifier.cancel();
         ingest.stop(deadline).await;
         stop_notifying(notifying, deadline).await;
         let http_ended = match http_ended {
-            Some(Ok(())) => Err(io::Error::other("it ended by itself")),
+            Some(Ok(())) => Err(io::Error::other("it ended unexpectedly")),
             Some(Err(error)) => Err(error.into()),
             None => http_server.await.map_err(io::Error::from),
         };
@@ -201,7 +201,7 @@ impl Server {
     }
 }
 
-/// Begins to send what waits, once the database is ready.
+/// Starts sending notifications once the database is ready.
 fn start_notifier(
     config: &Config,
     notifier: &Notifier,
@@ -222,7 +222,7 @@ fn start_notifier(
     })
 }
 
-/// Waits for what is being sent. What is not at its end by then is sent again, with the same key, by whoever comes next.
+/// Waits for messages that are being sent. Unfinished ones are sent again later with the same key.
 async fn stop_notifying(notifying: JoinHandle<()>, deadline: Duration) {
     let abort = notifying.abort_handle();
     if tokio::time::timeout(deadline, notifying).await.is_err() {
@@ -231,7 +231,7 @@ async fn stop_notifying(notifying: JoinHandle<()>, deadline: Duration) {
     }
 }
 
-/// Begins to answer: on the first of the listeners everything, on the second, where there is one, the metrics.
+/// Starts serving: everything on the first listener, the metrics on the second, if any.
 fn start_http(
     config: &Config,
     listeners: (TcpListener, Option<TcpListener>),
@@ -264,7 +264,7 @@ fn start_http(
     }))
 }
 
-/// What the server's own clients may use.
+/// Returns the limits of the server's clients.
 fn limits(config: &config::ServerConfig, instruments: &Arc<Instruments>) -> Limits {
     Limits {
         connections: ConnectionLimiter::new(
@@ -282,7 +282,7 @@ fn limits(config: &config::ServerConfig, instruments: &Arc<Instruments>) -> Limi
     }
 }
 
-/// The connections of those who read the metrics.
+/// Returns the connection limiter of the separate address for metrics.
 fn metrics_connections(instruments: &Arc<Instruments>) -> Arc<ConnectionLimiter> {
     ConnectionLimiter::new(
         METRICS_CONNECTIONS_MAX,
@@ -292,7 +292,7 @@ fn metrics_connections(instruments: &Arc<Instruments>) -> Arc<ConnectionLimiter>
     )
 }
 
-/// Looks after certificate and key, where the server speaks TLS.
+/// Keeps certificate and key current, if the server uses TLS.
 async fn keep_current(tls: Option<Tls>, config: &Config) -> Infallible {
     match tls {
         Some(tls) => tls.keep_current(Duration::from_millis(config.server.tls.reload_interval_ms)).await,

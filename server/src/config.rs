@@ -1,4 +1,4 @@
-//! The configuration: `config/server.yaml` holds every key, its meaning and its default.
+//! The configuration. `config/server.yaml` documents every key with its default.
 
 mod bounds;
 mod environment;
@@ -27,30 +27,30 @@ pub use error::{ConfigError, UnknownVariable};
 pub use lookup::Setting;
 pub use web_origin::WebOrigin;
 
-/// Where the configuration is looked for when no file is named.
+/// The configuration file that is used if none is given.
 const SYSTEM_FILE: &str = "/etc/pika/server.yaml";
 
-/// The whole configuration. The fields are described in `config/server.yaml`.
+/// The configuration. `config/server.yaml` documents the fields.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// How to reach the database.
+    /// The database connection.
     pub database: DatabaseConfig,
-    /// Where to listen.
+    /// The HTTP server.
     pub server: ServerConfig,
-    /// What to log.
+    /// Logging.
     pub log: LogConfig,
-    /// How samples are taken in.
+    /// Ingest of samples.
     pub ingest: IngestConfig,
-    /// How people get in.
+    /// Authentication.
     pub auth: AuthConfig,
-    /// Who is told of what goes wrong.
+    /// Alerting and notifications.
     pub alerting: AlertingConfig,
-    /// Who may read the server's own metrics.
+    /// The server's own metrics.
     pub metrics: MetricsConfig,
 }
 
-/// How to reach the database.
+/// The database connection.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
@@ -65,7 +65,7 @@ pub struct DatabaseConfig {
     pub statement_timeout_ms: u64,
 }
 
-/// The one kind of database that there is.
+/// The kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DatabaseType {
@@ -86,7 +86,7 @@ pub struct Postgres {
     pub sslmode: String,
 }
 
-/// Where to listen.
+/// The HTTP server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
@@ -112,7 +112,7 @@ pub struct ServerConfig {
     pub shutdown_timeout_ms: u64,
 }
 
-/// TLS of the server itself.
+/// TLS by the server itself.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
@@ -123,16 +123,16 @@ pub struct ServerTls {
     pub pin_key: bool,
 }
 
-/// Where certificate and key are.
+/// The paths of certificate and key.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// PEM: the server's certificate first, then those between it and its authority.
+    /// PEM file: the server's certificate, followed by intermediate ones.
     pub certificate: PathBuf,
-    /// PEM: the key of the first certificate.
+    /// PEM file: the key of the first certificate.
     pub key: PathBuf,
 }
 
-/// Networks; an address alone is one of its own.
+/// Parses networks; a single address is a network of its own.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     let network = |text: &String| {
@@ -144,7 +144,7 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
     texts.iter().map(network).collect()
 }
 
-/// What to log.
+/// Logging.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
@@ -154,17 +154,17 @@ pub struct LogConfig {
     pub filename: PathBuf,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable.
     Human,
-    /// For machines.
+    /// One JSON object per line.
     Json,
 }
 
-/// Who is told of what goes wrong.
+/// Alerting and notifications.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
@@ -179,7 +179,7 @@ pub struct AlertingConfig {
     pub request_timeout_ms: u64,
 }
 
-/// How samples are taken in.
+/// Ingest of samples.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
@@ -210,7 +210,7 @@ pub struct IngestConfig {
     pub write_method: WriteMethod,
 }
 
-/// How rows reach the database.
+/// How rows are written to the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WriteMethod {
@@ -221,7 +221,7 @@ pub enum WriteMethod {
     Insert,
 }
 
-/// Who may read the server's own metrics.
+/// The server's own metrics.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
@@ -231,7 +231,7 @@ pub struct MetricsConfig {
     pub token: SecretString,
 }
 
-/// An empty text is no address.
+/// Parses an address; an empty text is none.
 fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
@@ -240,7 +240,7 @@ fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     text.parse().map(Some).map_err(|_| D::Error::custom("must be an address and a port, or empty"))
 }
 
-/// How people get in.
+/// Authentication.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in config/server.yaml")]
@@ -261,10 +261,10 @@ pub struct AuthConfig {
 }
 
 impl Config {
-    /// The defaults, the file and the environment, in this order, checked.
+    /// Loads and validates the defaults, the file and the environment, each overriding the previous.
     ///
     /// # Errors
-    /// Names the file, the key and what is wrong with it.
+    /// If the configuration is invalid; names the file, the key and the reason.
     pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Self, ConfigError> {
         let config: Self = Self::read_layers(file, environment)?.typed()?;
         config.validate()?;
@@ -286,7 +286,7 @@ impl Config {
 }
 
 impl AuthConfig {
-    /// How much an enrollment token may be good for.
+    /// Returns the limits of enrollment tokens.
     pub fn enrollment_limits(&self) -> EnrollmentLimits {
         EnrollmentLimits {
             lifetime_max_ms: self.enrollment_lifetime_max_ms,
@@ -296,21 +296,21 @@ impl AuthConfig {
 }
 
 impl ServerConfig {
-    /// Certificate and key, where the server speaks TLS itself.
+    /// Returns the paths of certificate and key, if the server itself uses TLS.
     pub fn tls_files(&self) -> Option<TlsFiles> {
         let ServerTls { certificate_file, key_file, .. } = &self.tls;
         let is_given = !certificate_file.as_os_str().is_empty();
         is_given.then(|| TlsFiles { certificate: certificate_file.clone(), key: key_file.clone() })
     }
 
-    /// Whether people reach the server over TLS, its own or that of a proxy.
+    /// Returns whether the server is reached over TLS, its own or that of a proxy.
     pub fn is_public_over_tls(&self) -> bool {
         self.tls_files().is_some() || self.public_url.starts_with("https://")
     }
 }
 
 impl DatabaseConfig {
-    /// The database's URL, made of its parts where it is not given.
+    /// Returns the database's URL, built from its parts if it is not given.
     pub fn url(&self) -> SecretString {
         if !self.url.expose_secret().is_empty() {
             return self.url.clone();
@@ -331,7 +331,7 @@ impl DatabaseConfig {
     }
 }
 
-/// A part of a URL, with everything escaped that could end it.
+/// A part of a URL, with special characters escaped.
 struct UrlPart<'a>(&'a str);
 
 impl fmt::Display for UrlPart<'_> {

@@ -1,4 +1,4 @@
-//! `pika-server config …`: what the configuration says, for scripts.
+//! `pika-server config …`: prints the configuration, for scripts.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,24 +8,24 @@ use pika_server::config::Config;
 
 use crate::{Failure, environment, print};
 
-/// The exit status where only the default is in effect: neither a failure (1) nor a wrong command line (2).
+/// The exit status if only the default is in effect: neither a failure (1) nor a wrong command line (2).
 const NOT_GIVEN: u8 = 3;
 
 #[derive(Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Print the value in effect of a key: of the environment, else of the file, else the default.
+    /// Print the effective value of a key: from the environment, else the file, else the default.
     ///
-    /// Lists are printed with commas in between, sections as YAML. Secrets are printed as they are. `database.url` is
-    /// the URL that the server uses, made of database.postgres where it is not given.
+    /// Lists are printed comma-separated, sections as YAML. Secrets are not hidden. `database.url` is the URL that the
+    /// server uses, built from database.postgres if it is not given.
     Get(Get),
 }
 
 #[derive(Args)]
 pub(crate) struct Get {
-    /// Such as server.addr or database.postgres; config/server.yaml has them all.
+    /// A key or section, such as server.addr or database.postgres; config/server.yaml lists all.
     key: String,
-    /// Print nothing and end with exit status 3 unless the file or the environment gives the key, or a key of the
-    /// section, and not as an empty text.
+    /// Print nothing and exit with status 3 unless the file or the environment sets the key, or a key of the section,
+    /// to something other than an empty text.
     #[arg(long)]
     given: bool,
 }

@@ -1,4 +1,4 @@
-//! Asks a running server whether it is ready: what `pika-server healthcheck` and container engines do.
+//! Checks whether a running server is ready, for `pika-server healthcheck` and container engines.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,35 +13,35 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// How long the whole question may take.
+/// Timeout of the whole check.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Most of an answer that is read.
+/// Maximum bytes of a response that are read.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024;
 
 /// Why the server counts as not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthcheckError {
-    /// Not `http://host[:port]`, or `https://` with another machine.
+    /// The URL is not `http://host[:port]`, or is `https://` with another machine.
     #[error("the address must be http://host:port, or https:// with an address of this machine")]
     Address,
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[from] TrustError),
-    /// Nobody answers there.
+    /// The server cannot be reached.
     #[error("the server does not answer")]
     Unreachable(#[from] io::Error),
-    /// No answer in time.
+    /// The server did not respond in time.
     #[error("the server does not answer within {} seconds", TIMEOUT.as_secs())]
     TimedOut,
-    /// It answers, and says no.
+    /// The server is not ready.
     #[error("the server is not ready: {0}")]
     NotReady(String),
 }
 
-/// Succeeds when the server at `url` is ready.
+/// Succeeds if the server at `url` is ready.
 ///
 /// # Errors
-/// When it is not, or does not answer.
+/// If it is not, or does not answer.
 pub async fn run(url: &str) -> Result<(), HealthcheckError> {
     timeout(TIMEOUT, ask(url)).await.map_err(|_| HealthcheckError::TimedOut)?
 }
@@ -87,8 +87,8 @@ async fn ask_over(
     Err(HealthcheckError::NotReady(format!("{status} {body}").trim().to_owned()))
 }
 
-/// The certificate names the server as others see it, not this machine. What never leaves the machine, and holds no
-/// secret, may go to whoever listens here.
+/// Returns a connector that accepts any certificate, which names the server's public name instead of this machine. The
+/// request never leaves the machine and contains no secret.
 fn unverified_tls() -> Result<TlsConnector, TrustError> {
     Ok(TlsConnector::from(Arc::new(tls::client_of_loopback()?)))
 }

@@ -1,6 +1,6 @@
-//! The server of Pika: takes the samples of a fleet, stores them in TimescaleDB and serves them.
+//! Pika's server: receives the samples of a fleet, stores them in TimescaleDB and serves them.
 //!
-//! Floors, each knowing only those before it: [`domain`] ← [`config`] ← [`store`], [`telemetry`] ← [`http`], [`ingest`],
+//! Layers, each using only those before it: [`domain`] ← [`config`] ← [`store`], [`telemetry`] ← [`http`], [`ingest`],
 //! [`auth`], [`alerting`] ← [`api`] ← [`routes`] ← [`app`].
 
 pub mod alerting;

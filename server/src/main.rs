@@ -1,4 +1,4 @@
-//! The command line of the server: reads arguments and configuration, starts logging, and calls the library.
+//! The server's command line: parses arguments and configuration, starts logging, and calls the library.
 
 mod allocator;
 mod config_command;
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
-    /// The configuration file; /etc/pika/server.yaml where there is one, else only defaults and environment.
+    /// The configuration file [default: /etc/pika/server.yaml if it exists].
     #[arg(long, env = "PIKA_CONFIG", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -39,47 +39,47 @@ struct Arguments {
 enum Command {
     /// Run the server (the default).
     Serve,
-    /// Bring the database's schema up to date and exit.
+    /// Migrate the database's schema and exit.
     Migrate,
-    /// Print the API's OpenAPI description.
+    /// Print the OpenAPI description of the API.
     Openapi,
-    /// Say whether the configuration can be used.
+    /// Check whether the configuration can be used.
     CheckConfig,
-    /// Look into the configuration.
+    /// Print values of the configuration.
     #[command(subcommand)]
     Config(config_command::ConfigCommand),
-    /// Ask a running server whether it is ready; exit status 0 if so.
+    /// Check whether a running server is ready; exit status 0 if so.
     Healthcheck {
-        /// Where it listens.
+        /// The server's URL.
         #[arg(long, default_value = "http://127.0.0.1:18888")]
         url: String,
     },
     /// Manage enrollment tokens.
     #[command(subcommand)]
     Enrollment(EnrollmentCommand),
-    /// Manage the keys that secrets in the database are sealed with.
+    /// Manage the keys that encrypt secrets in the database.
     #[command(subcommand)]
     SecretKey(secret_key_command::SecretKeyCommand),
-    /// Manage users: the way back in when nobody can log in.
+    /// Manage users, for example when nobody can log in.
     #[command(subcommand)]
     User(user_command::UserCommand),
 }
 
 #[derive(Subcommand)]
 enum EnrollmentCommand {
-    /// Make a token that lets new agents in, and print it.
+    /// Create a token for enrolling new agents, and print it.
     Create(EnrollmentCreate),
 }
 
 #[derive(Args)]
 struct EnrollmentCreate {
-    /// What people call it.
+    /// The token's name.
     #[arg(long)]
     name: String,
-    /// How many agents it lets in; at most `auth.enrollment_uses_max`.
+    /// How many agents may enroll with it; at most `auth.enrollment_uses_max`.
     #[arg(long, default_value_t = 1)]
     max_uses: i32,
-    /// When it ends; at most after `auth.enrollment_lifetime_max_ms`.
+    /// When it expires; at most after `auth.enrollment_lifetime_max_ms`.
     #[arg(long, default_value_t = 24)]
     expires_in_hours: i64,
 }
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            // Also where logging goes elsewhere: whoever started the process is looking here.
+            // Printed even if the log goes elsewhere: whoever started the process looks here.
             print_error(&format!("pika-server: {}", pika_shared::chain(error.as_ref())));
             ExitCode::FAILURE
         }
@@ -191,7 +191,7 @@ async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<
     print(&format!("{}{pin}\n", token.secret.expose_secret()))
 }
 
-/// What somebody at the command line does now.
+/// Returns the audit event of an action at the command line.
 fn event(action: Action) -> AuditEvent {
     let origin = Origin { at: Clock::system().now(), ..Origin::default() };
     AuditEvent::new(Actor::CommandLine, origin, action)
@@ -205,7 +205,7 @@ fn load_config(file: Option<&Path>) -> Result<Config, Failure> {
     Ok(Config::load(file, &environment()?)?)
 }
 
-/// The variables of the environment. Those that are not text are somebody else's, or an error.
+/// Returns the environment variables. Those that are not text are ignored, unless they are Pika's.
 fn environment() -> Result<Vec<(String, String)>, Failure> {
     let mut variables = Vec::new();
     for (name, value) in std::env::vars_os() {
@@ -232,7 +232,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-/// The password is for the terminal, not for the log, which may be kept for years.
+/// Prints the password to the terminal, not to the log, which may be kept for years.
 fn announce_password(username: &str, password: &SecretString) {
     print_error(&format!(
         "\n  The first administrator was created. This is shown once:\n    username: {username}\n    password: {}\n",
@@ -246,6 +246,6 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn print_error(text: &str) {
-    // Where standard error is gone there is nobody left to tell.
+    // If standard error is closed, there is nowhere to report it.
     drop(writeln!(std::io::stderr(), "{text}"));
 }

@@ -1,11 +1,11 @@
-//! How many files the process may have open: each connection is one.
+//! The limit of open files, of which each connection uses one.
 
 use rlimit::Resource;
 
-/// Files that are open besides connections to clients: the log, connections to the database, the runtime's own.
+/// Open files besides client connections: the log, database connections, the runtime's own.
 const OTHERS: u64 = 256;
 
-/// Raises the limit to what `connections_max` needs, as far as the system allows, and warns where that is not enough.
+/// Raises the limit to what `connections_max` needs, as far as the system allows, and warns if that is not enough.
 pub fn allow(connections_max: usize) {
     let needed = u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(OTHERS);
     let Ok((soft, hard)) = Resource::NOFILE.get() else {
@@ -14,7 +14,7 @@ pub fn allow(connections_max: usize) {
     if needed <= soft {
         return;
     }
-    // The hard limit can be raised by root only.
+    // Only root can raise the hard limit.
     let is_raised = Resource::NOFILE.set(needed, hard.max(needed)).is_ok();
     if !is_raised && Resource::NOFILE.set(needed.min(hard), hard).is_err() {
         tracing::debug!("the limit of open files cannot be raised");

@@ -1,5 +1,4 @@
-//! What a start needs of its surroundings, tried before anything is started: files, addresses, and what passwords cost.
-//! `pika-server check-config` does this and no more.
+//! Checks before startup: files, addresses, and the cost of passwords. `pika-server check-config` runs only these.
 
 use std::fmt;
 use std::io;
@@ -12,22 +11,22 @@ use crate::notify::{Notifier, NotifyError};
 use crate::store::{DatabaseUrlError, Store};
 use crate::telemetry::{self, TelemetryError};
 
-/// Why a start would fail.
+/// Why startup would fail.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
-    /// Nothing could be logged.
+    /// Logging cannot start.
     #[error(transparent)]
     Log(#[from] TelemetryError),
-    /// The configured database cannot be tried.
+    /// The database's URL is invalid.
     #[error("the configured database cannot be used")]
     DatabaseUrl(#[from] DatabaseUrlError),
-    /// Certificate or key.
-    #[error("the server cannot speak TLS as it is configured to")]
+    /// Certificate or key cannot be used.
+    #[error("TLS cannot be set up as configured")]
     Tls(#[from] TlsError),
-    /// No password could be hashed.
+    /// Passwords cannot be hashed.
     #[error("the configuration of passwords cannot be used")]
     Passwords(#[from] PasswordError),
-    /// No message could be sent, or no secret sealed.
+    /// Messages cannot be sent, or secrets cannot be sealed.
     #[error("the configuration of alerting cannot be used")]
     Notify(#[from] NotifyError),
     /// An address is not this machine's.
@@ -37,17 +36,17 @@ pub enum PreflightError {
         key: &'static str,
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Something that is allowed, but hardly meant.
+/// Something that is allowed, but probably a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// A variable of the environment means nothing.
+    /// An environment variable is unknown.
     UnknownVariable(UnknownVariable),
-    /// Passwords and data go to the database as plain text, over a network.
+    /// Passwords and data are sent to the database unencrypted over a network.
     PlainDatabase {
         /// The database's host.
         host: String,
@@ -67,14 +66,14 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Tries what a start would need, and leaves nothing behind. That an address is taken is no error: a running server may
-/// have it.
+/// Tries what startup needs, and leaves nothing behind. An address in use is not an error, since a running server may
+/// use it.
 ///
 /// # Errors
-/// Says what would keep the server from starting.
+/// If the server could not start.
 ///
 /// # Panics
-/// Outside of a Tokio runtime, which the database's pool needs.
+/// If called outside a Tokio runtime, which the database's pool needs.
 pub fn check(config: &Config, environment: &[(String, String)]) -> Result<Vec<Warning>, PreflightError> {
     telemetry::check(&config.log)?;
     let store = Store::of_config(&config.database)?;
@@ -90,7 +89,7 @@ pub fn check(config: &Config, environment: &[(String, String)]) -> Result<Vec<Wa
     Ok(unknown.chain(plain).collect())
 }
 
-/// Whether this machine has the address.
+/// Checks that this machine has the address.
 fn check_address(key: &'static str, address: SocketAddr) -> Result<(), PreflightError> {
     match TcpListener::bind(SocketAddr::new(address.ip(), 0)) {
         Ok(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! `pika-server secret-key …`: keys that secrets in the database are sealed with.
+//! `pika-server secret-key …`: keys that encrypt secrets in the database.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,15 +12,15 @@ use crate::{Failure, print};
 
 #[derive(Subcommand)]
 pub(crate) enum SecretKeyCommand {
-    /// Make a new key for `alerting.secret_keys`, and print it.
+    /// Generate a key for `alerting.secret_keys`, and print it.
     ///
-    /// To replace a key, put the new one before it and restart the server: what is sealed with another key is sealed anew.
+    /// To replace a key, put the new one before it and restart the server: existing secrets are then encrypted with it.
     New(New),
 }
 
 #[derive(Args)]
 pub(crate) struct New {
-    /// Write it to this file instead, for its owner alone. Where the file exists, nothing is done.
+    /// Write it to this file instead, readable only by its owner. An existing file is kept.
     #[arg(long)]
     file: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ pub(crate) fn run(command: &SecretKeyCommand) -> Result<(), Failure> {
     }
 }
 
-/// Writes a file that is not there yet, all of it or nothing.
+/// Writes a new file atomically.
 fn write_once(file: &Path, text: &str) -> Result<(), Failure> {
     if file.exists() {
         return Ok(());

@@ -1,8 +1,8 @@
-//! Seals what is kept and has to be read again: secrets of channels, and those of second factors. Without the key, a copy
-//! of the database gives none of them away.
+//! Seals (encrypts) stored secrets that have to be read again, of channels and second factors. Without the key, a copy
+//! of the database reveals none of them.
 //!
-//! A sealed value is one byte that names the format, four that name the key, 24 random ones, and the ciphertext of
-//! XChaCha20-Poly1305 with its tag. What it belongs to is authenticated with it, so it cannot be moved elsewhere.
+//! A sealed value is one byte for the format, four for the key's id, a nonce of 24 random ones, and the ciphertext of
+//! XChaCha20-Poly1305 with its tag. Its owner is authenticated with it, so it cannot be moved elsewhere.
 
 use std::fmt;
 
@@ -13,18 +13,18 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of a key.
+/// Length of a key in bytes.
 const KEY_BYTES: usize = 32;
-/// The one format that there is.
+/// The only format.
 const FORMAT: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 const HEADER_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
 
-/// Why a text is no key.
+/// The error for a text that is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret key is 32 bytes in base64; `pika-server secret-key new` makes one")]
+#[error("a secret key is 32 bytes in base64; `pika-server secret-key new` generates one")]
 pub struct SecretKeyError;
 
 /// Why something cannot be sealed or opened.
@@ -36,15 +36,15 @@ pub enum SecretsError {
          (`pika-server secret-key new` makes a key)"
     )]
     NoKey,
-    /// It was sealed with a key that is not configured any more, for something else, or was changed since.
+    /// It was sealed with a key that is no longer configured, for another owner, or was changed since.
     #[error("a secret was sealed with a key that the configuration does not have, or is damaged")]
     CannotOpen,
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
+    /// The system provides no random bytes.
+    #[error("the system provides no random bytes")]
     Random(#[source] getrandom::Error),
 }
 
-/// The keys that secrets are sealed with: the first seals, all open.
+/// The keys for secrets: the first seals, all open.
 #[derive(Clone, Default)]
 pub struct SecretKeys(Vec<SecretKey>);
 
@@ -61,15 +61,15 @@ impl fmt::Debug for SecretKeys {
 }
 
 impl SecretKeys {
-    /// Reads keys, the one that seals first.
+    /// Parses keys. The first one seals.
     ///
     /// # Errors
-    /// Where one is not 32 bytes in base64.
+    /// If one is not 32 bytes in base64.
     pub fn parse(texts: &[SecretString]) -> Result<Self, SecretKeyError> {
         texts.iter().map(parse_key).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether there is a key at all.
+    /// Returns whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -77,7 +77,7 @@ impl SecretKeys {
     /// Seals a secret of `owner`, for example a channel's id.
     ///
     /// # Errors
-    /// Where there is no key or no randomness.
+    /// If there is no key or no randomness.
     pub fn seal(&self, secret: &[u8], owner: &str) -> Result<Vec<u8>, SecretsError> {
         let key = self.0.first().ok_or(SecretsError::NoKey)?;
         let mut sealed = Vec::with_capacity(HEADER_BYTES + secret.len() + TAG_BYTES);
@@ -95,7 +95,7 @@ impl SecretKeys {
     /// Opens what was sealed for `owner`.
     ///
     /// # Errors
-    /// Where its key is not there, it belongs to somebody else, or it was changed.
+    /// If its key is missing, it belongs to another owner, or it was changed.
     pub fn open(&self, sealed: &[u8], owner: &str) -> Result<SecretSlice<u8>, SecretsError> {
         let (id, nonce, ciphertext) = parts(sealed).ok_or(SecretsError::CannotOpen)?;
         let key = self.0.iter().find(|key| key.id == id).ok_or(SecretsError::CannotOpen)?;
@@ -104,22 +104,22 @@ impl SecretKeys {
         opened.map(SecretSlice::from).map_err(|_| SecretsError::CannotOpen)
     }
 
-    /// Whether it was sealed with the key that seals now.
+    /// Returns whether it was sealed with the current key.
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         let id = parts(sealed).map(|(id, ..)| id);
         id.is_some() && id == self.0.first().map(|key| key.id)
     }
 }
 
-/// Whether it looks like something sealed; nothing shorter does.
+/// Returns whether the bytes look like a sealed value.
 pub fn is_sealed(bytes: &[u8]) -> bool {
     parts(bytes).is_some()
 }
 
-/// A new random key, as the configuration takes it.
+/// Generates a random key, in the form for the configuration.
 ///
 /// # Errors
-/// When the system gives no random bytes.
+/// When the system provides no random bytes.
 pub fn new_key() -> Result<SecretString, getrandom::Error> {
     let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes)?;
@@ -133,7 +133,7 @@ fn parse_key(text: &SecretString) -> Result<SecretKey, SecretKeyError> {
     Ok(SecretKey { id: [a, b, c, d], cipher: XChaCha20Poly1305::new(&Key::from(bytes)) })
 }
 
-/// The id of the key, the nonce, and the rest.
+/// Splits a sealed value into the key's id, the nonce, and the rest.
 fn parts(sealed: &[u8]) -> Option<([u8; KEY_ID_BYTES], [u8; NONCE_BYTES], &[u8])> {
     let rest = sealed.strip_prefix(&[FORMAT])?;
     let (id, rest) = rest.split_first_chunk()?;

@@ -1,4 +1,4 @@
-//! `pika-server user …`: the way in, and back in, for whoever has the server's database. Works beside a running server.
+//! `pika-server user …`: manages users directly in the database, also while a server is running.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -17,46 +17,46 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Failure, event, open_store, print, print_error};
 
-/// Users that are read at a time.
+/// Users that are read per page.
 const PAGE_SIZE: i64 = 100;
-/// Most of standard input that is read for a password.
+/// Maximum bytes of standard input that are read for a password.
 const PASSWORD_INPUT_BYTES_MAX: u64 = 4_096;
 
 #[derive(Subcommand)]
 pub(crate) enum UserCommand {
-    /// Make a user. Prints the password where it was made up.
+    /// Create a user. Prints the password if it was generated.
     Create(Create),
-    /// Set a user's password and end all sessions of that user. Prints the password where it was made up.
+    /// Set a user's password and end all sessions of that user. Prints the password if it was generated.
     ResetPassword(ResetPassword),
     /// List all users.
     List,
-    /// Let a disabled user in again.
+    /// Enable a disabled user.
     Enable {
-        /// The username, in whatever case.
+        /// The username, in any case.
         username: String,
     },
 }
 
 #[derive(Args)]
 pub(crate) struct Create {
-    /// What the user will log in with.
+    /// The username.
     username: String,
-    /// What the user may do.
+    /// The user's role.
     #[arg(long, value_enum, default_value_t = RoleName::User)]
     role: RoleName,
-    /// What people call the user.
+    /// The displayed name.
     #[arg(long, default_value = "")]
     nickname: String,
-    /// Read the password from standard input, up to the end of the first line, instead of making one up.
+    /// Read the password from standard input, up to the end of the first line, instead of generating one.
     #[arg(long)]
     password_stdin: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct ResetPassword {
-    /// The username, in whatever case.
+    /// The username, in any case.
     username: String,
-    /// Read the password from standard input, up to the end of the first line, instead of making one up.
+    /// Read the password from standard input, up to the end of the first line, instead of generating one.
     #[arg(long)]
     password_stdin: bool,
     /// Remove the user's second factor, too.
@@ -74,7 +74,9 @@ enum RoleName {
 pub(crate) async fn run(config: &Config, command: UserCommand) -> Result<(), Failure> {
     let store = open_store(config)?;
     if !store.is_schema_current().await? {
-        return Err("the database's schema is not that of this server; run pika-server migrate".into());
+        return Err(
+            "the database's schema is not up to date with this server; run pika-server migrate".into()
+        );
     }
     match command {
         UserCommand::Create(arguments) => create(config, store, arguments).await,
@@ -112,15 +114,15 @@ async fn reset_password(config: &Config, store: Store, arguments: ResetPassword)
     let password = password(arguments.password_stdin)?;
     let auth = auth(config, store)?;
     let shown = auth.reset_password(user.id, password, event(Action::PasswordReset)).await?;
-    print_error(&format!("{} has a new password, and no sessions any more", user.username));
+    print_error(&format!("{} has a new password, and all sessions have ended", user.username));
     if arguments.remove_totp {
         let is_removed = auth.reset_totp(&user, event(Action::TotpReset)).await?;
         print_error(if is_removed { "the second factor is removed" } else { "there was no second factor" });
     } else if user.has_totp {
-        print_error("the second factor stays; --remove-totp removes it");
+        print_error("the second factor is kept; --remove-totp removes it");
     }
     if !user.enabled {
-        print_error("the user is disabled; `pika-server user enable` lets the user in");
+        print_error("the user is disabled; enable it with `pika-server user enable`");
     }
     show(shown.as_ref())
 }
@@ -152,7 +154,7 @@ fn auth(config: &Config, store: Store) -> Result<Auth, Failure> {
     Ok(Auth::new(store, Clock::system(), &config.auth, &keys, instruments)?)
 }
 
-/// Never from an argument: those are in the list of processes, and in the shell's history.
+/// Never read from an argument, which would be in the process list and in the shell's history.
 fn password(is_from_stdin: bool) -> Result<NewPassword, Failure> {
     if !is_from_stdin {
         return Ok(NewPassword::Generated);
@@ -162,7 +164,7 @@ fn password(is_from_stdin: bool) -> Result<NewPassword, Failure> {
     Ok(NewPassword::Given(text.lines().next().unwrap_or_default().into()))
 }
 
-/// The password goes to standard output, alone, so that it can be piped.
+/// Prints only the password to standard output, so that it can be piped.
 fn show(password: Option<&SecretString>) -> Result<(), Failure> {
     match password {
         Some(password) => print(&format!("{}\n", password.expose_secret())),

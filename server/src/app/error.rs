@@ -11,37 +11,37 @@ use crate::store::{self, DatabaseUrlError, MigrateError};
 /// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The configured database cannot be tried.
+    /// The database's URL is invalid.
     #[error("the configured database cannot be used")]
     DatabaseUrl(#[from] DatabaseUrlError),
-    /// The database is there, but cannot be used.
+    /// The database is available, but cannot be used.
     #[error("the database cannot be used")]
     Migrate(#[source] MigrateError),
-    /// The address is taken or not this machine's.
+    /// The address is in use or not this machine's.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Certificate or key.
-    #[error("the server cannot speak TLS as it is configured to")]
+    /// Certificate or key cannot be used.
+    #[error("TLS cannot be set up as configured")]
     Tls(#[from] TlsError),
-    /// scrypt's parameters.
+    /// The parameters of scrypt cannot be used.
     #[error("the configuration of passwords cannot be used")]
     Passwords(#[from] PasswordError),
-    /// The first user could not be made.
+    /// The first user could not be created.
     #[error("the first administrator could not be created")]
     FirstAdmin(#[source] AuthError),
-    /// The rules that Pika comes with could not be kept.
+    /// The built-in alert rules could not be stored.
     #[error("the built-in alert rules could not be stored")]
     AlertRules(#[source] store::Error),
-    /// What messages are sent with.
+    /// The settings for notifications cannot be used.
     #[error("the configuration of alerting cannot be used")]
     Notify(#[from] NotifyError),
-    /// A task of the ingest path is gone.
-    #[error("samples can no longer be taken in; the log says why")]
+    /// A task of the ingest path has ended.
+    #[error("ingest of samples has failed; see the log")]
     Ingest,
     /// The metrics cannot be set up.
     #[error("the server's own metrics cannot be set up")]

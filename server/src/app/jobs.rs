@@ -1,4 +1,4 @@
-//! What the server does by itself: makes the database ready, then looks after it.
+//! Background jobs: preparing and maintaining the database.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::readiness::Readiness;
 use crate::store::{self, MigrateError, Store, retry};
 use crate::telemetry::Instruments;
 
-/// How often rollups and retention are looked after.
+/// How often rollups and retention are maintained.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// How often ended sessions, API tokens and enrollment tokens, old entries of the audit log and expired series are
-/// forgotten.
+/// deleted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How long silences are kept after their end, in milliseconds.
 const SILENCES_KEPT_MS: i64 = 30 * DAY_MS;
 
-/// Makes the database ready, then keeps house. Ends only with an error.
+/// Prepares the database, then maintains it. Returns only on error.
 #[expect(clippy::too_many_arguments, reason = "what the server consists of")]
 pub(super) async fn prepare_and_maintain(
     config: &Config,
@@ -59,7 +59,7 @@ pub(super) async fn prepare_and_maintain(
     match tokio::join!(keep_house, evaluate) {}
 }
 
-/// Rolls up, drops and forgets what is due, again and again.
+/// Periodically rolls up, drops and deletes what is due.
 async fn keep_house(config: &Config, clock: &Clock, store: &Store, instruments: &Instruments) -> Infallible {
     let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
@@ -73,7 +73,7 @@ async fn keep_house(config: &Config, clock: &Clock, store: &Store, instruments: 
     }
 }
 
-/// Forgets what has ended by itself.
+/// Deletes what has expired.
 async fn sweep(config: &Config, clock: &Clock, store: &Store) {
     let now = clock.now();
     let swept = [
@@ -90,15 +90,15 @@ async fn sweep(config: &Config, clock: &Clock, store: &Store) {
     for (what, result) in swept {
         match result {
             Ok(0) => {}
-            Ok(count) => tracing::info!(count, what, "forgot what has ended"),
+            Ok(count) => tracing::info!(count, what, "deleted what has expired"),
             Err(error) => {
-                tracing::warn!(error = %chain(&error), what, "what has ended could not be forgotten");
+                tracing::warn!(error = %chain(&error), what, "cannot delete what has expired");
             }
         }
     }
 }
 
-/// The rules that Pika comes with.
+/// Stores the built-in alert rules.
 async fn keep_builtin_alert_rules(store: &Store, clock: &Clock) -> Result<(), AppError> {
     let kept = retry(
         || store.keep_builtin_alert_rules(clock.now()),
@@ -108,15 +108,15 @@ async fn keep_builtin_alert_rules(store: &Store, clock: &Clock) -> Result<(), Ap
     kept.await.map_err(AppError::AlertRules)
 }
 
-/// Seals secrets with the current key that are sealed with another one, or not at all. What cannot be sealed now is at the
-/// next start.
+/// Seals secrets that are not sealed with the current key. Those that cannot be sealed now are sealed at the next
+/// startup.
 async fn seal(auth: &Auth, notifier: &Notifier) {
     let sealed = [("second factors", auth.seal_totp_secrets().await), ("channels", notifier.reseal().await)];
     for (what, result) in sealed {
         match result {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, what, "sealed secrets with the current key"),
-            Err(error) => tracing::warn!(error = %chain(&error), what, "secrets could not be sealed"),
+            Err(error) => tracing::warn!(error = %chain(&error), what, "cannot seal secrets"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rounds of maintenance, and what is said about them and about the database's own jobs.
+//! Rounds of maintenance, and warnings about rollups and the database's own jobs.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use pika_shared::{Clock, chain};
 use crate::store::{JobProblem, Maintained, Store, UnhealthyJob};
 use crate::telemetry::Instruments;
 
-/// One round: rolls up and drops what is due, and checks that the database does what it should.
+/// Runs one round: rolls up and drops what is due, and checks the database's jobs.
 pub(super) async fn round(store: &Store, clock: &Clock, instruments: &Instruments, warnings: &mut Warnings) {
     match store.maintain(clock.now()).await {
         Ok(maintained) => {
@@ -16,7 +16,7 @@ pub(super) async fn round(store: &Store, clock: &Clock, instruments: &Instrument
                 warnings.rollups.say(&maintained);
             }
             if 0 < maintained.chunks_dropped {
-                tracing::info!(chunks = maintained.chunks_dropped, "dropped chunks that have expired");
+                tracing::info!(chunks = maintained.chunks_dropped, "dropped expired chunks");
             }
             tracing::debug!(changes = maintained.changes_rolled_up, "rolled up");
             instruments.add_maintenance(
@@ -28,20 +28,19 @@ pub(super) async fn round(store: &Store, clock: &Clock, instruments: &Instrument
         }
         Err(error) => {
             instruments.add_maintenance_failure();
-            tracing::warn!(error = %chain(&error), "maintenance failed; trying again");
+            tracing::warn!(error = %chain(&error), "maintenance failed; retrying");
         }
     }
 }
 
-/// What has been warned of.
+/// The state of warnings.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     jobs: JobWarnings,
     rollups: RollupWarnings,
 }
 
-/// Remembers how many rounds in a row each relation has been in trouble, so that it is warned of the 1st, 2nd, 4th,
-/// 8th … time.
+/// Counts for how many rounds in a row each relation has had a problem, to warn the 1st, 2nd, 4th, 8th … time.
 #[derive(Debug, Default)]
 struct RollupWarnings {
     failed: HashMap<String, u64>,
@@ -56,7 +55,7 @@ impl RollupWarnings {
                 relation = %failure.relation,
                 error = %failure.message,
                 times,
-                "a rollup could not be refreshed; trying again"
+                "a rollup cannot be refreshed; retrying"
             );
         }
         let held_back = &maintained.held_back;
@@ -66,13 +65,13 @@ impl RollupWarnings {
                 chunks = held_back.n_chunks,
                 complete_until = held_back.complete_until,
                 times,
-                "chunks have expired, but are kept until all that is made of them is complete"
+                "expired chunks are kept until their rollups are complete"
             );
         }
     }
 }
 
-/// What to warn of now, and how many rounds in a row each has been there by now.
+/// Returns what to warn of now, with the number of rounds in a row.
 fn due<'a, T>(
     seen: &mut HashMap<String, u64>,
     found: &'a [T],
@@ -90,7 +89,7 @@ fn due<'a, T>(
     due
 }
 
-/// Remembers which jobs were unhealthy, so that each is warned of the 1st, 2nd, 4th, 8th … time and not in every round.
+/// Remembers unhealthy jobs, to warn of each the 1st, 2nd, 4th, 8th … time and not in every round.
 #[derive(Debug, Default)]
 struct JobWarnings {
     unhealthy: HashMap<i32, Seen>,
@@ -104,13 +103,13 @@ struct Seen {
 }
 
 impl JobWarnings {
-    /// Logs what is new about the jobs.
+    /// Logs changes of the jobs' health.
     fn say(&mut self, maintained: &Maintained) {
         for (job, times) in self.due(&maintained.unhealthy_jobs) {
             let message = match job.problem {
-                JobProblem::Fails => "a job of the database fails",
-                JobProblem::DoesNotRun => "a job of the database does not run",
-                JobProblem::DoesNothing => "a job of the database runs, but its work is not done",
+                JobProblem::Fails => "a database job fails",
+                JobProblem::DoesNotRun => "a database job does not run",
+                JobProblem::DoesNothing => "a database job runs, but its work is not done",
             };
             tracing::warn!(
                 job = job.job_id,
@@ -124,7 +123,7 @@ impl JobWarnings {
             );
         }
         for job in self.recovered(&maintained.unhealthy_jobs) {
-            tracing::info!(job, "a job of the database does its work again");
+            tracing::info!(job, "a database job has recovered");
         }
         let has_misreported = 0 < maintained.misreported_jobs;
         if has_misreported && !self.has_misreported {
@@ -137,7 +136,7 @@ impl JobWarnings {
         self.has_misreported = has_misreported;
     }
 
-    /// The jobs to warn of now, and how many times each has failed by now, or was found in a round without having run.
+    /// Returns the jobs to warn of now, with the number of failures, or of rounds in which it had not run.
     fn due<'a>(&mut self, jobs: &'a [UnhealthyJob]) -> Vec<(&'a UnhealthyJob, u64)> {
         let mut due = Vec::new();
         for job in jobs {
@@ -155,7 +154,7 @@ impl JobWarnings {
         due
     }
 
-    /// The jobs that were unhealthy and are no more.
+    /// Returns the jobs that have recovered.
     fn recovered(&mut self, jobs: &[UnhealthyJob]) -> Vec<i32> {
         let is_unhealthy = |id: &i32| jobs.iter().any(|job| job.job_id == *id);
         self.unhealthy.extract_if(|id, _| !is_unhealthy(id)).map(|(id, _)| id).collect()

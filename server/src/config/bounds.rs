@@ -1,4 +1,4 @@
-//! The bounds of every value, and what values must be to each other.
+//! The bounds of every value, and constraints between values.
 
 mod ingest;
 
@@ -11,28 +11,28 @@ use super::{Config, ConfigError, WebOrigin};
 use crate::domain::tier::DAY_MS;
 use crate::domain::user::check_password;
 
-/// Upper bounds of durations, so that sums of them stay far from overflowing.
+/// Upper bounds of durations, so that sums stay far from overflow.
 const HOUR_MS: u64 = 3_600_000;
-/// A shorter token could be guessed.
+/// Minimum length of the metrics token, in characters; a shorter one could be guessed.
 const METRICS_TOKEN_CHARS_MIN: usize = 16;
 const DECADE_MS: i64 = 315_576_000_000;
 
-/// More failed logins than this are no limit.
+/// Maximum of the limits on failed logins.
 const FAILURES_MAX: u32 = 1_000;
 
-/// Most memory that one password may take while it is hashed, and all of them at the same time. More than there is would
-/// end the process.
+/// Maximum memory of one password hash, and of all concurrent ones, in bytes. More than the machine has would end the
+/// process.
 const SCRYPT_BYTES_MAX: u64 = 1 << 30;
 const ALL_SCRYPT_BYTES_MAX: u64 = 16 << 30;
 
-/// The path of a key, whether its value is allowed, and which ones are.
+/// The path of a key, whether its value is allowed, and the allowed values.
 type Check = (&'static str, bool, &'static str);
 
 impl Config {
-    /// Checks every value.
+    /// Validates all values.
     ///
     /// # Errors
-    /// Names the first key whose value is not allowed.
+    /// If a value is not allowed; names the first such key.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let checks = [
             self.database_checks(),
@@ -66,7 +66,7 @@ impl Config {
         ]
     }
 
-    /// How much clients may take of the server.
+    /// Limits on clients.
     fn client_checks(&self) -> Vec<Check> {
         vec![
             ("server.connections_max", (1..=1_000_000).contains(&self.server.connections_max), "1–1000000"),
@@ -98,7 +98,7 @@ impl Config {
                 "1024 to server.body_bytes_max",
             ),
             ("server.body_timeout_ms", (10..=HOUR_MS).contains(&self.server.body_timeout_ms), "10–3600000"),
-            // Less would refuse bodies that are not too large.
+            // Less would refuse allowed bodies.
             (
                 "server.buffered_bytes_per_address_max",
                 (self.server.body_bytes_max.max(65_536)..=1 << 40)
@@ -116,7 +116,7 @@ impl Config {
         ]
     }
 
-    /// What the server is called, and by whom it may be used.
+    /// Addresses, origins and proxies.
     fn address_checks(&self) -> Vec<Check> {
         vec![
             (
@@ -232,7 +232,7 @@ impl Config {
                 "1000–60000",
             ),
             ("alerting.workers", (1..=64).contains(&self.alerting.workers), "1–64"),
-            // A lease is renewed each 30 seconds and holds for 90.
+            // A lease is renewed every 30 seconds and expires after 90.
             (
                 "alerting.request_timeout_ms",
                 (100..=60_000).contains(&self.alerting.request_timeout_ms),
@@ -258,11 +258,11 @@ impl Config {
     }
 }
 
-/// Whether no two sockets can listen on these at the same time.
+/// Returns whether two sockets cannot listen on these addresses at the same time.
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |one: SocketAddr, other: SocketAddr| {
         one.ip() == other.ip() || one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
     };
-    // The system gives every socket another port where none is named.
+    // With port 0 the system assigns each socket a different port.
     one.port() != 0 && one.port() == other.port() && (covers(one, other) || covers(other, one))
 }

@@ -1,4 +1,4 @@
-//! The environment's part of the configuration: which variable is which key, and which is none.
+//! Environment variables: which key each sets, and unknown ones.
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ use super::yaml::keys;
 
 /// The prefix of Pika's own environment variables.
 const PREFIX: &str = "PIKA_";
-/// The administrator's first password, and the shorter name for it that every guide uses.
+/// The variable of the administrator's initial password, and the shorter name used in all guides.
 const ADMIN_PASSWORD: [&str; 2] = ["PIKA_AUTH_ADMIN_PASSWORD", "PIKA_ADMIN_PASSWORD"];
-/// Names the configuration file.
+/// The variable with the path of the configuration file.
 const CONFIG: &str = "PIKA_CONFIG";
-/// Appended to the name of a variable: its value is in a file.
+/// Suffix of variables whose value is in a file.
 const FILE_SUFFIX: &str = "_FILE";
 
-/// Variables that other parts of Pika read: the scripts, the compose file, the agent, the tests and the benches.
+/// Variables read by other parts of Pika: the scripts, the compose file, the agent, the tests and the benchmarks.
 const OF_OTHERS: [&str; 13] = [
     "PIKA_BIN_DIR",
     "PIKA_CHROMIUM",
@@ -33,20 +33,20 @@ const OF_OTHERS: [&str; 13] = [
 ];
 const PREFIXES_OF_OTHERS: [&str; 4] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_E2E_", "PIKA_TEST_"];
 
-/// A name that is so few letters away from a key's was meant to be that one.
+/// Maximum edit distance of a mistyped variable from a known one.
 const SLIPS_MAX: usize = 2;
 
-/// The variables that begin like Pika's and are none, of this server nor of its companions. What is a slip of the pen from
-/// a key's name is not among them: [`Config::load`](super::Config::load) refuses it.
+/// Returns the variables that begin like Pika's but belong neither to this server nor to its companions. Mistyped keys
+/// are not among them, since [`Config::load`](super::Config::load) refuses those.
 pub fn unknown_variables(environment: &[(String, String)]) -> Vec<UnknownVariable> {
-    // The defaults can be read, or no configuration could.
+    // Without readable defaults there is no configuration at all.
     let known = known_names(&keys().unwrap_or_default());
     let unknown = environment.iter().filter(|(name, value)| is_unknown(name, value, &known));
     let nearest = |name: &str| nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
     unknown.map(|(name, _)| UnknownVariable { name: name.clone(), nearest: nearest(name) }).collect()
 }
 
-/// Lays the variables over `merged`. Answers which keys were set, and by which variables.
+/// Merges the variables into `merged`. Returns the keys that were set, with their variables.
 pub(super) fn apply(
     merged: &mut Value,
     leaves: &[Vec<String>],
@@ -88,7 +88,7 @@ pub(super) fn apply(
     Ok(set)
 }
 
-/// Reads a variable as what its key holds by default, so that a password of digits stays a text.
+/// Parses a variable as the type of its key's default, so that a password of digits stays a text.
 fn typed(text: &str, like: &Value) -> Result<Value, &'static str> {
     match like {
         Value::Number(_) => text.trim().parse::<i64>().map(Value::from).map_err(|_| "a whole number"),
@@ -98,7 +98,7 @@ fn typed(text: &str, like: &Value) -> Result<Value, &'static str> {
     }
 }
 
-/// `PIKA_DATABASE_POSTGRES_PASSWORD` for `database.postgres.password`.
+/// Returns `PIKA_DATABASE_POSTGRES_PASSWORD` for `database.postgres.password`.
 fn variable_name(path: &[String]) -> String {
     format!("{PREFIX}{}", path.join("_").to_uppercase())
 }
@@ -109,7 +109,7 @@ fn known_names(leaves: &[Vec<String>]) -> Vec<String> {
     with_files.chain([CONFIG.to_owned()]).collect()
 }
 
-/// A setting that is ignored because of a slip of the pen may be one that keeps somebody out.
+/// Refuses mistyped variables, because ignoring a setting could weaken security.
 fn refuse_slips(leaves: &[Vec<String>], environment: &[(String, String)]) -> Result<(), ConfigError> {
     let known = known_names(leaves);
     for (name, _) in environment.iter().filter(|(name, value)| is_unknown(name, value, &known)) {
@@ -133,8 +133,8 @@ fn is_unknown(name: &str, value: &str, known: &[String]) -> bool {
         && !is_of_kubernetes(name, value)
 }
 
-/// Whether Kubernetes has made it, which gives every container variables for the services beside it: of one that is called
-/// `pika-server`, for example `PIKA_SERVER_SERVICE_HOST`, `PIKA_SERVER_PORT` and `PIKA_SERVER_PORT_80_TCP_ADDR`.
+/// Returns whether Kubernetes has set the variable: every container gets variables for services, for `pika-server` for
+/// example `PIKA_SERVER_SERVICE_HOST`, `PIKA_SERVER_PORT` and `PIKA_SERVER_PORT_80_TCP_ADDR`.
 fn is_of_kubernetes(name: &str, value: &str) -> bool {
     let is_url = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let is_of_port = || {

@@ -1,102 +1,102 @@
-//! Why there is no configuration, and what is strange about its surroundings.
+//! Configuration errors, and unknown variables.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why there is no configuration.
+/// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("{} cannot be read", path.display())]
     Read {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The file is not YAML.
     #[error("{origin} is not YAML")]
     Syntax {
-        /// Which.
+        /// The name of the file.
         origin: String,
-        /// Where and why.
+        /// The cause, with its position.
         source: serde_norway::Error,
     },
     /// A key does not exist or its value has the wrong type.
     #[error("{origin}: {key}")]
     Key {
-        /// Which file.
+        /// The name of the file.
         origin: String,
         /// The path of the key.
         key: String,
-        /// What is wrong with it.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// YAML takes a text for a number or the like. The value is not repeated: it is likely to be a password.
+    /// YAML reads a text as a number or the like. The value is not shown: it is likely to be a password.
     #[error("{origin}: {key} must be text; put it in quotes")]
     Unquoted {
-        /// Which file.
+        /// The name of the file.
         origin: String,
         /// The path of the key.
         key: String,
     },
-    /// A variable's value makes no sense.
+    /// A variable's value is invalid.
     #[error("the environment variable {name} cannot be used")]
     VariableValue {
-        /// Which.
+        /// The name of the variable.
         name: String,
-        /// What is wrong with it.
+        /// The cause.
         source: serde_json::Error,
     },
     /// A variable's value has the wrong type.
     #[error("the environment variable {name} must be {expected}")]
     Variable {
-        /// Which.
+        /// The name of the variable.
         name: String,
-        /// What it should have been.
+        /// The expected type.
         expected: &'static str,
     },
-    /// The file that a variable names cannot be read.
-    #[error("the file that the environment variable {name} names cannot be read")]
+    /// The file named by a variable cannot be read.
+    #[error("cannot read the file named by the environment variable {name}")]
     VariableFile {
-        /// Which.
+        /// The name of the variable.
         name: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A variable's name is that of a key but for a slip of the pen.
+    /// A variable's name is a mistyped key.
     #[error("{0}")]
     UnknownVariable(UnknownVariable),
     /// There is no such key.
     #[error("there is no key {key}{}", nearest.as_ref().map_or_else(String::new, |key| format!("; did you mean {key}?")))]
     NoSuchKey {
-        /// What was asked for.
+        /// The requested key.
         key: String,
-        /// The key that is most like it, if one is.
+        /// The most similar key, if any.
         nearest: Option<String>,
     },
-    /// A value is outside its limits.
+    /// A value is not allowed.
     #[error("{key} must be {allowed}")]
     OutOfRange {
         /// The path of the key.
         key: &'static str,
-        /// Its limits.
+        /// The allowed values.
         allowed: &'static str,
     },
 }
 
-/// A variable that begins like Pika's and is none.
+/// An unknown variable that begins like Pika's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
     /// Its name.
     pub name: String,
-    /// The variable that may have been meant.
+    /// The most similar variable, if any.
     pub nearest: Option<String>,
 }
 
 impl fmt::Display for UnknownVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the environment variable {} is no key of the configuration", self.name)?;
+        write!(f, "the environment variable {} is not a configuration key", self.name)?;
         match &self.nearest {
             Some(nearest) => write!(f, "; did you mean {nearest}?"),
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! Lays a configuration file and the environment over the defaults.
+//! Merges a configuration file and the environment into the defaults.
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use super::environment;
 use super::error::ConfigError;
 use super::yaml::{BUILT_IN, leaves, parse};
 
-/// Defaults, file and environment, one over the other.
+/// Defaults, file and environment, merged.
 pub(super) struct Layers {
     pub(super) merged: Value,
-    /// The file's name, or what stands for it.
+    /// The name of the file, for errors.
     origin: String,
-    /// The keys that the file gives.
+    /// The keys set by the file.
     in_file: Vec<String>,
-    /// The keys that the environment gives, each with its variable.
+    /// The keys set by the environment, with their variables.
     variables: Vec<(String, String)>,
 }
 
 impl Layers {
-    /// Merges them.
+    /// Merges the layers.
     pub(super) fn merge(
         defaults: &str,
         file: Option<(&Path, &str)>,
@@ -43,7 +43,7 @@ impl Layers {
         Ok(Self { merged, origin, in_file, variables })
     }
 
-    /// Gives the values their types.
+    /// Deserializes the merged values.
     pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         serde_path_to_error::deserialize(&self.merged).map_err(|error| {
             let key = error.path().to_string();
@@ -55,7 +55,7 @@ impl Layers {
         })
     }
 
-    /// The keys that the file or the environment gives.
+    /// Returns the keys set by the file or the environment.
     pub(super) fn given(&self) -> impl Iterator<Item = &str> {
         self.in_file.iter().chain(self.variables.iter().map(|(key, _)| key)).map(String::as_str)
     }

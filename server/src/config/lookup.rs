@@ -1,4 +1,4 @@
-//! Single keys of the configuration, for scripts that need what the server would use.
+//! Looks up single configuration keys, for scripts.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use super::nearest::nearest;
 use super::yaml::leaves;
 use super::{Config, ConfigError};
 
-/// What is in effect of a key, or of a whole section.
+/// The effective value of a key or section.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// A value as the environment would take it; a section as YAML. Secrets are not hidden.
+    /// A value in the form of an environment variable, or a section as YAML. Secrets are not hidden.
     pub text: String,
-    /// Whether the file or the environment gives it; else it is the default. An empty text gives nothing.
+    /// Whether the file or the environment sets it to something other than an empty text.
     pub is_given: bool,
 }
 
 impl Config {
     /// Looks up a key, such as `server.addr`, or a section, such as `database.postgres`. `database.url` is the URL that
-    /// the server uses, made of `database.postgres` where it is not given.
+    /// the server uses, built from `database.postgres` if it is not given.
     ///
     /// # Errors
-    /// Names what is wrong with the configuration, or the key that is most like one that does not exist.
+    /// If the configuration is invalid, or the key does not exist; suggests the most similar one.
     pub fn look_up(
         file: Option<&Path>,
         environment: &[(String, String)],
@@ -50,7 +50,7 @@ impl Config {
     }
 }
 
-/// Whether a key is the one asked for, or in the section asked for.
+/// Returns whether `leaf` is the key, or in the section, `key`.
 fn is_at(leaf: &str, key: &str) -> bool {
     leaf.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

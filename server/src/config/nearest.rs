@@ -1,9 +1,9 @@
-//! Which name was meant by one that does not exist.
+//! Suggestions for unknown names.
 
-/// How alike two names must be for one to be suggested for the other, from 0 to 1.
+/// Minimum similarity of a suggested name, from 0 to 1.
 const ALIKE_MIN: f64 = 0.6;
 
-/// The known name that has all the words of this one, if need be longer ones, or is most like it, in whatever case.
+/// Returns the known name that contains all words of `name` (or longer ones), or is most similar, ignoring case.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let name = name.to_lowercase();
     let words = |name: &str| name.split(['_', '.']).map(str::to_lowercase).collect::<Vec<_>>();
@@ -12,7 +12,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clo
         let mut others = words(known).into_iter();
         meant.iter().all(|word| others.any(|other| other.starts_with(word)))
     };
-    // The shortest is the one without a suffix.
+    // The shortest has no suffix.
     known.clone().filter(has_all_words).min_by_key(|known| known.len()).or_else(|| {
         let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&name, &known.to_lowercase());
         let likenesses = known.map(|known| (known, likeness(known)));

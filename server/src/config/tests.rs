@@ -1,4 +1,4 @@
-//! What is read from where, and what is refused.
+//! Tests of loading and validating the configuration.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! Where a web page comes from, as `server.public_url` and `server.cors_origins` say it and as browsers do.
+//! Origins of web pages, as in `server.public_url`, `server.cors_origins` and browsers' headers.
 
 use std::fmt;
 
 use hyper::http::uri::{Authority, Scheme, Uri};
 
-/// Where a web page comes from: scheme, host and port.
+/// The origin of a web page: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebOrigin {
     scheme: Scheme,
@@ -12,31 +12,31 @@ pub struct WebOrigin {
 }
 
 impl WebOrigin {
-    /// Understands `https://host` and `https://host:port`, with nothing behind.
+    /// Parses `https://host` and `https://host:port`, without a path.
     pub fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let origin = Self::of_url(&uri)?;
-        // A path of its own, `/`, is made up for none by the type.
+        // The type reports `/` for a missing path.
         let is_bare = uri.query().is_none() && uri.path() == "/" && !text.ends_with('/');
         is_bare.then_some(origin)
     }
 
-    /// The origin of the pages below a URL.
+    /// Returns the origin of the pages below a URL.
     pub fn of_url(url: &Uri) -> Option<Self> {
         let scheme = url.scheme().filter(|scheme| **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS)?;
         let authority = url.authority().filter(|authority| !authority.as_str().contains('@'))?;
         Some(Self { scheme: scheme.clone(), authority: normal(scheme, authority)? })
     }
 
-    /// Whether a page of this origin talks to where it came from, when it talks to `host`. Schemes are not compared: a
-    /// proxy that ends TLS need not have said so.
+    /// Returns whether `host` is this origin's host. Schemes are not compared: a proxy that terminates TLS need not
+    /// report it.
     pub fn is_at(&self, host: &str) -> bool {
         let host: Option<Authority> = host.parse().ok();
         host.and_then(|host| normal(&self.scheme, &host)).is_some_and(|host| host == self.authority)
     }
 }
 
-/// Without the port that the scheme has anyway, as browsers write it. Host names are compared without regard to case.
+/// Removes the scheme's default port, as browsers do. `Authority` compares host names case-insensitively.
 fn normal(scheme: &Scheme, authority: &Authority) -> Option<Authority> {
     let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
     match authority.port_u16() {

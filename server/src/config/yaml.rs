@@ -1,16 +1,16 @@
-//! The defaults, and how a text becomes keys and values.
+//! The defaults, and parsing of YAML.
 
 use serde_json::{Map, Value};
 
 use super::error::ConfigError;
 
-/// The defaults, which are also the documentation.
+/// The default configuration file.
 pub(super) const DEFAULTS: &str = include_str!("../../../config/server.yaml");
 
-/// What the defaults are called.
+/// The name of the defaults in errors.
 pub(super) const BUILT_IN: &str = "the built-in configuration";
 
-/// Reads a text; `origin` is what an error calls it.
+/// Parses a text; errors name it `origin`.
 pub(super) fn parse(text: &str, origin: &str) -> Result<Value, ConfigError> {
     let value: Value = serde_norway::from_str(text)
         .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source })?;
@@ -29,12 +29,12 @@ fn lowercase_keys(value: Value) -> Value {
     }
 }
 
-/// The paths of all keys of the defaults.
+/// Returns the paths of all keys of the defaults.
 pub(super) fn keys() -> Result<Vec<Vec<String>>, ConfigError> {
     Ok(leaves(&parse(DEFAULTS, BUILT_IN)?))
 }
 
-/// The paths of all keys that hold values.
+/// Returns the paths of all keys with values.
 pub(super) fn leaves(value: &Value) -> Vec<Vec<String>> {
     let mut leaves = Vec::new();
     collect_leaves(value, &mut Vec::new(), &mut leaves);

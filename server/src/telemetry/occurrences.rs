@@ -52,8 +52,8 @@ impl Occurrences {
         Self { entries_max, hasher: RandomState::new(), table: Mutex::new(table) }
     }
 
-    /// Counts an occurrence of this kind. `who` is the cause: an address (IPv6: its /64), or an agent's id. Returns how many
-    /// there have been within the hour, if this one is to be logged.
+    /// Counts an occurrence of this kind. `who` is the cause: an address (IPv6: its /64), or an agent's id. Returns the
+    /// number within the hour, if this one is to be logged.
     #[must_use]
     pub fn note(&self, kind: &'static str, who: &str) -> Option<u64> {
         self.note_at(kind, who, Instant::now())

@@ -11,7 +11,7 @@ impl Config {
         [self.flow_checks(), self.agent_checks()].concat()
     }
 
-    /// The way of samples into the database.
+    /// Queues, flushes and frames.
     fn flow_checks(&self) -> Vec<Check> {
         vec![
             ("ingest.flush_rows_max", (1..=1_000_000).contains(&self.ingest.flush_rows_max), "1–1000000"),
@@ -24,7 +24,7 @@ impl Config {
             ),
             (
                 "ingest.late_limit_ms",
-                // Rollups are refreshed as far back as a day, and no further.
+                // Rollups are refreshed at most a day back.
                 (60_000..=DAY_MS).contains(&self.ingest.late_limit_ms),
                 "60000–86400000",
             ),
@@ -44,7 +44,7 @@ impl Config {
                 (1..=10_000).contains(&self.ingest.unacknowledged_frames_max),
                 "1–10000",
             ),
-            // Less than the protocol promises to agents would make them send again and again what is never taken.
+            // Less than the protocol allows would make agents resend forever what is never accepted.
             (
                 "ingest.frame_bytes_max",
                 (limits::FRAME_BYTES_MAX..=16 << 20).contains(&self.ingest.frame_bytes_max),
@@ -58,7 +58,7 @@ impl Config {
         ]
     }
 
-    /// What a single agent may take of the server.
+    /// Limits per agent.
     fn agent_checks(&self) -> Vec<Check> {
         vec![
             (
@@ -79,7 +79,7 @@ impl Config {
             ("ingest.rows_per_day_max", 1 <= self.ingest.rows_per_day_max, "1–4294967295"),
             (
                 "ingest.sample_spacing_ms_min",
-                // More than the protocol promises would cost agents what they rightly send.
+                // More than in the protocol would refuse valid samples.
                 (0..=limits::SAMPLE_SPACING_MS_MIN).contains(&self.ingest.sample_spacing_ms_min),
                 "0–500",
             ),
