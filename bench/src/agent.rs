@@ -1,5 +1,5 @@
-//! `pika-bench agent`: what `pika-agent` takes of the machine that it watches, beside Prometheus' `node_exporter`, which is
-//! asked for the same metrics over HTTP as often, in the same run.
+//! `pika-bench agent`: the resource usage of `pika-agent`, compared in the same run with Prometheus' `node_exporter`
+//! scraped for the same metrics at the same interval.
 
 mod outcome;
 mod programs;
@@ -22,26 +22,25 @@ use outcome::{AgentReport, ProgramReport};
 use programs::{Exporter, RunningAgent};
 use sink::Sink;
 
-/// How often it is read what the programs use.
+/// How often the programs' resource usage is read.
 const METER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What to measure.
+/// Options of `pika-bench agent`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// The agent's program; the one beside the bench where none is named.
+    /// The agent's program [default: next to the benchmark].
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
-    /// Prometheus' `node_exporter`, as Debian's package prometheus-node-exporter has it: a file, or a name to be found in
-    /// PATH.
+    /// Prometheus' `node_exporter`, as in Debian's package prometheus-node-exporter: a file, or a name in PATH.
     #[arg(long, value_name = "FILE", default_value = "prometheus-node-exporter")]
     node_exporter: PathBuf,
     /// How often both report, in milliseconds.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1_000..=3_600_000))]
     interval_ms: u64,
-    /// How long they run before anything is measured, in seconds.
+    /// Warm-up time before measuring, in seconds.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     warm_up_seconds: u64,
-    /// How long they are measured, in seconds.
+    /// Duration of the measurement, in seconds.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     duration_seconds: u64,
     /// Print one line of JSON instead of a table.
@@ -49,17 +48,17 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// Runs both programs and sums up.
+/// Runs both programs and returns the report.
 ///
 /// # Errors
-/// When one of them is missing or does not run.
+/// If one of them is missing or does not run.
 pub(crate) async fn run(options: &Options) -> Result<String, BenchError> {
     let report = measure(options).await?;
     Ok(if options.json { report.to_json() } else { report.to_table() })
 }
 
 async fn measure(options: &Options) -> Result<AgentReport, BenchError> {
-    // First of all: who lacks it should not wait.
+    // Checked first, to fail early if it is missing.
     let exporter_program = programs::find(&options.node_exporter)?;
     let agent_program = sibling(options.agent.as_ref(), "pika-agent")?;
     let stop = CancellationToken::new();
@@ -91,7 +90,9 @@ async fn measure(options: &Options) -> Result<AgentReport, BenchError> {
     tasks.close();
     tasks.wait().await;
     let [Some(agent_used), Some(exporter_used)] = used else {
-        return Err(BenchError::Usage("this system does not tell what processes use".to_owned()));
+        return Err(BenchError::Usage(
+            "this system does not report the resource usage of processes".to_owned(),
+        ));
     };
     Ok(AgentReport::new(
         options.interval_ms,
@@ -100,7 +101,7 @@ async fn measure(options: &Options) -> Result<AgentReport, BenchError> {
     ))
 }
 
-/// Asks for all metrics again and again. Answers how often that worked.
+/// Scrapes all metrics periodically, and returns the number of successful scrapes.
 async fn scrape(
     client: programs::ExporterClient,
     every: Duration,

@@ -1,5 +1,5 @@
-//! One chart, measured three ways in the same breath: through the API, as bare SQL for the same rows on one prepared
-//! connection, and as bare SQL computed from raw samples.
+//! Measures a chart in three interleaved ways: through the API, as plain SQL for the same rows on a prepared
+//! connection, and as plain SQL computed from raw samples.
 
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,14 @@ use crate::error::BenchError;
 use crate::subject::Subject;
 use crate::timing::Timing;
 
-/// An agent to draw a chart of.
+/// An agent whose chart is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct AgentHandle {
     pub(crate) id: String,
     pub(crate) key: i32,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug)]
 pub(crate) struct ChartTimings {
     pub(crate) tier: &'static str,
@@ -32,7 +32,7 @@ pub(crate) struct ChartTimings {
     pub(crate) from_raw: Option<Timing>,
 }
 
-/// What the API's answer says about itself.
+/// The relevant part of the API's response.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
@@ -49,7 +49,7 @@ struct AnsweredSeries {
     p95: Option<IgnoredAny>,
 }
 
-/// A statement with the bounds between its tiers.
+/// A prepared statement with the bounds between its tiers.
 struct Prepared {
     statement: Statement,
     bounds: Vec<i64>,
@@ -65,7 +65,7 @@ pub(crate) struct Chart<'a> {
 }
 
 impl Chart<'_> {
-    /// Measures the chart of these agents in turn, after one round that warms up.
+    /// Measures the chart of these agents in turn, after a warm-up round.
     pub(crate) async fn measure(
         &self,
         agents: &[AgentHandle],
@@ -87,7 +87,7 @@ impl Chart<'_> {
             self.sql(agent, &answer, &bare).await?;
         }
         let (mut api_times, mut bare_times, mut raw_times) = (Vec::new(), Vec::new(), Vec::new());
-        // In turn, so that what disturbs one disturbs the other.
+        // Interleaved, so that disturbances affect all.
         for agent in agents.iter().cycle().take(n_runs) {
             api_times.push(self.api(agent).await?);
             bare_times.push(self.sql(agent, &answer, &bare).await?.0);
@@ -125,7 +125,7 @@ impl Chart<'_> {
         Ok(started_at.elapsed())
     }
 
-    /// Prepares what a tier needs to give the answer: the chart, and percentiles where the answer has some.
+    /// Prepares the statements of a tier: the chart, and percentiles if the response has any.
     async fn prepare_chart(&self, tier: Tier, answer: &Answer) -> Result<Vec<Prepared>, BenchError> {
         let tiers = Tier::ALL.into_iter().rev().filter(|other| *other <= tier).collect();
         let statement = statements::chart(self.family.declaration(), tier);
@@ -140,7 +140,7 @@ impl Chart<'_> {
         Ok(all)
     }
 
-    /// Prepares a statement with the bounds that the server's own would have.
+    /// Prepares a statement with the same bounds as the server's.
     async fn prepare(
         &self,
         sql: &str,
@@ -163,7 +163,7 @@ impl Chart<'_> {
         Ok(Prepared { statement: self.client.prepare(sql).await?, bounds })
     }
 
-    /// Runs statements one after the other and takes their rows. Answers also the rows of the first.
+    /// Runs statements sequentially and fetches their rows. Also returns the rows of the first.
     async fn sql(
         &self,
         agent: &AgentHandle,
@@ -183,7 +183,8 @@ impl Chart<'_> {
         Ok((started_at.elapsed(), first))
     }
 
-    /// All three have to give the same chart, or their times mean nothing. Answers how many rows it has.
+    /// Checks that all three give the same chart, without which their times mean nothing, and returns its number of
+    /// rows.
     async fn check(
         &self,
         agent: &AgentHandle,

@@ -1,4 +1,4 @@
-//! The database that a bench works on: its own, marked as such, so that nothing else is ever dropped.
+//! The benchmark's own database, which is marked so that no other database is ever dropped.
 
 use std::time::Duration;
 
@@ -14,41 +14,41 @@ use tokio_util::task::TaskTracker;
 use crate::error::BenchError;
 use crate::proc;
 
-/// Where the bench's database is made, and whether it stays.
+/// Options for a new database.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct NewDatabaseOptions {
-    /// A PostgreSQL with TimescaleDB on which a database may be made.
+    /// A PostgreSQL server with TimescaleDB on which a database may be created.
     #[arg(long, env = "PIKA_BENCH_DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// The name of the bench's own database.
+    /// The name of the benchmark's database.
     #[arg(long, default_value = "pika_bench")]
     database: String,
-    /// Do not drop the database at the end.
+    /// Keep the database at the end.
     #[arg(long)]
     keep: bool,
 }
 
-/// The same for a database that a fleet's past is loaded into.
+/// Options for a database with a fleet's history.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DatabaseOptions {
     #[command(flatten)]
     new: NewDatabaseOptions,
-    /// Use the URL's own database instead, which has to be empty and is left as it is afterwards.
+    /// Use the URL's own database instead, which has to be empty and is kept.
     #[arg(long)]
     in_place: bool,
-    /// Use what an earlier run has kept, if that is the same fleet.
+    /// Reuse the database kept by an earlier run, if it has the same fleet.
     #[arg(long)]
     reuse: bool,
 }
 
-/// What marks a database as a bench's, made before anything else in it.
+/// Marks a database as a benchmark's; created before anything else in it.
 const MARK: &str = "CREATE SCHEMA bench; \
      CREATE TABLE bench.fleet (spec text NOT NULL, start_ms int8 NOT NULL, end_ms int8 NOT NULL, \
          n_rows int8 NOT NULL, load_ms int8 NOT NULL, roll_up_ms int8 NOT NULL)";
 
 impl NewDatabaseOptions {
-    /// Makes the database anew; one that an earlier run has left is taken as it is where `reuse` says so. Answers its
-    /// URL, and whether it was there.
+    /// Recreates the database, or with `reuse` keeps one left by an earlier run. Returns its URL, and whether it was
+    /// reused.
     async fn make(&self, reuse: bool) -> Result<(String, bool), BenchError> {
         let name = &self.database;
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -70,7 +70,7 @@ impl NewDatabaseOptions {
         Ok((url, !found.is_empty() && reuse))
     }
 
-    /// Hands on what a run has found; an error of the run is more telling than one of dropping the database.
+    /// Drops the database unless it is to be kept, and returns the result of the run, whose error takes precedence.
     async fn drop_unless_kept<T>(&self, found: Result<T, BenchError>) -> Result<T, BenchError> {
         let dropped = if self.keep { Ok(()) } else { self.drop().await };
         let found = found?;
@@ -85,7 +85,7 @@ impl NewDatabaseOptions {
     }
 }
 
-/// A database without a schema, for a server that makes its own.
+/// A database without a schema, for a server that creates it.
 pub(crate) struct FreshDatabase {
     pub(crate) url: String,
     pub(crate) client: Client,
@@ -93,7 +93,7 @@ pub(crate) struct FreshDatabase {
 }
 
 impl FreshDatabase {
-    /// Makes it, marked as a bench's.
+    /// Creates the database, marked as a benchmark's.
     pub(crate) async fn make(options: &NewDatabaseOptions) -> Result<Self, BenchError> {
         let (url, _) = options.make(false).await?;
         let client = connect(&url).await?;
@@ -101,13 +101,13 @@ impl FreshDatabase {
         Ok(Self { url, client, options: options.clone() })
     }
 
-    /// What kind of database it is, once a server has made its schema.
+    /// Returns the versions and edition, once a server has created the schema.
     pub(crate) async fn info(&self) -> Result<DatabaseInfo, BenchError> {
         let store = Store::new(&self.url, &store_config())?;
         Ok(store.migrate(Clock::system().now()).await?.database)
     }
 
-    /// The first process of the database server, where it runs on this machine.
+    /// Returns the id of the postmaster, if it runs on this machine.
     pub(crate) async fn postmaster(&self) -> Result<Option<u32>, BenchError> {
         let sql = "SELECT pg_backend_pid(), coalesce(host(inet_server_addr()), '')";
         let row = self.client.query_one(sql, &[]).await?;
@@ -117,26 +117,26 @@ impl FreshDatabase {
         Ok(backend.filter(|_| is_local).and_then(proc::postmaster_of))
     }
 
-    /// Drops it after a run, unless it is to be kept, and hands on what the run has found.
+    /// Drops the database after a run unless it is to be kept, and returns the result of the run.
     pub(crate) async fn close<T>(self, found: Result<T, BenchError>) -> Result<T, BenchError> {
         drop(self.client);
         self.options.drop_unless_kept(found).await
     }
 }
 
-/// A database that a bench may do with as it likes.
+/// A database with a fleet's history.
 pub(crate) struct BenchDatabase {
     pub(crate) url: String,
     pub(crate) client: Client,
     pub(crate) store: Store,
     pub(crate) info: DatabaseInfo,
-    /// Whether an earlier run made it.
+    /// Whether an earlier run created it.
     pub(crate) is_reused: bool,
     options: DatabaseOptions,
 }
 
 impl BenchDatabase {
-    /// Makes the database, or finds it.
+    /// Creates or reuses the database.
     pub(crate) async fn open(options: &DatabaseOptions) -> Result<Self, BenchError> {
         let (url, exists) = if options.in_place {
             (options.new.database_url.clone(), true)
@@ -155,12 +155,12 @@ impl BenchDatabase {
         }
         let store = Store::new(&url, &store_config())?;
         let info = store.migrate(Clock::system().now()).await?.database;
-        // The fleet's past ends when it is loaded; kept for another day, none of it may expire.
+        // The fleet's history ends when it is loaded; none of it may expire if the database is kept.
         let for_ever = Retention { raw_ms: None, one_minute_ms: None, one_hour_ms: None, one_day_ms: None };
         let event = AuditEvent::new(Actor::System, Origin::default(), Action::SettingsUpdated);
         store.set_retention(&for_ever, &event).await?;
         if info.edition == Edition::Community {
-            // Policies would work on the fleet while it is measured; the bench runs them itself, when it is time.
+            // Policies must not run during the measurement; the benchmark runs them itself.
             let sql = "SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs \
                        WHERE proc_name LIKE 'policy\\_%' AND hypertable_name IS NOT NULL";
             client.query(sql, &[]).await?;
@@ -168,7 +168,7 @@ impl BenchDatabase {
         Ok(Self { url, client, store, info, is_reused, options: options.clone() })
     }
 
-    /// Starts over, because what an earlier run has left is another fleet.
+    /// Recreates the database, because it has another fleet.
     pub(crate) async fn start_over(&mut self) -> Result<(), BenchError> {
         if self.options.in_place {
             let message = "the database holds another fleet; --in-place wants an empty one".to_owned();
@@ -186,12 +186,12 @@ impl BenchDatabase {
         if options.in_place { found } else { options.new.drop_unless_kept(found).await }
     }
 
-    /// On the Community edition, refreshes what the policies of a tier would have refreshed by now.
+    /// On the Community edition, runs the refresh policies of a tier.
     pub(crate) async fn run_refresh_policies(&self, tier: Tier) -> Result<(), BenchError> {
         if self.info.edition == Edition::Apache {
             return Ok(());
         }
-        // A job of an aggregate names it or the hypertable behind it, according to TimescaleDB's version.
+        // A job names the aggregate or the hypertable behind it, depending on TimescaleDB's version.
         let sql = "SELECT job_id FROM timescaledb_information.jobs AS jobs \
                    LEFT JOIN timescaledb_information.continuous_aggregates AS aggregates \
                        ON (materialization_hypertable_schema, materialization_hypertable_name) \
@@ -202,7 +202,7 @@ impl BenchDatabase {
         self.run_jobs(&self.client.query(sql, &[&tier.name()]).await?).await
     }
 
-    /// On the Community edition, turns those chunks into columns that the policies would have turned by now.
+    /// On the Community edition, runs the columnstore policies.
     pub(crate) async fn run_columnstore_policies(&self) -> Result<(), BenchError> {
         if self.info.edition == Edition::Apache {
             return Ok(());
@@ -219,7 +219,7 @@ impl BenchDatabase {
     }
 }
 
-/// The limits of the bench's own use of the store.
+/// The store's settings for the benchmark.
 fn store_config() -> StoreConfig {
     StoreConfig {
         pool_size: 4,
@@ -229,13 +229,13 @@ fn store_config() -> StoreConfig {
     }
 }
 
-/// A connection with the settings that the server's own have.
+/// Opens a connection with the same settings as the server's.
 pub(crate) async fn connect(url: &str) -> Result<Client, BenchError> {
     let mut config: Config = url.parse()?;
     config.application_name("pika-bench");
     config.options(statements::PLANNING_OPTIONS);
     let (client, connection) = config.connect(NoTls).await?;
-    // Ends with the client, which learns of its errors, too.
+    // Ends with the client, which also receives its errors.
     TaskTracker::new().spawn(connection);
     Ok(client)
 }
@@ -251,7 +251,7 @@ async fn recreate(client: &Client, name: &str) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// The URL of another database on the same server.
+/// Returns the URL of another database on the same server.
 fn with_database(url: &str, name: &str) -> Result<String, BenchError> {
     let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
     let authority_at = base.find("://").map_or(0, |position| position + 3);

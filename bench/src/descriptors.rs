@@ -1,17 +1,17 @@
-//! File descriptors: a simulated fleet needs more than most systems allow a process from the start.
+//! File descriptors, of which a simulated fleet needs more than the default limit of most systems.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::BenchError;
 
-/// Raises the limit of this process, and with it that of the processes it starts, until `needed` files and sockets can
-/// be open at a time. Beyond the system's hard limit only root can go.
+/// Raises the limit of this process and its children to `needed` open files and sockets. Only root can exceed the
+/// system's hard limit.
 ///
 /// # Errors
-/// When the limit stays too low.
+/// If the limit stays too low.
 pub(crate) fn allow(needed: u64) -> Result<(), BenchError> {
     let limit = getrlimit(Resource::Nofile);
-    // No limit is no number.
+    // `None` means no limit.
     let is_enough = |limit: Option<u64>| limit.is_none_or(|limit| needed <= limit);
     if is_enough(limit.current) {
         return Ok(());

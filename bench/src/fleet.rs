@@ -1,5 +1,4 @@
-//! `pika-bench fleet`: machines that report to a running server, for people who want to see a fleet and for tests of what
-//! shows one.
+//! `pika-bench fleet`: simulated machines that report to a running server, for demonstrations and tests.
 
 mod machine;
 mod reporter;
@@ -22,43 +21,43 @@ use self::reporter::{Reporter, Shared};
 use crate::error::BenchError;
 use crate::interrupt::Interrupt;
 
-/// So many machines send their past at the same time.
+/// Maximum number of machines that send their past at the same time.
 const PAST_TURNS: usize = 16;
 
-/// Simulated machines report to a running server until they are told to stop: with days and nights, peaks, a disk that
-/// fills up, restarts, some of them offline, samples that were dropped, and an identity that was copied.
+/// Simulates machines that report to a running server until stopped, with daily cycles, peaks, a disk that fills up,
+/// restarts, some machines offline, dropped samples, and a copied identity.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The server's address, without TLS, for example `http://127.0.0.1:18888`.
+    /// URL of the server, without TLS, for example `http://127.0.0.1:18888`.
     #[arg(long)]
     server: String,
-    /// An enrollment token that admits all of them.
+    /// An enrollment token with enough uses for all machines.
     #[arg(long, env = "PIKA_ENROLLMENT_TOKEN", hide_env_values = true)]
     token: String,
-    /// How many machines.
+    /// Number of machines.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     agents: u32,
-    /// Milliseconds from one sample to the next.
+    /// Interval between samples, in milliseconds.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     interval_ms: u64,
-    /// Hours of the past that the machines report at first; servers take 24 by default.
+    /// Hours of the past that the machines report first; servers accept 24 by default.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(0..=23))]
     past_hours: u8,
-    /// Milliseconds from one sample of the past to the next.
+    /// Interval between samples of the past, in milliseconds.
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1_000..=3_600_000))]
     past_interval_ms: u64,
-    /// The same seed makes the same fleet; with the same token its machines are known again.
+    /// Random seed. The same seed gives the same fleet; with the same token the same agents.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What the names of all machines begin with.
+    /// Prefix of the machines' names.
     #[arg(long, default_value = "demo-")]
     prefix: String,
 }
 
-/// Runs the fleet until it is interrupted, which is its usual end.
+/// Runs the fleet until interrupted, which is the normal end.
 ///
 /// # Errors
-/// When the server's address is none, or it lets a machine not in.
+/// If the server's URL is invalid, or it refuses a machine.
 pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<String, BenchError> {
     let stop = CancellationToken::new();
     let clock = Clock::system();
@@ -94,7 +93,7 @@ pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<Stri
     }
 }
 
-/// Ends when a machine has failed, or when all have stopped.
+/// Waits until a machine fails, or all have stopped.
 async fn first_failure(machines: &mut JoinSet<Result<(), BenchError>>) -> Result<(), BenchError> {
     while let Some(ended) = machines.join_next().await {
         ended??;
@@ -102,17 +101,17 @@ async fn first_failure(machines: &mut JoinSet<Result<(), BenchError>>) -> Result
     Ok(())
 }
 
-/// Where agents connect to a server of this address.
+/// Returns the WebSocket URL of a server.
 fn websocket_url(server: &str) -> Result<String, BenchError> {
     let address = server.trim_end_matches('/');
     match address.split_once("://").unwrap_or(("http", address)) {
         ("http", host) => Ok(format!("ws://{host}/ws/agent")),
-        ("https", _) => Err(BenchError::Usage("simulated machines do not speak TLS".to_owned())),
-        _ => Err(BenchError::Usage(format!("{server} is no address of a server"))),
+        ("https", _) => Err(BenchError::Usage("simulated machines do not support TLS".to_owned())),
+        _ => Err(BenchError::Usage(format!("{server} is not the URL of a server"))),
     }
 }
 
-/// The secret of a machine, which nobody can guess who does not know the token.
+/// Returns the secret of a machine, which cannot be guessed without the token.
 fn secret(token: &str, seed: u64, number: u32) -> String {
     let hash = TokenHash::of(&format!("{token} {seed} {number}"));
     format!("pika_agent_{}", URL_SAFE_NO_PAD.encode(hash.0))

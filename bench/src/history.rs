@@ -1,8 +1,8 @@
-//! What a simulated fleet has reported over its past: the same numbers for the same agent and time in every run, made
-//! without looking at other samples, so that any part of the past can be made by itself.
+//! The history of a simulated fleet: deterministic for agent and time, and independent of other samples, so that any
+//! part can be generated on its own.
 //!
-//! The numbers are as irregular as real ones: samples come late by a little, now and then one is missing, a machine is
-//! down for hours and comes back with its counters at zero.
+//! The numbers are as irregular as real ones: samples are slightly late, some are missing, and a machine is down for
+//! hours and returns with its counters at zero.
 
 use pika_server::domain::row::{
     CpuNumbers, DiskNumbers, LoadNumbers, MemoryNumbers, NetworkNumbers, Rows, Stored,
@@ -11,16 +11,16 @@ use pika_server::domain::tier::{DAY_MS, HOUR_MS};
 
 use crate::noise::{STEP, fraction, mixed};
 
-/// Each agent is down once in so many days…
+/// Each agent is down once in this time…
 const OUTAGE_EVERY_MS: i64 = 10 * DAY_MS;
-/// …for as long as this at most.
+/// …for at most this long.
 const OUTAGE_MS_MAX: i64 = 6 * HOUR_MS;
 /// One sample in so many is missing.
 const MISSING_EVERY: u64 = 500;
-/// Samples come late by up to this part of their interval.
+/// Samples are late by up to this fraction of their interval.
 const JITTER_PARTS: i64 = 50;
 
-/// What the numbers are drawn for.
+/// The purpose of random numbers.
 #[derive(Clone, Copy)]
 enum Noise {
     Missing = 1,
@@ -35,7 +35,7 @@ enum Noise {
     Load,
 }
 
-/// An agent of the fleet, with its keys in the database.
+/// An agent of the fleet with its keys in the database.
 #[derive(Clone, Debug)]
 pub(crate) struct SimulatedAgent {
     pub(crate) key: i32,
@@ -43,7 +43,7 @@ pub(crate) struct SimulatedAgent {
     pub(crate) interface_keys: Vec<i32>,
 }
 
-/// The past of a fleet.
+/// The history of a fleet.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     pub(crate) agents: Vec<SimulatedAgent>,
@@ -53,7 +53,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Appends what all agents reported at a tick, in the order in which it would have arrived.
+    /// Appends the rows of all agents at a tick, in the order of arrival.
     pub(crate) fn append_tick(&self, tick: i64, rows: &mut Rows) {
         for agent in &self.agents {
             if !self.is_missing(agent, tick) {
@@ -62,7 +62,7 @@ impl History {
         }
     }
 
-    /// Appends a sample, whether or not it is missing.
+    /// Appends a sample, even if it is one of the missing ones.
     pub(crate) fn append_sample(&self, agent: &SimulatedAgent, tick: i64, rows: &mut Rows) {
         let ts = self.timestamp(agent, tick);
         let character = random(agent.key, 0, Noise::Character);
@@ -105,7 +105,7 @@ impl History {
     }
 
     fn timestamp(&self, agent: &SimulatedAgent, tick: i64) -> i64 {
-        // Agents start at any time within the interval and keep to it.
+        // Each agent has a fixed phase within the interval.
         let offset = scaled(random(agent.key, 0, Noise::Jitter), self.interval_ms * 9 / 10);
         let jitter = scaled(random(agent.key, tick, Noise::Jitter), self.interval_ms / JITTER_PARTS);
         self.start + tick * self.interval_ms + offset + jitter
@@ -118,7 +118,7 @@ impl History {
         is_lost || (down_ms <= at_ms && at_ms < up_ms)
     }
 
-    /// When the machine was started last, in milliseconds since the start.
+    /// Returns when the machine was last booted, in milliseconds since the start.
     fn booted_at_ms(agent_key: i32, at_ms: i64) -> i64 {
         let period = at_ms.div_euclid(OUTAGE_EVERY_MS);
         let (_, up_ms) = outage(agent_key, period);
@@ -128,7 +128,7 @@ impl History {
     fn disk(&self, agent_key: i32, disk_key: i32, position: i64, ts: i64) -> Stored<DiskNumbers> {
         const TOTAL_BYTES: i64 = 512 << 30;
         let character = random(disk_key, position, Noise::Character);
-        // Fills up over a fortnight, then somebody tidies up.
+        // Fills up over two weeks, then is cleaned up.
         let fill = wrapped(ts, 14 * DAY_MS, character);
         let used = scaled(0.2 + 0.4 * character + 0.2 * fill, TOTAL_BYTES / 4096) * 4096;
         Stored::of_series(
@@ -180,7 +180,7 @@ impl History {
         )
     }
 
-    /// Bytes moved until a tick: never less than at the tick before.
+    /// Returns the bytes transferred until a tick, which never decrease.
     #[expect(clippy::cast_precision_loss, reason = "plausible numbers")]
     fn counter(&self, agent_key: i32, tick: i64, noise: Noise) -> i64 {
         let bytes_per_tick = 200_000.0 + 20_000_000.0 * random(agent_key, 0, noise);
@@ -194,7 +194,7 @@ impl History {
 fn memory(agent_key: i32, ts: i64, tick: i64, character: f64) -> Stored<MemoryNumbers> {
     let total_bytes = 16 << 30;
     let share = 0.3 + 0.4 * character + 0.1 * daily(ts, character);
-    // What programs hold changes less often than it is looked at.
+    // Memory in use changes less often than it is sampled.
     let share = share + 0.05 * random(agent_key, tick / 2, Noise::Memory);
     let used_bytes = scaled(share, total_bytes / 4096) * 4096;
     Stored::new(
@@ -213,7 +213,7 @@ fn memory(agent_key: i32, ts: i64, tick: i64, character: f64) -> Stored<MemoryNu
     )
 }
 
-/// From when to when a machine is down in a period, in milliseconds since the start.
+/// Returns the start and end of a machine's outage in a period, in milliseconds since the start.
 fn outage(agent_key: i32, period: i64) -> (i64, i64) {
     let down_ms = scaled(random(agent_key, period, Noise::Outage), OUTAGE_EVERY_MS - OUTAGE_MS_MAX);
     let lasts_ms = scaled(random(agent_key, !period, Noise::Outage), OUTAGE_MS_MAX);
@@ -221,24 +221,24 @@ fn outage(agent_key: i32, period: i64) -> (i64, i64) {
     (start_ms + down_ms, start_ms + down_ms + lasts_ms)
 }
 
-/// A number that belongs to an agent and tick.
+/// Returns a hash of an agent and tick.
 fn hash(key: i32, tick: i64, noise: Noise) -> u64 {
     let seed = (u64::from(key.unsigned_abs()) << 40) ^ ((noise as u64) << 34);
     mixed(seed.wrapping_add(tick.cast_unsigned().wrapping_mul(STEP)))
 }
 
-/// The same as a number of 0–1.
+/// Like [`hash`], as a number from 0 to 1.
 fn random(key: i32, tick: i64, noise: Noise) -> f64 {
     fraction(hash(key, tick, noise))
 }
 
-/// How far a repeating span has come, 0–1.
+/// Returns the position within a repeating span, from 0 to 1.
 #[expect(clippy::cast_precision_loss, reason = "plausible numbers")]
 fn wrapped(ts: i64, span_ms: i64, phase: f64) -> f64 {
     (ts.rem_euclid(span_ms) as f64 / span_ms as f64 + phase).fract()
 }
 
-/// Day and night, -1–1.
+/// Returns a daily wave from -1 to 1.
 fn daily(ts: i64, phase: f64) -> f64 {
     (std::f64::consts::TAU * wrapped(ts, DAY_MS, phase / 4.0)).sin()
 }

@@ -1,5 +1,5 @@
-//! `pika-bench ingest`: a fleet of agents reports to a server over real sockets: at their interval, as fast as they are
-//! acknowledged, and after all connections were lost at once. Beside it in the same run: what the database can take.
+//! `pika-bench ingest`: a fleet of agents reports to a server over real sockets, at their interval, as fast as they are
+//! acknowledged, and after all connections were lost at once. The same run measures the database's ceiling.
 
 mod agent;
 mod ceiling;
@@ -37,24 +37,24 @@ use tally::{Phase, PhaseTally, Tally};
 
 pub(crate) use outcome::IngestReport;
 
-/// Files and sockets of the bench or of the server beside those of the agents' connections.
+/// Maximum number of open files besides agents' connections, of the benchmark or the server.
 const OTHER_DESCRIPTORS_MAX: u64 = 100;
-/// How often it is read what the programs use.
+/// How often the programs' resource usage is read.
 const METER_INTERVAL: Duration = Duration::from_millis(500);
-/// Samples of an older frame, as `pika-agent` sends them.
+/// Samples in a backlog frame of `pika-agent`.
 const BACKLOG_SAMPLES_PER_FRAME: u16 = 100;
 #[expect(clippy::cast_possible_wrap, reason = "a few hundred")]
 const SAMPLES_MAX: i64 = SAMPLES_PER_FRAME_MAX as i64;
 
-/// What to simulate.
+/// Options of `pika-bench ingest`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
     database: NewDatabaseOptions,
-    /// The server's program; the one beside the bench where none is named.
+    /// The server's program [default: next to the benchmark].
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
-    /// How many agents.
+    /// Number of agents.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     agents: u32,
     /// How often each reports, in milliseconds.
@@ -66,42 +66,42 @@ pub(crate) struct Options {
     /// Network interfaces of each agent.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=128))]
     networks: u16,
-    /// How many agents connect in a second at the start.
+    /// How many agents connect per second at the start.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     connects_per_second: u32,
-    /// How long agents report at their interval before anything is measured, in seconds.
+    /// Warm-up time at the agents' interval, in seconds.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     warm_up_seconds: u64,
-    /// How long they are measured at their interval; 0: not at all.
+    /// Duration of the measurement at the agents' interval, in seconds; 0 skips it.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     steady_seconds: u64,
-    /// How long agents send as fast as they are acknowledged; 0: not at all, and the ceiling is not measured either.
+    /// Duration of the measurement at saturation, in seconds; 0 skips it and the ceiling.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_600))]
     saturation_seconds: u64,
-    /// How many of the agents do so.
+    /// Number of agents that send at saturation.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     saturation_agents: u32,
-    /// Samples of each frame then.
+    /// Samples per frame at saturation.
     #[arg(long, default_value_t = BACKLOG_SAMPLES_PER_FRAME, value_parser = clap::value_parser!(u16).range(1..=SAMPLES_MAX))]
     saturation_samples_per_frame: u16,
-    /// Frames of each agent then that wait for their acknowledgement.
+    /// Unacknowledged frames per agent at saturation.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     saturation_frames_in_flight: u16,
-    /// At the end, cut all connections at once and measure how long it takes until everything is as before.
+    /// At the end, cut all connections at once and measure how long recovery takes.
     #[arg(long)]
     storm: bool,
-    /// Connections that the ceiling is measured with: as many as the server writes samples with.
+    /// Connections for measuring the ceiling: as many as the server writes samples with.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     ceiling_connections: u16,
-    /// Rows of a transaction then: as many as the server's flushes have.
+    /// Rows per transaction for the ceiling: as many as in the server's flushes.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     ceiling_transaction_rows: u32,
-    /// No more rows than this: they are held in memory.
+    /// Maximum number of rows for the ceiling, which are held in memory.
     #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     ceiling_rows_max: u32,
-    /// How long anything is waited for, in seconds.
+    /// Timeout for anything that is waited for, in seconds.
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    patience_seconds: u64,
+    timeout_seconds: u64,
     /// Print one line of JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -121,10 +121,10 @@ impl Options {
     }
 }
 
-/// Runs the fleet and sums up.
+/// Runs the fleet and returns the report.
 ///
 /// # Errors
-/// When the database or the server cannot be used, or something that is waited for does not come about.
+/// If the database or the server cannot be used, or a wait times out.
 pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<IngestReport, BenchError> {
     descriptors::allow(u64::from(options.agents) + OTHER_DESCRIPTORS_MAX)?;
     let program = sibling(options.server.as_ref(), "pika-server")?;
@@ -151,8 +151,8 @@ async fn measure(
         tally: Tally::new(options.agents)?,
     };
     progress(&format!("connecting {} agents", options.agents));
-    let patience = Duration::from_secs(options.patience_seconds);
-    let fleet = Fleet::start(shared, options.agents, options.connects_per_second, patience);
+    let timeout = Duration::from_secs(options.timeout_seconds);
+    let fleet = Fleet::start(shared, options.agents, options.connects_per_second, timeout);
     let metered = [
         Some(Metered::Process(server.pid)),
         database.postmaster().await?.map(Metered::Postgres),
@@ -201,7 +201,7 @@ async fn measure(
     })
 }
 
-/// Times of samples, from the first on, before the last.
+/// A half-open range of sample times.
 type Span = (i64, i64);
 
 fn ceiling_options(options: &Options, (start, end): Span) -> CeilingOptions {
@@ -214,13 +214,13 @@ fn ceiling_options(options: &Options, (start, end): Span) -> CeilingOptions {
     }
 }
 
-/// A run: the phases, one after the other.
+/// A run with its phases.
 struct Bench<'a> {
     options: &'a Options,
     database: &'a FreshDatabase,
     fleet: Fleet,
     clock: Clock,
-    /// Server, database and the bench itself.
+    /// Server, database and the benchmark itself.
     metered: [Option<Metered>; 3],
 }
 
@@ -237,9 +237,9 @@ impl Bench<'_> {
         progress("warming up");
         self.fleet.order(Mode::Interval, Phase::WarmUp);
         sleep(Duration::from_secs(self.options.warm_up_seconds)).await;
-        // The phase that follows begins without arrears.
+        // The next phase begins without a backlog.
         self.fleet.order(Mode::Quiet, Phase::WarmUp);
-        self.fleet.settled(Instant::now()).await?;
+        self.fleet.acknowledged(Instant::now()).await?;
         Ok(())
     }
 
@@ -253,13 +253,13 @@ impl Bench<'_> {
         let (took, end) = (started_at.elapsed(), self.clock.now());
         let used = meter.finish().await?;
         let acknowledged = self.fleet.tally().phase(Phase::Steady).samples_acknowledged;
-        self.fleet.settled(started_at).await?;
+        self.fleet.acknowledged(started_at).await?;
         let n_stored = rows::count_between(&self.database.client, start, end).await?;
         let tally = self.fleet.tally().phase(Phase::Steady);
         Ok(self.report(&tally, (took, took), acknowledged, n_stored, used))
     }
 
-    /// Also tells which samples were taken meanwhile.
+    /// Measures saturation. Also returns the range of the samples taken.
     async fn saturate(&self) -> Result<(SaturationReport, Span), BenchError> {
         progress("measuring as fast as frames are acknowledged");
         let Options {
@@ -269,7 +269,7 @@ impl Bench<'_> {
         } = *self.options;
         let agents = self.options.saturation_agents.min(self.options.agents);
         let start = self.clock.now();
-        // The first frames hold samples of as many milliseconds: none of them is to be from before the start.
+        // The first frame's samples are a millisecond apart each: none may be from before the start.
         sleep(Duration::from_millis(u64::from(samples_per_frame) + 1)).await;
         let started_at = Instant::now();
         let meter = Meter::start(self.metered, METER_INTERVAL);
@@ -279,7 +279,7 @@ impl Bench<'_> {
         self.fleet.order(Mode::Quiet, Phase::Saturation);
         let took = started_at.elapsed();
         let acknowledged = self.fleet.tally().phase(Phase::Saturation).samples_acknowledged;
-        self.fleet.settled(started_at).await?;
+        self.fleet.acknowledged(started_at).await?;
         let used = meter.finish().await?;
         let tally = self.fleet.tally().phase(Phase::Saturation);
         let stored_took = tally.last_acknowledged_at.map_or(took, |at| at - started_at);
@@ -298,9 +298,9 @@ impl Bench<'_> {
         let cut_at = Instant::now();
         self.fleet.cut().await?;
         let registered = self.fleet.registered(cut_at).await?;
-        // What was taken until now is what the storm has held up.
+        // Samples taken until now were delayed by the storm.
         self.fleet.order(Mode::Quiet, Phase::Storm);
-        let acknowledged = self.fleet.settled(cut_at).await?;
+        let acknowledged = self.fleet.acknowledged(cut_at).await?;
         let [server, database, _] = meter.finish().await?;
         let tally = self.fleet.tally().phase(Phase::Storm);
         let n_rows = self.options.rows(tally.samples_acknowledged);
@@ -313,7 +313,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Sums up a phase. Samples were taken for the first of the times, and stored until the second.
+    /// Returns the report of a phase. Samples were taken during the first of the times, and stored until the second.
     #[expect(clippy::cast_precision_loss, reason = "rates for people")]
     fn report(
         &self,

@@ -1,19 +1,19 @@
-//! What a signal means to a bench: it ends in order, and its children and databases with it.
+//! Signals end a benchmark in order, including its child processes and databases.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::BenchError;
 
-/// Set by the first signal that asks the bench to end.
+/// Cancelled by the first signal.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(CancellationToken);
 
 impl Interrupt {
-    /// Listens from now on. A second signal ends the process at once, whatever it leaves behind.
+    /// Starts listening for signals. A second signal ends the process immediately, without cleaning up.
     ///
     /// # Errors
-    /// When the signals cannot be listened to.
+    /// If signal handlers cannot be installed.
     pub(crate) fn listen() -> std::io::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -36,8 +36,8 @@ impl Interrupt {
         Ok(Self(token))
     }
 
-    /// Runs `work` until it is done or the bench is asked to end. Whatever `work` holds then goes: processes are killed,
-    /// temporary files removed. A database has to be closed by the caller, which is why it is made outside of `work`.
+    /// Runs `work` until it is done or the benchmark is interrupted, which drops `work`: processes are killed,
+    /// temporary files removed. The caller has to close the database, which is why it is created outside `work`.
     ///
     /// # Errors
     /// Those of `work`, and [`BenchError::Interrupted`].

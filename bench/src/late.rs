@@ -1,5 +1,5 @@
-//! `pika-bench late`: what it costs to roll up a fleet's past again when some of its agents come back with samples that
-//! they could not send for hours.
+//! `pika-bench late`: the cost of rolling up again when some agents of a fleet return with samples that they could not
+//! send for hours.
 
 mod outcome;
 
@@ -19,14 +19,14 @@ use crate::load::{self, FleetOptions, LoadOptions, LoadedFleet, progress};
 use crate::machine::Machine;
 use outcome::{Cost, LateReport};
 
-/// Rows of one transaction, as the server's default.
+/// Rows of a transaction, as in the server's defaults.
 const FLUSH_ROWS: usize = 20_000;
-/// How long other sessions may take to report what they did.
+/// How long other sessions may take to report their statistics.
 const STATISTICS_DELAY: Duration = Duration::from_millis(300);
 /// How often the tiers of hours are refreshed, in minutes.
 const HOURS_EVERY: u16 = 15;
 
-/// What to measure.
+/// Options of `pika-bench late`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -35,13 +35,13 @@ pub(crate) struct Options {
     fleet: FleetOptions,
     #[command(flatten)]
     load: LoadOptions,
-    /// Agents that come back late, besides those of the fleet; a hundredth of these where nobody says.
+    /// Agents that return late, in addition to the fleet [default: a hundredth of the fleet].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     late_agents: Option<u32>,
-    /// For how many hours they could not send.
+    /// How many hours they could not send.
     #[arg(long, default_value_t = 23, value_parser = clap::value_parser!(u32).range(1..=23))]
     backlog_hours: u32,
-    /// Minutes over which they come back, as many in each.
+    /// Minutes over which they return, the same number in each.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=60))]
     minutes: u16,
     /// Print one line of JSON instead of a table.
@@ -49,10 +49,10 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// Loads a fleet and measures.
+/// Loads a fleet, measures, and returns the report.
 ///
 /// # Errors
-/// When the database cannot be used, or its rollups are not what the late agents sent.
+/// If the database cannot be used, or its rollups do not match what the late agents sent.
 pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<String, BenchError> {
     let mut database = BenchDatabase::open(&options.database).await?;
     let report = interrupt.or(Box::pin(measure(options, &mut database))).await;
@@ -81,7 +81,7 @@ async fn measure(options: &Options, database: &mut BenchDatabase) -> Result<Late
         bench.work(minute, options.minutes, &mut rolled).await?;
     }
     progress("an hour later: what was put off is part of the cost");
-    bench.settle(&mut rolled).await?;
+    bench.finish_hour(&mut rolled).await?;
     bench.check(&late).await?;
     let machine = Machine::inspect(&database.client, &database.info).await?;
     Ok(LateReport {
@@ -102,7 +102,7 @@ struct Bench<'a> {
     fleet: &'a FleetOptions,
 }
 
-/// What had been done until a moment.
+/// Counters at a moment.
 struct Mark {
     at: Instant,
     wal_bytes: i64,
@@ -110,7 +110,7 @@ struct Mark {
 }
 
 impl Bench<'_> {
-    /// The past of some agents, written as it arrives: in the order of its times, in flushes of its own.
+    /// Writes the backlog of some agents as it arrives: ordered by time, in separate flushes.
     async fn write_backlog(
         &self,
         agents: &[SimulatedAgent],
@@ -134,7 +134,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What the database and the server do in a minute.
+    /// Does the work of database and server in a minute.
     async fn work(&self, minute: u16, of: u16, cost: &mut Cost) -> Result<(), BenchError> {
         let mark = self.mark().await?;
         self.database.run_refresh_policies(Tier::OneMinute).await?;
@@ -149,8 +149,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// The work of the hour after.
-    async fn settle(&self, cost: &mut Cost) -> Result<(), BenchError> {
+    /// Does the work of the following hour.
+    async fn finish_hour(&self, cost: &mut Cost) -> Result<(), BenchError> {
         let mark = self.mark().await?;
         for passed_ms in [HOUR_MS, HOUR_MS + MINUTE_MS] {
             self.database.store.maintain(Clock::system().now() + passed_ms).await?;
@@ -169,7 +169,7 @@ impl Bench<'_> {
         Ok(Mark { at: Instant::now(), wal_bytes, rows_rolled })
     }
 
-    /// Adds time and write-ahead log since the mark to a cost. Answers how many rows of rollups were written meanwhile.
+    /// Adds time and write-ahead log since the mark to a cost. Returns the number of rollup rows written since.
     async fn add_since(&self, mark: &Mark, cost: &mut Cost) -> Result<u64, BenchError> {
         cost.seconds += mark.at.elapsed().as_secs_f64();
         let now = self.mark().await?;
@@ -177,7 +177,7 @@ impl Bench<'_> {
         Ok((now.rows_rolled - mark.rows_rolled).unsigned_abs())
     }
 
-    /// Rows that have been inserted into or replaced in rollups since the database was made.
+    /// Returns the number of rows inserted or updated in rollups since the database was created.
     async fn rows_rolled(&self) -> Result<i64, BenchError> {
         let sql = "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0)::int8 \
                    FROM pg_stat_user_tables AS chunks \
@@ -186,7 +186,7 @@ impl Bench<'_> {
         let client = &self.database.client;
         client.batch_execute("SELECT pg_stat_force_next_flush()").await?;
         let mut rows: i64 = -1;
-        // Other sessions report what they did a moment later, or when they end.
+        // Other sessions report their statistics a moment later, or when they end.
         loop {
             let counted = client.query_one(sql, &[]).await?.get(0);
             if counted == rows {
@@ -197,7 +197,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Every sample of the late agents is in every tier that its time has reached.
+    /// Checks that every sample of the late agents is in every tier that its time has reached.
     async fn check(&self, late: &[SimulatedAgent]) -> Result<(), BenchError> {
         let keys: Vec<i32> = late.iter().map(|agent| agent.key).collect();
         let client = &self.database.client;

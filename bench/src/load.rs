@@ -1,4 +1,4 @@
-//! Loads a fleet's past through the server's own writer, and has it rolled up the way of the database's edition.
+//! Loads a fleet's history with the server's writer, and rolls it up as the database's edition does.
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -18,19 +18,19 @@ use crate::database::BenchDatabase;
 use crate::error::BenchError;
 use crate::history::{History, SimulatedAgent};
 
-/// Rows of one transaction at most: bounds the memory that a writer takes.
+/// Maximum rows of a transaction, which bounds the memory of a writer.
 const ROWS_PER_TRANSACTION_MAX: i64 = 4_000_000;
 
-/// Which fleet.
+/// Options of the fleet.
 #[derive(Args, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FleetOptions {
-    /// How many agents have a past.
+    /// Number of agents with a history.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) agents: u32,
-    /// How many days long it is.
+    /// Length of the history, in days.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub(crate) days: u32,
-    /// How often each reported, in milliseconds.
+    /// Interval between samples, in milliseconds.
     #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(i64).range(1_000..=3_600_000))]
     pub(crate) interval_ms: i64,
     /// Disks of each agent.
@@ -41,18 +41,18 @@ pub(crate) struct FleetOptions {
     pub(crate) networks: u16,
 }
 
-/// How to load it.
+/// Options of loading.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LoadOptions {
-    /// Connections that load at the same time.
+    /// Number of connections that load concurrently.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     writers: u16,
 }
 
-/// A fleet that is in the database.
+/// A fleet in the database.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedFleet {
-    /// First millisecond of its past.
+    /// First millisecond of its history.
     pub(crate) start: i64,
     /// First millisecond after it.
     pub(crate) end: i64,
@@ -97,7 +97,7 @@ pub(crate) async fn load(
     roll_up(database, Clock::system().now()).await?;
     let roll_up_ms = milliseconds_since(started_at);
     progress(&format!("rolled up after {} s; vacuuming", roll_up_ms / 1000));
-    // What the autovacuum would do during the measurement.
+    // Otherwise autovacuum would run during the measurement.
     database.client.batch_execute("VACUUM (ANALYZE)").await?;
     let sql = "INSERT INTO bench.fleet VALUES ($1, $2, $3, $4, $5, $6)";
     database.client.execute(sql, &[&spec, &start, &end, &n_rows, &load_ms, &roll_up_ms]).await?;
@@ -165,7 +165,7 @@ async fn fill_latest(database: &BenchDatabase, loaded: &LoadedFleet) -> Result<(
     Ok(())
 }
 
-/// Makes the agents of these numbers, with their disks and interfaces.
+/// Creates the agents with these numbers, with their disks and interfaces.
 async fn register(
     database: &BenchDatabase,
     first: u32,
@@ -190,7 +190,7 @@ async fn register(
     Ok(())
 }
 
-/// The first agents of the database, with their keys.
+/// Returns the first agents of the database, with their keys.
 async fn simulated_agents(
     database: &BenchDatabase,
     n_agents: u32,
@@ -207,8 +207,8 @@ async fn simulated_agents(
     Ok(rows.iter().map(agent).collect())
 }
 
-/// Writes everything in the order of its arrival, as a server that has been running would have: a table that is filled
-/// agent by agent would be read faster than any real one. Answers how many rows there were.
+/// Writes all rows in the order of arrival, as a running server would: a table filled agent by agent would be read
+/// faster than a real one. Returns the number of rows.
 async fn write(
     database: &BenchDatabase,
     fleet: &FleetOptions,
@@ -217,7 +217,7 @@ async fn write(
 ) -> Result<i64, BenchError> {
     let parts = parts(fleet, history);
     let mut n_rows = 0;
-    // The chunks first, one after the other: whoever makes a chunk locks the table until its transaction ends.
+    // Create the chunks first, since creating a chunk locks the table until the end of the transaction.
     let mut writer = SampleWriter::new(database.store.clone(), WriteMethod::Copy);
     for part in &parts {
         let mut rows = Rows::default();
@@ -256,7 +256,7 @@ async fn write(
     Ok(i64::try_from(n_rows).unwrap_or(i64::MAX))
 }
 
-/// The ticks of each transaction: a day, or less where a day is too much at once.
+/// Returns the ticks of each transaction: a day, or less if a day is too much.
 fn parts(fleet: &FleetOptions, history: &History) -> Vec<Range<i64>> {
     let n_ticks = i64::from(fleet.days) * DAY_MS / fleet.interval_ms;
     let rows_per_tick = i64::from(fleet.agents) * (3 + i64::from(fleet.disks) + i64::from(fleet.networks));
@@ -274,7 +274,7 @@ fn parts(fleet: &FleetOptions, history: &History) -> Vec<Range<i64>> {
     parts
 }
 
-/// Brings every tier up to date: the server's maintenance, and on one edition what it leaves to the policies.
+/// Rolls up every tier: by the server's maintenance, and on the Community edition also by the policies.
 async fn roll_up(database: &BenchDatabase, now: i64) -> Result<(), BenchError> {
     while database.store.maintain(now).await?.has_more {}
     for tier in Tier::ROLLUPS {
@@ -287,7 +287,7 @@ fn milliseconds_since(started_at: Instant) -> i64 {
     i64::try_from(started_at.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Tells people who wait for minutes what is going on.
+/// Reports progress to people who wait for minutes.
 pub(crate) fn progress(text: &str) {
     drop(writeln!(std::io::stderr(), "pika-bench: {text}"));
 }

@@ -1,4 +1,4 @@
-//! The machine that figures come from, without which they mean little.
+//! The machine on which figures were measured.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use crate::error::BenchError;
 
-/// Where something was measured. The database is taken to be on the same machine.
+/// The machine of a measurement. The database is assumed to be on the same machine.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Machine {

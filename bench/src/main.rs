@@ -1,4 +1,4 @@
-//! The command line of the benches.
+//! The command line of the benchmarks.
 
 mod agent;
 mod chart;
@@ -42,27 +42,27 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs the agent against a server that stores nothing, beside Prometheus' `node_exporter`, and prints what each takes of
-    /// the machine.
+    /// Runs the agent against a server that stores nothing, alongside Prometheus' `node_exporter`, and prints the
+    /// resource usage of both.
     Agent(agent::Options),
-    /// Machines of all kinds report to a running server until they are told to stop: something to look at.
+    /// Simulates machines of all kinds that report to a running server until stopped.
     Fleet(fleet::Options),
-    /// Many agents report to a server of the bench's own; prints what was stored, how soon and at which cost, beside what
-    /// the database can take at best. Fails where not exactly what was sent is stored.
+    /// Simulates many agents that report to a server, and prints throughput, latency and cost, and the database's
+    /// ceiling. Fails unless exactly the sent rows are stored.
     Ingest(Box<ingest::Options>),
-    /// Loads a fleet's past into a database of its own, has some agents come back with samples of hours ago, and prints what
-    /// it costs to roll these up.
+    /// Loads a fleet's history into a new database, has some agents return with samples of hours ago, and prints the
+    /// cost of rolling these up.
     Late(late::Options),
-    /// Loads a fleet's past into a database of its own and times the hot queries, beside bare SQL.
+    /// Loads a fleet's history into a new database and times the hot queries, compared with plain SQL.
     Query(query::Options),
-    /// Loads a fleet's past into a database of its own and prints how much room it takes.
+    /// Loads a fleet's history into a new database and prints its size.
     Storage(storage::Options),
 }
 
-/// What there is to say.
+/// The output of a command.
 struct Output {
     report: String,
-    /// The report shows that something is wrong.
+    /// Set if the report shows a failure.
     failure: Option<String>,
 }
 

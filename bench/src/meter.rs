@@ -1,4 +1,4 @@
-//! What processes use over a span of time: read again and again until told to stop.
+//! Measures the resource usage of processes, by reading it periodically until stopped.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::BenchError;
 use crate::proc::{Metered, Usage};
 use crate::trend;
 
-/// What was used.
+/// The resource usage over a time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Consumption {
@@ -20,12 +20,12 @@ pub(crate) struct Consumption {
     pub(crate) memory_start_kib: u64,
     pub(crate) memory_end_kib: u64,
     pub(crate) memory_max_kib: u64,
-    /// By the straight line that fits best; 0 where the time was too short to tell.
+    /// From a linear regression; 0 if the time was too short.
     pub(crate) memory_slope_kib_per_hour: f64,
 }
 
 impl Consumption {
-    /// Sums up readings, each at its number of seconds.
+    /// Summarizes readings, each with its time in seconds.
     #[expect(clippy::cast_precision_loss, reason = "kibibytes for people")]
     fn of(readings: &[(f64, Usage)]) -> Option<Self> {
         let ((start, first), (end, last)) = (readings.first()?, readings.last()?);
@@ -40,20 +40,20 @@ impl Consumption {
         })
     }
 
-    /// Cores that were busy on average.
+    /// Returns the average number of busy cores.
     pub(crate) fn cores(&self) -> f64 {
         if 0.0 < self.seconds { self.cpu_seconds / self.seconds } else { 0.0 }
     }
 }
 
-/// Reads what `N` of them use.
+/// Measures `N` processes or groups.
 pub(crate) struct Meter<const N: usize> {
     stop: CancellationToken,
     task: JoinHandle<[Vec<(f64, Usage)>; N]>,
 }
 
 impl<const N: usize> Meter<N> {
-    /// Starts; what is not there is not measured.
+    /// Starts measuring. `None` entries are skipped.
     pub(crate) fn start(metered: [Option<Metered>; N], every: Duration) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -80,7 +80,7 @@ impl<const N: usize> Meter<N> {
         Self { stop, task }
     }
 
-    /// Reads one last time and sums up.
+    /// Reads a last time and returns the summary.
     pub(crate) async fn finish(self) -> Result<[Option<Consumption>; N], BenchError> {
         self.stop.cancel();
         Ok(self.task.await?.map(|readings| Consumption::of(&readings)))

@@ -1,27 +1,27 @@
-//! What processes of this machine use, as `/proc` tells it.
+//! Resource usage of processes on this machine, from `/proc`.
 
 use std::path::Path;
 
 use rustix::param::clock_ticks_per_second;
 
-/// What a process, or a group of them, has used so far and holds now.
+/// CPU time used so far and current memory of a process or group.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
     pub(crate) memory_kib: u64,
 }
 
-/// Whose use is read.
+/// A process or group to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Metered {
     /// One process.
     Process(u32),
-    /// A PostgreSQL server: its first process and all that this has started.
+    /// A PostgreSQL server: the postmaster and its children.
     Postgres(u32),
 }
 
 impl Metered {
-    /// What it uses; `None` where there is no such process on this machine.
+    /// Returns the usage; `None` if there is no such process on this machine.
     pub(crate) fn usage(self) -> Option<Usage> {
         match self {
             Metered::Process(pid) => {
@@ -33,12 +33,12 @@ impl Metered {
     }
 }
 
-/// The most memory that a process has ever held.
+/// Returns the peak memory of a process.
 pub(crate) fn memory_peak_kib(pid: u32) -> Option<u64> {
     field_kib(&status(pid)?, "VmHWM")
 }
 
-/// The process that started a PostgreSQL backend, if that backend runs on this machine.
+/// Returns the parent of a PostgreSQL backend, if that backend runs on this machine.
 pub(crate) fn postmaster_of(backend: u32) -> Option<u32> {
     let stat = stat(backend)?;
     (stat.name.starts_with("postgres")).then_some(stat.parent)
@@ -53,7 +53,7 @@ fn postgres_usage(postmaster: u32) -> Option<Usage> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        // Processes come and go while they are looked at.
+        // Processes come and go while they are read.
         let Some(stat) = stat(pid) else { continue };
         if pid != postmaster && stat.parent != postmaster {
             continue;
@@ -69,7 +69,7 @@ fn postgres_usage(postmaster: u32) -> Option<Usage> {
     Some(Usage { cpu_seconds: seconds(ticks), memory_kib: private_kib + shared_kib })
 }
 
-/// What is needed of `/proc/PID/stat`.
+/// The relevant fields of `/proc/PID/stat`.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     name: String,
@@ -83,7 +83,7 @@ fn stat(pid: u32) -> Option<Stat> {
 }
 
 fn parse_stat(text: &str) -> Option<Stat> {
-    // The name may hold blanks and parentheses: the last one ends it.
+    // The name may contain blanks and parentheses: the last one ends it.
     let (start, rest) = text.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();

@@ -1,5 +1,5 @@
-//! `pika-bench query`: how long the hot queries take through the API, beside the same answers as bare SQL and, for
-//! charts, beside the same charts computed from raw samples.
+//! `pika-bench query`: the time of hot queries through the API, compared with the same results from plain SQL and, for
+//! charts, computed from raw samples.
 
 mod outcome;
 
@@ -21,12 +21,12 @@ use crate::subject::Subject;
 use crate::timing::Timing;
 use outcome::{Line, QueryReport};
 
-/// So many agents are asked for in turn: not always the same pages, and all of them warm.
+/// Number of agents queried in turn, so that several pages are used, and all of them stay warm.
 const AGENTS_IN_TURN: usize = 10;
-/// A chart from raw samples takes a while: it is run one time for so many of the others.
+/// A chart from raw samples is slow, so it runs once per so many runs of the others.
 const RUNS_PER_RAW_RUN: usize = 5;
 
-/// What to measure.
+/// Options of `pika-bench query`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -35,11 +35,10 @@ pub(crate) struct Options {
     fleet: FleetOptions,
     #[command(flatten)]
     load: LoadOptions,
-    /// How many times each query is measured.
+    /// Number of runs of each query.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     runs: u16,
-    /// How many agents there are in all, when the latest values of all are asked for; those beyond --agents have one
-    /// sample each.
+    /// Total number of agents for the latest values of all; those beyond --agents have one sample each.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     registered: u32,
     /// Print one line of JSON instead of a table.
@@ -53,10 +52,10 @@ struct LatestOfAll {
     total: i64,
 }
 
-/// Loads a fleet and measures.
+/// Loads a fleet, measures, and returns the report.
 ///
 /// # Errors
-/// When the database or the server cannot be used.
+/// If the database or the server cannot be used.
 pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<String, BenchError> {
     let mut database = BenchDatabase::open(&options.database).await?;
     let report = interrupt.or(Box::pin(prepare(options, &mut database))).await;
@@ -112,7 +111,7 @@ async fn measure(
     Ok(lines)
 }
 
-/// The newest values of all agents, beside as many rows of the table that holds them.
+/// Measures the newest values of all agents, compared with selecting as many rows of their table.
 async fn latest_of_all(
     options: &Options,
     client: &tokio_postgres::Client,
@@ -142,7 +141,7 @@ async fn latest_of_all(
     Ok(line)
 }
 
-/// Times requests, after one round that warms up; `None` where the server has no such thing.
+/// Times requests after a warm-up round; `None` if the server does not have this path.
 async fn get(subject: &Subject, paths: &[String], n_runs: usize) -> Result<Option<Timing>, BenchError> {
     for path in paths {
         if subject.get(path).await?.is_none() {

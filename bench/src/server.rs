@@ -1,5 +1,5 @@
-//! The server as a process of its own: the program that stands beside the bench, with its default configuration except
-//! for what a bench needs.
+//! The server as a separate process: the program next to the benchmark, with the default configuration except where a
+//! benchmark needs other values.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::error::BenchError;
 use crate::proc;
 
-/// How long it may take to become ready, its schema included, and to stop.
+/// Timeouts for becoming ready, including the schema, and for stopping.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Lines of its log that are shown when it fails.
+/// Maximum number of log lines shown when it fails.
 const LOG_LINES_MAX: usize = 20;
-/// Connections beside those of agents: the bench's own requests.
+/// Maximum number of connections besides agents', for the benchmark's own requests.
 const OTHER_CONNECTIONS_MAX: u32 = 100;
 
 /// A running server.
@@ -32,26 +32,26 @@ pub(crate) struct ServerProcess {
     log: NamedTempFile,
 }
 
-/// What differs from the default configuration, as environment variables.
+/// Returns the differences from the default configuration, as environment variables.
 fn configuration(database_url: &str, address: SocketAddr, n_agents: u32) -> Vec<(&'static str, String)> {
     let connections_max = (n_agents + OTHER_CONNECTIONS_MAX).max(25_000);
     vec![
         ("DATABASE_URL", database_url.to_owned()),
         ("PIKA_SERVER_ADDR", address.to_string()),
         ("PIKA_SERVER_CONNECTIONS_MAX", connections_max.to_string()),
-        // Saturation is what the server takes, not what one agent may send; those of the bench stand for many.
+        // No limits per agent: at saturation each agent stands for many.
         ("PIKA_INGEST_SAMPLES_PER_SECOND_MAX", "1000000".to_owned()),
         ("PIKA_INGEST_ROWS_PER_SECOND_MAX", "100000000".to_owned()),
         ("PIKA_INGEST_BYTES_PER_SECOND_MAX", "1073741824".to_owned()),
         ("PIKA_INGEST_ROWS_PER_DAY_MAX", u32::MAX.to_string()),
         ("PIKA_INGEST_SAMPLE_SPACING_MS_MIN", "0".to_owned()),
-        // Nobody logs in; one that is known is not printed.
+        // Nobody logs in; a given password is not printed.
         ("PIKA_AUTH_ADMIN_PASSWORD", "pika-bench on loopback".to_owned()),
     ]
 }
 
 impl ServerProcess {
-    /// Starts it on a database, for so many agents, and waits until it is ready.
+    /// Starts the server on a database, for this many agents, and waits until it is ready.
     pub(crate) async fn start(program: &Path, database_url: &str, n_agents: u32) -> Result<Self, BenchError> {
         let address = free_address()?;
         let log = NamedTempFile::with_prefix("pika-bench-server-")?;
@@ -87,12 +87,12 @@ impl ServerProcess {
         Err(self.failed("it is not ready"))
     }
 
-    /// The most memory that it has held so far.
+    /// Returns the peak memory so far.
     pub(crate) fn memory_peak_kib(&self) -> Option<u64> {
         proc::memory_peak_kib(self.pid)
     }
 
-    /// Stops it as an operator would.
+    /// Stops the server as an operator would.
     pub(crate) async fn stop(mut self) -> Result<(), BenchError> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
@@ -107,7 +107,7 @@ impl ServerProcess {
         }
     }
 
-    /// What happened, with the end of its log.
+    /// Returns an error with the end of the log.
     fn failed(&self, what: &str) -> BenchError {
         let log = std::fs::read_to_string(self.log.path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -120,12 +120,12 @@ fn failed(program: &Path, reason: String) -> BenchError {
     BenchError::Program { program: program.display().to_string(), reason }
 }
 
-/// A port of loopback that nobody listens on.
+/// Returns a loopback address with a free port.
 pub(crate) fn free_address() -> Result<SocketAddr, BenchError> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// A program of the project, which stands beside the bench unless another is named.
+/// Returns the path of a program, which by default is next to the benchmark.
 pub(crate) fn sibling(named: Option<&PathBuf>, name: &str) -> Result<PathBuf, BenchError> {
     let path = match named {
         Some(path) => path.clone(),

@@ -1,4 +1,4 @@
-//! `pika-bench storage`: how much room a fleet's past takes, by table and tier, before and after columnstore.
+//! `pika-bench storage`: the size of a fleet's history, by table and tier, before and after columnstore.
 
 mod outcome;
 
@@ -14,7 +14,7 @@ use crate::load::{self, FleetOptions, LoadOptions, progress};
 use crate::machine::Machine;
 use outcome::{Relation, StorageReport};
 
-/// What to measure.
+/// Options of `pika-bench storage`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -28,17 +28,18 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// Every rollup and what holds its rows: itself on one edition, the hypertable behind the aggregate on the other.
+/// Queries every rollup and its hypertable: itself on the Apache edition, the one behind the aggregate on the Community
+/// edition.
 const ROLLUPS_APACHE: &str = "SELECT hypertable_name::text, format('%I.%I', hypertable_schema, hypertable_name) \
      FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public' ORDER BY 1";
 const ROLLUPS_COMMUNITY: &str = "SELECT view_name::text, \
          format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name) \
      FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public' ORDER BY 1";
 
-/// Loads a fleet and measures.
+/// Loads a fleet, measures, and returns the report.
 ///
 /// # Errors
-/// When the database cannot be used.
+/// If the database cannot be used.
 pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<String, BenchError> {
     let mut database = BenchDatabase::open(&options.database).await?;
     let report = interrupt.or(Box::pin(measure(options, &mut database))).await;
@@ -48,7 +49,7 @@ pub(crate) async fn run(options: &Options, interrupt: &Interrupt) -> Result<Stri
 
 async fn measure(options: &Options, database: &mut BenchDatabase) -> Result<StorageReport, BenchError> {
     let loaded = load::load(database, &options.fleet, &options.load).await?;
-    progress("turning old chunks into columns, where the edition can");
+    progress("converting old chunks to columns, if the edition supports it");
     database.run_columnstore_policies().await?;
     progress("counting rows");
     let mut relations = Vec::new();
@@ -62,7 +63,7 @@ async fn measure(options: &Options, database: &mut BenchDatabase) -> Result<Stor
     Ok(StorageReport::new(machine, options.fleet.clone(), &loaded, relations, database_bytes))
 }
 
-/// Names and hypertables of the raw tables and all rollups.
+/// Returns names and hypertables of the raw tables and all rollups.
 async fn hypertables(database: &BenchDatabase) -> Result<Vec<(String, String)>, BenchError> {
     let raw = Family::ALL.map(|family| (family.table().to_owned(), format!("public.{}", family.table())));
     let sql = match database.info.edition {
@@ -79,7 +80,7 @@ async fn hypertables(database: &BenchDatabase) -> Result<Vec<(String, String)>, 
     Ok(all)
 }
 
-/// The tier is how a rollup's name ends.
+/// Returns the tier, which is the suffix of a rollup's name.
 fn tier_of(relation: &str) -> Tier {
     let is_of = |tier: &Tier| relation.ends_with(&format!("_{}", tier.name()));
     Tier::ROLLUPS.into_iter().find(is_of).unwrap_or(Tier::Raw)

@@ -1,4 +1,4 @@
-//! The server that is measured: in this process, over a real socket, with one client that keeps its connection.
+//! The measured server: in this process, over a real socket, with one client that keeps its connection open.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::BenchError;
 
-/// The administrator of the bench's database, which nobody else can reach through this server.
+/// The administrator's password; nobody else can reach this server.
 const ADMIN_PASSWORD: &str = "pika-bench on loopback";
-/// How long the server may take to become ready.
+/// Attempts to wait for the server to become ready.
 const READY_ATTEMPTS_MAX: u32 = 100;
 const READY_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A running server and somebody who is logged in to it.
+/// A running server and a logged-in client.
 pub(crate) struct Subject {
     base: String,
     token: String,
     http: reqwest::Client,
-    /// Stops the server, also when the bench gives up.
+    /// Stops the server, also when the benchmark fails.
     shutdown: DropGuard,
     task: JoinHandle<Result<(), AppError>>,
 }
@@ -37,7 +37,7 @@ struct Login {
 impl Subject {
     /// Starts a server with the default configuration on a database.
     pub(crate) async fn start(database_url: &str) -> Result<Self, BenchError> {
-        // An empty file: the defaults, whatever configuration this machine has.
+        // An empty file gives the defaults, whatever configuration this machine has.
         let mut config = Config::load(Some(Path::new("/dev/null")), &[])?;
         config.database.url = database_url.into();
         config.server.addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
@@ -54,7 +54,7 @@ impl Subject {
         Ok(subject)
     }
 
-    /// An answer's body; `None` where the server has no such thing to answer.
+    /// Returns a response's body; `None` if the server does not have this path.
     pub(crate) async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, BenchError> {
         let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
         let response = request.send().await?;
@@ -65,13 +65,13 @@ impl Subject {
         }
     }
 
-    /// Stops it as a signal would.
+    /// Stops the server as a signal would.
     pub(crate) async fn stop(self) -> Result<(), BenchError> {
         drop(self.shutdown);
         Ok(self.task.await??)
     }
 
-    /// Waits until the server lets its administrator in.
+    /// Waits until the administrator can log in, and returns the token.
     async fn log_in(&self) -> Result<String, BenchError> {
         let login = serde_json::json!({"username": "admin", "password": ADMIN_PASSWORD});
         let mut status = StatusCode::SERVICE_UNAVAILABLE;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// How long something took, over many runs.
+/// Percentiles of durations.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Timing {
@@ -14,10 +14,10 @@ pub(crate) struct Timing {
 }
 
 impl Timing {
-    /// Sums up; `None` where nothing was measured.
+    /// Summarizes durations; `None` if there are none.
     pub(crate) fn of(mut durations: Vec<Duration>) -> Option<Self> {
         durations.sort_unstable();
-        // Nearest rank: the smallest that is not less than this share of all.
+        // Nearest rank: the smallest value that is not less than this share of all.
         let percentile = |percent: usize| {
             let rank = (durations.len() * percent).div_ceil(100);
             durations.get(rank.checked_sub(1)?).map(|duration| duration.as_secs_f64() * 1000.0)

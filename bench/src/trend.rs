@@ -1,7 +1,7 @@
-//! How a number changes over time.
+//! Linear regression.
 
-/// The slope of the straight line that fits points (time, value) best, by least squares. `None` where there are less than
-/// two points in time.
+/// Returns the slope of the least-squares line through points (time, value); `None` if there are fewer than two
+/// different times.
 pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let mut count = 0.0;
     let (mut time_sum, mut value_sum) = (0.0, 0.0);

@@ -1,4 +1,4 @@
-//! What `pika-bench agent` has measured, as one line of JSON or as a table.
+//! The report of `pika-bench agent`, as one line of JSON or as a table.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::meter::Consumption;
 
-/// Everything.
+/// The report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AgentReport {
@@ -14,11 +14,11 @@ pub(crate) struct AgentReport {
     seconds: f64,
     agent: ProgramReport,
     node_exporter: ProgramReport,
-    /// CPU time of the agent over that of `node_exporter`; `None` where that has used too little to tell.
+    /// CPU time of the agent relative to `node_exporter`; `None` if the latter used too little.
     cpu_ratio: Option<f64>,
 }
 
-/// One program.
+/// The measurements of one program.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProgramReport {
@@ -76,13 +76,13 @@ impl AgentReport {
         };
         row("memory at the start, KiB", 0, |program| program.memory_start_kib as f64);
         row("memory at the end, KiB", 0, |program| program.memory_end_kib as f64);
-        row("memory at most, KiB", 0, |program| program.memory_max_kib as f64);
-        row("memory slope, KiB an hour", 0, |program| program.memory_slope_kib_per_hour);
-        row("CPU, seconds an hour", 2, |program| program.cpu_seconds_per_hour);
+        row("peak memory, KiB", 0, |program| program.memory_max_kib as f64);
+        row("memory growth, KiB per hour", 0, |program| program.memory_slope_kib_per_hour);
+        row("CPU, seconds per hour", 2, |program| program.cpu_seconds_per_hour);
         row("binary, MB", 1, |program| program.binary_bytes as f64 / 1e6);
         row("reports", 0, |program| program.reports as f64);
         let ratio = self.cpu_ratio.map_or("not measured".to_owned(), |ratio| format!("{ratio:.2}"));
-        line("CPU to node_exporter's", ratio, String::new());
+        line("CPU relative to node_exporter", ratio, String::new());
         table.truncate(table.trim_end().len());
         table
     }

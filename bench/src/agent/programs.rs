@@ -1,4 +1,4 @@
-//! The two programs that are measured, as processes.
+//! The processes of the two measured programs.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep};
 use crate::error::BenchError;
 use crate::server::free_address;
 
-/// How long the exporter may take to answer for the first time.
+/// Timeout of the exporter's first response.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Debian's package of the exporter.
+/// Debian's package with the exporter.
 const EXPORTER_PACKAGE: &str = "prometheus-node-exporter";
 
 /// Finds the exporter: a path, or a name in PATH.
@@ -38,7 +38,7 @@ pub(super) fn find(program: &Path) -> Result<PathBuf, BenchError> {
     })
 }
 
-/// The agent, with a state directory of its own.
+/// The agent, with its own state directory.
 pub(super) struct RunningAgent {
     pub(super) pid: u32,
     program: PathBuf,
@@ -47,7 +47,7 @@ pub(super) struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// Enrolls it at a server and starts it, with its default configuration except for its interval.
+    /// Enrolls the agent at a server and starts it, with the default configuration except for the interval.
     pub(super) async fn start(
         program: &Path,
         server: SocketAddr,
@@ -77,7 +77,7 @@ impl RunningAgent {
         Ok(Self { pid, program: program.to_owned(), child, _state: state })
     }
 
-    /// It has to have run all the time.
+    /// Checks that it has not exited.
     pub(super) fn check(&mut self) -> Result<(), BenchError> {
         check(&self.program, &mut self.child)
     }
@@ -91,7 +91,7 @@ pub(super) struct Exporter {
     client: ExporterClient,
 }
 
-/// Asks it for its metrics.
+/// A client that scrapes the exporter.
 #[derive(Clone, Debug)]
 pub(super) struct ExporterClient {
     http: reqwest::Client,
@@ -99,7 +99,7 @@ pub(super) struct ExporterClient {
 }
 
 impl ExporterClient {
-    /// One scrape, as Prometheus would.
+    /// Scrapes the metrics, as Prometheus would.
     pub(super) async fn scrape(&self) -> Result<(), BenchError> {
         self.http.get(&self.url).send().await?.error_for_status()?.bytes().await?;
         Ok(())
@@ -114,7 +114,7 @@ impl Exporter {
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            // It complains at every scrape about what a machine does not have.
+            // It logs at every scrape what the machine lacks.
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
@@ -125,7 +125,7 @@ impl Exporter {
         Ok(Self { pid, program: program.to_owned(), child, client })
     }
 
-    /// Waits until it answers.
+    /// Waits until it responds.
     pub(super) async fn ready(&mut self) -> Result<(), BenchError> {
         let started_at = Instant::now();
         while let Err(error) = self.client.scrape().await {
@@ -142,7 +142,7 @@ impl Exporter {
         self.client.clone()
     }
 
-    /// It has to have run all the time.
+    /// Checks that it has not exited.
     pub(super) fn check(&mut self) -> Result<(), BenchError> {
         check(&self.program, &mut self.child)
     }

@@ -1,4 +1,4 @@
-//! What an agent needs of a server: somebody who lets it in and acknowledges what it sends.
+//! A minimal server that registers an agent and acknowledges its samples.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::error::BenchError;
 
 const AGENT_ID: &str = "00000000-0000-4000-8000-000000000001";
 
-/// How many samples have come.
+/// The number of received samples.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Received(Arc<AtomicU64>);
 
@@ -26,7 +26,7 @@ impl Received {
     }
 }
 
-/// Takes everything and keeps nothing.
+/// A server that accepts everything and stores nothing.
 pub(super) struct Sink {
     listener: TcpListener,
     received: Received,
@@ -46,11 +46,11 @@ impl Sink {
         self.received.clone()
     }
 
-    /// Serves one connection after the other: there is one agent.
+    /// Serves one connection at a time: there is only one agent.
     pub(super) async fn run(self, stop: CancellationToken) {
         let serving = async {
             loop {
-                // What goes wrong with a connection is the agent's to repair.
+                // The agent handles connection errors.
                 if let Ok((stream, _)) = self.listener.accept().await
                     && let Err(error) = serve(stream, &self.received).await
                 {

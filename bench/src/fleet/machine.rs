@@ -1,5 +1,4 @@
-//! What the machines of a simulated fleet measure: the same for the same seed, machine and time, and as uneven as real
-//! machines are.
+//! The metrics of simulated machines: deterministic for seed, machine and time, and as irregular as real ones.
 
 use std::f64::consts::TAU;
 
@@ -10,18 +9,18 @@ use crate::noise::{self, fraction};
 
 const SECOND_MS: i64 = 1_000;
 const GIB: i64 = 1 << 30;
-/// Machines that have been up for long were started then, in milliseconds since the Unix epoch.
+/// Boot time of long-running machines, in milliseconds since the Unix epoch.
 const STARTED_AT_MS: i64 = 1_760_000_000_000;
-/// A machine in this trouble restarts so often, and takes so long for it.
+/// How often a machine with this trouble restarts, and how long that takes.
 const RESTART_EVERY_MS: i64 = 6 * HOUR_MS;
 const RESTART_MS: i64 = 4 * MINUTE_MS;
-/// The faster of the two waves of traffic.
+/// Period of the faster of the two waves of traffic.
 const BURST_MS: i64 = 11 * MINUTE_MS;
 const SITES: [(&str, i64); 3] = [("fra", 1), ("nyc", -5), ("sgp", 8)];
-/// One of so many machines is in each of the troubles.
+/// One of so many machines has each of the troubles.
 const TROUBLE_EVERY: u32 = 40;
 
-/// What a machine is for.
+/// The role of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Web,
@@ -45,7 +44,7 @@ impl Role {
         }
     }
 
-    /// Usual load in percent, cores, memory in GiB, traffic in bytes a second.
+    /// Returns the usual load in percent, cores, memory in GiB, and traffic in bytes per second.
     fn size(self) -> (f64, i32, i64, f64) {
         match self {
             Role::Web => (22.0, 8, 16, 3.0e6),
@@ -56,7 +55,7 @@ impl Role {
         }
     }
 
-    /// Mount points with their devices, sizes in GiB, and how full they are.
+    /// Returns mount points with devices, sizes in GiB, and fill levels.
     fn disks(self) -> &'static [(&'static str, &'static str, i64, f64)] {
         match self {
             Role::Web | Role::Cache => &[("/", "/dev/vda1", 80, 0.35)],
@@ -78,17 +77,17 @@ impl Role {
 pub(super) enum Trouble {
     /// Nothing.
     None,
-    /// Its processors are busy all the time.
+    /// Its processors are always busy.
     Hot,
-    /// Its first disk fills up, until somebody tidies up once a day.
+    /// Its first disk fills up, and is cleaned up once a day.
     FillingDisk,
-    /// Its memory is nearly used up, and it swaps.
+    /// Its memory is nearly exhausted, and it swaps.
     LowMemory,
     /// It restarts every few hours.
     Restarts,
-    /// It had to drop samples.
+    /// It dropped samples.
     Gap,
-    /// It has gone offline.
+    /// It is offline.
     Offline,
     /// Another machine has its identity.
     Clone,
@@ -102,14 +101,14 @@ pub(super) struct Machine {
     pub(super) trouble: Trouble,
     seed: u64,
     role: Role,
-    /// Hours that its day begins before that of UTC.
+    /// Offset of its time zone from UTC, in hours.
     time_zone_hours: i64,
-    /// From 0 to 1: how busy it is among those of its role.
+    /// How busy it is among those of its role, from 0 to 1.
     character: f64,
 }
 
 impl Machine {
-    /// The machine of a number in the fleet of a seed.
+    /// Creates the machine with this number in the fleet of this seed.
     pub(super) fn new(seed: u64, number: u32, prefix: &str) -> Self {
         let role = ROLES[number as usize % ROLES.len()];
         let (site, time_zone_hours) = SITES[(number as usize / ROLES.len()) % SITES.len()];
@@ -136,13 +135,13 @@ impl Machine {
         }
     }
 
-    /// Whether the machine is up and takes samples at a time.
+    /// Returns whether the machine is up and takes samples at this time.
     pub(super) fn is_up(&self, at: i64) -> bool {
         self.trouble != Trouble::Restarts
             || RESTART_MS <= (at - self.restarts_at()).rem_euclid(RESTART_EVERY_MS)
     }
 
-    /// The sample of a time; `previous_at` is when the one before was taken.
+    /// Returns the sample at this time; `previous_at` is the time of the previous one.
     pub(super) fn sample(&self, at: i64, previous_at: Option<i64>) -> Sample {
         let usage = self.usage(at);
         Sample {
@@ -177,12 +176,12 @@ impl Machine {
         STARTED_AT_MS + part(self.character, 30 * DAY_MS)
     }
 
-    /// From −1 at night to 1 by day.
+    /// Returns a value from −1 at night to 1 by day.
     fn daytime(&self, at: i64) -> f64 {
         -(TAU * part_of(at + self.time_zone_hours * HOUR_MS, DAY_MS)).cos()
     }
 
-    /// How busy the processors are, in percent.
+    /// Returns the CPU usage in percent.
     fn usage(&self, at: i64) -> f64 {
         let (usual, ..) = self.role.size();
         if self.trouble == Trouble::Hot {
@@ -273,7 +272,7 @@ impl Machine {
 
     fn network(&self, at: i64, previous_at: Option<i64>, interface: &str, share: f64) -> NetworkMetrics {
         let booted_at = self.booted_at(at);
-        // What was counted before the machine was started is forgotten.
+        // Counters are reset when the machine boots.
         let previous_at = previous_at.filter(|previous_at| booted_at <= *previous_at);
         let moved = |share| {
             let total = self.moved(booted_at, at, share);
@@ -294,7 +293,8 @@ impl Machine {
         }
     }
 
-    /// Bytes that were moved from one time to another: a rate with a slow and a fast wave, integrated, so that it only grows.
+    /// Returns the bytes transferred between two times: the integral of a rate with a slow and a fast wave, so that it
+    /// only grows.
     fn moved(&self, from: i64, until: i64, share: f64) -> i64 {
         let (.., usual) = self.role.size();
         let shift = self.time_zone_hours * HOUR_MS;
@@ -304,7 +304,7 @@ impl Machine {
         whole_number(usual * share * (0.5 + self.character) * (integral(until) - integral(from)))
     }
 
-    /// A number from −1 to 1 that stays for a while.
+    /// Returns a number from −1 to 1 that stays constant for a while.
     fn noise(&self, at: i64, lasts_ms: i64, kind: u64) -> f64 {
         2.0 * fraction(mixed(self.seed ^ whole(at, lasts_ms) ^ (kind << 56))) - 1.0
     }
@@ -332,7 +332,7 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1_000.0
 }
 
-/// The integral of a wave of a rate, in seconds.
+/// Returns the integral of a rate's wave, in seconds.
 fn swing(at: i64, period_ms: i64, amplitude: f64) -> f64 {
     amplitude * seconds(period_ms) / TAU * (TAU * part_of(at, period_ms)).cos()
 }

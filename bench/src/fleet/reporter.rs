@@ -1,4 +1,4 @@
-//! One machine of a simulated fleet, as its agent reports it: enrolls, sends its past, and goes on until it is told to stop.
+//! The agent of a simulated machine: enrolls, sends its past, and reports until stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,38 +20,38 @@ use crate::error::BenchError;
 
 /// Samples of the past in one frame.
 const PAST_SAMPLES_PER_FRAME: usize = 120;
-/// How long the server may take for an answer.
+/// Timeout of the server's responses.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
-/// A machine that goes offline does so this long before the start.
+/// How long before the start an offline machine went offline.
 const OFFLINE_MS: i64 = 40 * MINUTE_MS;
-/// When, before the start, a machine had to drop samples.
+/// The time before the start during which a machine dropped samples.
 const GAP_MS: (i64, i64) = (120 * MINUTE_MS, 95 * MINUTE_MS);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// What the machines of a fleet share.
+/// State shared by the machines of a fleet.
 pub(super) struct Shared {
-    /// The address of the WebSocket.
+    /// The URL of the WebSocket.
     pub(super) url: String,
     pub(super) enrollment_token: String,
     pub(super) interval: Duration,
     pub(super) past_interval_ms: i64,
-    /// How far the past reaches back.
+    /// Length of the past, in milliseconds.
     pub(super) past_ms: i64,
     pub(super) clock: Clock,
-    /// So many send their past at the same time.
+    /// Limits how many send their past at the same time.
     pub(super) turns: Semaphore,
     pub(super) stop: CancellationToken,
     pub(super) started_at: i64,
 }
 
-/// A machine and what identifies it.
+/// A machine and its identity.
 pub(super) struct Reporter {
     shared: Arc<Shared>,
     machine: Machine,
     secret: String,
-    /// The host's name; another than the machine's for what has copied its identity.
+    /// The host name; differs from the machine's for a copy of its identity.
     hostname: String,
     seq: u64,
     previous_at: Option<i64>,
@@ -64,7 +64,7 @@ impl Reporter {
         Self { shared, machine, secret, hostname, seq, previous_at: None, is_past_sent: false }
     }
 
-    /// What has copied the machine's identity: it reports nothing of the past.
+    /// Returns a copy of the machine's identity, which does not report a past.
     pub(super) fn copied(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -77,10 +77,10 @@ impl Reporter {
         }
     }
 
-    /// Reports until told to stop, and connects again when the connection breaks.
+    /// Reports until stopped, and reconnects when the connection breaks.
     ///
     /// # Errors
-    /// When the server does not let the machine in.
+    /// If the server refuses the machine.
     pub(super) async fn run(mut self) -> Result<(), BenchError> {
         let stop = self.shared.stop.clone();
         loop {
@@ -88,7 +88,7 @@ impl Reporter {
             match connected {
                 None | Some(Ok(())) => return Ok(()),
                 Some(Err(error @ BenchError::Answer(_))) => return Err(error),
-                // The server is away, or somebody else has taken the connection over.
+                // The server is unavailable, or another connection has taken over.
                 Some(Err(_)) => {}
             }
             if stop.run_until_cancelled(sleep(RETRY_DELAY)).await.is_none() {
@@ -97,7 +97,7 @@ impl Reporter {
         }
     }
 
-    /// Reports for as long as the connection lasts. Returns where the machine goes offline for good.
+    /// Reports as long as the connection lasts. Returns if the machine goes offline for good.
     async fn report(&mut self) -> Result<(), BenchError> {
         let mut socket = self.connect().await?;
         if !self.is_past_sent {
@@ -153,7 +153,7 @@ impl Reporter {
         }
     }
 
-    /// Sends what the machine has measured before the start, a frame after the other.
+    /// Sends the samples from before the start, one frame after the other.
     async fn send_past(&mut self, socket: &mut Socket) -> Result<(), BenchError> {
         let started_at = self.shared.started_at;
         let end = if self.machine.trouble == Trouble::Offline { started_at - OFFLINE_MS } else { started_at };
@@ -217,7 +217,7 @@ async fn send(
     Ok(socket.send(Message::text(text)).await?)
 }
 
-/// The next message of the server.
+/// Receives the next message from the server.
 async fn answer(socket: &mut Socket) -> Result<ServerMessage, BenchError> {
     loop {
         let message = timeout(ANSWER_TIMEOUT, socket.next()).await.map_err(|_| BenchError::Interrupted)?;

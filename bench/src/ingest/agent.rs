@@ -1,4 +1,4 @@
-//! One simulated agent: a task that speaks the protocol over a socket of its own, and comes back when that breaks.
+//! A simulated agent: a task that speaks the protocol over its own connection, and reconnects when that breaks.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,40 +20,40 @@ use super::outbox::Outbox;
 use super::tally::{Phase, Tally};
 use crate::error::BenchError;
 
-/// So many agents share a source address: each address has its own ports.
+/// Number of agents per source address, since each address has its own ports.
 const AGENTS_PER_ADDRESS: u32 = 2_000;
-/// What an agent that is idle holds for reading; acknowledgements are short.
+/// Size of the read buffer; acknowledgements are short.
 const READ_BUFFER_BYTES: usize = 1_024;
-/// How long connecting and registering may take, as for `pika-agent`.
+/// Timeout of connecting and registering, as in `pika-agent`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// The bounds of the delay before another attempt, which doubles from one to the next; as for `pika-agent`.
+/// The bounds of the delay before a retry, which doubles with every attempt, as in `pika-agent`.
 const RETRY_DELAY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
 
-/// What agents are told to do.
+/// What agents do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Nothing is taken; what was taken is still sent.
+    /// No samples are taken; existing ones are still sent.
     Quiet,
-    /// A sample every interval.
+    /// A sample is taken at every interval.
     Interval,
-    /// As many frames as are acknowledged, of these samples each, from the agents before this number.
+    /// The agents below a number send frames as fast as they are acknowledged.
     ClosedLoop { agents: u32, samples_per_frame: u16, frames_in_flight: u16 },
-    /// The end.
+    /// Agents stop.
     Stop,
 }
 
-/// The last word to all agents.
+/// The current order to all agents.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
     pub(super) mode: Mode,
     pub(super) phase: Phase,
-    /// Every new number ends all connections without a goodbye.
+    /// Every increment cuts all connections without a close handshake.
     pub(super) cuts: u32,
 }
 
-/// What agents share.
+/// State shared by all agents.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) server: SocketAddr,
@@ -84,18 +84,18 @@ pub(super) struct Agent {
     cuts: u32,
 }
 
-/// The secret of an agent, in a database that ends with the bench.
+/// Returns the secret of an agent, in a database that exists only during the benchmark.
 pub(super) fn secret_of(number: u32) -> String {
     format!("pika_agent_bench_{number:05}")
 }
 
-/// The name of an agent.
+/// Returns the name of an agent.
 pub(super) fn name_of(number: u32) -> String {
     format!("bench-{number:05}")
 }
 
 impl Agent {
-    /// An agent that will take its first sample at `first_sample_at`.
+    /// Creates an agent that takes its first sample at `first_sample_at`.
     pub(super) fn new(
         shared: Arc<Shared>,
         orders: watch::Receiver<Order>,
@@ -107,7 +107,7 @@ impl Agent {
         Self { shared, orders, number, outbox, next_sample_at, is_reporting: false, cuts: 0 }
     }
 
-    /// Connects at `start_at` and stays connected until told to stop.
+    /// Connects at `start_at` and stays connected until stopped.
     pub(super) async fn run(mut self, start_at: Instant) {
         let mut attempt_at = start_at;
         let mut n_attempts = 0;
@@ -147,7 +147,7 @@ impl Agent {
         }
     }
 
-    /// Waits, unless the end comes first.
+    /// Waits, unless the agent is stopped first.
     async fn wait_until(&mut self, at: Instant) -> Result<(), ()> {
         loop {
             tokio::select! {
@@ -194,7 +194,7 @@ impl Agent {
         Err(BenchError::Answer("by closing the connection".to_owned()))
     }
 
-    /// Does what the last order says, for as long as the connection lasts.
+    /// Follows the current order as long as the connection lasts.
     async fn stream(&mut self, mut socket: Socket) -> End {
         loop {
             let order = *self.orders.borrow_and_update();
@@ -223,7 +223,7 @@ impl Agent {
         }
     }
 
-    /// Takes the samples that are due, those included that were while there was no connection.
+    /// Takes the samples that are due, including those due while there was no connection.
     fn take_samples(&mut self, order: Order) {
         let was_reporting = std::mem::replace(&mut self.is_reporting, order.mode == Mode::Interval);
         if !self.is_reporting {
@@ -231,7 +231,7 @@ impl Agent {
         }
         let now = Instant::now();
         if !was_reporting {
-            // Nothing is made up for, and agents remain spread over the interval.
+            // Missed samples are skipped, and agents stay spread over the interval.
             self.next_sample_at = next_in_step(self.next_sample_at, now, self.shared.interval);
         }
         while self.next_sample_at <= now {
@@ -275,8 +275,8 @@ impl Agent {
         let tally = &self.shared.tally;
         match server_message(message) {
             Some(ServerMessage::Ack(ack)) => {
-                if let Some(settled) = self.outbox.acknowledge(ack.seq) {
-                    tally.acknowledged(settled.phase, settled.samples, settled.latency);
+                if let Some(frame) = self.outbox.acknowledge(ack.seq) {
+                    tally.acknowledged(frame.phase, frame.samples, frame.latency);
                 }
             }
             Some(ServerMessage::Error(refusal)) => {
@@ -298,19 +298,19 @@ fn server_message(message: &Message) -> Option<ServerMessage> {
     }
 }
 
-/// Loopback has more addresses than one.
+/// Returns the agent's source address; loopback has many.
 fn source_address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + 1 + number / AGENTS_PER_ADDRESS)
 }
 
-/// The first time after `now` that is a whole number of intervals after `due`.
+/// Returns the first time after `now` that is a whole number of intervals after `due`.
 fn next_in_step(due: Instant, now: Instant, interval: Duration) -> Instant {
     let Some(behind) = now.checked_duration_since(due) else { return due };
     let rest_ns = behind.as_nanos() % interval.as_nanos().max(1);
     now + interval.saturating_sub(Duration::from_nanos(u64::try_from(rest_ns).unwrap_or(0)))
 }
 
-/// Anything up to a bound that doubles from attempt to attempt; `random` is from 0 to 1.
+/// Returns a random delay up to a bound that doubles with every attempt; `random` is from 0 to 1.
 fn retry_delay(n_attempts: u32, random: f64) -> Duration {
     let factor = 2_u32.saturating_pow(n_attempts.saturating_sub(1));
     let bound = RETRY_DELAY_FIRST.saturating_mul(factor).min(RETRY_DELAY_MAX);

@@ -1,5 +1,5 @@
-//! What the database can take at best: binary COPY of the very rows that the server has stored, in the order in which it
-//! stored them, into copies of its tables, with nothing else going on.
+//! The database's ceiling: binary COPY of the same rows that the server stored, in the same order, into copies of its
+//! tables, without other load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,17 +16,17 @@ use crate::database;
 use crate::error::BenchError;
 use crate::load::progress;
 
-/// What a binary COPY begins with, see <https://www.postgresql.org/docs/current/sql-copy.html>.
+/// The header of a binary COPY, see <https://www.postgresql.org/docs/current/sql-copy.html>.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What it ends with.
+/// The trailer of a binary COPY.
 const TRAILER: &[u8] = &[0xff, 0xff];
-/// Data is handed to a connection in pieces of this many bytes, as the server does.
+/// Size of the pieces in which data is sent, as by the server.
 const PIECE_BYTES: usize = 128 * 1024;
-/// Rows are read in the order in which they lie on disk, which is that in which they came.
+/// Settings for reading rows in their order on disk, which is the order of arrival.
 const AS_THEY_LIE: &str = "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; \
      SET max_parallel_workers_per_gather = 0; SET synchronize_seqscans = off";
 
-/// What was measured.
+/// The measured ceiling.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Ceiling {
@@ -37,22 +37,22 @@ pub(crate) struct Ceiling {
     pub(crate) rows_per_second: f64,
 }
 
-/// How to measure.
+/// Options of the measurement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CeilingOptions {
     pub(super) connections: u16,
     pub(super) rows_per_transaction: u32,
-    /// No more rows than this: they are held in memory.
+    /// Maximum number of rows, which are held in memory.
     pub(super) rows_max: u32,
-    /// The span of time whose rows are taken.
+    /// The range of times whose rows are used.
     pub(super) start: i64,
     pub(super) end: i64,
 }
 
-/// The rows of one transaction: for each table what a COPY is sent.
+/// The rows of one transaction: the COPY data of each table.
 type Transaction = Vec<Bytes>;
 
-/// Measures. Other rows than those of the span are in the copies before it begins, as they were in the tables.
+/// Measures the ceiling. The copies already contain the rows from before the range, as the tables did.
 pub(super) async fn measure(url: &str, options: CeilingOptions) -> Result<Ceiling, BenchError> {
     let client = database::connect(url).await?;
     let (transactions, n_rows) = read(&client, options).await?;
@@ -60,11 +60,11 @@ pub(super) async fn measure(url: &str, options: CeilingOptions) -> Result<Ceilin
         make_copy(&client, family, options.start).await?;
     }
     if may_checkpoint(&client).await? {
-        // Not while it is measured.
+        // So that none happens during the measurement.
         client.batch_execute("CHECKPOINT").await?;
     } else {
         progress(
-            "this role may not CHECKPOINT (pg_checkpoint): one may fall into the measurement of the ceiling",
+            "this role may not CHECKPOINT (pg_checkpoint): one may happen during the measurement of the ceiling",
         );
     }
     let transactions = Arc::new(transactions);
@@ -105,7 +105,7 @@ async fn may_checkpoint(client: &Client) -> Result<bool, BenchError> {
     Ok(client.query_one(sql, &[]).await?.get(0))
 }
 
-/// A table like the server's, with its indexes and chunks, that holds what was there before `start`.
+/// Creates a table like the server's, with indexes and chunks, and the rows from before `start`.
 async fn make_copy(client: &Client, family: Family, start: i64) -> Result<(), BenchError> {
     let table = family.table();
     let sql = "SELECT integer_interval FROM timescaledb_information.dimensions \
@@ -120,7 +120,7 @@ async fn make_copy(client: &Client, family: Family, start: i64) -> Result<(), Be
     Ok(())
 }
 
-/// Reads the rows of the span, cut into transactions of about the same mix of tables. Answers also how many there are.
+/// Reads the rows of the range, divided into transactions with about the same mix of tables. Also returns their number.
 async fn read(client: &Client, options: CeilingOptions) -> Result<(Vec<Transaction>, u64), BenchError> {
     client.batch_execute(AS_THEY_LIE).await?;
     let mut counts = Vec::new();
@@ -143,7 +143,7 @@ async fn read(client: &Client, options: CeilingOptions) -> Result<(Vec<Transacti
             options.start,
             options.end
         );
-        // One message is one row; the first begins with the header, and the last is the trailer.
+        // Each message is a row; the first begins with the header, and the last is the trailer.
         let mut messages = std::pin::pin!(client.copy_out(&sql).await?);
         let mut is_first = true;
         let mut read = 0;
@@ -164,7 +164,7 @@ async fn read(client: &Client, options: CeilingOptions) -> Result<(Vec<Transacti
     Ok((transactions, n_rows))
 }
 
-/// As many rows of each table that all are within the limit, in the proportions in which there are.
+/// Returns the number of rows per table so that the total is within the limit, keeping the proportions.
 fn limited(counts: &[u64], rows_max: u64) -> Vec<u64> {
     let total: u64 = counts.iter().sum();
     if total <= rows_max {
@@ -174,7 +174,7 @@ fn limited(counts: &[u64], rows_max: u64) -> Vec<u64> {
     }
 }
 
-/// Where each of `parts` parts of so many rows ends.
+/// Returns where each of `parts` parts of so many rows ends.
 fn ends(n_rows: u64, parts: u64) -> impl Iterator<Item = u64> {
     (1..=parts).map(move |part| n_rows * part / parts)
 }

@@ -1,4 +1,4 @@
-//! All simulated agents together: made known to the database, started, told what to do, waited for.
+//! The fleet of simulated agents: enrolls, starts and controls them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use super::agent::{Agent, Mode, Order, Shared, name_of, secret_of};
 use super::tally::{Phase, Tally};
 use crate::error::BenchError;
 
-/// How often it is looked whether something has come about.
+/// How often conditions are checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running fleet.
@@ -22,11 +22,11 @@ pub(super) struct Fleet {
     n_agents: u32,
     orders: watch::Sender<Order>,
     tasks: TaskTracker,
-    /// How long anything is waited for.
-    patience: Duration,
+    /// Timeout for anything that is waited for.
+    timeout: Duration,
 }
 
-/// Makes agents of these numbers, as if they had been enrolled.
+/// Creates agents with these numbers, as if they had been enrolled.
 pub(super) async fn enroll(client: &Client, n_agents: u32, now: i64) -> Result<(), BenchError> {
     let (names, secrets): (Vec<_>, Vec<_>) =
         (0..n_agents).map(|number| (name_of(number), secret_of(number))).unzip();
@@ -39,21 +39,21 @@ pub(super) async fn enroll(client: &Client, n_agents: u32, now: i64) -> Result<(
 }
 
 impl Fleet {
-    /// Starts agents, which connect one after the other, so many a second.
-    pub(super) fn start(shared: Shared, n_agents: u32, connects_per_second: u32, patience: Duration) -> Self {
+    /// Starts agents, which connect one after the other at this rate.
+    pub(super) fn start(shared: Shared, n_agents: u32, connects_per_second: u32, timeout: Duration) -> Self {
         let (orders, received) = watch::channel(Order { mode: Mode::Quiet, phase: Phase::WarmUp, cuts: 0 });
         let shared = Arc::new(shared);
         let tasks = TaskTracker::new();
         let now = Instant::now();
         for number in 0..n_agents {
-            // Spread over the interval, as a real fleet is.
+            // Spread over the interval, like a real fleet.
             let first_sample_at = now + shared.interval.mul_f64(f64::from(number) / f64::from(n_agents));
             let agent = Agent::new(Arc::clone(&shared), received.clone(), number, first_sample_at);
             let start_at = now + Duration::from_secs_f64(f64::from(number) / f64::from(connects_per_second));
             tasks.spawn(agent.run(start_at));
         }
         tasks.close();
-        Self { shared, n_agents, orders, tasks, patience }
+        Self { shared, n_agents, orders, tasks, timeout }
     }
 
     pub(super) fn tally(&self) -> &Tally {
@@ -65,7 +65,7 @@ impl Fleet {
         self.orders.send_modify(|order| *order = Order { mode, phase, ..*order });
     }
 
-    /// Ends all connections at once, without a goodbye, and waits until they are gone.
+    /// Cuts all connections at once, without a close handshake, and waits until they are gone.
     pub(super) async fn cut(&self) -> Result<(), BenchError> {
         let ended = &self.tally().ended;
         let ended_then = ended.load(Ordering::Relaxed) + u64::from(self.n_agents);
@@ -74,7 +74,7 @@ impl Fleet {
         self.wait_for("the connections to end", Instant::now(), is_complete).await
     }
 
-    /// Waits until all agents are registered. Answers how long that took from `since`.
+    /// Waits until all agents are registered. Returns the time since `since`.
     pub(super) async fn registered(&self, since: Instant) -> Result<Duration, BenchError> {
         let tally = self.tally();
         let is_complete = || tally.registered.load(Ordering::Relaxed) == self.n_agents as usize;
@@ -82,13 +82,13 @@ impl Fleet {
         Ok(since.elapsed())
     }
 
-    /// Waits until everything that was taken is acknowledged. Answers how long that took from `since`.
-    pub(super) async fn settled(&self, since: Instant) -> Result<Duration, BenchError> {
-        self.wait_for("acknowledgements", Instant::now(), || self.tally().is_settled()).await?;
+    /// Waits until all samples are acknowledged. Returns the time since `since`.
+    pub(super) async fn acknowledged(&self, since: Instant) -> Result<Duration, BenchError> {
+        self.wait_for("acknowledgements", Instant::now(), || self.tally().is_acknowledged()).await?;
         Ok(since.elapsed())
     }
 
-    /// Ends all agents.
+    /// Stops all agents.
     pub(super) async fn stop(&self) {
         self.order(Mode::Stop, Phase::Storm);
         self.tasks.wait().await;
@@ -101,7 +101,7 @@ impl Fleet {
         is_met: impl Fn() -> bool,
     ) -> Result<(), BenchError> {
         while !is_met() {
-            if self.patience <= since.elapsed() {
+            if self.timeout <= since.elapsed() {
                 let tally = self.tally();
                 let registered = tally.registered.load(Ordering::Relaxed);
                 let failed = tally.failed_attempts.load(Ordering::Relaxed);
@@ -109,7 +109,7 @@ impl Fleet {
                 return Err(BenchError::Answer(format!(
                     "too slowly: waited {} s for {what}; {registered} of {} agents are registered, {failed} attempts \
                      failed{why}, {} samples are not acknowledged",
-                    self.patience.as_secs(),
+                    self.timeout.as_secs(),
                     self.n_agents,
                     tally.outstanding(),
                 )));

@@ -1,5 +1,5 @@
-//! The frames that simulated agents send. Rendering is done once: a frame is put together from samples that were
-//! serialized in advance, so that a fleet costs little beside the server that it measures.
+//! The frames of simulated agents. They are assembled from pre-serialized samples, so that the fleet uses little CPU
+//! compared to the measured server.
 
 use std::fmt::Write as _;
 
@@ -10,12 +10,12 @@ use pika_protocol::{
 
 use crate::error::BenchError;
 
-/// Different samples; agents and times take turns with them.
+/// Number of different samples, which agents and times take turns with.
 const VARIANTS: u32 = 64;
-/// How a serialized sample begins when it was taken at 0.
+/// The beginning of a serialized sample with time 0.
 const TAKEN_AT_ZERO: &str = "{\"timestamp\":0";
 
-/// What each agent has.
+/// The series of each agent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) disks: u16,
@@ -23,12 +23,12 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Rows that a sample of this shape becomes.
+    /// Returns the number of rows of a sample.
     pub(crate) fn rows(self) -> u64 {
         sample(self, 0).len() as u64
     }
 
-    /// The same for each table.
+    /// Returns the number of rows of a sample per table.
     pub(super) fn rows_per_sample(self) -> PerTable<usize> {
         sample(self, 0).counts()
     }
@@ -37,7 +37,7 @@ impl Shape {
 /// Makes frames of samples.
 #[derive(Debug)]
 pub(super) struct FrameMaker {
-    /// Serialized samples, each without its beginning.
+    /// Serialized samples without their beginning.
     variants: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ impl FrameMaker {
         Ok(Self { variants: (0..VARIANTS).map(serialize).collect::<Result<_, _>>()? })
     }
 
-    /// A frame with samples that were taken at these times.
+    /// Returns a frame with samples at these times.
     pub(super) fn batch(&self, agent: u32, seq: u64, timestamps: &[i64], now: i64) -> String {
         let bytes_per_sample = self.variants.first().map_or(0, |sample| sample.len() + 32);
         let mut text = String::with_capacity(timestamps.len() * bytes_per_sample + 96);
@@ -68,7 +68,7 @@ impl FrameMaker {
         text
     }
 
-    /// Cheap, and different from agent to agent and from sample to sample.
+    /// Returns a sample that differs between agents and times, cheaply.
     fn variant(&self, agent: u32, timestamp: i64) -> &str {
         let mixed = u64::from(agent).wrapping_mul(7_919).wrapping_add_signed(timestamp.wrapping_mul(31));
         let count = self.variants.len().max(1) as u64;
@@ -79,13 +79,13 @@ impl FrameMaker {
     }
 }
 
-/// Any other frame.
+/// Returns a frame with any other message.
 pub(super) fn frame(message: AgentMessage, now: i64) -> Result<String, BenchError> {
     let frame = AgentFrame { message, timestamp: Some(now), seq: None };
     Ok(serde_json::to_string(&frame).map_err(std::io::Error::from)?)
 }
 
-/// A sample of a machine that is as busy as its number says.
+/// Returns a sample of a machine whose load depends on its number.
 fn sample(shape: Shape, number: u32) -> Sample {
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let busy = number as f32 / VARIANTS as f32;
@@ -115,7 +115,7 @@ fn sample(shape: Shape, number: u32) -> Sample {
     };
     Sample {
         timestamp: 0,
-        // The bench and the server have one clock; said here, however late a frame is read.
+        // The benchmark and the server share a clock, so the offset is 0 however late a frame is read.
         clock_offset_ms: Some(0),
         cpu: Some(CpuMetrics {
             usage_percent: percent,

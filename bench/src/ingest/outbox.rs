@@ -1,5 +1,5 @@
-//! What one simulated agent has taken and not been acknowledged, with the order and the limits of `pika-agent`: the newest
-//! sample by itself, older ones many a frame; what was on its way when a connection broke is sent again.
+//! The unacknowledged samples of a simulated agent, with the order and limits of `pika-agent`: the newest sample alone,
+//! older ones many per frame; frames in flight when a connection breaks are sent again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use super::tally::Phase;
 
-/// Frames on their way at most; half of them may carry older samples. The defaults of `pika-agent`.
+/// Maximum number of frames in flight, half of which may carry older samples. The defaults of `pika-agent`.
 const FRAMES_IN_FLIGHT_MAX: usize = 8;
 const BACKLOG_FRAMES_IN_FLIGHT_MAX: usize = FRAMES_IN_FLIGHT_MAX / 2;
-/// Shortest time between two frames of older samples.
+/// Minimum time between two frames of older samples.
 const BACKLOG_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A frame on its way.
+/// A frame in flight.
 #[derive(Debug)]
 struct Frame {
     seq: u64,
@@ -25,7 +25,7 @@ struct Frame {
 
 /// A frame that was acknowledged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Settled {
+pub(super) struct AcknowledgedFrame {
     pub(super) phase: Phase,
     pub(super) samples: usize,
     pub(super) latency: Duration,
@@ -34,9 +34,9 @@ pub(super) struct Settled {
 /// The samples of one agent.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Taken, and not sent yet.
+    /// The newest sample, if it is not sent yet.
     newest: Option<i64>,
-    /// Those before it that are not on their way, in order.
+    /// Older samples that are not in flight, in order.
     waiting: VecDeque<i64>,
     in_flight: Vec<Frame>,
     seq: u64,
@@ -45,14 +45,14 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// A sample that was taken just now. Times never come twice.
+    /// Takes a sample now. Times are never repeated.
     pub(super) fn take_sample(&mut self, now: i64) -> i64 {
         self.last_timestamp = now.max(self.last_timestamp + 1);
         self.waiting.extend(self.newest.replace(self.last_timestamp));
         self.last_timestamp
     }
 
-    /// As many samples as a frame has room for, of the last milliseconds.
+    /// Takes this many samples, of the last milliseconds.
     pub(super) fn take_samples(&mut self, count: u16, now: i64) -> Vec<i64> {
         let first = (now - i64::from(count) + 1).max(self.last_timestamp + 1);
         let timestamps: Vec<i64> = (first..first + i64::from(count)).collect();
@@ -60,7 +60,7 @@ impl Outbox {
         timestamps
     }
 
-    /// The samples of the next frame to be sent; `None` where there are none, or it is not time.
+    /// Returns the samples of the next frame; `None` if there are none, or it is not time yet.
     pub(super) fn next_frame(&mut self, samples_max: usize) -> Option<Vec<i64>> {
         if FRAMES_IN_FLIGHT_MAX <= self.in_flight.len() {
             return None;
@@ -78,26 +78,26 @@ impl Outbox {
         Some(self.waiting.drain(..count).collect())
     }
 
-    /// When the next frame of older samples may be sent.
+    /// Returns when the next frame of older samples may be sent.
     pub(super) fn backlog_due(&self) -> Option<Instant> {
         if self.waiting.is_empty() { None } else { self.backlog_due }
     }
 
-    /// The number of the next frame.
+    /// Returns the number of the next frame.
     pub(super) fn next_seq(&self) -> u64 {
         self.seq + 1
     }
 
-    /// That frame is about to be sent.
+    /// Records that this frame is being sent.
     pub(super) fn sending(&mut self, timestamps: Vec<i64>, phase: Phase) {
         self.seq += 1;
         self.in_flight.push(Frame { seq: self.seq, phase, sent_at: Instant::now(), timestamps });
     }
 
-    pub(super) fn acknowledge(&mut self, seq: u64) -> Option<Settled> {
+    pub(super) fn acknowledge(&mut self, seq: u64) -> Option<AcknowledgedFrame> {
         let position = self.in_flight.iter().position(|frame| frame.seq == seq)?;
         let frame = self.in_flight.swap_remove(position);
-        Some(Settled {
+        Some(AcknowledgedFrame {
             phase: frame.phase,
             samples: frame.timestamps.len(),
             latency: frame.sent_at.elapsed(),
@@ -108,7 +108,7 @@ impl Outbox {
         self.in_flight.len()
     }
 
-    /// What was on its way has to be sent again.
+    /// Makes the samples in flight pending again.
     pub(super) fn connection_lost(&mut self) {
         self.in_flight.sort_unstable_by_key(|frame| frame.seq);
         for frame in self.in_flight.drain(..).rev() {

@@ -1,4 +1,4 @@
-//! What `pika-bench ingest` has measured, as one line of JSON or as a table.
+//! The report of `pika-bench ingest`, as one line of JSON or as a table.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use super::tally::Latency;
 use crate::machine::Machine;
 use crate::meter::Consumption;
 
-/// Everything.
+/// The report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IngestReport {
@@ -23,21 +23,21 @@ pub(crate) struct IngestReport {
     pub(super) saturation: Option<SaturationReport>,
     pub(super) storm: Option<Storm>,
     pub(super) ceiling: Option<Ceiling>,
-    /// Stored rows a second at saturation over the ceiling.
+    /// Rows stored per second at saturation, relative to the ceiling.
     pub(super) ratio: Option<f64>,
     pub(super) rows: RowCount,
     pub(super) server_memory_peak_kib: Option<u64>,
-    /// Frames of which the server refused something.
+    /// Frames with refused parts.
     pub(super) refusals: u64,
     pub(super) first_refusal: Option<String>,
-    /// Connections that ended although the bench did not end them.
+    /// Connections not ended by the benchmark.
     pub(super) disconnects: u64,
-    /// Attempts to connect or to register that failed, and were made again later.
+    /// Failed attempts to connect or register, which were retried.
     pub(super) failed_attempts: u64,
     pub(super) first_failure: Option<String>,
 }
 
-/// All agents are registered and none has sent anything yet.
+/// The state when all agents are registered and none has sent anything yet.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Connected {
@@ -46,14 +46,14 @@ pub(crate) struct Connected {
     pub(super) server_memory_kib: Option<u64>,
 }
 
-/// A phase in which agents reported.
+/// The report of a phase.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PhaseReport {
     pub(super) seconds: f64,
     pub(super) offered_rows_per_second: f64,
     pub(super) acknowledged_rows_per_second: f64,
-    /// As counted in the database.
+    /// Counted in the database.
     pub(super) stored_rows_per_second: f64,
     pub(super) ack: Latency,
     pub(super) server: Option<Cost>,
@@ -61,7 +61,7 @@ pub(crate) struct PhaseReport {
     pub(super) bench: Option<Cost>,
 }
 
-/// What a phase has cost a program.
+/// A program's resource usage in a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cost {
@@ -72,7 +72,7 @@ pub(crate) struct Cost {
     pub(super) memory_slope_kib_per_hour: f64,
 }
 
-/// The phase in which agents sent as fast as they were acknowledged.
+/// The report of saturation.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SaturationReport {
@@ -83,13 +83,13 @@ pub(crate) struct SaturationReport {
     pub(super) phase: PhaseReport,
 }
 
-/// All connections were cut at once.
+/// The report of the storm, after all connections were cut at once.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Storm {
-    /// From the cut until all agents were registered again.
+    /// Time from the cut until all agents were registered again.
     pub(super) registered_seconds: f64,
-    /// From the cut until everything they had taken by then was acknowledged.
+    /// Time from the cut until all samples taken by then were acknowledged.
     pub(super) acknowledged_seconds: f64,
     pub(super) ack: Latency,
     pub(super) server: Option<Cost>,
@@ -111,7 +111,7 @@ impl Cost {
 }
 
 impl IngestReport {
-    /// Why the run has failed, if it has.
+    /// Returns why the run failed, if it did.
     pub(crate) fn failure(&self) -> Option<String> {
         let RowCount { sent, stored, missing, duplicates, altered_series } = self.rows;
         (!self.rows.is_exact()).then(|| {
@@ -129,7 +129,7 @@ impl IngestReport {
 
     pub(crate) fn to_table(&self) -> String {
         let mut table = Table(format!(
-            "{}\n{} agents every {} ms, {} rows a sample\n\n",
+            "{}\n{} agents every {} ms, {} rows per sample\n\n",
             self.machine, self.agents, self.interval_ms, self.rows_per_sample
         ));
         table.line("all agents registered after, s", &[Some(format!("{:.1}", self.connected.seconds))]);
@@ -146,13 +146,13 @@ impl IngestReport {
         }
         if let Some(steady) = &self.steady {
             let slope = |cost: Cost| format!("{:.0}", cost.memory_slope_kib_per_hour);
-            table.line("server: memory slope, KiB an hour", &[steady.server.map(slope)]);
-            table.line("database: memory slope, KiB an hour", &[steady.database.map(slope)]);
+            table.line("server: memory growth, KiB per hour", &[steady.server.map(slope)]);
+            table.line("database: memory growth, KiB per hour", &[steady.database.map(slope)]);
         }
         if let (Some(ceiling), Some(ratio)) = (self.ceiling, self.ratio) {
             table.0.push('\n');
             table.line("binary COPY alone, rows/s", &[Some(format!("{:.0}", ceiling.rows_per_second))]);
-            table.line("stored to binary COPY alone", &[Some(format!("{ratio:.2}"))]);
+            table.line("relative to binary COPY alone", &[Some(format!("{ratio:.2}"))]);
         }
         if let Some(storm) = self.storm {
             table.0.push('\n');
@@ -164,7 +164,7 @@ impl IngestReport {
         table.line("rows sent", &[Some(self.rows.sent.to_string())]);
         table.line("rows stored", &[Some(self.rows.stored.to_string())]);
         table.line("rows missing", &[Some(self.rows.missing.to_string())]);
-        table.line("rows too many", &[Some(self.rows.duplicates.to_string())]);
+        table.line("rows duplicated", &[Some(self.rows.duplicates.to_string())]);
         table.line("frames refused", &[Some(self.refusals.to_string())]);
         table.line("connections lost", &[Some(self.disconnects.to_string())]);
         table.line("failed attempts to connect", &[Some(self.failed_attempts.to_string())]);
@@ -203,9 +203,9 @@ impl Table {
                 .collect();
             self.line(name, &values);
         };
-        line("rows offered a second", 0, &|phase| Some(phase.offered_rows_per_second));
-        line("rows acknowledged a second", 0, &|phase| Some(phase.acknowledged_rows_per_second));
-        line("rows stored a second", 0, &|phase| Some(phase.stored_rows_per_second));
+        line("rows offered per second", 0, &|phase| Some(phase.offered_rows_per_second));
+        line("rows acknowledged per second", 0, &|phase| Some(phase.acknowledged_rows_per_second));
+        line("rows stored per second", 0, &|phase| Some(phase.stored_rows_per_second));
         line("ack latency p50, ms", 0, &|phase| Some(phase.ack.p50_ms));
         line("ack latency p99, ms", 0, &|phase| Some(phase.ack.p99_ms));
         line("ack latency max, ms", 0, &|phase| Some(phase.ack.max_ms));
@@ -217,7 +217,7 @@ impl Table {
         ];
         for (name, part) in parts {
             line(&format!("{name}: cores"), 2, &|phase| Some(part(phase)?.cpu_cores));
-            line(&format!("{name}: CPU s a million rows"), 2, &|phase| {
+            line(&format!("{name}: CPU s per million rows"), 2, &|phase| {
                 Some(part(phase)?.cpu_seconds_per_million_rows)
             });
             #[expect(clippy::cast_precision_loss, reason = "figures for people")]

@@ -1,4 +1,4 @@
-//! Counts afterwards: everything that was sent has to be in the database, once, at its time.
+//! Checks afterwards that every sent row is in the database once, at its time.
 
 use pika_server::domain::family::Table;
 use serde::Serialize;
@@ -7,35 +7,35 @@ use tokio_postgres::Client;
 use super::frames::Shape;
 use crate::error::BenchError;
 
-/// What an agent has taken, or what a table holds of it.
+/// Count and checksum of an agent's samples, or of its rows in a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Expected {
     pub(super) samples: i64,
-    /// Of milliseconds since the Unix epoch: a sample at another time would change it.
+    /// Sum of the times, in milliseconds since the Unix epoch, which detects wrong times.
     pub(super) timestamp_sum: i64,
 }
 
-/// What became of the rows.
+/// The result of the check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RowCount {
     pub(crate) sent: i64,
     pub(crate) stored: i64,
-    /// Sent and not stored.
+    /// Rows sent but not stored.
     pub(crate) missing: i64,
-    /// Stored beyond what was sent.
+    /// Rows stored more often than sent.
     pub(crate) duplicates: i64,
-    /// Series of which as much is stored as was sent, but not at the same times.
+    /// Series with the right number of rows, but at other times.
     pub(crate) altered_series: i64,
 }
 
 impl RowCount {
-    /// Whether exactly what was sent is stored.
+    /// Returns whether exactly the sent rows are stored.
     pub(crate) fn is_exact(&self) -> bool {
         self.sent == self.stored && self.missing == 0 && self.duplicates == 0 && self.altered_series == 0
     }
 
-    /// Compares one agent's rows of a table with what it has taken.
+    /// Compares an agent's rows of a table with its samples.
     fn compare(&mut self, expected: Expected, found: Expected) {
         self.sent += expected.samples;
         self.stored += found.samples;
@@ -81,7 +81,7 @@ pub(super) async fn count(
     Ok(counted)
 }
 
-/// How many rows all tables hold of a span of time.
+/// Returns the number of rows of all tables in a time range.
 pub(super) async fn count_between(client: &Client, start: i64, end: i64) -> Result<i64, BenchError> {
     let mut n_rows = 0;
     for table in Table::ALL {

@@ -1,4 +1,4 @@
-//! What a fleet has sent and what was acknowledged: counted by the agents as it happens.
+//! Counts what a fleet sends and what is acknowledged.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use super::rows::Expected;
 use crate::error::BenchError;
 
-/// The longest latency that is told apart from longer ones.
+/// Maximum recorded latency, in microseconds; longer ones count as this.
 const LATENCY_US_MAX: u64 = 600_000_000;
 
-/// A part of the run. A frame belongs to the one in which it was sent.
+/// A phase of the run. A frame belongs to the one in which it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     WarmUp,
@@ -27,23 +27,23 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Tally {
     phases: [Mutex<PhaseTally>; 4],
-    /// Agents that are registered now.
+    /// Currently registered agents.
     pub(super) registered: AtomicUsize,
     /// Connections of registered agents that have ended.
     pub(super) ended: AtomicU64,
-    /// Samples that were taken and not acknowledged yet.
+    /// Unacknowledged samples.
     outstanding: AtomicI64,
-    /// Frames of which the server refused something.
+    /// Frames with refused parts.
     pub(super) refusals: AtomicU64,
-    /// What it said the first time.
+    /// The first refusal.
     pub(super) first_refusal: OnceLock<String>,
-    /// Connections that ended although the bench did not end them.
+    /// Connections not ended by the benchmark.
     pub(super) disconnects: AtomicU64,
-    /// Attempts to connect or to register that failed.
+    /// Failed attempts to connect or register.
     pub(super) failed_attempts: AtomicU64,
-    /// Why the first of them did.
+    /// The reason of the first failed attempt.
     pub(super) first_failure: OnceLock<String>,
-    /// What each agent has taken.
+    /// The samples taken by each agent.
     ledgers: Vec<Ledger>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct PhaseTally {
     latencies_us: Histogram<u64>,
 }
 
-/// How long acknowledgements took.
+/// Latency of acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Latency {
@@ -111,7 +111,7 @@ impl Tally {
         })
     }
 
-    /// An agent has taken samples, which have to be stored from now on.
+    /// Records samples taken by an agent, which must be stored in the end.
     pub(super) fn taken(&self, agent: u32, phase: Phase, timestamps: &[i64]) {
         let count = timestamps.len();
         let signed = i64::try_from(count).unwrap_or(i64::MAX);
@@ -123,13 +123,13 @@ impl Tally {
         self.with(phase, |tally| tally.samples_taken += count as u64);
     }
 
-    /// A frame that was sent in a phase was acknowledged.
+    /// Records the acknowledgement of a frame that was sent in a phase.
     pub(super) fn acknowledged(&self, phase: Phase, samples: usize, latency: Duration) {
         self.outstanding.fetch_sub(i64::try_from(samples).unwrap_or(i64::MAX), Ordering::Relaxed);
         self.with(phase, |tally| tally.acknowledge(samples as u64, latency));
     }
 
-    pub(super) fn is_settled(&self) -> bool {
+    pub(super) fn is_acknowledged(&self) -> bool {
         self.outstanding.load(Ordering::Relaxed) == 0
     }
 
@@ -141,7 +141,7 @@ impl Tally {
         self.with(phase, |tally| tally.clone())
     }
 
-    /// What the database has to hold of each agent, by the agents' numbers.
+    /// Returns what the database must contain for each agent, by the agents' numbers.
     pub(super) fn expected(&self) -> Vec<Expected> {
         let expected = |ledger: &Ledger| Expected {
             samples: ledger.samples.load(Ordering::Relaxed),
@@ -181,10 +181,10 @@ mod tests {
     fn what_is_sent_twice_is_expected_once() {
         let tally = Tally::new(2).unwrap();
         tally.taken(1, Phase::WarmUp, &[10, 20]);
-        assert!(!tally.is_settled());
+        assert!(!tally.is_acknowledged());
         tally.taken(1, Phase::Steady, &[30]);
         tally.acknowledged(Phase::Steady, 3, Duration::ZERO);
-        assert!(tally.is_settled());
+        assert!(tally.is_acknowledged());
         assert_eq!(tally.expected()[1], Expected { samples: 3, timestamp_sum: 60 });
         assert_eq!(tally.expected()[0], Expected::default());
     }

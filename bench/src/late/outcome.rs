@@ -1,21 +1,21 @@
-//! What `pika-bench late` has measured.
+//! The report of `pika-bench late`.
 
 use serde::Serialize;
 
 use crate::load::FleetOptions;
 use crate::machine::Machine;
 
-/// What some work took.
+/// The cost of some work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Cost {
     pub(super) seconds: f64,
-    /// Of the whole database server: nothing else may run on it.
+    /// Write-ahead log of the whole database server, on which nothing else may run.
     pub(super) wal_bytes: u64,
     pub(super) rows: u64,
 }
 
-/// Everything.
+/// The report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LateReport {
@@ -24,7 +24,7 @@ pub(super) struct LateReport {
     pub(super) late_agents: u32,
     pub(super) backlog_hours: u32,
     pub(super) minutes: u16,
-    /// As many minutes in which nobody came back.
+    /// The same number of minutes in which nobody returned.
     pub(super) quiet: Cost,
     /// Writing the late samples.
     pub(super) written: Cost,

@@ -1,4 +1,4 @@
-//! What `pika-bench query` has measured, against its targets.
+//! The report of `pika-bench query`, with targets.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use crate::load::{FleetOptions, LoadedFleet};
 use crate::machine::Machine;
 use crate::timing::Timing;
 
-/// A chart through the API takes at most so many times its bare SQL.
+/// Maximum time of a chart through the API, relative to plain SQL.
 const CHART_RATIO_MAX: f64 = 2.0;
-/// The latest values of all agents take at most so many times a bare `SELECT` of as many rows.
+/// Maximum time of the latest values of all agents, relative to a plain `SELECT` of as many rows.
 const LATEST_RATIO_MAX: f64 = 3.0;
-/// A chart of 30 days is at least so many times faster than from raw samples.
+/// Minimum speed-up of a chart of 30 days over one from raw samples.
 const ROLLUP_RATIO_MIN: f64 = 30.0;
 
-/// One query.
+/// The measurements of one query.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Line {
@@ -33,7 +33,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A query that is only asked for through the API.
+    /// A query that is only measured through the API.
     pub(super) fn new(name: &str, api: Option<Timing>) -> Self {
         Self {
             name: name.to_owned(),
@@ -50,7 +50,7 @@ impl Line {
         }
     }
 
-    /// A chart. One that raw samples answer is no faster than itself.
+    /// A chart. One that is read from raw samples has no speed-up.
     pub(super) fn of_chart(name: &str, is_long: bool, timings: &ChartTimings) -> Self {
         let ChartTimings { tier, n_rows, api, bare, from_raw } = *timings;
         Self {
@@ -66,13 +66,13 @@ impl Line {
         }
     }
 
-    /// How many of how many came back.
+    /// Records how many of all items were returned.
     pub(super) fn answered(&mut self, n_items: usize, total: i64) {
         self.rows = Some(n_items);
         self.remark = (i64::try_from(n_items) != Ok(total)).then(|| format!("of {total} only"));
     }
 
-    /// The times of a query that has a target beside its bare SQL.
+    /// Sets the times of a query whose target is relative to plain SQL.
     pub(super) fn measured(&mut self, api: Option<Timing>, bare: Option<Timing>) {
         (self.api, self.bare) = (api, bare);
         self.api_to_bare = ratio(api, bare);
@@ -92,7 +92,7 @@ impl Line {
     }
 }
 
-/// Everything.
+/// The report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QueryReport {
@@ -129,7 +129,7 @@ impl QueryReport {
             "rows",
             "API",
             "",
-            "bare SQL",
+            "plain SQL",
             "",
             "from raw",
             "",

@@ -1,4 +1,4 @@
-//! What `pika-bench storage` has measured.
+//! The report of `pika-bench storage`.
 
 use pika_server::domain::tier::{DAY_MS, Tier};
 use serde::ser::SerializeStruct as _;
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::load::{FleetOptions, LoadedFleet};
 use crate::machine::Machine;
 
-/// The chunks of a relation that have become columns.
+/// The chunks of a relation in the columnstore.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Columnstore {
@@ -16,7 +16,7 @@ pub(super) struct Columnstore {
     pub(super) bytes_after: i64,
 }
 
-/// A table or rollup as it is now.
+/// The size of a table or rollup.
 #[derive(Clone, Debug)]
 pub(super) struct Relation {
     pub(super) name: String,
@@ -31,13 +31,13 @@ pub(super) struct Relation {
 }
 
 impl Relation {
-    /// What it would take if none of its chunks were columns.
+    /// Returns the size if no chunk were in the columnstore.
     fn bytes_as_rows(&self) -> i64 {
         self.columnstore
             .map_or(self.total_bytes, |stats| self.total_bytes - stats.bytes_after + stats.bytes_before)
     }
 
-    /// All the relations of a tier as one.
+    /// Sums the relations of a tier.
     fn sum<'a>(name: String, tier: Tier, relations: impl Iterator<Item = &'a Relation>) -> Self {
         let mut sum = Self {
             name,
@@ -86,7 +86,7 @@ impl Serialize for Relation {
     }
 }
 
-/// Everything.
+/// The report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StorageReport {
