@@ -113,10 +113,10 @@ lacking_portable_target() {
 
 check_portable() {
   if ! has_portable_target && ! { have rustup && rustup target add "$portable_target" >&2; }; then
-    note "Rust's library for $portable_target is not to be had here: the agent's portable half is not checked for it"
+    note "Rust's library for $portable_target is not available: the agent's portable half is not checked for it"
     return
   fi
-  # Nothing is linked, so no C compiler for that system is needed.
+  # Nothing is linked, so no C compiler for that target is needed.
   CC_x86_64_apple_darwin=true AR_x86_64_apple_darwin=true \
     step "cargo clippy ($portable_target)" \
     cargo clippy --package pika-agent --target "$portable_target" -- -D warnings
