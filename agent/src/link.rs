@@ -36,7 +36,7 @@ use crate::config::{Config, Endpoint};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::state::ClockOffset;
-use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
+use crate::throttle::{LOG_INTERVAL_MIN, Throttle};
 
 /// Timeouts and delays of the link. Not configurable: only tests use other values.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +132,7 @@ impl Link {
             clock,
             timing,
             state: State::Disconnected,
-            interval_log: Throttle::new(COMPLAINT_INTERVAL),
+            interval_log: Throttle::new(LOG_INTERVAL_MIN),
         })
     }
 
@@ -261,8 +261,8 @@ impl Link {
                 error!(
                     error = %chain,
                     retry_seconds = delay.as_secs(),
-                    "another machine reports with this agent's identity; a cloned machine has to be enrolled \
-                     anew with `pika-agent enroll --replace`"
+                    "another machine reports with this agent's identity; a cloned machine must be enrolled \
+                     again with `pika-agent enroll --replace`"
                 );
                 delay
             }

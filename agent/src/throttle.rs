@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Minimum time between two lines about events that others can cause at will.
-pub(crate) const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const LOG_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
 /// Lets one event through per interval, and counts all.
 #[derive(Debug)]

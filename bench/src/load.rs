@@ -104,7 +104,7 @@ pub(crate) async fn load(
     Ok(LoadedFleet { start, end, n_rows, load_ms, roll_up_ms })
 }
 
-/// Registers agents that have only the newest sample, until there are `n_agents`. Answers how many there are.
+/// Registers agents with only the newest sample, until there are `n_agents`. Returns their number.
 pub(crate) async fn register_more(
     database: &BenchDatabase,
     fleet: &FleetOptions,

@@ -262,7 +262,7 @@ make_data() {
     }
     cat >>"$state/data.new/postgresql.conf" <<'CONF'
 
-# Pika's settings, written anew at every start, then yours: they win.
+# Pika's settings, rewritten at every start, then yours, which take precedence.
 include_if_exists = 'pika.conf'
 include_if_exists = 'local.conf'
 CONF

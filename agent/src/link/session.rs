@@ -20,7 +20,7 @@ use super::connect::Socket;
 use super::error::refused;
 use super::{LinkError, Printable, Timing};
 use crate::outbox::{self, Outbox};
-use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
+use crate::throttle::{LOG_INTERVAL_MIN, Throttle};
 
 /// Number of heartbeat intervals without a message after which the server counts as gone.
 const SILENT_INTERVALS_MAX: u32 = 3;
@@ -48,7 +48,7 @@ pub(super) struct Session {
     /// When the next frame of older samples may be sent; `None` if none were left.
     backlog_due: Option<Instant>,
     refusals: Throttle,
-    oddities: Throttle,
+    ignored: Throttle,
     /// Set when the server reports that another connection took over, before it closes this one.
     superseded: Option<LinkError>,
 }
@@ -65,8 +65,8 @@ impl Session {
             last_received: now,
             last_ping: now,
             backlog_due: None,
-            refusals: Throttle::new(COMPLAINT_INTERVAL),
-            oddities: Throttle::new(COMPLAINT_INTERVAL),
+            refusals: Throttle::new(LOG_INTERVAL_MIN),
+            ignored: Throttle::new(LOG_INTERVAL_MIN),
             superseded: None,
         }
     }
@@ -240,7 +240,7 @@ impl Session {
                     warn!(code = %refusal.code, seq = refusal.seq, count, "the server refused something: {text}");
                 }
             }
-            Some(ServerMessage::RegisterAck(_)) => self.note_oddity("a second register_ack"),
+            Some(ServerMessage::RegisterAck(_)) => self.warn_ignored("a second register_ack"),
             None => {}
         }
         Ok(())
@@ -262,12 +262,12 @@ impl Session {
             Message::Text(text) => match serde_json::from_str(&text) {
                 Ok(message) => Ok(Some(message)),
                 Err(error) => {
-                    self.note_oddity(&error.to_string());
+                    self.warn_ignored(&error.to_string());
                     Ok(None)
                 }
             },
             Message::Binary(_) => {
-                self.note_oddity("a binary frame");
+                self.warn_ignored("a binary frame");
                 Ok(None)
             }
             Message::Close(frame) => {
@@ -307,8 +307,8 @@ impl Session {
         }
     }
 
-    fn note_oddity(&mut self, what: &str) {
-        if let Some(count) = self.oddities.note(1) {
+    fn warn_ignored(&mut self, what: &str) {
+        if let Some(count) = self.ignored.note(1) {
             warn!(count, "ignored a frame that is not part of the protocol: {}", Printable::new(what));
         }
     }

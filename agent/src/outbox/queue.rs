@@ -19,7 +19,7 @@ use crate::collect::{NetworkBaseline, Reading};
 use crate::config::OutboxConfig;
 use crate::files::Dir;
 use crate::state::{ClockOffset, State};
-use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
+use crate::throttle::{LOG_INTERVAL_MIN, Throttle};
 
 /// Maximum numbers examined in one search for older samples, so that it never holds the lock for long.
 const SEARCH_MAX: usize = 2_000;
@@ -90,7 +90,7 @@ impl Queue {
             search_id: 0,
             in_flight: BTreeMap::new(),
             dropped: 0,
-            drop_log: Throttle::new(COMPLAINT_INTERVAL),
+            drop_log: Throttle::new(LOG_INTERVAL_MIN),
         };
         Ok((queue, baseline))
     }
@@ -194,7 +194,7 @@ impl Queue {
                     samples.push(sample);
                     id += 1;
                 }
-                Err(absent) => id = self.pass_over(id, absent),
+                Err(absent) => id = self.skip(id, absent),
             }
         }
         self.search_id = id;
@@ -203,7 +203,7 @@ impl Queue {
 
     /// Skips a number without a sample, and returns where to continue. Unavailable samples are searched again when the
     /// spool is back, until they are too old.
-    fn pass_over(&mut self, id: u64, absent: Absent) -> u64 {
+    fn skip(&mut self, id: u64, absent: Absent) -> u64 {
         let lost_end = match absent {
             Absent::Lost(end) => end,
             Absent::Unavailable(end) => {

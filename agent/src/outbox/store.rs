@@ -19,7 +19,7 @@ use super::encoded::EncodedSample;
 use super::spool::{Evicted, Found, Opened, Spool, Unavailable};
 use crate::collect::NetworkBaseline;
 use crate::config::OutboxConfig;
-use crate::throttle::{COMPLAINT_INTERVAL, Throttle};
+use crate::throttle::{LOG_INTERVAL_MIN, Throttle};
 
 /// Name of the spool within the state directory.
 const SPOOL_NAME: &str = "spool";
@@ -139,8 +139,8 @@ impl Store {
             failure: None,
             is_given_up: false,
             is_writing_failing: false,
-            read_log: Throttle::new(COMPLAINT_INTERVAL),
-            forget_log: Throttle::new(COMPLAINT_INTERVAL),
+            read_log: Throttle::new(LOG_INTERVAL_MIN),
+            forget_log: Throttle::new(LOG_INTERVAL_MIN),
         };
         match store.open_spool() {
             Ok(held) => Ok((store, Some(held))),
@@ -179,7 +179,7 @@ impl Store {
         match self.open_spool() {
             Ok(held) => Some(held),
             Err(error) => {
-                self.complain(&error);
+                self.log_read_failure(&error);
                 self.note_failure();
                 None
             }
@@ -207,7 +207,7 @@ impl Store {
         self.failure = Some(failure);
     }
 
-    fn complain(&mut self, error: &io::Error) {
+    fn log_read_failure(&mut self, error: &io::Error) {
         if let Some(count) = self.read_log.note(1) {
             warn!(%error, count, "cannot read the spool; it will be retried");
         }
@@ -290,7 +290,7 @@ impl Store {
             Some(Ok(Found::Record(payload))) => sample_of(payload).map_err(|_| Absent::Lost(id + 1)),
             Some(Ok(Found::Lost(end))) => Err(Absent::Lost(end.min(next_in_memory))),
             Some(Err(Unavailable { end, source })) => {
-                self.complain(&source);
+                self.log_read_failure(&source);
                 self.note_failure();
                 Err(Absent::Unavailable(end.min(next_in_memory)))
             }

@@ -12,7 +12,7 @@ use crate::support::*;
 
 const EVERY_SECOND: &str = "interval_ms: 1000\n";
 
-/// The machine's clock, and by how many milliseconds somebody has set it.
+/// Returns the machine's clock with an adjustable offset in milliseconds.
 fn clock_that_is_set() -> (Clock, Arc<AtomicI64>) {
     let set_by_ms = Arc::new(AtomicI64::new(0));
     let (shown, system) = (Arc::clone(&set_by_ms), Clock::system());
@@ -28,7 +28,7 @@ async fn receive_samples(peer: &mut Peer) -> (u64, Vec<Sample>) {
     }
 }
 
-/// Lets the agent in, and tells it how far off its clock is.
+/// Registers the agent, and sends it this clock offset.
 async fn accept_at(server: &FakeServer, clock_offset_ms: i64) -> Peer {
     let mut peer = server.accept().await;
     assert!(matches!(peer.receive().await.message, AgentMessage::Register(_)));
@@ -36,7 +36,7 @@ async fn accept_at(server: &FakeServer, clock_offset_ms: i64) -> Peer {
     peer
 }
 
-/// When a sample was taken, by the server's clock.
+/// Returns when a sample was taken, by the server's clock.
 fn taken_at(sample: &Sample) -> i64 {
     sample.timestamp + sample.clock_offset_ms.expect("every sample has an offset")
 }
@@ -55,7 +55,7 @@ async fn a_clock_that_is_set_misplaces_no_sample() {
         peer.acknowledge(seq).await;
         assert_eq!(before[0].clock_offset_ms, Some(0));
         clock_set_by_ms.store(set_by_ms, Ordering::Relaxed);
-        // It asks before it sends anything of the new time.
+        // It asks before it sends samples of the new time.
         while let Some(message) = peer.receive_message().await {
             assert!(!message.is_text() || !message.to_text().unwrap().contains("\"batch\""), "{message:?}");
         }
@@ -65,7 +65,7 @@ async fn a_clock_that_is_set_misplaces_no_sample() {
         for sample in &after {
             assert!((now - 30_000..=now).contains(&taken_at(sample)), "{} at {now}", taken_at(sample));
         }
-        // The answer is lost, and another connection measures something else.
+        // The acknowledgement is lost, and another connection measures another offset.
         drop(peer);
         let mut peer = accept_at(&server, -set_by_ms + 123).await;
         let (mut again, mut missing) = (Vec::new(), after.clone());
@@ -122,7 +122,7 @@ async fn enrolling_tells_the_offset_of_the_first_samples() {
     while peer.receive_message().await.is_some() {}
     assert!(within("the enrollment", enrollment).await.unwrap().success());
 
-    // The server is away, and when it comes back it measures something else.
+    // The server is unavailable, and measures another offset when it is back.
     let agent = start_agent(&server, dir.path(), EVERY_SECOND);
     let mut peer = server.accept().await;
     peer.receive().await;

@@ -58,7 +58,7 @@ async fn a_token_is_exchanged_for_an_identity() {
     assert_eq!(register.interval_ms, Some(5_000));
 
     peer.send(&register_ack_at(Some(SECRET), -60_000)).await;
-    // Answers the goodbye.
+    // Completes the close handshake.
     while peer.receive_message().await.is_some() {}
     let Enrolled { identity, clock_offset } = within("the enrollment", enrollment).await.unwrap().unwrap();
     assert_eq!(clock_offset.ms, -60_000);

@@ -1,4 +1,4 @@
-//! A server that means ill: it may refuse, and can do nothing to the machine beside that.
+//! A malicious server: it can refuse the agent, but cannot harm the machine.
 #![cfg(unix)]
 
 use std::fs;
@@ -40,7 +40,7 @@ async fn a_server_cannot_fill_the_log() {
             peer.send_raw(Message::binary(vec![0; 10])).await;
             peer.send_raw(Message::Ping(Vec::new().into())).await;
         }
-        // It has read all of that when it answers.
+        // When it answers, it has read all of the above.
         peer.send_raw(Message::Ping(b"last".to_vec().into())).await;
         loop {
             match peer.receive_message().await.expect("the connection is open") {

@@ -1,4 +1,4 @@
-//! The agent cannot be told to execute anything: there is no message for it, and no code.
+//! The server cannot make the agent execute anything: there is neither a message nor code for it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use pika_protocol::ServerMessage;
 /// [`ServerMessage`] before you change it.
 fn what_it_can_do(message: &ServerMessage) -> &'static str {
     match message {
-        ServerMessage::RegisterAck(_) => "let the agent in, and tell it its clock offset",
+        ServerMessage::RegisterAck(_) => "register the agent, and send it its clock offset",
         ServerMessage::RegisterError(_) => "refuse the agent",
         ServerMessage::Ack(_) => "make the agent forget samples of one frame",
         ServerMessage::Error(_) => "make the agent log a line now and then",
@@ -38,7 +38,7 @@ fn there_is_no_code_for_it() {
         collect_sources(&folder, &mut files);
     }
     assert!(20 < files.len(), "the sources were found: {}", files.len());
-    // Spaces are taken out, so that no formatting hides a path.
+    // Spaces are removed, so that formatting cannot hide a path.
     let forbidden = [
         "process::Command",
         "process::{",
@@ -84,14 +84,14 @@ const FORBIDDEN_CRATES: [&str; 16] = [
     "wasmtime",
 ];
 
-/// Features of crates that the agent may have otherwise.
+/// Forbidden features of crates that are otherwise allowed.
 const FORBIDDEN_FEATURES: [(&str, &[&str]); 3] = [
     ("rustix", &["all-apis", "process", "runtime", "pty"]),
     ("sysinfo", &["user"]),
     ("tokio", &["full", "process"]),
 ];
 
-/// Name and features of every crate that goes into the agent's program, of whatever depth.
+/// Returns name and features of every direct or indirect dependency of the agent.
 fn dependencies() -> Vec<(String, Vec<String>)> {
     let output = std::process::Command::new(env!("CARGO"))
         .args(["tree", "--package", "pika-agent", "--edges", "normal", "--prefix", "none"])

@@ -86,7 +86,7 @@ impl Scene {
 }
 
 fn command(subcommand: &str, state_dir: &Path) -> Command {
-    // One that hangs is not to stay behind.
+    // Kill it if it hangs.
     let mut command = Command::new("timeout");
     command
         .args(["--signal=KILL", "20", env!("CARGO_BIN_EXE_pika-agent"), subcommand, "--state-dir"])
@@ -113,7 +113,7 @@ async fn rotating_a_secret_follows_no_planted_link_and_keeps_the_owner() {
         let output = run(scene.command("rotate-secret")).await;
         assert!(!output.status.success(), "there is no server");
         scene.assert_treasure_is_untouched();
-        // The next secret is on the disk before the server hears of it.
+        // The next secret is on disk before the server learns it.
         let identity = fs::read_to_string(scene.state.join("identity.json")).unwrap();
         assert!(identity.contains("nextSecret"), "{identity}");
         let found = fs::symlink_metadata(scene.state.join("identity.json")).unwrap();
@@ -123,7 +123,7 @@ async fn rotating_a_secret_follows_no_planted_link_and_keeps_the_owner() {
     }
 }
 
-/// Somebody who watches the directory and is quick: whatever appears in it is replaced by a link, again and again.
+/// An attacker who watches the directory and keeps replacing whatever appears in it by a link.
 #[tokio::test]
 async fn a_race_for_the_names_in_the_directory_gains_nothing() {
     let scene = Scene::new(NO_SERVER);

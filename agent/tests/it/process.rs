@@ -1,4 +1,4 @@
-//! The program as it is installed: what survives `kill -9`, and what it does on SIGTERM.
+//! The installed program: what survives `kill -9`, and what SIGTERM does.
 #![cfg(unix)]
 
 use std::process::{Child, Command, Stdio};
@@ -83,7 +83,7 @@ async fn it_writes_nothing_outside_its_state_directory_and_starts_no_process() {
 
     let server = FakeServer::start().await;
     let dir = state_dir(Some(&server));
-    // Wherever programs like to leave things.
+    // The usual places where programs write files.
     let elsewhere = tempfile::tempdir().unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_pika-agent"))
         .args(["run", "--state-dir"])
@@ -137,7 +137,7 @@ async fn it_writes_nothing_outside_its_state_directory_and_starts_no_process() {
 async fn samples_that_find_no_room_leave_no_files() {
     let server = FakeServer::start().await;
     let dir = state_dir(Some(&server));
-    // Files can be made and hold nothing, as on a disk without free blocks.
+    // Files can be created but not written, as on a disk without free blocks.
     let child = Command::new("sh")
         .args(["-c", "trap '' XFSZ && ulimit -f 0 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_pika-agent")])
         .args(["run", "--state-dir"])

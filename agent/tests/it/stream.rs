@@ -207,7 +207,7 @@ async fn a_server_that_is_silent_is_left() {
 }
 
 #[tokio::test]
-async fn stopping_waits_for_acknowledgements_and_says_goodbye() {
+async fn stopping_waits_for_acknowledgements_and_closes_the_connection() {
     let server = FakeServer::start().await;
     let dir = state_dir(None);
     let agent = start_agent(&server, dir.path(), EVERY_SECOND);
@@ -220,7 +220,7 @@ async fn stopping_waits_for_acknowledgements_and_says_goodbye() {
         match peer.receive_message().await {
             Some(Message::Close(frame)) => break frame.unwrap(),
             Some(_) => {}
-            None => panic!("no goodbye"),
+            None => panic!("no close frame"),
         }
     };
     assert_eq!(close.code, CloseCode::Normal);
@@ -229,7 +229,7 @@ async fn stopping_waits_for_acknowledgements_and_says_goodbye() {
 }
 
 #[tokio::test]
-async fn stopping_does_not_wait_for_ever() {
+async fn stopping_does_not_wait_forever() {
     let server = FakeServer::start().await;
     let dir = state_dir(None);
     let agent = start_agent(&server, dir.path(), EVERY_SECOND);

@@ -1,4 +1,4 @@
-//! A fake server, an agent to run against it, and deadlines.
+//! A fake server, an agent that runs against it, and timeouts.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -21,18 +21,18 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
-/// Longer than anything takes on a busy machine; no test waits for it when all is well.
+/// Longer than anything takes on a busy machine; passing tests never wait for it.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) const AGENT_ID: &str = "0197f1a2-0000-7000-8000-000000000001";
 pub(crate) const SECRET: &str = "the-agents-secret";
 
-/// Waits for the future, but not for ever.
+/// Waits for the future, with a timeout.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }
 
-/// Delays that suit tests.
+/// Timeouts and delays for tests.
 pub(crate) fn timing() -> Timing {
     Timing {
         retry_delay_first: Duration::from_millis(20),
@@ -42,7 +42,7 @@ pub(crate) fn timing() -> Timing {
     }
 }
 
-/// Listens, and accepts when a test says so.
+/// A server that accepts connections only when a test asks for it.
 pub(crate) struct FakeServer {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
@@ -77,7 +77,7 @@ impl FakeServer {
         Peer { socket, head: head.unwrap() }
     }
 
-    /// Accepts a WebSocket and lets the agent in.
+    /// Accepts a WebSocket and registers the agent.
     pub(crate) async fn accept_registered(&self) -> Peer {
         let mut peer = self.accept().await;
         let frame = peer.receive().await;
@@ -91,7 +91,7 @@ pub(crate) fn register_ack(secret: Option<&str>) -> ServerMessage {
     register_ack_at(secret, 0)
 }
 
-/// The answer to an agent whose clock is off.
+/// Returns the response to an agent with this clock offset.
 pub(crate) fn register_ack_at(secret: Option<&str>, clock_offset_ms: i64) -> ServerMessage {
     ServerMessage::RegisterAck(RegisterAck {
         agent_id: AGENT_ID.to_owned(),
@@ -108,12 +108,12 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The next message of any kind; `None` when the agent has hung up.
+    /// Receives the next message of any kind; `None` if the agent has disconnected.
     pub(crate) async fn receive_message(&mut self) -> Option<Message> {
         within("a message", self.socket.next()).await.and_then(Result::ok)
     }
 
-    /// The next text frame.
+    /// Receives the next text frame.
     pub(crate) async fn receive(&mut self) -> AgentFrame {
         loop {
             match self.receive_message().await {
@@ -124,7 +124,7 @@ impl Peer {
         }
     }
 
-    /// The next frame with samples: its number and their timestamps.
+    /// Receives the next frame with samples, and returns its number and their timestamps.
     pub(crate) async fn receive_batch(&mut self) -> (u64, Vec<i64>) {
         loop {
             let frame = self.receive().await;
@@ -135,7 +135,8 @@ impl Peer {
         }
     }
 
-    /// Receives and acknowledges frames until all these samples have come; returns the timestamps of all that came.
+    /// Receives and acknowledges frames until all these samples have arrived; returns the timestamps of all received
+    /// ones.
     pub(crate) async fn receive_until(&mut self, expected: &[i64]) -> Vec<i64> {
         let mut found = Vec::new();
         let receive = async {
@@ -181,7 +182,7 @@ pub(crate) fn start_agent(server: &FakeServer, state_dir: &Path, yaml: &str) -> 
     start_agent_at(&server.url(), state_dir, yaml)
 }
 
-/// The defaults, and `yaml` over them.
+/// Returns the defaults merged with `yaml`.
 pub(crate) fn agent_config(state_dir: &Path, yaml: &str) -> Config {
     let overrides = Overrides { state_dir: Some(state_dir.to_owned()), ..Overrides::default() };
     Config::from_yaml("test", yaml, |_| None, &overrides).unwrap()
@@ -231,7 +232,7 @@ fn spool_bytes(spool: &Path) -> u64 {
     segments.map(|entry| entry.metadata().unwrap().len()).sum()
 }
 
-/// A state directory; with an identity in it for agents that run as a process.
+/// Creates a state directory, with an identity for agents that run as a process.
 pub(crate) fn state_dir(server: Option<&FakeServer>) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     if let Some(server) = server {

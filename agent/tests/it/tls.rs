@@ -52,7 +52,7 @@ async fn a_server_of_an_unknown_authority_gets_nothing() {
     let mut agent = start_agent_at(&url, dir.path(), "");
     tokio::select! {
         stream = server.accept_tcp() => {
-            assert!(acceptor().accept(stream).await.is_err(), "the agent hangs up");
+            assert!(acceptor().accept(stream).await.is_err(), "the agent disconnects");
             agent.stop().await;
         }
         result = &mut agent.task => assert!(result.unwrap().is_err()),
@@ -67,6 +67,6 @@ async fn a_certificate_for_another_name_is_not_accepted() {
     let url = format!("https://127.0.0.1:{}", server.address.port());
     let agent = start_agent_at(&url, dir.path(), &yaml);
     let result = within("TLS", acceptor().accept(server.accept_tcp().await)).await;
-    assert!(result.is_err(), "the agent hangs up");
+    assert!(result.is_err(), "the agent disconnects");
     agent.stop().await;
 }

@@ -1,9 +1,9 @@
-//! The database server of the tests, seen from beside the benches.
+//! The database server of the tests.
 
-/// The URL of the server on which the benches make their databases.
+/// Returns the URL of the server on which the benchmarks create their databases.
 ///
 /// # Panics
-/// When there is none.
+/// If it is not set.
 pub(crate) fn database_url() -> String {
     std::env::var("PIKA_TEST_DATABASE_URL").expect(
         "PIKA_TEST_DATABASE_URL is not set: run ./test.sh, which starts a database for the tests, or name a \
@@ -11,12 +11,12 @@ pub(crate) fn database_url() -> String {
     )
 }
 
-/// Runs a statement as the role of the tests, and returns how many rows it answers.
+/// Runs a statement as the role of the tests, and returns the number of its rows.
 pub(crate) fn execute(sql: &str) -> usize {
     query(&database_url(), sql).len()
 }
 
-/// The number that a statement answers in a database.
+/// Returns the number that a statement yields in a database.
 pub(crate) fn count(url: &str, sql: &str) -> i64 {
     query(url, sql)[0].get(0)
 }

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use super::database::{count, database_url, execute};
 use super::interruption::eventually;
 
-/// A server with a database of its own; both go with it.
+/// A server with its own database; both are removed on drop.
 struct Server {
     child: Child,
     database: String,
@@ -75,7 +75,7 @@ impl Drop for Server {
     }
 }
 
-/// The server's program, which stands beside the bench's.
+/// Returns the server's program, which is next to the benchmark's.
 fn program(database_url: &str) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_pika-bench")).with_file_name("pika-server");
     let mut command = Command::new(program);
@@ -111,7 +111,7 @@ fn a_fleet_reports_its_past_and_its_troubles_and_is_known_again() {
         34 <= server.count(newest)
     });
     assert_eq!(server.count("SELECT count(*) FROM agents"), 36);
-    // What is late is written after what is not.
+    // Late samples are written after the others.
     let past = "SELECT count(DISTINCT agent_key) FROM cpu_metrics WHERE ts < pika_now_ms() - 2 * 3600000";
     eventually("the past of all", || server.count(past) == 36);
     let offline = "SELECT count(*) FROM agent_latest WHERE ts < pika_now_ms() - 30 * 60000";

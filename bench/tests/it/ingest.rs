@@ -3,7 +3,7 @@
 use super::database::{database_url, execute};
 use super::{bench, number, report};
 
-/// A role that may make databases and nothing else, as an operator would lend to a bench; gone with the test.
+/// A role that may only create databases, as an operator would give to a benchmark; removed on drop.
 struct OrdinaryRole {
     name: String,
     url: String,
@@ -71,7 +71,7 @@ fn everything_that_was_sent_is_stored_once() {
             assert!(0.0 < of("memoryMaxKib"), "{report}");
             of("memorySlopeKibPerHour");
         }
-        // Null where the database is on another machine.
+        // Null if the database is on another machine.
         assert!(report[phase].get("database").is_some(), "{report}");
     }
     assert!(0.0 < number(&report, "/serverMemoryPeakKib"));

@@ -1,4 +1,4 @@
-//! A bench that is told to end takes its children, its databases and its temporary files along.
+//! An interrupted benchmark removes its child processes, databases and temporary files.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::agent::exporter;
 use super::database::{database_url, exists};
 
-/// A bench that goes on until it is told to end.
+/// A benchmark that runs until it is interrupted.
 struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -33,7 +33,7 @@ impl Running {
         Self { child, stderr, temporary }
     }
 
-    /// Waits until it has said so.
+    /// Waits until it has printed this.
     fn says(&mut self, what: &str) {
         let mut said = String::new();
         while !said.contains(what) {
@@ -41,7 +41,7 @@ impl Running {
         }
     }
 
-    /// The processes that it has started.
+    /// Returns its child processes.
     fn children(&self) -> Vec<String> {
         let pid = self.child.id();
         let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
@@ -61,7 +61,7 @@ impl Running {
         for child in children {
             eventually(&format!("the end of process {child}"), || !is_running(&child));
         }
-        // At its end only where nobody else holds it any more.
+        // End of file only when no other process holds it open.
         let mut said = String::new();
         self.stderr.read_to_string(&mut said).unwrap();
         let left: Vec<_> = std::fs::read_dir(self.temporary.path()).unwrap().collect();
@@ -70,7 +70,7 @@ impl Running {
     }
 }
 
-/// One that has ended and that nobody has waited for yet does not count.
+/// Returns whether a process is running; zombies do not count.
 fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
     stat.is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.starts_with(" Z"))

@@ -46,7 +46,7 @@ pub(super) async fn prepare_and_maintain(
     seal(auth, notifier).await;
     readiness.set_ready();
     tracing::info!(address = %config.server.addr, "ready");
-    let keep_house = keep_house(config, clock, store, instruments);
+    let maintain = maintain(config, clock, store, instruments);
     let evaluate = async {
         if config.alerting.enabled {
             let completed = watch::Sender::new(None);
@@ -56,11 +56,11 @@ pub(super) async fn prepare_and_maintain(
             std::future::pending().await
         }
     };
-    match tokio::join!(keep_house, evaluate) {}
+    match tokio::join!(maintain, evaluate) {}
 }
 
 /// Periodically rolls up, drops and deletes what is due.
-async fn keep_house(config: &Config, clock: &Clock, store: &Store, instruments: &Instruments) -> Infallible {
+async fn maintain(config: &Config, clock: &Clock, store: &Store, instruments: &Instruments) -> Infallible {
     let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
     let mut maintenance = tokio::time::interval(MAINTENANCE_INTERVAL);
     maintenance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -103,7 +103,7 @@ async fn keep_builtin_alert_rules(store: &Store, clock: &Clock) -> Result<(), Ap
     let kept = retry(
         || store.keep_builtin_alert_rules(clock.now()),
         store::Error::is_temporary,
-        |error, failures| warn_of_absence(error, failures),
+        |error, failures| warn_unavailable(error, failures),
     );
     kept.await.map_err(AppError::AlertRules)
 }
@@ -125,7 +125,7 @@ async fn migrate(store: &Store, clock: &Clock) -> Result<(), AppError> {
     let migrated = retry(
         || store.migrate(clock.now()),
         MigrateError::is_temporary,
-        |error, failures| warn_of_absence(error, failures),
+        |error, failures| warn_unavailable(error, failures),
     );
     let migrated = migrated.await.map_err(AppError::Migrate)?;
     for migration in &migrated.applied {
@@ -148,7 +148,7 @@ async fn create_first_admin(
     let created = retry(
         || auth.create_first_admin(&config.auth.admin_password),
         |error| matches!(error, AuthError::Store(error) if error.is_temporary()),
-        |error, failures| warn_of_absence(error, failures),
+        |error, failures| warn_unavailable(error, failures),
     );
     if let Some(password) = created.await.map_err(AppError::FirstAdmin)? {
         announce_password(FIRST_ADMIN, &password);
@@ -156,7 +156,7 @@ async fn create_first_admin(
     Ok(())
 }
 
-fn warn_of_absence(error: &dyn std::error::Error, failures: u64) {
+fn warn_unavailable(error: &dyn std::error::Error, failures: u64) {
     if failures.is_power_of_two() {
         tracing::warn!(error = %chain(error), failures, "waiting for the database");
     }

@@ -16,7 +16,7 @@ const CONFIG: &str = "PIKA_CONFIG";
 const FILE_SUFFIX: &str = "_FILE";
 
 /// Variables read by other parts of Pika: the scripts, the compose file, the agent, the tests and the benchmarks.
-const OF_OTHERS: [&str; 13] = [
+const COMPANION_VARIABLES: [&str; 13] = [
     "PIKA_BIN_DIR",
     "PIKA_CHROMIUM",
     "PIKA_DATABASE_PASSWORD",
@@ -31,10 +31,10 @@ const OF_OTHERS: [&str; 13] = [
     "PIKA_USERNAME",
     "PIKA_USER_ID",
 ];
-const PREFIXES_OF_OTHERS: [&str; 4] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_E2E_", "PIKA_TEST_"];
+const COMPANION_PREFIXES: [&str; 4] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_E2E_", "PIKA_TEST_"];
 
 /// Maximum edit distance of a mistyped variable from a known one.
-const SLIPS_MAX: usize = 2;
+const TYPO_DISTANCE_MAX: usize = 2;
 
 /// Returns the variables that begin like Pika's but belong neither to this server nor to its companions. Mistyped keys
 /// are not among them, since [`Config::load`](super::Config::load) refuses those.
@@ -52,7 +52,7 @@ pub(super) fn apply(
     leaves: &[Vec<String>],
     environment: &[(String, String)],
 ) -> Result<Vec<(String, String)>, ConfigError> {
-    refuse_slips(leaves, environment)?;
+    refuse_typos(leaves, environment)?;
     let mut set = Vec::new();
     let variable =
         |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -110,12 +110,12 @@ fn known_names(leaves: &[Vec<String>]) -> Vec<String> {
 }
 
 /// Refuses mistyped variables, because ignoring a setting could weaken security.
-fn refuse_slips(leaves: &[Vec<String>], environment: &[(String, String)]) -> Result<(), ConfigError> {
+fn refuse_typos(leaves: &[Vec<String>], environment: &[(String, String)]) -> Result<(), ConfigError> {
     let known = known_names(leaves);
     for (name, _) in environment.iter().filter(|(name, value)| is_unknown(name, value, &known)) {
         let slips = |known: &String| strsim::osa_distance(&name.to_uppercase(), known);
         if let Some(meant) =
-            known.iter().min_by_key(|known| slips(known)).filter(|meant| slips(meant) <= SLIPS_MAX)
+            known.iter().min_by_key(|known| slips(known)).filter(|meant| slips(meant) <= TYPO_DISTANCE_MAX)
         {
             let unknown = UnknownVariable { name: name.clone(), nearest: Some(meant.clone()) };
             return Err(ConfigError::UnknownVariable(unknown));
@@ -125,17 +125,19 @@ fn refuse_slips(leaves: &[Vec<String>], environment: &[(String, String)]) -> Res
 }
 
 fn is_unknown(name: &str, value: &str, known: &[String]) -> bool {
-    let is_of_others =
-        || OF_OTHERS.contains(&name) || PREFIXES_OF_OTHERS.iter().any(|prefix| name.starts_with(prefix));
+    let is_of_others = || {
+        COMPANION_VARIABLES.contains(&name)
+            || COMPANION_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
     name.to_uppercase().starts_with(PREFIX)
         && !known.iter().any(|known| known == name)
         && !is_of_others()
-        && !is_of_kubernetes(name, value)
+        && !is_set_by_kubernetes(name, value)
 }
 
 /// Returns whether Kubernetes has set the variable: every container gets variables for services, for `pika-server` for
 /// example `PIKA_SERVER_SERVICE_HOST`, `PIKA_SERVER_PORT` and `PIKA_SERVER_PORT_80_TCP_ADDR`.
-fn is_of_kubernetes(name: &str, value: &str) -> bool {
+fn is_set_by_kubernetes(name: &str, value: &str) -> bool {
     let is_url = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let is_of_port = || {
         let protocols = ["TCP", "UDP", "SCTP"];

@@ -32,23 +32,23 @@ pub struct ConnectionLimiter {
     connections_per_address_max: usize,
     /// Proxies, whose connections belong to many clients.
     proxies: Vec<IpNet>,
-    taken: Mutex<Taken>,
+    state: Mutex<State>,
     instruments: Arc<Instruments>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct State {
     total: usize,
     n_given: u64,
-    by_address: HashMap<IpAddr, Guests>,
+    by_address: HashMap<IpAddr, AddressConnections>,
     /// The addresses with strangers; the last one loses a connection first.
-    crowds: BTreeSet<Crowd>,
+    ranking: BTreeSet<StrangerRank>,
 }
 
 /// The connections of one address.
 #[derive(Debug, Default)]
-struct Guests {
-    connections: usize,
+struct AddressConnections {
+    n_connections: usize,
     /// By slot number; the first is the oldest.
     strangers: BTreeMap<u64, Stranger>,
 }
@@ -62,45 +62,45 @@ struct Stranger {
 
 /// The number of strangers of an address, and the oldest of them.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Crowd {
+struct StrangerRank {
     strangers: usize,
     first: Reverse<u64>,
     address: IpAddr,
 }
 
-impl Guests {
-    fn crowd(&self, address: IpAddr) -> Option<Crowd> {
+impl AddressConnections {
+    fn rank(&self, address: IpAddr) -> Option<StrangerRank> {
         let (first, _) = self.strangers.first_key_value()?;
-        Some(Crowd { strangers: self.strangers.len(), first: Reverse(*first), address })
+        Some(StrangerRank { strangers: self.strangers.len(), first: Reverse(*first), address })
     }
 }
 
-impl Taken {
+impl State {
     /// Changes the connections of an address.
-    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Guests)) {
-        let guests = self.by_address.entry(address).or_default();
-        if let Some(crowd) = guests.crowd(address) {
-            self.crowds.remove(&crowd);
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut AddressConnections)) {
+        let connections = self.by_address.entry(address).or_default();
+        if let Some(rank) = connections.rank(address) {
+            self.ranking.remove(&rank);
         }
-        change(guests);
-        if let Some(crowd) = guests.crowd(address) {
-            self.crowds.insert(crowd);
+        change(connections);
+        if let Some(rank) = connections.rank(address) {
+            self.ranking.insert(rank);
         }
-        if guests.connections == 0 {
+        if connections.n_connections == 0 {
             self.by_address.remove(&address);
         }
     }
 
     /// Displaces a stranger for a connection from `newcomer`. Returns its address; `None` if none can be displaced.
     fn displace(&mut self, newcomer: IpAddr, now: Instant) -> Option<IpAddr> {
-        let &Crowd { strangers, first: Reverse(first), address } = self.crowds.last()?;
-        let of_newcomer = self.by_address.get(&newcomer).map_or(0, |guests| guests.strangers.len());
+        let &StrangerRank { strangers, first: Reverse(first), address } = self.ranking.last()?;
+        let of_newcomer = self.by_address.get(&newcomer).map_or(0, |connections| connections.strangers.len());
         let since = self.by_address.get(&address)?.strangers.get(&first)?.since;
         if strangers <= of_newcomer + 1 && now.duration_since(since) < STRANGER_TIME_MIN {
             return None;
         }
-        self.change(address, |guests| {
-            if let Some(stranger) = guests.strangers.remove(&first) {
+        self.change(address, |connections| {
+            if let Some(stranger) = connections.strangers.remove(&first) {
                 stranger.displaced.cancel();
             }
         });
@@ -114,9 +114,9 @@ impl Taken {
         let number = self.n_given;
         let displaced = CancellationToken::new();
         let stranger = Stranger { since: now, displaced: displaced.clone() };
-        self.change(address, |guests| {
-            guests.connections += 1;
-            guests.strangers.insert(number, stranger);
+        self.change(address, |connections| {
+            connections.n_connections += 1;
+            connections.strangers.insert(number, stranger);
         });
         (number, displaced)
     }
@@ -134,13 +134,13 @@ impl ConnectionLimiter {
             connections_max,
             connections_per_address_max,
             proxies,
-            taken: Mutex::default(),
+            state: Mutex::default(),
             instruments,
         })
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts and logs a failed accept.
@@ -161,18 +161,19 @@ impl ConnectionLimiter {
     fn take_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<ConnectionPermit, ConnectionRefusal> {
         let address = network(peer);
         let (result, displaced) = {
-            let mut taken = self.taken();
-            let of_address = taken.by_address.get(&address).map_or(0, |guests| guests.connections);
-            let is_full = self.connections_max <= taken.total;
+            let mut state = self.state();
+            let of_address =
+                state.by_address.get(&address).map_or(0, |connections| connections.n_connections);
+            let is_full = self.connections_max <= state.total;
             if self.connections_per_address_max <= of_address && !self.is_proxy(peer) {
                 (Err(ConnectionRefusal::FullForAddress), None)
             } else if is_full {
-                match taken.displace(address, now) {
-                    Some(victim) => (Ok(taken.add(address, now)), Some(victim)),
+                match state.displace(address, now) {
+                    Some(victim) => (Ok(state.add(address, now)), Some(victim)),
                     None => (Err(ConnectionRefusal::Full), None),
                 }
             } else {
-                (Ok(taken.add(address, now)), None)
+                (Ok(state.add(address, now)), None)
             }
         };
         if let Some(victim) = displaced {
@@ -225,13 +226,13 @@ impl ConnectionPermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let ConnectionSlot { address, number, limiter, .. } = &self.0;
-        let mut taken = limiter.taken();
-        taken.total = taken.total.saturating_sub(1);
-        taken.change(*address, |guests| {
-            guests.connections = guests.connections.saturating_sub(1);
-            guests.strangers.remove(number);
+        let mut state = limiter.state();
+        state.total = state.total.saturating_sub(1);
+        state.change(*address, |connections| {
+            connections.n_connections = connections.n_connections.saturating_sub(1);
+            connections.strangers.remove(number);
         });
-        drop(taken);
+        drop(state);
         limiter.instruments.end_connection();
     }
 }
@@ -248,9 +249,9 @@ pub(super) struct ConnectionSlot {
 impl ConnectionSlot {
     /// Marks the connection as not a stranger, so that it is never displaced.
     pub(super) fn keep(&self) {
-        let mut taken = self.limiter.taken();
-        if taken.by_address.contains_key(&self.address) {
-            taken.change(self.address, |guests| drop(guests.strangers.remove(&self.number)));
+        let mut state = self.limiter.state();
+        if state.by_address.contains_key(&self.address) {
+            state.change(self.address, |connections| drop(connections.strangers.remove(&self.number)));
         }
     }
 
@@ -314,8 +315,8 @@ mod tests {
         assert!(limiter.take(address(2)).is_ok());
         drop(held);
         assert!(limiter.take(address(1)).is_ok());
-        let taken = limiter.taken();
-        assert!(taken.by_address.is_empty() && taken.crowds.is_empty(), "nothing is left behind: {taken:?}");
+        let state = limiter.state();
+        assert!(state.by_address.is_empty() && state.ranking.is_empty(), "nothing is left behind: {state:?}");
     }
 
     #[test]

@@ -24,17 +24,17 @@ impl DiskSource {
         config: &DiskConfig,
     ) -> Result<Vec<(Mount, io::Result<Space>)>, CollectError> {
         let mounts = mountinfo::select(self.mountinfo.read()?, config);
-        let ask = |mount: Mount| {
-            let space = ask(Path::new(&mount.mount_point))?;
+        let with_space = |mount: Mount| {
+            let space = query_space(Path::new(&mount.mount_point))?;
             Some((mount, space))
         };
-        Ok(mounts.into_iter().filter_map(ask).collect())
+        Ok(mounts.into_iter().filter_map(with_space).collect())
     }
 }
 
 /// Returns the space; `None` if the mount point is not a directory: containers have single files, such as `/etc/hosts`,
 /// mounted from their host's disk.
-fn ask(mount_point: &Path) -> Option<io::Result<Space>> {
+fn query_space(mount_point: &Path) -> Option<io::Result<Space>> {
     match mount_point.metadata() {
         Ok(metadata) if !metadata.is_dir() => return None,
         Ok(_) => {}
