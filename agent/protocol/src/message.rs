@@ -234,7 +234,7 @@ pub struct Ack {
 pub struct Refusal {
     /// The error code, for programs.
     pub code: ErrorCode,
-    /// What was wrong, and with which field, for people.
+    /// A description for people, with the name of the field.
     pub message: String,
     /// The `seq` of the frame in question, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,7 +27,7 @@ refused by `error`; the rest is stored. Unknown fields are ignored.
 Times are milliseconds since the Unix epoch. Sizes are bytes. Percentages are 0–100.
 ";
 
-/// The messages of a direction: type, the structure of its data, what it is for, golden files.
+/// The messages of a direction: type, structure of its data, golden files.
 type Messages<'a> = &'a [(&'a str, Option<&'a str>, &'a [&'a str])];
 
 const FROM_AGENTS: Messages<'_> = &[
@@ -51,7 +51,7 @@ macro_rules! define_measurements {
         $(#[doc = $doc:tt])+
         $field:ident: $container:ident<$measurement:path> = $families:tt,
     )+) => {
-        /// The fields of a sample, each with what stands in it.
+        /// Returns the fields of a sample with their types.
         fn measurements() -> Vec<(Member, Item)> {
             vec![$({
                 let item = described::<$measurement>(stringify!($measurement));
@@ -69,7 +69,7 @@ macro_rules! define_measurements {
 }
 families!(define_measurements);
 
-/// A measurement as it is declared.
+/// Returns a measurement according to its declaration.
 fn described<M: Measurement>(path: &str) -> Item {
     let labels = M::Numbers::TABLE.series.iter().flat_map(|series| series.labels).map(|label| Member {
         wire_name: label.name.to_owned(),

@@ -1,5 +1,5 @@
-//! Every message as it is written on the wire, one file each in `golden/`: the contract with agents and servers
-//! that are already out there. A change of a file here is a change of the protocol.
+//! Every message as written on the wire, one file each in `golden/`: the contract with deployed agents and servers.
+//! Changing a file here changes the protocol.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.json"))
 }
 
-/// The message is written as the file says, and what the file says is read as the message.
+/// Checks that the message serializes to the file's contents, and deserializes from them.
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, message: &T) {
     let text = fs::read_to_string(path(name)).unwrap();
     assert_eq!(serde_json::from_str::<T>(&text).unwrap(), *message, "{name} is read otherwise");
@@ -149,7 +149,7 @@ fn agent_to_server_in_the_original_form() {
     }
 }
 
-/// The names of the server's messages. There are no others, and a new one does not compile here.
+/// Returns the name of a server's message. A new variant does not compile here.
 fn name(message: &ServerMessage) -> &'static str {
     match message {
         ServerMessage::RegisterAck(_) => "register_ack",

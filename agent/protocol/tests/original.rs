@@ -1,4 +1,4 @@
-//! Agents of the original Pika are understood as they are. The three messages are copied from its README.
+//! Agents of the original Pika are supported unchanged. The three messages are copied from its README.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use pika_protocol::message::{Heartbeat, Metrics, OneOrMany};
@@ -54,7 +54,7 @@ fn metrics() {
     assert_eq!(read(text), AgentMessage::Metrics(Metrics::Cpu(cpu)));
 }
 
-/// What the original agent really sends holds fields that nobody promised; they are passed over.
+/// The original agent sends undocumented fields, which are ignored.
 #[test]
 fn fields_that_are_not_known_are_passed_over() {
     let text = r#"{"type":"metrics","data":{"type":"cpu","data":

@@ -1,4 +1,4 @@
-//! Whatever a sample holds, it comes out of a frame as it went in; and no text makes a decoder panic.
+//! Any sample survives a round trip through a frame, and no text makes a decoder panic.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use pika_protocol::family::{ColumnType, Measurement, Numbers};
@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// A measurement as its declaration says that it is written; numbers are whatever their types can hold.
+/// Returns JSON of a measurement according to its declaration, with arbitrary numbers.
 fn measurement<M: Measurement>() -> BoxedStrategy<Value> {
     let labels = M::Numbers::TABLE.series.iter().flat_map(|series| series.labels);
     let numbers = vec(any::<(i64, bool)>(), M::FIELDS.len());
@@ -60,7 +60,7 @@ macro_rules! define_fields {
 }
 families!(define_fields);
 
-/// A sample as it is written, without what it lacks.
+/// Returns JSON of a sample, without absent families.
 fn sample() -> impl Strategy<Value = Value> {
     let (names, values): (Vec<_>, Vec<_>) = fields().into_iter().unzip();
     (any::<i64>(), values).prop_map(move |(timestamp, values)| {
@@ -97,7 +97,7 @@ proptest! {
     }
 }
 
-/// The most samples that a frame may hold, of a machine with several disks and interfaces, fit into a frame.
+/// The maximum number of samples, of a machine with several disks and interfaces, fits into a frame.
 #[test]
 fn the_limits_fit_together() {
     let disk = DiskMetrics {

@@ -1,4 +1,4 @@
-//! Tests of what the agent remembers.
+//! Tests of the agent's state.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn numbers_grow_over_restarts_even_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let mut last = 0;
     for _ in 0..5 {
-        // The clock stands still, and no run ends in an orderly way.
+        // The clock stands still, and no run ends cleanly.
         let mut state = State::open(dir.path(), 1_000, None);
         for _ in 0..SEQ_BLOCK + 3 {
             let seq = state.next_seq();

@@ -6,7 +6,7 @@ use super::TimestampMs;
 use super::id::{ApiTokenId, UserId};
 use super::user::User;
 
-/// Who did something.
+/// Who performed an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A user with a session.
@@ -70,7 +70,7 @@ impl Actor {
     }
 }
 
-/// When and from where.
+/// When and from where an action was performed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The time.
@@ -101,7 +101,7 @@ macro_rules! names {
 }
 
 names!(
-    /// What was done.
+    /// An action in the audit log.
     Action {
         /// Somebody logged in.
         Login = "user.login",
@@ -246,7 +246,7 @@ impl Object {
 pub struct AuditEvent {
     /// The actor.
     pub actor: Actor,
-    /// When and from where.
+    /// When and from where it was performed.
     pub origin: Origin,
     /// The action.
     pub action: Action,

@@ -21,7 +21,7 @@ pub enum FleetMetric {
     Load1,
 }
 
-/// How the series of an agent become one.
+/// How the values of an agent's series are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combination {
     /// There is only one series.
@@ -81,7 +81,7 @@ impl FleetMetric {
         family.metrics().iter().find(|metric| metric.name == name)
     }
 
-    /// How the series of an agent become one.
+    /// Returns how the values of an agent's series are combined.
     pub fn combination(self) -> Combination {
         match self {
             FleetMetric::CpuUsagePercent

@@ -1,4 +1,4 @@
-//! When an agent was online, and its availability.
+//! Agents' presence and availability over time.
 
 use super::TimestampMs;
 

@@ -1,10 +1,9 @@
-//! Reads the types of this crate with their comments, as far as they are written here: one attribute, field or variant a
-//! line.
+//! Parses the types of this crate with their comments, assuming one attribute, field or variant per line.
 
 use std::fs;
 use std::path::Path;
 
-/// A file of the crate.
+/// A source file of the crate.
 pub(crate) struct Source {
     pub(crate) items: Vec<Item>,
 }
@@ -14,9 +13,9 @@ pub(crate) struct Source {
 pub(crate) struct Item {
     pub(crate) name: String,
     pub(crate) comment: String,
-    /// Of a constant.
+    /// The value of a constant.
     pub(crate) value: String,
-    /// Fields or variants.
+    /// The fields or variants.
     pub(crate) members: Vec<Member>,
     pub(crate) is_camel_case: bool,
 }
@@ -86,7 +85,7 @@ fn item(line: &str) -> Option<Item> {
 
 fn member(line: &str, attributes: &str, is_camel_case: bool) -> Option<Member> {
     let field = line.strip_prefix("pub ").and_then(|field| field.split_once(": "));
-    // What a macro fills in is told by its declaration.
+    // Fields filled in by a macro are documented by its declaration.
     if let Some((name, rust_type)) = field.filter(|(name, _)| !name.starts_with('$')) {
         let renamed = attributes.split_once("rename = \"").and_then(|(_, rest)| rest.split('"').next());
         let wire_name = match (renamed, is_camel_case) {
@@ -107,7 +106,7 @@ fn member(line: &str, attributes: &str, is_camel_case: bool) -> Option<Member> {
 }
 
 impl Member {
-    /// The type as it is in JSON.
+    /// Returns the JSON type.
     pub(crate) fn wire_type(&self) -> String {
         let inner = self.rust_type.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>'));
         let rust_type = inner.unwrap_or(&self.rust_type);
@@ -124,7 +123,7 @@ impl Member {
     }
 }
 
-/// Without the links of rustdoc, which lead nowhere in the document.
+/// Removes rustdoc links, which do not work in the document.
 pub(crate) fn plain(comment: &str) -> String {
     let comment = comment.trim();
     let mut text = String::new();

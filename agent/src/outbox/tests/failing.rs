@@ -1,8 +1,8 @@
-//! A spool that cannot be read or written for a while.
+//! Tests with a spool that cannot be read or written for a while.
 
 use super::*;
 
-/// Puts something else where a file or a directory was, until it is dropped.
+/// Replaces a file or directory by something else until dropped.
 struct Hidden {
     path: std::path::PathBuf,
     aside: std::path::PathBuf,
@@ -38,7 +38,7 @@ fn what_cannot_be_read_waits_and_the_rest_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path(), "");
     push(&outbox, 1..=3);
-    // A number is left out, so the rest is in another file.
+    // A number is skipped, so the rest is in another file.
     let spool = outbox.lock().store.spool.take();
     push(&outbox, [4]);
     outbox.lock().store.spool = spool;
@@ -111,7 +111,7 @@ fn a_spool_that_cannot_be_opened_at_the_start_is_opened_later() {
     assert_eq!(outbox.counts(), Counts { open: 0, frames_in_flight: 0, taken: 6, dropped: 0 });
     push(&outbox, [10]);
     drop(outbox);
-    // It goes on behind all of them.
+    // It continues after all of them.
     let outbox = open(dir.path(), "");
     push(&outbox, [11]);
     assert_eq!(drain(&outbox), [11, 10]);
@@ -143,7 +143,7 @@ fn a_state_directory_that_was_removed_is_made_again() {
     let outbox = open(&state_dir, "");
     push(&outbox, 1..=2);
     std::fs::remove_dir_all(&state_dir).unwrap();
-    // Within the open file of the removed directory, where nobody finds it; behind that a new one is needed.
+    // Written to the open file in the removed directory, where it is lost; after that a new file is needed.
     let big = pika_protocol::DiskMetrics { mount_point: "x".repeat(100_000), ..Default::default() };
     for timestamp in 3..=60 {
         let sample = Sample { timestamp, disks: vec![big.clone()], ..Sample::default() };

@@ -1,8 +1,8 @@
-//! Which clock offset a sample is sent with.
+//! Tests of samples' clock offsets.
 
 use super::*;
 
-/// Everything that is sent, with its offset.
+/// Returns everything that is sent, with its offset.
 fn offsets(outbox: &Outbox) -> Vec<(i64, Option<i64>)> {
     let mut offsets = Vec::new();
     while let Some(batch) = outbox.take_live().or_else(|| outbox.take_backlog()) {
@@ -64,7 +64,7 @@ fn an_offset_is_for_the_clock_for_which_it_was_told() {
     outbox.set_clock_offset(told(0, BOOTED));
     outbox.observe_clock(Some(BOOTED + 2_000));
     push(&outbox, [1]);
-    // Set an hour ahead, and not yet told by how much it is off; it comes back on another connection after a restart.
+    // Set an hour ahead, without a new offset yet, which is received on another connection after a restart.
     outbox.observe_clock(Some(BOOTED + 3_600_000));
     push(&outbox, [2]);
     assert!(outbox.needs_clock_offset());

@@ -1,4 +1,4 @@
-//! Damage done to the spool's files.
+//! Tests with damaged spool files.
 
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn a_damaged_cursor_brings_everything_back() {
     assert_eq!(read_all(&mut opened.spool, 1, 2), [1]);
 }
 
-/// Some file systems fill what a power cut has taken with zeros.
+/// Some file systems fill data lost in a power cut with zeros.
 #[test]
 fn zeros_behind_the_last_record_are_no_records() {
     for is_last in [true, false] {
@@ -57,7 +57,7 @@ fn a_number_that_nobody_has_given_out_does_not_wrap() {
         open(dir.path()).spool.forget_below(forgotten).unwrap();
         assert_eq!(open(dir.path()).next_id, 1);
     }
-    // The last that is believed: there is room behind it to count on, and nothing is written that would not come back.
+    // The largest accepted number: there is room to count on, and everything written can be read back.
     let dir = tempfile::tempdir().unwrap();
     plant(dir.path(), segment::ID_MAX);
     let Opened { mut spool, next_id, .. } = open(dir.path());
@@ -78,7 +78,7 @@ fn a_file_larger_than_any_of_the_spool_is_left_alone() {
     assert_eq!(planted.metadata().unwrap().len(), 1 << 40);
 }
 
-/// What cannot be written leaves nothing behind, and what follows is written as if nothing had been.
+/// A failed write leaves nothing behind, and later writes are not affected.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_record_that_finds_no_room_leaves_no_file() {
@@ -113,7 +113,7 @@ fn empty_files_of_earlier_runs_go() {
     assert_eq!(files(dir.path()).len(), 1);
 }
 
-/// A file that cannot be read is not one that is damaged.
+/// An unreadable file is not a damaged one.
 #[test]
 fn what_cannot_be_read_now_is_not_lost() {
     let dir = tempfile::tempdir().unwrap();
@@ -132,7 +132,7 @@ fn what_cannot_be_read_now_is_not_lost() {
     assert_eq!(read_all(&mut spool, 1, 7), [1, 2, 5, 6]);
 }
 
-/// Cut at every byte: whatever was torn, the next run goes on behind the last whole record, and so does the one after.
+/// Wherever the file is torn, the next run continues after the last whole record, and so does the one after it.
 #[test]
 fn a_tail_may_be_torn_at_any_byte() {
     let dir = tempfile::tempdir().unwrap();
@@ -160,7 +160,7 @@ fn a_tail_may_be_torn_at_any_byte() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Wherever the newest file is cut, the whole records before the cut come back and appending goes on.
+    /// Wherever the newest file is cut, the whole records before the cut are read back and appending continues.
     #[test]
     fn a_torn_tail_costs_only_itself(n_records in 1u64..40, cut in 0usize..6_000) {
         let dir = tempfile::tempdir().unwrap();
@@ -183,8 +183,8 @@ proptest! {
         prop_assert_eq!(read_all(&mut opened.spool, 1, whole + 2), (1..whole + 2).collect::<Vec<_>>());
     }
 
-    /// Whatever stands in the newest file instead of some of its bytes: no wrong record comes of it, and what is
-    /// appended by the next run is there for the one after.
+    /// Whatever replaces some bytes of the newest file: no wrong record is read, and what the next run appends is read
+    /// by the one after it.
     #[test]
     fn damage_is_cut_off_and_appending_goes_on(
         n_records in 1u64..20,
