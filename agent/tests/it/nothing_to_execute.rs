@@ -141,6 +141,7 @@ fn few_files_of_the_source_write_at_all() {
         let text = fs::read_to_string(path).unwrap();
         // Tests come last, in their module or in files of their own.
         let code = text.split("#[cfg(test)]").next().unwrap();
+        let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         let words = [
             "fs::write",
             "fs::rename",
@@ -163,7 +164,7 @@ fn few_files_of_the_source_write_at_all() {
             "chown",
         ];
         let is_test = path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
-        if !is_test && words.iter().any(|word| code.contains(word)) {
+        if !is_test && code.iter().any(|line| words.iter().any(|word| line.contains(word))) {
             writing.push(path.strip_prefix(agent).unwrap().to_str().unwrap().to_owned());
         }
     }
