@@ -363,7 +363,14 @@ test.describe('a machine that is not there', () => {
 
 test.describe('administration', () => {
   // What the page had asked for when the machine was deleted.
-  test.use({ expected: { '/api/agents/*': 409, '/api/agents/*/metrics': [404, 429], '/api/agents/*/gaps': 404 } });
+  test.use({
+    expected: {
+      '/api/agents/*': 409,
+      '/api/agents/*/metrics': [404, 429],
+      '/api/agents/*/gaps': 404,
+      '/api/agents/*/presence': 404,
+    },
+  });
 
   test('administrators edit, renew, revoke and delete, and are told what happens', async ({
     page,

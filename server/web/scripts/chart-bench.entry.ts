@@ -1,6 +1,7 @@
 // What chart-bench.js runs in the browser.
 import { assemble, lookOf, type Part } from '$lib/chart/content';
-import { Plot, type Picture, type Style } from '$lib/chart/plot';
+import type { Style } from '$lib/chart/axes';
+import { Plot, type Picture } from '$lib/chart/plot';
 import { axisUnit, xTicks } from '$lib/chart/scale';
 
 const CHARTS = 10;
@@ -33,7 +34,18 @@ function answer(round: number): () => Picture {
   const part: Part = { times: indices.map((i) => from + i * STEP_MS), intervalMs: STEP_MS, lines };
   return () => {
     const assembled = assemble([part], () => false, null);
-    return { ...assembled, kind: 'percent', mode: 'whole', from, to, reference: null, shades: [], isFilling: false };
+    return {
+      ...assembled,
+      kind: 'percent',
+      mode: 'whole',
+      from,
+      to,
+      reference: null,
+      shades: [],
+      bars: [],
+      levels: [],
+      isFilling: false,
+    };
   };
 }
 

@@ -2,10 +2,21 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import './plot.css';
+import { xAxis, yAxis, type Style } from './axes';
 import type { Assembled, Columns } from './content';
 import { Overlay } from './overlay';
-import { lastIndex, paintFilling, paintReference, paintShades, type Shade } from './paint';
-import { yRange, yTicks, type AxisUnit, type Kind, type ScaleMode, type XTicks } from './scale';
+import {
+  lastIndex,
+  paintBars,
+  paintFilling,
+  paintLevels,
+  paintReference,
+  paintShades,
+  type Bar,
+  type Level,
+  type Shade,
+} from './paint';
+import { yRange, type Kind, type ScaleMode } from './scale';
 import { isolated, nearest, valueAt } from './table';
 
 /** Everything that a chart looks like at one moment. */
@@ -16,27 +27,12 @@ export interface Picture extends Assembled {
   readonly to: number;
   readonly reference: number | null;
   readonly shades: readonly Shade[];
+  readonly bars: readonly Bar[];
+  readonly levels: readonly Level[];
   /** The last bucket is not over yet. */
   readonly isFilling: boolean;
 }
 
-/** Texts and colours, which depend on language, zone and theme. */
-export interface Style {
-  readonly color: (token: `--${string}`) => string;
-  readonly font: string;
-  readonly unit: (max: number) => AxisUnit;
-  readonly number: (value: number) => string;
-  readonly xTicks: (from: number, to: number, most: number) => XTicks;
-  readonly xLabels: (ticks: XTicks) => string[];
-  /** Is told the unit whenever the axis has another. */
-  readonly onunit: (label: string) => void;
-}
-
-const Y_AXIS_PX = 46;
-const X_AXIS_PX = 34;
-const X_TICK_PX = 74;
-const X_EDGE_PX = 22;
-const Y_TICK_PX = 34;
 const LINE_PX = 1.5;
 const BAND_ALPHA = 0.16;
 
@@ -47,7 +43,6 @@ export class Plot {
   #picture: Picture | null = null;
   #style: Style | null = null;
   #size = { width: 0, height: 0 };
-  #unit: AxisUnit = { label: '', divisor: 1 };
 
   constructor(readonly host: HTMLElement) {}
 
@@ -190,7 +185,7 @@ export class Plot {
           x: { time: false, range: () => [this.#picture?.from ?? 0, this.#picture?.to ?? 1] },
           y: mode === 'log' ? { distr: 3 } : { range: (_, min, max) => this.#yRange(min, max) },
         },
-        axes: [this.#xAxis(), this.#yAxis(mode)],
+        axes: [xAxis(this.#style, () => this.#picture?.to ?? 1), yAxis(this.#style, mode)],
         hooks: {
           drawAxes: [(plot) => paintShades(plot, this.#picture?.shades ?? [])],
           draw: [(plot) => this.#paintOver(plot)],
@@ -227,64 +222,14 @@ export class Plot {
   }
 
   #paintOver(plot: uPlot): void {
-    const { reference, columns, isFilling } = this.#picture as Picture;
+    const { reference, columns, isFilling, bars, levels } = this.#picture as Picture;
+    paintLevels(plot, levels);
+    paintBars(plot, bars);
     if (reference !== null) paintReference(plot, reference, this.#color('--text-3'));
     if (!isFilling) return;
     for (const { line, avg } of columns) {
       if (!line.isBefore) paintFilling(plot, avg + 1, this.#color(line.token), LINE_PX);
     }
-  }
-
-  #xAxis(): uPlot.Axis {
-    const style = this.#style as Style;
-    let ticks: XTicks = { stepMs: 1, at: [] };
-    return {
-      ...this.#axis(),
-      size: X_AXIS_PX,
-      gap: 6,
-      splits: (u, _axis, min, max) => {
-        ticks = style.xTicks(min, max, Math.max(2, Math.floor(u.over.clientWidth / X_TICK_PX) || 6));
-        return [...ticks.at];
-      },
-      // What would be cut off at the edge is left out.
-      values: (u, splits) => {
-        const { to } = this.#picture as Picture;
-        const labels = style.xLabels(ticks);
-        return splits.map((at, i) => (u.valToPos(to, 'x') - u.valToPos(at, 'x') < X_EDGE_PX ? '' : (labels[i] ?? '')));
-      },
-    };
-  }
-
-  #yAxis(mode: ScaleMode): uPlot.Axis {
-    const style = this.#style as Style;
-    const write = (splits: (number | null)[]) => {
-      const max = splits.reduce<number>((largest, split) => Math.max(largest, split ?? 0), 0);
-      const unit = style.unit(max);
-      if (unit.label !== this.#unit.label) queueMicrotask(() => style.onunit(unit.label));
-      this.#unit = unit;
-      return splits.map((split) => (split === null ? '' : style.number(split / unit.divisor)));
-    };
-    if (mode === 'log') return { ...this.#axis(), size: Y_AXIS_PX, gap: 6, values: (_, splits) => write(splits) };
-    return {
-      ...this.#axis(),
-      size: Y_AXIS_PX,
-      gap: 6,
-      splits: (u, _axis, min, max) => {
-        const wanted = Math.max(2, Math.floor((u.over.clientHeight || 140) / Y_TICK_PX));
-        return yTicks(min, max, style.unit(max).divisor, wanted);
-      },
-      values: (_, splits) => write(splits),
-    };
-  }
-
-  #axis(): uPlot.Axis {
-    const line = { stroke: this.#color('--line'), width: 1 };
-    return {
-      stroke: this.#color('--text-2'),
-      font: `12px ${this.#style?.font ?? 'sans-serif'}`,
-      grid: line,
-      ticks: { show: false },
-    };
   }
 }
 

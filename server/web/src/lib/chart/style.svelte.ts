@@ -5,7 +5,7 @@ import { i18n } from '../i18n/i18n.svelte';
 import { preferences } from '../preferences.svelte';
 import { theme } from '../theme.svelte';
 import { offsetMs, tickLabels, width } from './labels';
-import type { Style } from './plot';
+import type { Style } from './axes';
 import { axisUnit, xTicks, type Kind } from './scale';
 
 /** For one chart. Reading it in an effect or `$derived` makes that follow the theme and the preferences. */

@@ -57,6 +57,10 @@ export function isDrawn(family: Family, { metric, avg }: Series): boolean {
   return (SPECS[family].metrics as readonly string[]).includes(metric) && avg.some((value) => value !== null);
 }
 
+/** Whether a threshold of a metric is on the axis of its family's chart as it stands. */
+export const isThresholdDrawn = (family: Family, metric: string): boolean =>
+  (SPECS[family].metrics as readonly string[]).includes(metric);
+
 /** What the line of a series is called. */
 function labelOf(family: Family, series: Series, t: Messages['chart']): string {
   if (family === 'disk') return series.mountPoint ?? '';

@@ -54,6 +54,21 @@ export const alertsQuery = ({ page, state, severity, search, agentId, ruleId, so
     placeholderData: keepPreviousData,
   });
 
+/** As many as the server answers at once: with more, the oldest of them have no mark. */
+const MARKS_MAX = 100;
+
+/** What fired of a machine in a span. */
+export const machineAlertsQuery = (agentId: string, from: number, to: number) =>
+  queryOptions({
+    queryKey: [...alertsKey, 'machine', agentId, from, to],
+    queryFn: ({ signal }) => {
+      const query = { agentId, from, to, pageSize: MARKS_MAX, sort: 'newest' as const };
+      return dataOf(api.GET('/api/alerts', { params: { query }, signal }));
+    },
+    refetchInterval: ALERTS_EVERY_MS,
+    placeholderData: (previous, query) => (query?.queryKey[2] === agentId ? keepPreviousData(previous) : undefined),
+  });
+
 /** What holds but does not fire yet, and what cannot be judged. */
 export const pendingAlertsQuery = () =>
   queryOptions({

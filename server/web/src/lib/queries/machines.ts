@@ -67,6 +67,17 @@ export const gapsQuery = (id: string, start: number, end: number) =>
     placeholderData: keepPreviousData,
   });
 
+/** When it was online. */
+export const presenceQuery = (id: string, start: number, end: number) =>
+  queryOptions({
+    queryKey: ['presence', id, start, end],
+    queryFn: ({ signal }) =>
+      dataOf(api.GET('/api/agents/{id}/presence', { params: { path: { id }, query: { start, end } }, signal })),
+    staleTime: STATUS_EVERY_MS,
+    refetchInterval: STATUS_EVERY_MS,
+    placeholderData: (previous, query) => (query?.queryKey[1] === id ? keepPreviousData(previous) : undefined),
+  });
+
 /** Reads a machine again after it was changed, here or by somebody else. */
 export async function reread(id: string): Promise<void> {
   void fleet.read();

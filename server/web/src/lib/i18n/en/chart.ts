@@ -35,7 +35,10 @@ export const chart = {
   newest: (age: string) => `The newest is of ${age}.`,
   neverReported: 'This machine has not reported any of it yet.',
   goThere: 'Go there',
+  above: (severity: string, value: string, rule: string) => `${severity} above ${value} (${rule})`,
+  below: (severity: string, value: string, rule: string) => `${severity} below ${value} (${rule})`,
   holes: {
+    offline: 'no samples: the machine was offline',
     unknown: 'no samples: the agent was not running, or has not delivered them yet',
     spool_full: 'dropped by the agent: its spool was full',
     expired: 'dropped by the agent: older than the server takes',

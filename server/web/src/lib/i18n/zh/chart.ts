@@ -36,7 +36,10 @@ export const chart: Messages['chart'] = {
   newest: (age) => `最新采样于${age}。`,
   neverReported: '这台机器尚未上报此类数据。',
   goThere: '前往查看',
+  above: (severity, value, rule) => `${severity}：高于 ${value}（${rule}）`,
+  below: (severity, value, rule) => `${severity}：低于 ${value}（${rule}）`,
   holes: {
+    offline: '没有采样：机器离线',
     unknown: '没有采样：代理未运行，或尚未送达',
     spool_full: '代理已丢弃：缓存已满',
     expired: '代理已丢弃：超出服务器接受的时限',
