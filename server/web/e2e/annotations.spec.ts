@@ -76,7 +76,7 @@ test('what fired is marked, and the rule says from where on', async ({
   await expect(page.locator('[data-chart="chart-memory"]')).not.toContainText(rule);
 });
 
-test('a machine that was away says so on its charts', async ({
+test('a machine that was away says so on its charts and in its availability', async ({
   page,
   t,
   api,
@@ -111,6 +111,9 @@ test('a machine that was away says so on its charts', async ({
     .poll(async () => (await painted(page, '--offline')).lower, 'the strip of what was away')
     .toBeGreaterThan(0);
   await expect.poll(async () => (await painted(page, '--ok')).lower, 'the strip of what was there').toBeGreaterThan(0);
+  const availability = page.getByRole('heading', { name: t.machine.availability.title }).locator('..');
+  await expect(availability).toContainText(t.machine.availability.spans.day);
+  await expect(availability).not.toContainText('100 %');
   if (isMobile) return;
   await pointAt(page, ((away + back) / 2 - from) / (to - from));
   await expect(page.locator('.tooltip')).toContainText(t.chart.holes.offline);

@@ -11,6 +11,7 @@ export const format = {
   count: (value: Value) => numbers.count(i18n.language, value),
   decimal: (value: Value) => numbers.decimal(i18n.language, value),
   percent: (value: Value) => numbers.percent(i18n.language, value),
+  share: (value: Value) => numbers.share(i18n.language, value),
   bytes: (value: Value) => numbers.bytes(i18n.language, value),
   /** From bytes a second. */
   rate: (value: Value) => numbers.rate(i18n.language, preferences.rateUnit, value),

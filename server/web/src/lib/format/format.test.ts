@@ -1,6 +1,6 @@
 // Numbers and moments as they are written.
 import { expect, it } from 'vitest';
-import { bytes, count, decimal, percent, rate } from './numbers';
+import { bytes, count, decimal, percent, rate, share } from './numbers';
 import { ago, dateTime, span, timeOfDay, zoneOffset } from './times';
 
 it('writes sizes in binary and rates in decimal units', () => {
@@ -25,6 +25,10 @@ it('keeps three digits that say something', () => {
   expect([0.4242, 31.24, 99.96, 123.4].map((n) => decimal('en', n))).toEqual(['0.42', '31.2', '100', '123']);
   expect([0, 4.25, 12.4, 99.96, 100].map((n) => percent('en', n))).toEqual(['0 %', '4.3 %', '12 %', '100 %', '100 %']);
   expect(count('zh-CN', 1_234_567)).toBe('1,234,567');
+});
+
+it('cuts shares of time off: an outage is never rounded away', () => {
+  expect([0, 99.949, 99.999, 100].map((n) => share('en', n))).toEqual(['0 %', '99.94 %', '99.99 %', '100 %']);
 });
 
 it('never writes zero for what is not known', () => {

@@ -43,6 +43,12 @@ export function percent(language: string, value: Value): string {
   return `${numberFormat(language, { maximumFractionDigits }).format(value)} %`;
 }
 
+/** A share of time, in percent: 99.95 is not 100, so it is cut off and not rounded. */
+export function share(language: string, value: Value): string {
+  if (isNone(value)) return NONE;
+  return `${numberFormat(language, { maximumFractionDigits: 2 }).format(Math.floor(value * 100 + 1e-6) / 100)} %`;
+}
+
 /** Sizes of memory and disks, in units of 1024. */
 export function bytes(language: string, value: Value): string {
   if (isNone(value)) return NONE;

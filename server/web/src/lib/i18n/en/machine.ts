@@ -30,6 +30,13 @@ export const machine = {
   },
   note: 'Note',
   noNote: 'Nothing is noted.',
+  availability: {
+    title: 'Availability',
+    spans: { day: 'the last 24 hours', month: 'the last 30 days' },
+    of: (share: string, span: string) => `${share} in ${span}`,
+    unknown: (span: string) => `Nothing is known of ${span}.`,
+    known: (span: string) => `(of ${span} that are known)`,
+  },
   gaps: {
     title: 'Gaps',
     none: 'The agent has dropped nothing in this span.',

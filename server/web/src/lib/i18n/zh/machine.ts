@@ -32,6 +32,13 @@ export const machine: Messages['machine'] = {
   },
   note: '备注',
   noNote: '没有备注。',
+  availability: {
+    title: '可用性',
+    spans: { day: '最近 24 小时', month: '最近 30 天' },
+    of: (share, span) => `${span} ${share}`,
+    unknown: (span) => `${span}没有记录。`,
+    known: (span) => `（其中已知 ${span}）`,
+  },
   gaps: {
     title: '缺口',
     none: '代理在此期间没有丢弃任何采样。',
