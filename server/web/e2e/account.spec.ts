@@ -3,8 +3,19 @@ import { readFile } from 'node:fs/promises';
 import { accountButton, expect, fillIn, makeUser, PASSWORD, test } from './fixtures';
 import { totp } from './totp';
 
-test('language, theme, zone and density are in effect at once, and stay', async ({ page, t, api, logIn }) => {
-  await logIn(await makeUser(api, 'display'));
+interface Kept {
+  preferences: { console?: object };
+}
+
+test('language, theme, zone and density are in effect at once, stay, and follow the account', async ({
+  page,
+  t,
+  api,
+  logIn,
+  browser,
+}) => {
+  const user = await makeUser(api, 'display');
+  await logIn(user);
   await page.goto('/account');
   await page.getByRole('radio', { name: t.shell.themes.dark }).check();
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
@@ -16,6 +27,22 @@ test('language, theme, zone and density are in effect at once, and stay', async 
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN');
   await expect(page.locator('html')).toHaveAttribute('data-density', 'comfortable');
   await expect(page.getByLabel('时区')).toHaveValue('Asia/Tokyo');
+
+  await page.getByRole('radio', { name: '7d' }).check();
+  const account = await api.as(user);
+  await expect
+    .poll(async () => (await account.send<Kept>('GET', '/api/account/preferences')).preferences.console)
+    .toMatchObject({ theme: 'dark', language: 'zh-CN', zone: 'Asia/Tokyo', density: 'comfortable', range: '7d' });
+  const elsewhere = await browser.newContext({ locale: 'en' });
+  await elsewhere.addCookies((await page.context().storageState()).cookies);
+  const other = await elsewhere.newPage();
+  await other.goto('/account');
+  await expect(other.locator('html')).toHaveAttribute('data-theme', 'dark');
+  await expect(other.locator('html')).toHaveAttribute('lang', 'zh-CN');
+  await expect(other.getByLabel('时区')).toHaveValue('Asia/Tokyo');
+  await other.goto('/compare');
+  await expect(other).toHaveURL('/compare?range=7d');
+  await elsewhere.close();
 });
 
 test.describe('a password', () => {

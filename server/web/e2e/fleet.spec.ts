@@ -1,7 +1,7 @@
 // The fleet's page: what it shows of two hundred machines, what the address says, and what changes while one looks.
 import type { Page } from '@playwright/test';
 import type { Messages } from '../src/lib/i18n/en';
-import { expect } from './fixtures';
+import { expect, makeUser } from './fixtures';
 import { nameOf, test, VALUES } from './machines';
 
 const isPhone = () => test.info().project.name === 'phone';
@@ -169,8 +169,9 @@ test('tiles show the whole fleet, each with its name and its state', async ({ pa
   await expect(tile).toHaveAttribute('href', /^\/agents\/[0-9a-f-]{36}$/);
 });
 
-test('columns are chosen, and the choice is in the address', async ({ page, t }) => {
+test('columns are chosen, the choice is in the address and may be kept', async ({ page, t, api, logIn }) => {
   test.skip(isPhone(), 'cards have no columns');
+  await logIn(await makeUser(api, 'columns'));
   await page.goto('/');
   await page.getByRole('button', { name: t.fleet.view }).click();
   await page.getByRole('menuitemcheckbox', { name: t.fleet.columns.load }).click();
@@ -181,6 +182,19 @@ test('columns are chosen, and the choice is in the address', async ({ page, t })
   await expect(page.getByRole('columnheader', { name: t.fleet.columns.load })).toHaveCount(0);
   await expect(page.getByRole('columnheader', { name: t.fleet.columns.version })).toBeVisible();
   expect((await rows(page).first().boundingBox())?.height).toBe(40);
+
+  const choose = async (name: string) => {
+    await page.getByRole('button', { name: t.fleet.view }).click();
+    await page.getByRole('menuitem', { name }).click();
+    await page.keyboard.press('Escape');
+  };
+  await choose(t.fleet.preferColumns);
+  await expect(page).toHaveURL('/');
+  await page.reload();
+  await expect(page.getByRole('columnheader', { name: t.fleet.columns.version })).toBeVisible();
+  await choose(t.fleet.usualColumns);
+  await expect(page).toHaveURL('/');
+  await expect(page.getByRole('columnheader', { name: t.fleet.columns.version })).toHaveCount(0);
 });
 
 test('a narrow window shows trouble first, and scrolls in one direction', async ({ page, t }) => {

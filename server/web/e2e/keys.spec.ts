@@ -1,5 +1,5 @@
 // Finding machines and moving about without a pointer.
-import { expect, test } from './fixtures';
+import { expect, makeUser, test } from './fixtures';
 
 test.beforeEach(async ({ logIn }) => logIn());
 
@@ -23,7 +23,8 @@ test('the palette finds a machine by a few letters and goes there', async ({ pag
   await expect(page.getByRole('dialog')).toHaveCount(0);
 });
 
-test('the palette finds by address, and does what can be done', async ({ page, t }) => {
+test('the palette finds by address, and does what can be done', async ({ page, t, api, logIn }) => {
+  await logIn(await makeUser(api, 'palette'));
   await page.goto('/');
   await expect(page.getByRole('searchbox')).toBeVisible();
   await page.getByRole('button', { name: t.palette.open }).click();
@@ -68,8 +69,9 @@ test('keys search, move in the list and open a machine', async ({ page, t }) => 
   await expect(page.getByRole('grid', { name: t.fleet.machines })).toBeVisible();
 });
 
-test('single keys are listed, and can be switched off', async ({ page, t, checkAccessible }) => {
+test('single keys are listed, and can be switched off', async ({ page, t, api, logIn, checkAccessible }) => {
   test.skip(test.info().project.name === 'phone', 'there is no keyboard');
+  await logIn(await makeUser(api, 'keys'));
   await page.goto('/');
   await expect(page.getByRole('grid')).toBeVisible();
   await page.keyboard.press('?');

@@ -121,7 +121,10 @@ test.describe('logging out of a session that has ended', () => {
 
   test('is as good', async ({ page, t, logIn }) => {
     await logIn();
+    // The last that the page asks for at once.
+    const trends = page.waitForResponse(/sparklines/);
     await page.goto('/');
+    await trends;
     await accountButton(page, t).click();
     await page.context().clearCookies();
     await page.getByRole('menuitem', { name: t.shell.logout }).click();
@@ -130,8 +133,8 @@ test.describe('logging out of a session that has ended', () => {
   });
 });
 
-test('the menu is used by keys, and the theme is kept', async ({ page, t, logIn, checkAccessible }) => {
-  await logIn();
+test('the menu is used by keys, and the theme is kept', async ({ page, t, api, logIn, checkAccessible }) => {
+  await logIn(await makeUser(api, 'theme'));
   await page.goto('/');
   await accountButton(page, t).focus();
   await page.keyboard.press('Enter');

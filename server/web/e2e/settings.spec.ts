@@ -216,8 +216,13 @@ test('a user sees nothing of the administrators, and a deep link says who may', 
   }
 });
 
-test('single keys lead to pages, but not while somebody types or has switched them off', async ({ page, t, logIn }) => {
-  await logIn();
+test('single keys lead to pages, but not while somebody types or has switched them off', async ({
+  page,
+  t,
+  api,
+  logIn,
+}) => {
+  await logIn(await makeUser(api, 'keys'));
   await page.goto('/account');
   const nickname = page.getByLabel(t.settings.users.nickname);
   await nickname.pressSequentially('gs');

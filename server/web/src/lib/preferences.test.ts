@@ -9,6 +9,7 @@ it('takes what can be understood', () => {
   expect(
     understand({ theme: 'pink', language: 'xx', zone: 'Mars/Base', rateUnit: 1, density: null, singleKeys: 'no' }),
   ).toEqual(defaults);
+  expect(understand({ columns: ['cpu', 7], range: '2h' })).toEqual(defaults);
   const chosen = {
     theme: 'dark',
     language: 'zh-CN',
@@ -16,6 +17,8 @@ it('takes what can be understood', () => {
     rateUnit: 'bits',
     density: 'comfortable',
     singleKeys: false,
+    columns: ['cpu', 'of a later console'],
+    range: '24h',
   };
   expect(understand(chosen)).toEqual(chosen);
 });

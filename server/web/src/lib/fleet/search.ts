@@ -1,21 +1,23 @@
 // The fleet page's state in the address.
+import { preferences } from '$lib/preferences.svelte';
 import { many, oneOf, text, type Param } from '$lib/router/params';
 import { STATUSES } from './arrange';
 import { COLUMN_NAMES, DEFAULT_COLUMNS, SORTS, type ColumnName, type Sort } from './columns';
 
 const sorts: readonly Sort[] = SORTS.flatMap((name) => [name, `-${name}` as const]);
 
-/** Names of columns, separated by commas; those that nobody knows are left out. */
+/** In the table's order, whatever theirs is; those that nobody knows are left out. */
+const known = (names: readonly string[]) => COLUMN_NAMES.filter((name) => names.includes(name));
+
+/** What the table shows where the address does not say. */
+export const preferredColumns = (): readonly ColumnName[] =>
+  preferences.columns === null ? DEFAULT_COLUMNS : known(preferences.columns);
+
+/** Names of columns, separated by commas. */
 function columnList(): Param<readonly ColumnName[]> {
-  const standard = DEFAULT_COLUMNS.join();
   return {
-    read: ([value]) => {
-      if (value === undefined) return DEFAULT_COLUMNS;
-      const wanted = value.split(',');
-      // In the table's order, whatever theirs is.
-      return COLUMN_NAMES.filter((name) => wanted.includes(name));
-    },
-    write: (names) => (names.join() === standard ? [] : [names.join()]),
+    read: ([value]) => (value === undefined ? preferredColumns() : known(value.split(','))),
+    write: (names) => (names.join() === preferredColumns().join() ? [] : [names.join()]),
   };
 }
 

@@ -20,3 +20,13 @@ export async function login(body: components['schemas']['LoginRequest']): Promis
 export async function logout(): Promise<void> {
   await api.POST('/api/logout');
 }
+
+/** What the account keeps for programs, the console among them. Read outside the cache: a later answer counts. */
+export async function keptPreferences(): Promise<Record<string, unknown>> {
+  const { preferences } = await dataOf(api.GET('/api/account/preferences'));
+  return preferences as Record<string, unknown>;
+}
+
+export async function keepPreferences(preferences: Record<string, unknown>): Promise<void> {
+  await api.PUT('/api/account/preferences', { body: { preferences } });
+}

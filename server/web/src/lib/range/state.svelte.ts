@@ -1,7 +1,8 @@
 // The span of a page as its address has it, and every way of changing it. Each change is one entry of the history.
 import { untrack } from 'svelte';
 import { serverNow, tickingNow } from '../clock.svelte';
-import { flag, integer, oneOf, text } from '../router/params';
+import { preferences } from '../preferences.svelte';
+import { flag, integer, oneOf, type Param } from '../router/params';
 import { router, useSearch } from '../router/router.svelte';
 import {
   DAY,
@@ -17,8 +18,16 @@ import {
   type Span,
 } from './range';
 
+const preferredRange = () => preferences.range ?? DEFAULT_RANGE;
+
+/** Left out where it is what everybody begins with. */
+const rangeParam: Param<string> = {
+  read: ([value]) => value ?? preferredRange(),
+  write: (value) => (value === DEFAULT_RANGE && preferredRange() === DEFAULT_RANGE ? [] : [value]),
+};
+
 const PARAMS = {
-  range: text(DEFAULT_RANGE),
+  range: rangeParam,
   from: integer(null),
   to: integer(null),
   live: flag(true),
@@ -43,6 +52,12 @@ export class RangeState {
   #stoppedAt = $state.raw(serverNow());
 
   constructor() {
+    // Who is given the link sees the same, whatever they prefer.
+    $effect(() => {
+      const range = preferredRange();
+      const isSaid = this.isFixed || /[?&]range=/.test(router.place.search);
+      if (!isSaid && range !== DEFAULT_RANGE) untrack(() => this.#search.set({ range }, { replace: true }));
+    });
     $effect(() => {
       if (!this.isLive) this.#stoppedAt = untrack(serverNow);
     });
@@ -61,7 +76,7 @@ export class RangeState {
   /** The preset that is shown, or that a fixed span came from. */
   get range(): string {
     const { range } = this.#search.values;
-    return rangeMs(range) === null ? DEFAULT_RANGE : range;
+    return rangeMs(range) === null ? preferredRange() : range;
   }
 
   /** Where a relative range ends. Not every second is another span. */

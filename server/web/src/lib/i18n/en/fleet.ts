@@ -29,6 +29,8 @@ export const fleet = {
   density: 'Density',
   densities: { compact: 'Compact', comfortable: 'Comfortable' },
   shownColumns: 'Columns',
+  preferColumns: 'Show these always',
+  usualColumns: 'Back to the usual ones',
   sortBy: 'Sort by',
   columns: {
     name: 'Name',

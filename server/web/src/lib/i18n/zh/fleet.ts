@@ -31,6 +31,8 @@ export const fleet: Messages['fleet'] = {
   density: '密度',
   densities: { compact: '紧凑', comfortable: '宽松' },
   shownColumns: '列',
+  preferColumns: '始终显示这些列',
+  usualColumns: '恢复默认列',
   sortBy: '排序',
   columns: {
     name: '名称',
