@@ -238,3 +238,33 @@ test.describe('a list that cannot be read', () => {
     await expect(rows(page).first()).toBeVisible();
   });
 });
+
+test.describe('the menu of a row', () => {
+  // Scenarios that run at the same time share the administrator's charts, of which the server makes so many at once.
+  test.use({ expected: { '/api/agents/*/metrics': 429 } });
+
+  test('changes the machine and compares it', async ({ page, t, enroll, checkAccessible }) => {
+    test.skip(isPhone(), 'cards have no menu');
+    const name = nameOf('row');
+    const machine = await enroll(name, ['before']);
+    await page.goto(`/?q=${name}`);
+    const row = page.getByRole('row').filter({ has: page.getByRole('link', { name, exact: true }) });
+    const menu = row.getByRole('button', { name: t.fleet.actions(name) });
+    await row.hover();
+    await menu.click();
+    await checkAccessible();
+    await page.getByRole('menuitem', { name: t.machine.edit.action }).click();
+    const dialog = page.getByRole('dialog', { name: t.machine.edit.title });
+    await dialog.getByLabel(t.machine.edit.tags).fill('after');
+    await dialog.getByRole('button', { name: t.machine.edit.save }).click();
+    await expect(row).toContainText('after');
+    await expect(page).toHaveURL(`/?q=${name}`);
+    // By keys: from the row's link to its menu.
+    await row.getByRole('link', { name, exact: true }).focus();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('menuitem', { name: t.machine.compareWith })).toBeFocused();
+    await page.keyboard.press('Enter');
+    await expect(page).toHaveURL(`/compare?id=${machine.id}`);
+  });
+});

@@ -69,6 +69,23 @@ test('keys search, move in the list and open a machine', async ({ page, t }) => 
   await expect(page.getByRole('grid', { name: t.fleet.machines })).toBeVisible();
 });
 
+test('machines are gone through as the fleet lists them', async ({ page, t }) => {
+  test.skip(test.info().project.name === 'phone', 'there is no keyboard');
+  await page.goto('/?q=web-00&sort=-name');
+  const links = page.getByRole('row').getByRole('link', { name: /^web-00/ });
+  await expect(links).toHaveCount(9);
+  const [first = '', second = '', third = ''] = await links.allTextContents();
+  expect(first > second && second > third).toBe(true);
+  await links.nth(1).click();
+  await expect(page.getByRole('heading', { level: 1, name: second })).toBeVisible();
+  await page.keyboard.press(']');
+  await expect(page.getByRole('heading', { level: 1, name: third })).toBeVisible();
+  await page.keyboard.press('[');
+  await page.keyboard.press('[');
+  await expect(page.getByRole('heading', { level: 1, name: first })).toBeVisible();
+  await expect(page.getByRole('link', { name: t.machine.next(second) })).toBeVisible();
+});
+
 test('single keys are listed, and can be switched off', async ({ page, t, api, logIn, checkAccessible }) => {
   test.skip(test.info().project.name === 'phone', 'there is no keyboard');
   await logIn(await makeUser(api, 'keys'));

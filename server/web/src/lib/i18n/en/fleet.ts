@@ -25,6 +25,7 @@ export const fleet = {
   view: 'View',
   table: 'Table',
   tiles: 'Tiles',
+  actions: (name: string) => `What can be done with ${name}`,
   groupByTag: 'Group by tag',
   density: 'Density',
   densities: { compact: 'Compact', comfortable: 'Comfortable' },

@@ -27,6 +27,7 @@ export const fleet: Messages['fleet'] = {
   view: '视图',
   table: '表格',
   tiles: '方块',
+  actions: (name) => `${name} 的操作`,
   groupByTag: '按标签分组',
   density: '密度',
   densities: { compact: '紧凑', comfortable: '宽松' },
