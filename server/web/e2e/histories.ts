@@ -22,6 +22,8 @@ export interface Plan {
   hole?: { fromMs: number; untilMs: number; reason?: 'spool_full' | 'expired' | 'unreadable' };
   interfaces?: readonly string[];
   mountPoints?: readonly string[];
+  /** Moves its curves against those of others. */
+  phase?: number;
 }
 
 export interface Machine {
@@ -33,7 +35,8 @@ export interface Machine {
 
 /** One sample: daily curves with a little noise that is the same every time. */
 export function sampleAt(timestamp: number, plan: Plan): Sample {
-  const wave = (periodMs: number, phase = 0) => Math.sin((timestamp / periodMs) * 2 * Math.PI + phase);
+  const wave = (periodMs: number, phase = 0) =>
+    Math.sin((timestamp / periodMs) * 2 * Math.PI + phase + (plan.phase ?? 0));
   const noise = (seed: number) => ((Math.sin(timestamp / 977 + seed * 12.9898) * 43758.5453) % 1) ** 2;
   const usagePercent = Math.min(100, Math.max(0, 38 + 22 * wave(40 * MINUTE) + 26 * noise(1)));
   const used = Math.round((9 + 2 * wave(90 * MINUTE) + 0.4 * noise(2)) * GIB);
@@ -93,9 +96,8 @@ function samplesOf(plan: Plan, now: number): Sample[] {
   return samples;
 }
 
-/** Enrolls a machine and gives it its history. Returns when all of it is committed. */
-export async function makeMachine(baseURL: string, api: Api, plan: Plan): Promise<Machine> {
-  const now = Math.floor(new Date().getTime() / 1000) * 1000;
+/** Gives a connected machine its history, which ends at `now`. Returns when all of it is committed. */
+export async function deliverHistory(agent: MadeUpAgent, plan: Plan, now: number): Promise<void> {
   const frames: { type: string; data: unknown }[] = [];
   const samples = samplesOf(plan, now);
   for (let i = 0; i < samples.length; i += SAMPLES_PER_FRAME) {
@@ -105,9 +107,15 @@ export async function makeMachine(baseURL: string, api: Api, plan: Plan): Promis
     const { fromMs, untilMs, reason } = plan.hole;
     frames.push({ type: 'gap', data: { start: now - fromMs, end: now - untilMs, samples: 42, reason } });
   }
+  await agent.deliver(frames);
+}
+
+/** Enrolls a machine with a history, which goes offline then. */
+export async function makeMachine(baseURL: string, api: Api, plan: Plan): Promise<Machine> {
+  const now = Math.floor(new Date().getTime() / 1000) * 1000;
   const agent = new MadeUpAgent(baseURL, plan.name, '192.0.2.7', plan.everyMs);
   await agent.connect(await enrollmentToken(api, plan.name));
-  await agent.deliver(frames);
+  await deliverHistory(agent, plan, now);
   agent.close();
   return { id: agent.id, name: plan.name, now };
 }
