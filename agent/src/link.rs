@@ -293,6 +293,7 @@ fn register_message(host: &Host, name: &str, interval_ms: u64) -> Register {
         token: None,
         secret: None,
         interval_ms: Some(interval_ms),
+        facts: Box::new(host.facts.clone()),
     }
 }
 

@@ -31,6 +31,7 @@ mod gaps;
 mod interval;
 mod latest;
 mod latest_values;
+mod machine_facts;
 mod metric_names;
 mod metrics;
 mod open_answers;

@@ -19,5 +19,5 @@ pub mod message;
 pub mod sample;
 
 pub use family::{CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics};
-pub use message::{AgentFrame, AgentMessage, ErrorCode, Register, ServerMessage};
+pub use message::{AgentFrame, AgentMessage, ErrorCode, MachineFacts, Register, ServerMessage};
 pub use sample::{Batch, Sample};

@@ -73,6 +73,37 @@ pub struct Register {
     /// The agent's sampling interval, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_ms: Option<u64>,
+    /// What the machine is, as far as the agent can tell.
+    #[serde(default)]
+    pub facts: Box<MachineFacts>,
+}
+
+/// What a machine is. What the agent cannot tell is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct MachineFacts {
+    /// Name and version of the operating system, for example `Debian GNU/Linux 13`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os_name: Option<String>,
+    /// Version of the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// What the processor calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
+    /// Logical processors of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_count: Option<u32>,
+    /// Memory of the machine, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// When it was booted, by the agent's clock, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub booted_at: Option<i64>,
+    /// What it runs in, for example `kvm` or `docker`; left out where that is real hardware, or not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtualization: Option<String>,
 }
 
 impl fmt::Debug for Register {

@@ -164,6 +164,10 @@ fn document() -> String {
         fields(&mut text, item);
     }
 
+    let facts = item("MachineFacts");
+    writeln!(text, "\n## Facts of a machine\n\n{}\n", facts.comment).unwrap();
+    fields(&mut text, facts);
+
     text.push_str(
         "\n## Error codes\n\nUsed by `error` and `register_error`.\n\n| code | meaning |\n|---|---|\n",
     );

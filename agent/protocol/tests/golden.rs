@@ -11,8 +11,8 @@ use pika_protocol::message::{
     Ack, AgentConfig, Gap, GapReason, Heartbeat, Metrics, OneOrMany, Refusal, Register, RegisterAck,
 };
 use pika_protocol::{
-    AgentFrame, AgentMessage, Batch, CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MemoryMetrics,
-    NetworkMetrics, Sample, ServerMessage,
+    AgentFrame, AgentMessage, Batch, CpuMetrics, DiskMetrics, ErrorCode, LoadMetrics, MachineFacts,
+    MemoryMetrics, NetworkMetrics, Sample, ServerMessage,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,6 +105,15 @@ fn agent_to_server() {
         token: Some("an enrollment token".to_owned()),
         secret: None,
         interval_ms: Some(5_000),
+        facts: Box::new(MachineFacts {
+            os_name: Some("Debian GNU/Linux 13".to_owned()),
+            kernel: Some("6.12.41+deb13-amd64".to_owned()),
+            cpu_model: Some("AMD EPYC 9354".to_owned()),
+            cpu_count: Some(8),
+            memory_bytes: Some(17_179_869_184),
+            booted_at: Some(1_760_000_000_000),
+            virtualization: Some("kvm".to_owned()),
+        }),
     };
     let timestamp = Some(1_760_918_400_123);
     check("register", &AgentFrame { message: AgentMessage::Register(register), timestamp, seq: None });

@@ -7,9 +7,11 @@ mod load;
 mod memory;
 mod mountinfo;
 mod network;
+mod virtualization;
 
 pub(super) use cpu::Cpu;
 pub(super) use disk::DiskSource;
 pub(super) use load::Load;
 pub(super) use memory::MemorySource;
 pub(super) use network::NetworkSource;
+pub(super) use virtualization::virtualization;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use pika_protocol::message::{Gap, GapReason};
-use pika_protocol::{AgentFrame, AgentMessage, Batch, Register, Sample, ServerMessage};
+use pika_protocol::{AgentFrame, AgentMessage, Batch, MachineFacts, Register, Sample, ServerMessage};
 use pika_server::domain::tier::MINUTE_MS;
 use pika_shared::Clock;
 use tokio::net::TcpStream;
@@ -140,6 +140,7 @@ impl Reporter {
             token: Some(self.shared.enrollment_token.clone()),
             secret: Some(self.secret.clone()),
             interval_ms: u64::try_from(self.shared.interval.as_millis()).ok(),
+            facts: Box::new(Self::facts()),
         };
         send(&mut socket, AgentMessage::Register(register), self.shared.clock.now(), None).await?;
         loop {
@@ -188,6 +189,16 @@ impl Reporter {
     async fn send(&mut self, socket: &mut Socket, message: AgentMessage) -> Result<(), BenchError> {
         self.seq += 1;
         send(socket, message, self.shared.clock.now(), Some(self.seq)).await
+    }
+
+    /// What all of them are.
+    fn facts() -> MachineFacts {
+        MachineFacts {
+            os_name: Some("Debian GNU/Linux 13".to_owned()),
+            kernel: Some("6.12.41+deb13-amd64".to_owned()),
+            virtualization: Some("kvm".to_owned()),
+            ..MachineFacts::default()
+        }
     }
 
     /// Sends a frame and waits until it is stored.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::body::Body;
 use super::checked::checked;
+use super::machine_facts::MachineFactsBody;
 use super::security::UserAuth;
 use super::serialized::Serialized;
 use super::{ApiContext, ApiError, Tag};
@@ -53,6 +54,8 @@ pub(super) struct AgentBody {
     arch: String,
     /// The agent's version.
     version: String,
+    /// What the machine is.
+    facts: MachineFactsBody,
     /// The id of the enrollment token it was enrolled with; absent once that is deleted, some time after it has ended.
     enrollment_id: Option<Uuid>,
     /// 1 online, 0 offline.
@@ -119,6 +122,7 @@ impl AgentBody {
             os: agent.os,
             arch: agent.arch,
             version: agent.version,
+            facts: agent.facts.into(),
             enrollment_id: agent.enrollment_id.map(|id| id.0),
             status: i32::from(agent.online),
             revoked: agent.is_revoked,
@@ -289,6 +293,8 @@ impl AgentsApi {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pika_protocol::MachineFacts;
+
     use crate::api::serialized::assert_described;
 
     #[test]
@@ -305,6 +311,7 @@ mod tests {
             os: "linux".to_owned(),
             arch: "amd64".to_owned(),
             version: "1".to_owned(),
+            facts: MachineFactsBody::default(),
             enrollment_id: None,
             status: 1,
             revoked: false,
@@ -315,7 +322,14 @@ mod tests {
             updated_at: 2,
         };
         let conflict = IdentityConflictBody { detected_at: 3, addresses: vec!["192.0.2.3".to_owned()] };
+        let facts = MachineFacts {
+            os_name: Some("Debian".to_owned()),
+            cpu_count: Some(8),
+            booted_at: Some(1),
+            ..MachineFacts::default()
+        };
         let other = AgentBody {
+            facts: facts.into(),
             enrollment_id: Some(Uuid::from_u128(2)),
             identity_conflict: Some(conflict),
             last_seen_at: Some(4),

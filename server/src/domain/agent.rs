@@ -1,6 +1,6 @@
 //! Agents and their labels.
 
-use pika_protocol::{Register, limits};
+use pika_protocol::{MachineFacts, Register, limits};
 
 use super::TimestampMs;
 use super::id::{AgentId, AgentKey, EnrollmentId};
@@ -34,6 +34,8 @@ pub struct Agent {
     pub arch: String,
     /// The agent's version.
     pub version: String,
+    /// What the machine is, as the agent reports; its clock is corrected.
+    pub facts: MachineFacts,
     /// The token that it was first enrolled with, if known.
     pub enrollment_id: Option<EnrollmentId>,
     /// Whether it is connected, or disconnected for less than the grace period.
@@ -156,6 +158,8 @@ pub struct AgentDescription {
     pub arch: String,
     /// The agent's version.
     pub version: String,
+    /// What the machine is, by the agent's clock.
+    pub facts: MachineFacts,
 }
 
 impl AgentDescription {
@@ -179,6 +183,7 @@ impl AgentDescription {
             os: checked("os", &register.os, 0)?,
             arch: checked("arch", &register.arch, 0)?,
             version: checked("version", &register.version, 0)?,
+            facts: checked_facts(&register.facts)?,
         })
     }
 
@@ -195,8 +200,45 @@ impl AgentDescription {
             os: visible(&register.os),
             arch: visible(&register.arch),
             version: visible(&register.version),
+            facts: Box::new(visible_facts(&register.facts)),
             ..Register::default()
         })
+    }
+}
+
+fn checked_facts(facts: &MachineFacts) -> Result<MachineFacts, Refused> {
+    let text = |field: &str, value: &Option<String>| {
+        let Some(value) = value else { return Ok(None) };
+        let value = parse_optional(value, limits::NAME_CHARS_MAX)
+            .map_err(|error| Refused::out_of_range(format!("facts.{field} {error}")))?;
+        check_text(format!("facts.{field}"), &value, 0, limits::NAME_CHARS_MAX)?;
+        Ok(Some(value).filter(|value| !value.is_empty()))
+    };
+    let within = |field: &str, is_within: bool| {
+        if is_within { Ok(()) } else { Err(Refused::out_of_range(format!("facts.{field} is out of range"))) }
+    };
+    let MachineFacts { cpu_count, memory_bytes, booted_at, .. } = *facts;
+    let count_max = limits::CORE_COUNT_MAX.unsigned_abs();
+    within("cpuCount", cpu_count.is_none_or(|count| (1..=count_max).contains(&count)))?;
+    within("memoryBytes", memory_bytes.is_none_or(|bytes| i64::try_from(bytes).is_ok()))?;
+    within("bootedAt", booted_at.is_none_or(|at| 0 <= at))?;
+    Ok(MachineFacts {
+        os_name: text("osName", &facts.os_name)?,
+        kernel: text("kernel", &facts.kernel)?,
+        cpu_model: text("cpuModel", &facts.cpu_model)?,
+        virtualization: text("virtualization", &facts.virtualization)?,
+        ..*facts
+    })
+}
+
+fn visible_facts(facts: &MachineFacts) -> MachineFacts {
+    let text = |value: &Option<String>| value.as_deref().map(visible);
+    MachineFacts {
+        os_name: text(&facts.os_name),
+        kernel: text(&facts.kernel),
+        cpu_model: text(&facts.cpu_model),
+        virtualization: text(&facts.virtualization),
+        ..*facts
     }
 }
 

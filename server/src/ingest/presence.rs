@@ -227,6 +227,8 @@ impl Connected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pika_protocol::MachineFacts;
+
     use crate::domain::agent::AgentDescription;
 
     fn connect(presence: &Presence) -> Present {
@@ -239,6 +241,7 @@ mod tests {
                 os: text(),
                 arch: text(),
                 version: text(),
+                facts: MachineFacts::default(),
             },
             remote_address: text(),
             connection_id: ConnectionId::random(),

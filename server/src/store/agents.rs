@@ -18,7 +18,7 @@ macro_rules! select_agents {
         concat!(
             "SELECT key, id, coalesce(custom_name, name), hostname, ip, remote_address, os, arch, version, status, \
              clock_offset_ms, last_seen_at, created_at, updated_at, name, tags, note, secret_hash IS NULL, \
-             identity_conflict_at, identity_conflict_addresses, enrollment_id FROM agents ",
+             identity_conflict_at, identity_conflict_addresses, enrollment_id, facts::text FROM agents ",
             $rest
         )
     };
@@ -259,6 +259,8 @@ fn agent(row: &Row) -> Agent {
         os: row.get(6),
         arch: row.get(7),
         version: row.get(8),
+        // What a later server has kept there is not known here.
+        facts: serde_json::from_str(row.get(21)).unwrap_or_default(),
         online: row.get::<_, i16>(9) == 1,
         clock_offset_ms: row.get(10),
         last_seen_at: row.get(11),

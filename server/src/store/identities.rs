@@ -1,5 +1,6 @@
 //! Agent identities: registering by token or by secret, replacing and revoking secrets.
 
+use pika_protocol::MachineFacts;
 use serde_json::json;
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
@@ -12,13 +13,14 @@ use crate::domain::audit::{Action, Actor, AuditEvent, Object, ObjectKind, Origin
 use crate::domain::id::{AgentId, AgentKey, ConnectionId};
 use crate::domain::token::TokenHash;
 
-/// What a registration updates of an existing agent; $1 and everything after $11 belong to the statement.
+/// What a registration updates of an existing agent; $1 and everything after $12 belong to the statement.
 macro_rules! update_agent {
     ($before:literal, $more:literal) => {
         concat!(
             $before,
             "UPDATE agents SET name = $2, hostname = $3, ip = $4, remote_address = $5, os = $6, arch = $7, version = $8, \
-             status = 1, connection_id = $9, clock_offset_ms = $10, last_seen_at = $11, updated_at = $11",
+             status = 1, connection_id = $9, clock_offset_ms = $10, last_seen_at = $11, updated_at = $11, \
+             facts = $12::text::jsonb",
             $more,
             " RETURNING agents.key, agents.id"
         )
@@ -28,19 +30,19 @@ macro_rules! update_agent {
 const ENROLL: &str = "WITH redeemed AS (UPDATE enrollments SET uses = uses + 1 \
          WHERE token_hash = $1 AND agent_key IS NULL AND uses < max_uses AND $2 < expires_at RETURNING id) \
      INSERT INTO agents (enrollment_id, last_seen_at, created_at, updated_at, id, name, hostname, ip, \
-         remote_address, os, arch, version, secret_hash, status, connection_id, clock_offset_ms) \
-     SELECT id, $2, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13 FROM redeemed RETURNING key";
+         remote_address, os, arch, version, secret_hash, status, connection_id, clock_offset_ms, facts) \
+     SELECT id, $2, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13, $14::text::jsonb FROM redeemed RETURNING key";
 // The new secret locks out whoever has the old one.
 const REENROLL: &str = update_agent!(
     "WITH redeemed AS (UPDATE enrollments SET uses = uses + 1 \
          WHERE token_hash = $1 AND agent_key IS NOT NULL AND uses < max_uses AND $11 < expires_at RETURNING agent_key) ",
-    ", secret_hash = $12, identity_conflict_at = NULL, identity_conflict_addresses = '{}' \
+    ", secret_hash = $13, identity_conflict_at = NULL, identity_conflict_addresses = '{}' \
      FROM redeemed WHERE agents.key = redeemed.agent_key"
 );
 const CONNECT: &str = update_agent!("", " WHERE secret_hash = $1");
 const ROTATE: &str = update_agent!(
     "",
-    ", secret_hash = $12, identity_conflict_at = NULL, identity_conflict_addresses = '{}' WHERE secret_hash = $1"
+    ", secret_hash = $13, identity_conflict_at = NULL, identity_conflict_addresses = '{}' WHERE secret_hash = $1"
 );
 // A connection that is still open, on whichever server, no longer speaks for the agent: its signs of life are ignored.
 const REVOKE: &str = "UPDATE agents SET secret_hash = NULL, status = 0, connection_id = $2, updated_at = $3 \
@@ -66,8 +68,8 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Returns the parameters of `update_agent!` up to $11. The credential is the first.
-    fn changes<'a>(&'a self, credential: Parameter<'a>) -> [Parameter<'a>; 11] {
+    /// Returns the parameters of `update_agent!` up to $12. The credential is the first.
+    fn changes<'a>(&'a self, credential: Parameter<'a>, facts: &'a String) -> [Parameter<'a>; 12] {
         let description = &self.description;
         [
             credential,
@@ -81,7 +83,17 @@ impl Registration {
             &self.connection_id.0,
             &self.clock_offset_ms,
             &self.now,
+            facts,
         ]
+    }
+
+    /// What the machine is, as it is kept: by the server's clock.
+    fn facts(&self) -> String {
+        let facts = &self.description.facts;
+        let booted_at = facts.booted_at.map(|at| at.saturating_add(self.clock_offset_ms));
+        // A clock that was set after the start says something else about it.
+        let booted_at = booted_at.filter(|at| (0..=self.now).contains(at));
+        json!(MachineFacts { booted_at, ..facts.clone() }).to_string()
     }
 
     /// Returns the audit event. A registering agent is not a user.
@@ -155,7 +167,9 @@ impl Store {
         registration: &Registration,
     ) -> Result<Option<ConnectedAgent>, Error> {
         let connection = self.connection().await?;
-        let row = connection.query_opt(CONNECT, &registration.changes(&secret_hash.0.as_slice())).await?;
+        let facts = registration.facts();
+        let credential = secret_hash.0.as_slice();
+        let row = connection.query_opt(CONNECT, &registration.changes(&credential, &facts)).await?;
         Ok(row.as_ref().map(connected))
     }
 
@@ -223,7 +237,8 @@ async fn insert_agent(
 ) -> Result<Option<ConnectedAgent>, tokio_postgres::Error> {
     let id = AgentId::random();
     let description = &registration.description;
-    let parameters: [Parameter<'_>; 13] = [
+    let facts = registration.facts();
+    let parameters: [Parameter<'_>; 14] = [
         &enrollment_token.0.as_slice(),
         &registration.now,
         &id.0,
@@ -237,6 +252,7 @@ async fn insert_agent(
         &secret_hash.0.as_slice(),
         &registration.connection_id.0,
         &registration.clock_offset_ms,
+        &facts,
     ];
     let row = transaction.query_opt(ENROLL, &parameters).await?;
     Ok(row.map(|row| ConnectedAgent { key: AgentKey(row.get(0)), id }))
@@ -251,7 +267,8 @@ async fn replace_secret(
     registration: &Registration,
 ) -> Result<Option<ConnectedAgent>, tokio_postgres::Error> {
     let (credential, new_secret) = (credential.0.as_slice(), new_secret_hash.0.as_slice());
-    let mut parameters = registration.changes(&credential).to_vec();
+    let facts = registration.facts();
+    let mut parameters = registration.changes(&credential, &facts).to_vec();
     parameters.push(&new_secret);
     Ok(transaction.query_opt(statement, &parameters).await?.as_ref().map(connected))
 }

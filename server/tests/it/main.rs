@@ -44,6 +44,7 @@ mod ingest_limits;
 mod log;
 mod login;
 mod login_limits;
+mod machine_facts;
 mod memory;
 mod metrics;
 mod names;

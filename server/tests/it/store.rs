@@ -61,6 +61,7 @@ fn registration() -> Registration {
             os: "linux".to_owned(),
             arch: "amd64".to_owned(),
             version: "1".to_owned(),
+            facts: pika_protocol::MachineFacts::default(),
         },
         remote_address: "127.0.0.1".to_owned(),
         connection_id: ConnectionId::random(),

@@ -15,6 +15,15 @@ const OFFLINE_EVERY = 25;
 const ROLES = ['web', 'db', 'cache', 'edge', 'queue'];
 const PLACES = ['eu', 'us', 'ap'];
 const GIB = 1024 ** 3;
+const FACTS = {
+  osName: 'Debian GNU/Linux 13',
+  kernel: '6.12.41+deb13-amd64',
+  cpuModel: 'AMD EPYC 9354',
+  cpuCount: 8,
+  memoryBytes: 16 * GIB,
+  bootedAt: Date.now() - 12 * 86_400_000,
+  virtualization: 'kvm',
+};
 
 /** @typedef {{ cpu: number, memory: number, disk: number, received: number, sent: number, load: number }} Values */
 
@@ -57,6 +66,7 @@ export class MadeUpAgent {
       version: '0.1.0',
       token: token ?? this.secret,
       intervalMs: this.intervalMs,
+      facts: FACTS,
     });
     const { agentId, secret } = await answer;
     this.id = agentId;

@@ -335,6 +335,16 @@ test('the CSV is what the API says', async ({ page, t, api, logIn, make }) => {
   expect(cpu.map((row) => `${row['time']} ${row['avg']} ${row['max']}`)).toEqual(said);
 });
 
+test('what the machine is stands beside its charts', async ({ page, t, logIn, machine }) => {
+  await logIn();
+  await open(page, machine);
+  const facts = page.getByRole('heading', { name: t.machine.facts.title }).locator('..');
+  for (const fact of ['Debian GNU/Linux 13', '6.12.41+deb13-amd64', 'AMD EPYC 9354', '16 GiB', 'kvm']) {
+    await expect(facts).toContainText(fact);
+  }
+  await expect(facts).toContainText(t.machine.facts.booted);
+});
+
 test('a chart is saved as a picture', async ({ page, t, logIn, machine }) => {
   await logIn();
   await open(page, machine);

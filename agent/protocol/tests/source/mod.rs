@@ -110,12 +110,14 @@ impl Member {
     pub(crate) fn wire_type(&self) -> String {
         let inner = self.rust_type.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>'));
         let rust_type = inner.unwrap_or(&self.rust_type);
+        let boxed = rust_type.strip_prefix("Box<").and_then(|rest| rest.strip_suffix('>'));
+        let rust_type = boxed.unwrap_or(rust_type);
         if let Some(element) = rust_type.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>')) {
             return format!("list of {element}");
         }
         match rust_type {
             "String" => "string",
-            "i32" | "i64" | "u64" => "integer",
+            "i32" | "i64" | "u32" | "u64" => "integer",
             "f32" | "f64" => "number",
             other => other,
         }

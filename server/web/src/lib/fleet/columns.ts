@@ -25,7 +25,7 @@ export const columns = {
   seen: number(5, (row) => (row.seenAt === null ? null : -row.seenAt)),
   address: text(8, (row) => row.agent.ip || row.agent.remoteAddress || null),
   host: text(11, (row) => row.agent.hostname || null),
-  system: text(7, (row) => `${row.agent.os} ${row.agent.arch}`),
+  system: text(7, (row) => `${row.agent.facts.osName || row.agent.os} ${row.agent.arch}`),
   version: text(5, (row) => row.agent.version || null),
 } satisfies Record<string, Column>;
 

@@ -5,6 +5,7 @@ import type { Agent, AgentLatest } from '$lib/queries/fleet';
 export function agent(changes: Partial<Agent> & { id: string }): Agent {
   return {
     name: changes.id,
+    facts: {},
     reportedName: changes.id,
     tags: [],
     note: '',
