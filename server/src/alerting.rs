@@ -1,6 +1,7 @@
 //! Evaluates alert rules: what is so, since when, and who has to be told. Of several servers on one database one at a time
 //! does it; everything that it goes on with is in the database.
 
+mod away;
 pub mod dry_run;
 pub mod evaluator;
 mod hand_over;

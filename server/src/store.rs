@@ -9,6 +9,7 @@ mod agents;
 mod alert_channels;
 mod alert_deliveries;
 mod alert_evaluation;
+mod alert_health;
 mod alert_outbox;
 mod alert_readings;
 mod alert_reconcile;
@@ -68,6 +69,7 @@ pub use alert_evaluation::{
     AlertClock, AlertConnection, AlertUpdate, Evaluation, GroupClock, NewAlert, NewAlertEvent, StoredState,
     TargetKey,
 };
+pub use alert_health::{ChannelHealth, SystemHealth};
 pub use alert_outbox::{AlertToTell, AttemptEnd, OutboxBacklog, WaitingMessage};
 pub use alert_reconcile::{OpenAlert, OutboxItem, TellableChannel, WithheldAlert};
 pub use alert_rules::{AlertRuleError, RuleText};

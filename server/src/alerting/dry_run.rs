@@ -114,12 +114,8 @@ pub async fn dry_run(
 
 /// The channels that are told of a rule's alerts.
 fn told(rule: &Rule, channels: &[TellableChannel]) -> Vec<Uuid> {
-    let is_told = |channel: &&TellableChannel| match &rule.channel_ids {
-        Some(ids) => ids.contains(&channel.id),
-        None => channel.is_default,
-    };
     let enabled = channels.iter().filter(|channel| channel.enabled);
-    enabled.filter(is_told).map(|channel| channel.id).collect()
+    enabled.filter(|channel| channel.is_told_of(rule)).map(|channel| channel.id).collect()
 }
 
 /// Evaluates a rule for a target, and why no channel would be notified.
@@ -145,7 +141,7 @@ fn item(rule: &Rule, sight: &Sight, surroundings: &Surroundings<'_>, target: &Ta
     let withheld = surroundings.reason(&would_be).filter(|_| outcome == Outcome::Holds);
     DryRunItem {
         agent: target.agent.map(|agent| (agent.id, agent.name.clone())),
-        series: target.series.map(|series| series.name.clone()),
+        series: target.series_name().map(str::to_owned),
         target: target.name.clone(),
         outcome,
         severity: verdict.severity(),

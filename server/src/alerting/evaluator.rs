@@ -9,9 +9,10 @@ use pika_shared::Clock;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::away;
 use super::hand_over::{Candidate, hand_over, note_withheld};
 use super::intervals::Intervals;
-use super::judge::Sight;
+use super::judge::{Sight, queries};
 use super::judged::Judged;
 use super::look::{find_outages, is_of_outages, look};
 use super::withhold::Surroundings;
@@ -19,6 +20,7 @@ use crate::domain::TimestampMs;
 use crate::domain::alert::reconcile::Withheld;
 use crate::domain::alert::rule::Rule;
 use crate::domain::alert::step::{EndReason, Phase};
+use crate::domain::family::Family;
 use crate::store::{
     AlertClock, AlertConnection, Error, Evaluation, GroupClock, NewAlertEvent, OpenAlert, Store, StoredState,
     TargetKey,
@@ -66,6 +68,10 @@ pub struct Evaluator {
     run: Uuid,
     connection: Option<AlertConnection>,
     intervals: Intervals,
+    /// Windows that could not be read in time when they were last due.
+    slow: HashSet<(Family, i64)>,
+    /// When the database was first found to be away, as far as this server knows.
+    away_since: Option<TimestampMs>,
 }
 
 impl Evaluator {
@@ -79,6 +85,8 @@ impl Evaluator {
             run: Uuid::new_v4(),
             connection: None,
             intervals: Intervals::default(),
+            slow: HashSet::new(),
+            away_since: None,
         }
     }
 
@@ -90,22 +98,38 @@ impl Evaluator {
         let started = Instant::now();
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self
-                .store
-                .alert_connection()
-                .await
-                .inspect_err(|_| self.instruments.add_evaluation_failure())?,
+            None => {
+                let connection = self.store.alert_connection().await;
+                if let Err(error) = &connection {
+                    self.instruments.add_evaluation_failure();
+                    self.notice_absence(error);
+                }
+                connection?
+            }
         };
         let evaluated = self.evaluate(&mut connection).await;
         match &evaluated {
             Ok(evaluated) => {
                 self.connection = Some(connection);
                 let is_here = matches!(evaluated, Evaluated::Done { .. });
+                if is_here {
+                    self.away_since = None;
+                }
                 self.instruments.add_evaluation(is_here, started.elapsed(), self.clock.now());
             }
-            Err(_) => self.instruments.add_evaluation_failure(),
+            Err(error) => {
+                self.instruments.add_evaluation_failure();
+                self.notice_absence(error);
+            }
         }
         evaluated
+    }
+
+    /// Remembers since when the database is away, to tell of it afterwards.
+    fn notice_absence(&mut self, error: &Error) {
+        if matches!(error, Error::Unavailable(_)) {
+            self.away_since.get_or_insert(self.clock.now() - LAG_MS);
+        }
     }
 
     async fn evaluate(&mut self, connection: &mut AlertConnection) -> Result<Evaluated, Error> {
@@ -120,8 +144,12 @@ impl Evaluator {
         }
         let rules = evaluation.rules().await?;
         let enabled: Vec<&Rule> = rules.iter().filter(|rule| rule.enabled).collect();
+        if let Some(since) = away::was_away(self.away_since, &clock, now) {
+            away::note(&evaluation, &enabled, since, now).await?;
+        }
         let due = self.due(&evaluation, &enabled, &clock, now).await?;
         let (mut sight, is_complete) = self.look(&mut evaluation, &due, &clock, now).await?;
+        self.remember_slow(&mut sight, &enabled);
         self.find_outages(&evaluation, &mut sight, &due, &mut clock).await?;
         let mut states: HashMap<TargetKey, StoredState> =
             evaluation.states().await?.into_iter().map(|stored| (stored.key.clone(), stored)).collect();
@@ -229,6 +257,18 @@ impl Evaluator {
         let keys: HashSet<i32> = sight.agents.iter().map(|agent| agent.key).collect();
         sight.intervals.retain(|agent| keys.contains(&agent));
         Ok((sight, is_complete))
+    }
+
+    /// Remembers which windows could not be read in time, until they are due again.
+    fn remember_slow(&mut self, sight: &mut Sight, enabled: &[&Rule]) {
+        let asked = queries(enabled.iter().copied()).into_iter().map(|query| (query.family, query.window_ms));
+        let was_slow = &self.slow;
+        let slow = asked.filter(|place| match sight.windows.get(place) {
+            Some(read) => read.is_none(),
+            None => was_slow.contains(place),
+        });
+        self.slow = slow.collect();
+        sight.is_slow = !self.slow.is_empty();
     }
 
     /// Looks who has left together.

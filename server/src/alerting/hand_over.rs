@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+use super::away;
+use super::judge::channel_target;
 use crate::domain::TimestampMs;
 use crate::domain::alert::reconcile::{
     Difference, Reach, Standing, Told, Transition, Withheld, after, difference,
@@ -25,6 +27,15 @@ pub(super) struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    fn rule<'a>(&self, rules: &HashMap<Uuid, &'a Rule>) -> Option<&'a Rule> {
+        self.alert.rule_id.and_then(|id| rules.get(&id)).copied()
+    }
+
+    /// Whether it was over when it was noticed: that is all that is told of it.
+    fn is_of_past(&self, rules: &HashMap<Uuid, &Rule>) -> bool {
+        self.rule(rules).is_some_and(|rule| away::severity_of(rule).is_some())
+    }
+
     fn standing(&self) -> Standing {
         Standing {
             fires: self.alert.fires,
@@ -84,18 +95,18 @@ fn differences<'a>(
     let mut differences: Vec<_> = candidates
         .iter()
         .filter_map(|candidate| {
+            // A channel that fails cannot be told so itself.
+            if candidate.alert.target == channel_target(channel.id) {
+                return None;
+            }
             let told = told.get(&(candidate.alert.id, channel.id));
-            let rule = candidate.alert.rule_id.and_then(|id| rules.get(&id));
-            let is_routed = match rule.map(|rule| &rule.channel_ids) {
-                Some(Some(ids)) => ids.contains(&channel.id),
-                Some(None) => channel.is_default,
-                // Who was told of it is told that it is over.
-                None => told.is_some(),
-            };
+            let rule = candidate.rule(rules);
+            // Who was told of it is told that it is over.
+            let is_routed = rule.map_or(told.is_some(), |rule| channel.is_told_of(rule));
             let reach = Reach {
                 is_routed: is_routed && channel.enabled,
                 min_severity: channel.min_severity,
-                tells_resolved: channel.tells_resolved,
+                tells_resolved: channel.tells_resolved || candidate.is_of_past(rules),
             };
             Some((candidate, difference(&candidate.standing(), told, &reach, now)?))
         })
@@ -113,8 +124,7 @@ async fn tell(
     now: TimestampMs,
 ) -> Result<bool, Error> {
     let told = |(candidate, difference): &(&Candidate<'_>, Difference)| {
-        let rule = candidate.alert.rule_id.and_then(|id| rules.get(&id));
-        let repeat_ms = rule.and_then(|rule| rule.definition.repeat_ms);
+        let repeat_ms = candidate.rule(rules).and_then(|rule| rule.definition.repeat_ms);
         (candidate.alert.id, after(*difference, &candidate.standing(), repeat_ms, now))
     };
     let is_note = |(_, difference): &&(&Candidate<'_>, Difference)| *difference == Difference::Note;
@@ -137,7 +147,7 @@ async fn tell(
         }
         return Ok(false);
     }
-    let items: Vec<OutboxItem> = tells.iter().filter_map(|tell| item(tell, now)).collect();
+    let items: Vec<OutboxItem> = tells.iter().filter_map(|tell| item(tell, rules, now)).collect();
     let outbox_id = evaluation.hand_over(channel.id, &items, now).await?;
     let events: Vec<NewAlertEvent> = items.iter().map(|item| event(item, &channel)).collect();
     let told: Vec<(Uuid, Told)> = tells.into_iter().map(told).collect();
@@ -161,7 +171,11 @@ fn is_due(channel: &TellableChannel, is_critical: bool, now: TimestampMs) -> boo
     has_waited && is_apart
 }
 
-fn item((candidate, difference): &&(&Candidate<'_>, Difference), now: TimestampMs) -> Option<OutboxItem> {
+fn item(
+    (candidate, difference): &&(&Candidate<'_>, Difference),
+    rules: &HashMap<Uuid, &Rule>,
+    now: TimestampMs,
+) -> Option<OutboxItem> {
     let Difference::Tell(transition) = difference else {
         return None;
     };
@@ -171,6 +185,7 @@ fn item((candidate, difference): &&(&Candidate<'_>, Difference), now: TimestampM
         severity: candidate.alert.severity.as_str(),
         at: now,
         value: candidate.alert.value.filter(|_| *transition != Transition::Resolved),
+        unseen: candidate.is_of_past(rules),
     })
 }
 

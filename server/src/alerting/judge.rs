@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use uuid::Uuid;
+
 use super::intervals::Intervals;
 use crate::domain::TimestampMs;
-use crate::domain::alert::condition::{Condition, MetricCondition};
+use crate::domain::alert::condition::{Condition, MetricCondition, SystemCheck};
 use crate::domain::alert::outage::{Outage, TAG_AGENTS_MIN};
 use crate::domain::alert::reading::{Readings, WatchedAgent, WatchedSeries, WindowQuery};
 use crate::domain::alert::rule::{Definition, Rule};
@@ -13,11 +15,14 @@ use crate::domain::alert::trend::{History, start_of};
 use crate::domain::alert::verdict::{Outcome, Reason, Verdict, all};
 use crate::domain::family::{Family, Unit};
 use crate::domain::tier::{HOUR_MS, MINUTE_MS};
+use crate::store::{ChannelHealth, SystemHealth};
 
 /// The target of an outage of the fleet.
 pub const FLEET: &str = "fleet";
 /// What the target of an outage of a tag begins with.
 pub const TAG_PREFIX: &str = "tag:";
+/// How long ago maintenance must have succeeded last to be missed, in milliseconds.
+const MAINTENANCE_MS: i64 = 5 * MINUTE_MS;
 /// How long two machines with one identity count after that was last seen, in milliseconds.
 const CONFLICT_MS: i64 = HOUR_MS;
 /// How far back dropped samples count, in milliseconds.
@@ -60,6 +65,10 @@ pub struct Sight {
     pub(super) intervals: Intervals,
     /// So many agents lack data that it must be Pika's own fault.
     pub(super) is_stalled: bool,
+    /// What is known of Pika itself; `None` where no rule asks.
+    pub(super) health: Option<SystemHealth>,
+    /// Something could not be read in time, now or when it was last due.
+    pub(super) is_slow: bool,
 }
 
 /// A target of a rule.
@@ -69,6 +78,8 @@ pub(super) struct Target<'a> {
     pub(super) series: Option<&'a WatchedSeries>,
     /// What it is, where it is no agent; otherwise empty.
     pub(super) name: String,
+    /// What people call it, where it is a channel.
+    pub(super) channel: Option<&'a str>,
 }
 
 impl Target<'_> {
@@ -79,6 +90,11 @@ impl Target<'_> {
     pub(super) fn series_key(&self) -> i32 {
         self.series.map_or(0, |series| series.key)
     }
+
+    /// The name of the mount point, the interface or the channel.
+    pub(super) fn series_name(&self) -> Option<&str> {
+        self.series.map(|series| series.name.as_str()).or(self.channel)
+    }
 }
 
 /// What a condition finds.
@@ -87,6 +103,16 @@ enum Found {
     Value(f64),
     Outcome(Outcome),
     Unknown(Reason),
+}
+
+/// The target of an alert about Pika itself.
+pub(super) fn system_target(check: SystemCheck) -> String {
+    format!("system:{}", check.as_str())
+}
+
+/// The target of an alert about a channel.
+pub(super) fn channel_target(id: Uuid) -> String {
+    format!("system:channel:{id}")
 }
 
 /// The windows that rules ask for.
@@ -150,12 +176,24 @@ impl Sight {
 
     /// What a rule judges. `is_known` says of a disk or interface without samples whether it was judged before.
     pub(super) fn targets(&self, rule: &Rule, is_known: impl Fn(i32, i32) -> bool) -> Vec<Target<'_>> {
-        let of_fleet = |name: String| Target { agent: None, series: None, name };
+        let of_fleet = |name: String| Target { agent: None, series: None, name, channel: None };
         match rule.definition.conditions.first() {
             Some(Condition::FleetOutage { .. }) => return vec![of_fleet(FLEET.to_owned())],
             Some(Condition::TagOutage { .. }) => {
                 let tags = self.tags(rule).into_iter();
                 return tags.map(|tag| of_fleet(format!("{TAG_PREFIX}{tag}"))).collect();
+            }
+            Some(Condition::System { check: SystemCheck::ChannelFailing, .. }) => {
+                let channels = self.health.iter().flat_map(|health| &health.channels);
+                let target = |channel: &'_ ChannelHealth| of_fleet(channel_target(channel.id));
+                return channels
+                    .map(|channel| Target { channel: Some(&channel.name), ..target(channel) })
+                    .collect();
+            }
+            // It is over when it is noticed.
+            Some(Condition::System { check: SystemCheck::DatabaseAway, .. }) => return Vec::new(),
+            Some(Condition::System { check, .. }) => {
+                return vec![of_fleet(system_target(*check))];
             }
             _ => {}
         }
@@ -163,7 +201,7 @@ impl Sight {
             |agent: &&WatchedAgent| !agent.is_revoked && rule.definition.scope.has(agent.id, &agent.tags);
         let agents = self.agents.iter().filter(in_scope);
         let Some(family) = series_family(&rule.definition) else {
-            let of_agent = |agent| Target { agent: Some(agent), series: None, name: String::new() };
+            let of_agent = |agent| Target { agent: Some(agent), ..of_fleet(String::new()) };
             return agents.map(of_agent).collect();
         };
         let by_agent = self.series.get(&family);
@@ -181,7 +219,11 @@ impl Sight {
             })
             .filter(|(_, series)| rule.definition.series.has(&series.name, &series.fs_type))
             .filter(|(agent, series)| has_samples(series) || is_known(agent.key, series.key))
-            .map(|(agent, series)| Target { agent: Some(agent), series: Some(series), name: String::new() })
+            .map(|(agent, series)| Target {
+                agent: Some(agent),
+                series: Some(series),
+                ..of_fleet(String::new())
+            })
             .collect()
     }
 
@@ -252,6 +294,9 @@ impl Sight {
                 None => Found::Outcome(Outcome::Clear),
             };
         }
+        if let Condition::System { check, .. } = condition {
+            return self.find_health(*check, target);
+        }
         let Some(agent) = target.agent else {
             return Found::Outcome(Outcome::Clear);
         };
@@ -273,7 +318,34 @@ impl Sight {
             Condition::Metric(metric) => self.find_value(metric, min_coverage_percent, agent, target),
             Condition::MissingSeries { .. } => self.find_missing(condition, agent, target),
             Condition::FullWithin(trend) => self.find_trend(trend.history_ms, agent, target),
-            Condition::FleetOutage { .. } | Condition::TagOutage { .. } => is(false),
+            Condition::FleetOutage { .. } | Condition::TagOutage { .. } | Condition::System { .. } => {
+                is(false)
+            }
+        }
+    }
+
+    /// How Pika itself is.
+    fn find_health(&self, check: SystemCheck, target: &Target<'_>) -> Found {
+        let is = |holds: bool| Found::Outcome(if holds { Outcome::Holds } else { Outcome::Clear });
+        let Some(health) = &self.health else {
+            return Found::Unknown(Reason::NoData);
+        };
+        match check {
+            SystemCheck::ChannelFailing => {
+                let mut failing = health.channels.iter().filter(|channel| channel.is_failing);
+                is(failing.any(|channel| channel_target(channel.id) == target.name))
+            }
+            SystemCheck::DatabaseJobs => is(0 < health.unhealthy_jobs),
+            SystemCheck::EvaluationSlow => is(self.is_slow),
+            SystemCheck::DatabaseAway => is(false),
+            // Nobody could have done it while nobody was there.
+            SystemCheck::Maintenance => {
+                let since = health.maintained_at.unwrap_or(0).max(self.observed_from);
+                is(MAINTENANCE_MS < self.now - since)
+            }
+            // Agents take a while to come back.
+            SystemCheck::IngestStalled if !self.is_settled => Found::Unknown(Reason::Settling),
+            SystemCheck::IngestStalled => is(self.is_stalled),
         }
     }
 

@@ -217,7 +217,7 @@ impl Look<'_> {
             agent_key: self.target.agent_key(),
             agent_id: self.target.agent.map(|agent| agent.id),
             agent_name: self.target.agent.map(|agent| agent.name.clone()),
-            series_name: self.target.series.map(|series| series.name.clone()),
+            series_name: self.target.series_name().map(str::to_owned),
             target: self.target.name.clone(),
             severity: severity.number(),
             started_at: self.state.started_at,

@@ -29,6 +29,9 @@ pub(super) async fn look(
     if conditions().any(|condition| matches!(condition, Condition::Gap { .. })) {
         sight.gaps = evaluation.gaps(now - GAP_MS, now).await?;
     }
+    if conditions().any(|condition| matches!(condition, Condition::System { .. })) {
+        sight.health = Some(evaluation.health().await?);
+    }
     for family in rules.iter().filter_map(|rule| series_family(&rule.definition)) {
         if let Entry::Vacant(place) = sight.series.entry(family) {
             let mut by_agent: HashMap<i32, Vec<WatchedSeries>> = HashMap::new();

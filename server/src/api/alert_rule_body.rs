@@ -111,7 +111,8 @@ struct LevelsBody {
 struct ConditionBody {
     /// `metric` (`family`, `metric`, `function`, `windowMs`, `operator`, `severities`), `offline` (`severity`), `noData`
     /// (`severity`, `staleMs`), `missingSeries` (`severity`, `family`), `fullWithin` (`severities` in days, `historyMs`), `clockOffset` (`severities`, in milliseconds), `gap` (`severity`, `minSamples` that were dropped
-    /// within an hour), `identityConflict` (`severity`), `fleetOutage` or `tagOutage` (`severity`).
+    /// within an hour), `identityConflict` (`severity`), `fleetOutage` or `tagOutage` (`severity`), `system` (`severity`,
+    /// `check`).
     kind: String,
     /// With `metric` and `missingSeries`: the family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,6 +144,12 @@ struct ConditionBody {
     /// With `gap`: how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_samples: Option<i64>,
+    /// With `system`: what of Pika itself is not well: `channelFailing` (a channel cannot be told; told over the others),
+    /// `databaseJobs` (the database's jobs do not do their work), `maintenance` (none has succeeded for five minutes),
+    /// `ingestStalled` (more than half of the connected agents have no new samples), `evaluationSlow` (what rules ask for
+    /// cannot be read in time) or `databaseAway` (for a minute at least; told when it is over, whatever `forMs` says).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<String>,
 }
 
 /// An alert rule to create or change.
@@ -291,7 +298,7 @@ impl From<Scope> for ScopeBody {
 
 impl ConditionBody {
     /// What a condition is inside; its description and serde know which fields each kind has.
-    fn check(&self, index: usize) -> Result<Condition, ApiError> {
+    fn condition(&self, index: usize) -> Result<Condition, ApiError> {
         let condition = serde_json::to_value(self).and_then(serde_json::from_value);
         condition
             .map_err(|error| ApiError::unprocessable(&format!("conditions[{index}]"), &error.to_string()))
@@ -307,7 +314,7 @@ impl AlertRuleRequest {
     pub(super) fn check(self) -> Result<RuleText, ApiError> {
         let conditions: Vec<Condition> = (0..)
             .zip(&self.conditions)
-            .map(|(index, condition)| condition.check(index))
+            .map(|(index, condition)| condition.condition(index))
             .collect::<Result<_, _>>()?;
         let family = conditions.iter().find_map(Condition::series_family);
         let series = match self.series {
@@ -415,7 +422,7 @@ mod tests {
         for rule in builtin::rules() {
             for condition in &rule.definition.conditions {
                 let body = ConditionBody::of(condition);
-                assert_eq!(body.check(0).unwrap(), *condition, "{body:?}");
+                assert_eq!(body.condition(0).unwrap(), *condition, "{body:?}");
             }
         }
     }

@@ -118,6 +118,8 @@ fn subject(definition: &Value, alert: &AlertToTell, _: Severity) -> Subject {
     let text = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
     let key = match (text("kind"), text("family"), text("metric")) {
         ("metric", family, metric) => format!("{family}.{metric}"),
+        _ if alert.target.starts_with("system:channel:") => "channelFailing".to_owned(),
+        _ if alert.target.starts_with("system:") => alert.target.replacen("system:", "", 1),
         ("", ..) if alert.target == "fleet" => "fleetOutage".to_owned(),
         ("", ..) if alert.target.starts_with("tag:") => "tagOutage".to_owned(),
         ("", ..) => "metric.unknown".to_owned(),

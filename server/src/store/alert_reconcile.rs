@@ -10,6 +10,7 @@ use super::Error;
 use super::alert_evaluation::Evaluation;
 use crate::domain::TimestampMs;
 use crate::domain::alert::reconcile::Told;
+use crate::domain::alert::rule::Rule;
 use crate::domain::alert::severity::Severity;
 
 /// How long a message is worth sending, in milliseconds.
@@ -74,6 +75,16 @@ pub struct TellableChannel {
     pub handed_at: Option<TimestampMs>,
 }
 
+impl TellableChannel {
+    /// Whether the alerts of a rule are told here.
+    pub fn is_told_of(&self, rule: &Rule) -> bool {
+        match &rule.channel_ids {
+            Some(ids) => ids.contains(&self.id),
+            None => self.is_default,
+        }
+    }
+}
+
 /// Why nobody is told of an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WithheldAlert {
@@ -99,6 +110,9 @@ pub struct OutboxItem {
     pub at: TimestampMs,
     /// The value then.
     pub value: Option<f64>,
+    /// It was over before it could be told that it fires.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unseen: bool,
 }
 
 #[derive(Serialize)]

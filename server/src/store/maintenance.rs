@@ -8,7 +8,7 @@ use super::expiry::{self, HeldBack};
 use super::rollup::catch_up::{self, CaughtUp, RefreshFailure};
 use super::rollup::{Definition, policies, roll};
 use super::watchdog::{self, UnhealthyJob};
-use super::{Error, Store, advisory_lock, audit, brin};
+use super::{Error, Store, advisory_lock, alert_health, audit, brin};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
 use crate::domain::retention::Retention;
@@ -81,6 +81,14 @@ impl Store {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
         let maintained = maintain(client, &self.definition, &self.caught_up, edition, now).await;
+        let maintained = match maintained {
+            Ok(maintained) => {
+                let noted =
+                    alert_health::note_maintenance(client, maintained.unhealthy_jobs.len(), now).await;
+                noted.map(|()| maintained)
+            }
+            Err(error) => Err(error),
+        };
         // The end of the connection would give the lock back, too, but not before the next round may ask for it.
         let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&advisory_lock::MAINTENANCE]).await;
         // If both failed, the first error is the cause.

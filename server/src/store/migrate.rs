@@ -36,6 +36,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V23__series", include_str!("../../../sql/migrations/0023_series.sql")),
     ("V24__alert_outbox_items", include_str!("../../../sql/migrations/0024_alert_outbox_items.sql")),
     ("V25__machine_facts", include_str!("../../../sql/migrations/0025_machine_facts.sql")),
+    ("V26__maintenance_state", include_str!("../../../sql/migrations/0026_maintenance_state.sql")),
 ];
 
 /// The result of migrating.

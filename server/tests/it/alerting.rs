@@ -1,31 +1,20 @@
 //! Alerts, evaluated in simulated time against a real database: what fires, what does not, and exactly what channels
 //! receive.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
-use pika_server::alerting::{Evaluated, Evaluator, EvaluatorOptions};
+use pika_server::alerting::Evaluated;
 use pika_server::domain::alert::condition::{
     Condition, Function, Levels, MetricCondition, Operator, Threshold,
 };
-use pika_server::domain::alert::rule::{Definition, Rule};
+use pika_server::domain::alert::rule::Definition;
 use pika_server::domain::alert::scope::{Scope, ScopeKind};
 use pika_server::domain::alert::severity::Severity;
 use pika_server::domain::alert::silence::{Matcher, Silence, SilenceKind};
 use pika_server::domain::audit::Action;
 use pika_server::domain::id::AgentId;
-use pika_server::store::{RuleText, Store};
-use pika_server::telemetry::Instruments;
-use pika_shared::Clock;
-use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::support::client::now;
+use crate::support::scene::{MINUTE_MS, Scene, TICK_MS, evaluator};
 use crate::support::{TestDatabase, by_test, on_both_editions};
-
-const TICK_MS: i64 = 15_000;
-const MINUTE_MS: i64 = 60_000;
-const OPTIONS: EvaluatorOptions = EvaluatorOptions { tick_ms: TICK_MS, settle_ms: 155_000 };
 
 on_both_editions!(
     a_stopped_agent_is_reported_once_and_so_is_its_return,
@@ -39,152 +28,6 @@ on_both_editions!(
     silenced_alerts_are_sent_afterwards,
     a_disk_that_is_gone_is_missed,
 );
-
-/// A fleet in simulated time.
-struct Scene {
-    _database: TestDatabase,
-    client: Client,
-    store: Store,
-    now: Arc<AtomicI64>,
-    evaluator: Evaluator,
-    agents: Vec<(i32, Uuid)>,
-    /// Which of the agents are there, and with which usage of their processors.
-    usage: Vec<Option<f32>>,
-}
-
-fn clock(now: &Arc<AtomicI64>) -> Clock {
-    let now = Arc::clone(now);
-    Clock::new(move || now.load(Ordering::Relaxed))
-}
-
-fn evaluator(store: &Store, now: &Arc<AtomicI64>) -> Evaluator {
-    Evaluator::new(store.clone(), clock(now), Arc::new(Instruments::new().unwrap()), OPTIONS)
-}
-
-impl Scene {
-    /// A fleet that has been well for a while, with the rules that Pika comes with and one channel.
-    async fn start(database: TestDatabase, n_agents: usize) -> Self {
-        let store = database.store();
-        let client = database.connect().await;
-        let now = Arc::new(AtomicI64::new(now()));
-        store.keep_builtin_alert_rules(0).await.unwrap();
-        client
-            .batch_execute(
-                "INSERT INTO alert_channels (id, name, kind, enabled, is_default, tells_outages, min_severity, \
-                     tells_resolved, settings, group_wait_ms, group_interval_ms, min_interval_ms, per_hour_max, \
-                     created_at, updated_at) \
-                 VALUES (gen_random_uuid(), 'ops', 'webhook', true, true, false, 1, true, '{}', 0, 0, 0, 60, 0, 0)",
-            )
-            .await
-            .unwrap();
-        let evaluator = evaluator(&store, &now);
-        let mut scene = Self {
-            _database: database,
-            client,
-            store,
-            now,
-            evaluator,
-            agents: Vec::new(),
-            usage: vec![Some(10.0); n_agents],
-        };
-        for number in 0..n_agents {
-            let sql = "INSERT INTO agents (id, name, hostname, ip, os, arch, version, secret_hash, status, \
-                     connection_id, last_seen_at, created_at, updated_at, tags) \
-                 VALUES (gen_random_uuid(), $1, '', '', '', '', '', decode(md5($1), 'hex'), 1, gen_random_uuid(), $2, $2, \
-                     $2, '{prod}') RETURNING key, id";
-            let name = format!("web-{number}");
-            let row = scene.client.query_one(sql, &[&name, &scene.now()]).await.unwrap();
-            scene.agents.push((row.get(0), row.get(1)));
-        }
-        scene.pass(15 * MINUTE_MS).await;
-        assert_eq!(scene.messages().await, [""; 0], "all is well");
-        scene
-    }
-
-    fn now(&self) -> i64 {
-        self.now.load(Ordering::Relaxed)
-    }
-
-    /// Nobody looks for a while.
-    fn skip(&self, ms: i64) {
-        self.now.fetch_add(ms, Ordering::Relaxed);
-    }
-
-    /// Agents report, and rules are evaluated, each tick.
-    async fn pass(&mut self, ms: i64) {
-        for _ in 0..ms / TICK_MS {
-            self.skip(TICK_MS);
-            self.report().await;
-            assert_eq!(self.evaluator.tick().await.unwrap(), Evaluated::Done { is_complete: true });
-        }
-    }
-
-    /// What agents report now that are there.
-    async fn report(&self) {
-        let sql = "WITH seen AS (UPDATE agents SET status = 1, last_seen_at = $3, \
-                 connection_id = coalesce(connection_id, gen_random_uuid()) \
-             WHERE key = ANY ($1) RETURNING key), \
-             newest AS (INSERT INTO agent_latest (agent_key, ts) SELECT key, $3 - 1000 FROM seen \
-                 ON CONFLICT (agent_key) DO UPDATE SET ts = excluded.ts) \
-             INSERT INTO cpu_metrics (ts, agent_key, core_count, usage_percent) \
-             SELECT $3 - 4000, key, 1, usage FROM unnest($1::int4[], $2::float4[]) AS new (key, usage)";
-        let there =
-            self.agents.iter().zip(&self.usage).filter_map(|((key, _), usage)| Some((*key, (*usage)?)));
-        let (keys, usage): (Vec<i32>, Vec<f32>) = there.unzip();
-        self.client.execute(sql, &[&keys, &usage, &self.now()]).await.unwrap();
-    }
-
-    /// Agents are gone, and that is noticed at once.
-    async fn lose(&mut self, agents: impl Iterator<Item = usize>) {
-        for agent in agents {
-            self.usage[agent] = None;
-            let sql = "UPDATE agents SET status = 0, connection_id = NULL WHERE key = $1";
-            self.client.execute(sql, &[&self.agents[agent].0]).await.unwrap();
-        }
-    }
-
-    /// What the channel was told, one text a message.
-    async fn messages(&self) -> Vec<String> {
-        let sql = "SELECT string_agg(transition || ' ' || name || ' ' || about, ', ' ORDER BY about) FROM ( \
-                 SELECT alert_outbox.id, item->>'transition' AS transition, rule_name AS name, \
-                     coalesce(agent_name, target) AS about \
-                 FROM alert_outbox CROSS JOIN jsonb_array_elements(items) AS item \
-                 JOIN alerts ON alerts.id = (item->>'alertId')::uuid \
-             ) AS told GROUP BY id ORDER BY id";
-        self.client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
-    }
-
-    async fn texts(&self, sql: &str) -> Vec<String> {
-        self.client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
-    }
-
-    async fn rule(&self, definition: Definition) -> Rule {
-        let text = RuleText {
-            name: "busy".to_owned(),
-            enabled: true,
-            definition,
-            channel_ids: None,
-            summary: String::new(),
-            runbook: String::new(),
-            runbook_url: None,
-        };
-        self.store.create_alert_rule(&text, by_test(Action::AlertRuleCreated)).await.unwrap()
-    }
-
-    async fn change(&self, rule: &Rule, definition: Definition) {
-        let text = RuleText {
-            name: rule.name.clone(),
-            enabled: true,
-            definition,
-            channel_ids: None,
-            summary: String::new(),
-            runbook: String::new(),
-            runbook_url: None,
-        };
-        let event = by_test(Action::AlertRuleUpdated);
-        self.store.change_alert_rule(rule.id, None, |_| text, event).await.unwrap();
-    }
-}
 
 /// A processor that is busy for two minutes, on average over five.
 fn busy(threshold: f64) -> Definition {
@@ -448,25 +291,6 @@ async fn a_partition_is_one_alert() {
     let list = "firing Agent offline web-0, firing Agent offline web-1, firing Agent offline web-2";
     assert!(dead.len() == 1 && dead[0].contains(list), "{messages:?}");
     assert!(messages.len() <= 3, "{messages:?}");
-}
-
-impl Scene {
-    async fn disk(&self, mount_point: &str) -> i32 {
-        let sql = "INSERT INTO disks (agent_key, mount_point, device, fs_type, created_at, named_at) \
-             VALUES ($1, $2, '', 'ext4', 0, 0) RETURNING key";
-        self.client.query_one(sql, &[&self.agents[0].0, &mount_point]).await.unwrap().get(0)
-    }
-
-    /// As [`Scene::pass`], while these disks of the first agent report.
-    async fn pass_with_disks(&mut self, ms: i64, disks: &[i32]) {
-        let sql = "INSERT INTO disk_metrics (ts, agent_key, disk_key, total_bytes, used_bytes, free_bytes, usage_percent) \
-             SELECT $3::int8 - 4000, $1, key, 100, 50, 50, 50 FROM unnest($2::int4[]) AS disks (key)";
-        for _ in 0..ms / TICK_MS {
-            let at = self.now() + TICK_MS;
-            self.client.execute(sql, &[&self.agents[0].0, &disks, &at]).await.unwrap();
-            self.pass(TICK_MS).await;
-        }
-    }
 }
 
 async fn a_disk_that_is_gone_is_missed(database: TestDatabase) {

@@ -17,6 +17,7 @@ mod agents;
 mod alert_api;
 mod alert_channels;
 mod alert_deliveries;
+mod alert_health;
 mod alert_processes;
 mod alerting;
 mod api;

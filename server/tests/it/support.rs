@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod receiver;
+pub(crate) mod scene;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod wait;

@@ -1,6 +1,8 @@
 //! The rules that Pika comes with.
 
-use super::condition::{Condition, Function, Levels, MetricCondition, Operator, Threshold, TrendCondition};
+use super::condition::{
+    Condition, Function, Levels, MetricCondition, Operator, SystemCheck, Threshold, TrendCondition,
+};
 use super::rule::Definition;
 use super::scope::SeriesFilter;
 use super::severity::Severity;
@@ -102,6 +104,7 @@ pub fn rules() -> Vec<BuiltinRule> {
     let mut rules = presence_rules();
     rules.extend(metric_rules());
     rules.extend(data_rules());
+    rules.extend(system_rules());
     rules
 }
 
@@ -198,6 +201,22 @@ fn data_rules() -> Vec<BuiltinRule> {
         rule("clock", "Clock", true, vec![Condition::ClockOffset { levels }], (15, 15)),
         rule("samples-dropped", "Samples dropped", true, vec![gap], (0, 60)),
         rule("identity-conflict", "Identity conflict", true, vec![conflict], (0, 60)),
+    ]
+}
+
+/// Pika's own health.
+fn system_rules() -> Vec<BuiltinRule> {
+    let severity = Severity::Warning;
+    let of = |key, name, check, minutes| {
+        rule(key, name, true, vec![Condition::System { severity, check }], minutes)
+    };
+    vec![
+        of("pika-channel", "Channel fails", SystemCheck::ChannelFailing, (5, 5)),
+        of("pika-database-jobs", "Database jobs", SystemCheck::DatabaseJobs, (5, 5)),
+        of("pika-maintenance", "Maintenance", SystemCheck::Maintenance, (5, 5)),
+        of("pika-ingest", "Ingest stalled", SystemCheck::IngestStalled, (5, 5)),
+        of("pika-evaluation", "Evaluation too slow", SystemCheck::EvaluationSlow, (5, 5)),
+        of("pika-database", "Database away", SystemCheck::DatabaseAway, (0, 0)),
     ]
 }
 

@@ -72,6 +72,45 @@ pub enum Condition {
         /// How bad that is.
         severity: Severity,
     },
+    /// Pika itself is not well.
+    System {
+        /// How bad that is.
+        severity: Severity,
+        /// What is looked at.
+        check: SystemCheck,
+    },
+}
+
+/// What of Pika itself is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SystemCheck {
+    /// A channel cannot be told; each is judged by itself, and told over the others.
+    ChannelFailing,
+    /// Jobs of the database do not do their work.
+    DatabaseJobs,
+    /// Nobody has rolled up and dropped what has expired.
+    Maintenance,
+    /// More than half of the agents that are connected have no new samples stored.
+    IngestStalled,
+    /// What rules ask for cannot be read in time.
+    EvaluationSlow,
+    /// The database was away: told afterwards, when it is over.
+    DatabaseAway,
+}
+
+impl SystemCheck {
+    /// Its name in rules, targets and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SystemCheck::ChannelFailing => "channelFailing",
+            SystemCheck::DatabaseJobs => "databaseJobs",
+            SystemCheck::Maintenance => "maintenance",
+            SystemCheck::IngestStalled => "ingestStalled",
+            SystemCheck::EvaluationSlow => "evaluationSlow",
+            SystemCheck::DatabaseAway => "databaseAway",
+        }
+    }
 }
 
 /// A disk will be full within a number of days, judging by its free space.
@@ -212,6 +251,7 @@ impl Condition {
             Condition::IdentityConflict { .. } => "identityConflict",
             Condition::FleetOutage { .. } => "fleetOutage",
             Condition::TagOutage { .. } => "tagOutage",
+            Condition::System { .. } => "system",
         }
     }
 
@@ -237,7 +277,8 @@ impl Condition {
             | Condition::Gap { severity, .. }
             | Condition::IdentityConflict { severity }
             | Condition::FleetOutage { severity }
-            | Condition::TagOutage { severity } => Some(*severity),
+            | Condition::TagOutage { severity }
+            | Condition::System { severity, .. } => Some(*severity),
             Condition::Metric(_) | Condition::FullWithin(_) | Condition::ClockOffset { .. } => None,
         }
     }

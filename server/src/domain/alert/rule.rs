@@ -178,11 +178,13 @@ impl Definition {
         let families: Vec<Family> = self.conditions.iter().filter_map(Condition::series_family).collect();
         let is_one = families.windows(2).all(|pair| pair[0] == pair[1]);
         check(is_one, "conditions", "must not judge disks and interfaces in one rule")?;
-        let is_outage = |condition: &Condition| {
-            matches!(condition, Condition::FleetOutage { .. } | Condition::TagOutage { .. })
+        let is_of_no_agent = |condition: &Condition| {
+            use Condition::{FleetOutage, System, TagOutage};
+            matches!(condition, FleetOutage { .. } | TagOutage { .. } | System { .. })
         };
-        let is_alone = self.conditions.len() == 1 || !self.conditions.iter().any(is_outage);
-        check(is_alone, "conditions", "an outage of the fleet or of a tag must be the only condition")?;
+        let is_alone = self.conditions.len() == 1 || !self.conditions.iter().any(is_of_no_agent);
+        let message = "an outage of the fleet or of a tag, or Pika's own health, must be the only condition";
+        check(is_alone, "conditions", message)?;
         for severity in self.levels() {
             for (index, condition) in self.conditions.iter().enumerate() {
                 check(
@@ -243,6 +245,7 @@ impl Definition {
                 Condition::MissingSeries { family: other, .. },
             ) => one == other,
             (Condition::FullWithin(one), Condition::FullWithin(other)) => one.history_ms == other.history_ms,
+            (Condition::System { check: one, .. }, Condition::System { check: other, .. }) => one == other,
             _ => one.kind() == other.kind(),
         };
         self.scope != other.scope

@@ -198,6 +198,8 @@ impl Composer<'_> {
             (Some(_), false) => "where_series",
             (None, _) => "where_target",
         };
+        let what =
+            if notice.agent.is_none() && !series.is_empty() { format!("{what} ({series})") } else { what };
         let mut text =
             self.say(key, &[("what", &what), ("agent", &place), ("where", &place), ("series", &series)]);
         let tags = notice.agent.iter().flat_map(|agent| &agent.tags);

@@ -136,6 +136,33 @@ fn an_outage_names_its_members_and_what_is_unknown_is_said_somehow() {
 }
 
 #[test]
+fn pikas_own_health_is_told_in_words() {
+    let mut notice = sample_notices(Sample::Resolved, NOW).remove(0);
+    (notice.agent, notice.series, notice.peak_value) = (None, None, None);
+    (notice.is_unseen, notice.rule_name) = (true, "Database away".to_owned());
+    notice.target = "system:databaseAway".to_owned();
+    notice.subject = Subject { key: "databaseAway".to_owned(), ..Subject::default() };
+    assert_eq!(
+        written(&message(Language::English, vec![notice.clone()])),
+        "[resolved] Pika: Database away, 14:27–16:32\n---\n\
+         Database away: Pika.\n\
+         Was firing from 2026-11-24 14:27 +01:00 to 2026-11-24 16:32 +01:00.\n\
+         Rule: Database away.\n\
+         Open in Pika: https://pika.example.org/#/alerts/01935f00-0000-7000-8000-000000000001"
+    );
+    let zh = written(&message(Language::Chinese, vec![notice.clone()]));
+    assert!(zh.starts_with("[恢复] Pika：数据库不可用，21:27–23:32\n"), "{zh}");
+    notice.transition = Transition::Firing;
+    notice.subject.key = "channelFailing".to_owned();
+    notice.series = Some("ops".to_owned());
+    let text = written(&message(Language::English, vec![notice]));
+    assert!(
+        text.starts_with("[critical] Pika: channel ops cannot be told\n---\nChannel fails (ops): Pika.\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn names_are_made_harmless() {
     let mut notice = sample_notices(Sample::Firing, NOW).remove(0);
     if let Some(agent) = &mut notice.agent {

@@ -33,6 +33,7 @@ it('says values in their units, also in those of a later server', () => {
   expect(valueText(0.25, 'perSecond', format)).toBe('0.25/s');
   expect(valueText(250, 'milliseconds', format)).toBe('250 ms');
   expect(valueText(-120_000, 'milliseconds', format)).toBe('2 min');
+  expect(valueText(2, 'days', format)).toBe(format.span(172_800_000));
   expect(valueText(3, 'furlongs', format)).toBe('3 furlongs');
   expect(valueText(null, 'percent', format)).toBe('–');
 });
@@ -43,7 +44,8 @@ it('says names that it knows in words, and others as they are', () => {
   expect(targetText('fleet', t)).toBe('The fleet');
   expect(targetText('tag:web <b>', t)).toBe('Tag web <b>');
   expect(targetText(null, t)).toBe('Pika');
-  expect(targetText('system:jobs', t)).toBe('system:jobs');
+  expect(targetText('system:databaseJobs', t)).toBe('Pika');
+  expect(targetText('rack:7', t)).toBe('rack:7');
 });
 
 it('finds the worst severity', () => {

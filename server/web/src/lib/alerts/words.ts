@@ -28,6 +28,8 @@ export function valueText(value: Value, unit: string, format: Formatters): strin
     case 'milliseconds':
     case 'ms':
       return Math.abs(value) < 1000 ? `${format.decimal(value)} ms` : format.span(Math.abs(value));
+    case 'days':
+      return format.span(value * 86_400_000);
     case 'agents':
     case 'count':
     case '':
@@ -57,7 +59,8 @@ export function againstThreshold(alert: Measured, t: Messages['alerts'], format:
 export function targetText(target: string | null | undefined, t: Messages['alerts']): string {
   if (!target || target === 'fleet') return target ? t.fleet : t.pika;
   if (target.startsWith('tag:')) return t.tag(target.slice('tag:'.length));
-  return target;
+  // Which part of it the rule's name says, and which channel the name beside it.
+  return target.startsWith('system:') ? t.pika : target;
 }
 
 /** The severity that comes first. */

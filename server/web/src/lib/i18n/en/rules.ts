@@ -31,6 +31,18 @@ export const rules = {
     identityConflict: 'Two machines have one identity',
     fleetOutage: 'Much of the fleet leaves at once',
     tagOutage: 'Most machines with a tag leave at once',
+    missingSeries: 'A disk or interface is missing',
+    fullWithin: 'A disk will be full soon',
+    system: 'Pika itself is not well',
+  },
+  /** What of Pika itself is looked at. */
+  checks: {
+    channelFailing: 'A channel cannot be told',
+    databaseJobs: 'Jobs of the database fail',
+    maintenance: 'Maintenance is missing',
+    ingestStalled: 'Samples are not stored',
+    evaluationSlow: 'Rules cannot be judged in time',
+    databaseAway: 'The database was away',
   },
   families: { cpu: 'Processors', memory: 'Memory', disk: 'Disks', network: 'Network', load: 'Load' },
   metrics: {

@@ -33,6 +33,17 @@ export const rules: Messages['rules'] = {
     identityConflict: '两台机器使用同一身份',
     fleetOutage: '大量机器同时离线',
     tagOutage: '同一标签的多数机器同时离线',
+    missingSeries: '磁盘或网卡消失',
+    fullWithin: '磁盘即将写满',
+    system: 'Pika 自身异常',
+  },
+  checks: {
+    channelFailing: '通知渠道无法送达',
+    databaseJobs: '数据库任务失败',
+    maintenance: '维护未完成',
+    ingestStalled: '采样没有入库',
+    evaluationSlow: '规则无法及时判断',
+    databaseAway: '数据库曾不可用',
   },
   families: { cpu: '处理器', memory: '内存', disk: '磁盘', network: '网络', load: '负载' },
   metrics: {
