@@ -11,7 +11,7 @@ use crate::domain::alert::outage::{Outage, TAG_AGENTS_MIN};
 use crate::domain::alert::reading::{Readings, WatchedAgent, WatchedSeries, WindowQuery};
 use crate::domain::alert::rule::{Definition, Rule};
 use crate::domain::alert::severity::Severity;
-use crate::domain::alert::trend::{History, start_of};
+use crate::domain::alert::trend::{DAYS_MAX, History, start_of};
 use crate::domain::alert::verdict::{Outcome, Reason, Verdict, all};
 use crate::domain::family::{Family, Unit};
 use crate::domain::tier::{HOUR_MS, MINUTE_MS};
@@ -36,6 +36,8 @@ const STALLED_MS: i64 = 2 * MINUTE_MS;
 const MISSING_MS: i64 = 10 * MINUTE_MS;
 /// Maximum age of the newest hour of a trend, in milliseconds: hourly rollups follow an hour later.
 const STALE_TREND_MS: i64 = 4 * HOUR_MS;
+
+const MS_PER_DAY: f64 = 86_400_000.0;
 
 /// A window that was read, or could not be.
 pub(super) type Read = Option<(WindowQuery, Readings)>;
@@ -150,8 +152,8 @@ pub(super) fn queries<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<WindowQu
 }
 
 /// The longest history of disks that rules ask for, in milliseconds.
-pub(super) fn history_ms<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<i64> {
-    let trends = rules.flat_map(|rule| &rule.definition.conditions).filter_map(|condition| match condition {
+pub(super) fn history_ms<'a>(rules: impl Iterator<Item = &'a Definition>) -> Option<i64> {
+    let trends = rules.flat_map(|rule| &rule.conditions).filter_map(|condition| match condition {
         Condition::FullWithin(trend) => Some(trend.history_ms),
         _ => None,
     });
@@ -405,6 +407,17 @@ impl Sight {
             Some(_) => Found::Unknown(Reason::Stale),
             None => Found::Unknown(Reason::LowCoverage),
         }
+    }
+
+    /// When the disk of a rule about trends will be full, where there is an end in sight.
+    pub(super) fn full_at(&self, definition: &Definition, target: &Target<'_>) -> Option<TimestampMs> {
+        let history_ms = history_ms(std::iter::once(definition))?;
+        let Found::Value(days) = self.find_trend(history_ms, target.agent?, target) else {
+            return None;
+        };
+        let (newest, _) = self.histories.get(&target.series_key())?.points.last()?;
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, as it should")]
+        (days < DAYS_MAX).then(|| newest.saturating_add((days * MS_PER_DAY).round() as i64))
     }
 
     fn find_value(

@@ -93,7 +93,7 @@ impl Judged {
             before,
             state,
             alert_id: before.and_then(|before| before.alert_id),
-            details: details(sight, target),
+            details: details(rule, sight, target),
             now: sight.now,
         };
         match change {
@@ -259,10 +259,10 @@ impl Look<'_> {
     }
 }
 
-/// Who has left, for an outage.
-fn details(sight: &Sight, target: &Target<'_>) -> Value {
+/// Who has left, for an outage; when it will be full, for a disk.
+fn details(rule: &Rule, sight: &Sight, target: &Target<'_>) -> Value {
     let Some((Some(outage), _)) = sight.outages.get(&target.name) else {
-        return json!({});
+        return sight.full_at(&rule.definition, target).map_or(json!({}), |at| json!({"fullAt": at}));
     };
     let is_away = |agent: &&WatchedAgent| !agent.online && outage.members.contains(&agent.key);
     let mut away: Vec<&str> = sight.agents.iter().filter(is_away).map(|agent| agent.name.as_str()).collect();

@@ -41,7 +41,7 @@ pub(super) async fn look(
             place.insert(by_agent);
         }
     }
-    if let Some(history_ms) = history_ms(rules.iter().copied()) {
+    if let Some(history_ms) = history_ms(rules.iter().map(|rule| &rule.definition)) {
         sight.histories = evaluation.disk_histories(start_of(now, history_ms)).await?;
     }
     let mut is_complete = true;

@@ -323,4 +323,7 @@ async fn a_filling_disk_is_reported_in_time() {
         .texts("SELECT concat_ws(' ', series_name, severity, round(value::numeric, 1), unit) FROM alerts")
         .await;
     assert_eq!(alert, ["/data 2 2.1 days"]);
+    // 5.1 GiB at 2.4 GiB a day, from the end of the newest hour on.
+    let full_at: i64 = scene.texts("SELECT details->>'fullAt' FROM alerts").await[0].parse().unwrap();
+    assert_eq!((full_at - hour + MINUTE_MS / 2) / MINUTE_MS, 5_100 * 24 * 60 / 2_400, "{full_at} {hour}");
 }

@@ -136,6 +136,20 @@ fn an_outage_names_its_members_and_what_is_unknown_is_said_somehow() {
 }
 
 #[test]
+fn a_disk_that_fills_has_the_day_on_which_it_is_full() {
+    let mut notice = sample_notices(Sample::Firing, NOW).remove(0);
+    notice.subject = Subject { key: "fullWithin".to_owned(), ..Subject::default() };
+    (notice.value, notice.unit) = (Some(2.1), "days".to_owned());
+    // Late in the evening in Berlin, and the next day in Shanghai.
+    notice.details = json!({"fullAt": NOW + 2 * 86_400_000 + 7 * 3_600_000});
+    let text = written(&message(Language::English, vec![notice.clone()]));
+    assert!(text.starts_with("[critical] web-7: / will be full in 2.1 days\n"), "{text}");
+    assert!(text.contains("\nAt this rate it is full on 2026-11-26.\n"), "{text}");
+    let zh = written(&message(Language::Chinese, vec![notice]));
+    assert!(zh.contains("\n按此速度将于 2026-11-27 写满。\n"), "{zh}");
+}
+
+#[test]
 fn pikas_own_health_is_told_in_words() {
     let mut notice = sample_notices(Sample::Resolved, NOW).remove(0);
     (notice.agent, notice.series, notice.peak_value) = (None, None, None);

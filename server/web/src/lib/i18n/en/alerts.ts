@@ -71,6 +71,7 @@ export const alerts = {
     peak: 'Furthest beyond',
     threshold: 'Threshold',
     recovery: 'Over from',
+    fullAt: 'Full on',
     holdsSince: 'Holds since',
     firedAt: 'Fired',
     endedAt: 'Ended',

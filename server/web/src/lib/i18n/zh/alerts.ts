@@ -70,6 +70,7 @@ export const alerts: Messages['alerts'] = {
     peak: '峰值',
     threshold: '阈值',
     recovery: '恢复阈值',
+    fullAt: '预计写满',
     holdsSince: '条件成立于',
     firedAt: '触发时间',
     endedAt: '结束时间',
