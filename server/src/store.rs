@@ -6,6 +6,7 @@
 mod advisory_lock;
 mod agent_tags;
 mod agents;
+mod alert_changes;
 mod alert_channels;
 mod alert_deliveries;
 mod alert_evaluation;
@@ -63,6 +64,7 @@ mod watchdog;
 
 pub use agent_tags::TagsError;
 pub use agents::{ConnectedAgent, Labelled, Lapse, Speaker, Touch};
+pub use alert_changes::ChangedAlert;
 pub use alert_channels::{ALERT_CHANNELS_MAX, AlertChannel, AlertChannelError, AlertChannelSettings};
 pub use alert_deliveries::{AlertAttempt, AlertDelivery, DeliveryFilter, RetryError};
 pub use alert_evaluation::{

@@ -25,6 +25,8 @@ enum EventKind {
     Agents,
     /// The start of the stream.
     Hello,
+    /// Alerts that fire, change and end.
+    Alert,
 }
 
 impl From<EventKind> for EventType {
@@ -34,6 +36,7 @@ impl From<EventKind> for EventType {
             EventKind::Status => EventType::Status,
             EventKind::Agents => EventType::Agents,
             EventKind::Hello => EventType::Hello,
+            EventKind::Alert => EventType::Alert,
         }
     }
 }

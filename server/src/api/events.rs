@@ -12,6 +12,7 @@ use poem_openapi::types::ToJSON as _;
 use poem_openapi::{ApiResponse, Enum, OpenApi};
 use secrecy::SecretString;
 
+use super::alert_follower::AlertFollower;
 use super::event_parameters::{AGENT_IDS_MAX, AgentIds, EventKinds};
 use super::fleet_event::{EventType, FleetEvent};
 use super::security::{SESSION_COOKIE, UserAuth};
@@ -68,8 +69,9 @@ impl EventsApi {
     /// Server-sent events (`text/event-stream`): each has a name and one object of JSON as its data. `metrics` comes
     /// whenever samples were stored, about once a second, with the newest values of the agents that have reported since;
     /// `status` when an agent comes or goes; `resync` when events were missed, and the lists should be read again. Only
-    /// agents that are connected to this server are told of, and of `agents` what is done through it. Read the lists after
-    /// the first byte has come, and no change is missed. The stream ends when the login does.
+    /// agents that are connected to this server are told of, and of `agents` what is done through it; `alert` tells of all
+    /// alerts, whichever server judged, a few seconds later. Read the lists after the first byte has come, and no change is
+    /// missed. The stream ends when the login does.
     #[oai(path = "/events", method = "get", operation_id = "followEvents")]
     #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn follow(
@@ -113,8 +115,14 @@ impl EventsApi {
             detail_of = Some(agents::find(&context.store, *id).await?);
             interval_ms = interval_ms.or(Some(DETAIL_INTERVAL_MS_MIN));
         }
+        let kinds = kinds.0.map_or(vec![EventType::Metrics, EventType::Status], EventKinds::types);
+        let alerts = if kinds.contains(&EventType::Alert) {
+            Some(AlertFollower::start(context.store.clone(), context.clock.clone()).await?)
+        } else {
+            None
+        };
         let wanted = Wanted {
-            kinds: kinds.0.map_or(vec![EventType::Metrics, EventType::Status], EventKinds::types),
+            kinds,
             agents,
             interval: interval_ms.map(Duration::from_millis),
             in_rows: format.0 == Some(EventFormat::Rows),
@@ -123,7 +131,8 @@ impl EventsApi {
         let token = http::bearer_token(request).or_else(|| http::cookie(request, SESSION_COOKIE));
         let token = SecretString::from(token.unwrap_or_default().to_owned());
         let credential = (context.auth.clone(), token);
-        let watcher = Watcher::new(wanted, events, context.store.clone(), credential, context.clock.now());
+        let watcher =
+            Watcher::new(wanted, events, alerts, context.store.clone(), credential, context.clock.now());
         let events = stream::unfold(watcher, |mut watcher| async {
             let event = watcher.next().await?;
             Some((event, watcher))

@@ -25,6 +25,8 @@ pub(super) enum EventType {
     Hello,
     /// An agent was enrolled, changed or deleted; `agentId` and `change` say which. Only sent on request.
     Agents,
+    /// An alert has fired, changed or ended; `alertId` and `change` say which. Only for those who ask for it.
+    Alert,
 }
 
 impl EventType {
@@ -36,6 +38,7 @@ impl EventType {
             EventType::Resync => "resync",
             EventType::Hello => "hello",
             EventType::Agents => "agents",
+            EventType::Alert => "alert",
         }
     }
 }
@@ -60,9 +63,12 @@ pub(super) struct FleetEvent {
     /// With `metrics` and `detail=full`: all newest values of the agent; absent if the database could not be queried.
     #[oai(skip_serializing_if_is_none)]
     detail: Option<LatestBody>,
-    /// With `agents`: `created`, `updated` or `deleted`; others may follow.
+    /// With `agents`: `created`, `updated` or `deleted`; with `alert`: `fired`, `changed` or `ended`. Others may follow.
     #[oai(skip_serializing_if_is_none)]
     change: Option<String>,
+    /// With `alert`: the alert.
+    #[oai(skip_serializing_if_is_none)]
+    alert_id: Option<Uuid>,
     /// With `hello` and `format=rows`: the fields of `AgentLatest` in the order in which rows have them.
     #[oai(skip_serializing_if_is_none)]
     columns: Option<Vec<String>>,
@@ -87,6 +93,7 @@ impl FleetEvent {
             rows: None,
             detail: None,
             change: None,
+            alert_id: None,
             columns: None,
             server_time: None,
             version: None,
@@ -120,12 +127,21 @@ impl FleetEvent {
         }
     }
 
+    pub(super) fn alert(id: Uuid, change: &str) -> Self {
+        Self { alert_id: Some(id), change: Some(change.to_owned()), ..Self::of_type(EventType::Alert) }
+    }
+
     pub(super) fn metrics(latest: impl Iterator<Item = (AgentId, AgentLatest)>, in_rows: bool) -> Self {
         let event = Self::of_type(EventType::Metrics);
         if in_rows {
             return Self { rows: Some(latest.map(row).collect()), ..event };
         }
         Self { metrics: latest.map(AgentLatestBody::from).collect(), ..event }
+    }
+
+    #[cfg(test)]
+    pub(super) fn alert_change(&self) -> Option<(Uuid, String)> {
+        self.alert_id.zip(self.change.clone())
     }
 
     pub(super) fn with_detail(self, detail: LatestBody) -> Self {

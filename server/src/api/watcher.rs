@@ -10,6 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use uuid::Uuid;
 
+use super::alert_follower::AlertFollower;
 use super::fleet_event::{EventType, FleetEvent};
 use super::latest_values::LatestBody;
 use crate::auth::Auth;
@@ -40,7 +41,12 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn is_about(&self, agent: AgentId) -> bool {
-        self.agents.is_empty() || self.agents.contains(&agent.0)
+        self.is_about_agent(Some(agent.0))
+    }
+
+    /// The same of what may be about no agent.
+    fn is_about_agent(&self, agent: Option<Uuid>) -> bool {
+        self.agents.is_empty() || agent.is_some_and(|agent| self.agents.contains(&agent))
     }
 
     fn has(&self, kind: EventType) -> bool {
@@ -52,6 +58,8 @@ impl Wanted {
 pub(super) struct Watcher {
     wanted: Wanted,
     events: broadcast::Receiver<LiveEvent>,
+    /// Where alerts are wanted.
+    alerts: Option<AlertFollower>,
     store: Store,
     auth: Auth,
     token: SecretString,
@@ -67,6 +75,7 @@ impl Watcher {
     pub(super) fn new(
         wanted: Wanted,
         events: broadcast::Receiver<LiveEvent>,
+        alerts: Option<AlertFollower>,
         store: Store,
         (auth, token): (Auth, SecretString),
         now: i64,
@@ -79,7 +88,8 @@ impl Watcher {
             ticks
         });
         let authenticate_at = Instant::now() + AUTHENTICATION_INTERVAL;
-        Self { wanted, events, store, auth, token, authenticate_at, hello, ticks, held_back: HashMap::new() }
+        let held_back = HashMap::new();
+        Self { wanted, events, alerts, store, auth, token, authenticate_at, hello, ticks, held_back }
     }
 
     /// Returns the next event; `None` once the watcher is no longer authenticated.
@@ -92,6 +102,13 @@ impl Watcher {
                 match &mut self.ticks {
                     Some(ticks) if !self.held_back.is_empty() => ticks.tick().await,
                     _ => std::future::pending().await,
+                }
+            };
+            let (alerts, wanted) = (&mut self.alerts, &self.wanted);
+            let alert = async {
+                match alerts {
+                    Some(alerts) => alerts.next(|alert| wanted.is_about_agent(alert.agent_id)).await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
@@ -115,6 +132,7 @@ impl Watcher {
                     let latest = std::mem::take(&mut self.held_back);
                     return Some(self.metrics(latest.into_iter()).await);
                 }
+                event = alert => return Some(event),
                 () = tokio::time::sleep_until(self.authenticate_at) => {
                     self.authenticate_at = Instant::now() + AUTHENTICATION_INTERVAL;
                     if !self.is_let_in().await {

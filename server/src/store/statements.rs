@@ -3,11 +3,11 @@
 
 use super::rollup;
 use super::{
-    agent_tags, agents, alert_channels, alert_deliveries, alert_evaluation, alert_health, alert_outbox,
-    alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences, alerts, api_tokens, audit,
-    brin, cadence, copy, enrollments, fleet, gaps, identities, latest, maintenance, metrics, newest,
-    passwords, preferences, presence, sample_pages, series, sessions, storage, tables, totp, user_rows,
-    usernames, users, watchdog,
+    agent_tags, agents, alert_changes, alert_channels, alert_deliveries, alert_evaluation, alert_health,
+    alert_outbox, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences, alerts,
+    api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, identities, latest, maintenance,
+    metrics, newest, passwords, preferences, presence, sample_pages, series, sessions, storage, tables, totp,
+    user_rows, usernames, users, watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
@@ -58,6 +58,7 @@ pub fn all() -> Vec<String> {
         alert_settings::STATEMENTS,
         alert_silences::STATEMENTS,
         alerts::STATEMENTS,
+        alert_changes::STATEMENTS,
         alert_channels::STATEMENTS,
         alert_deliveries::STATEMENTS,
         alert_outbox::STATEMENTS,

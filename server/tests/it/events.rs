@@ -12,6 +12,7 @@ on_both_editions!(
     watchers_see_agents_connect_report_and_leave,
     only_requested_events_are_sent,
     newest_values_come_as_rows_and_in_full,
+    changes_of_alerts_are_told_to_those_who_ask,
 );
 
 /// Reads events.
@@ -256,5 +257,36 @@ async fn invalid_streams_are_refused() {
         let answer = server.get(&format!("/api/events?{query}")).await;
         assert_eq!(answer.status, status, "{query}: {answer:?}");
     }
+    server.stop().await.unwrap();
+}
+
+async fn changes_of_alerts_are_told_to_those_who_ask(database: TestDatabase) {
+    // The evaluator would end what it does not know of.
+    let mut config = config(&database.url);
+    config.alerting.enabled = false;
+    let server = TestServer::start_with(config).await;
+    let client = database.connect().await;
+    let insert = "INSERT INTO alerts (id, rule_name, rule_version, agent_id, severity, peak_severity, state, started_at, \
+             fired_at, changed_at) VALUES (gen_random_uuid(), 'busy', 1, gen_random_uuid(), 2, 2, 'firing', $1, $1, $1) \
+         RETURNING id::text, agent_id::text";
+    client.query_one(insert, &[&now()]).await.unwrap();
+    let mut watcher = Watcher::start(&server, "?kinds=alert").await;
+    let mut of_another =
+        Watcher::start(&server, "?kinds=alert&agentId=00000000-0000-4000-8000-000000000000").await;
+    let row = client.query_one(insert, &[&now()]).await.unwrap();
+    let (id, agent): (String, String) = (row.get(0), row.get(1));
+    let mut of_its = Watcher::start(&server, &format!("?kinds=alert&agentId={agent}")).await;
+    // What fired before is known, and what is not asked for is not told.
+    let fired = expect(&mut watcher, "alert").await;
+    assert_eq!((&fired["alertId"], &fired["change"]), (&json!(id), &json!("fired")), "{fired}");
+    let end = "UPDATE alerts SET state = 'resolved', ended_at = $2, changed_at = $2, version = version + 1 \
+         WHERE id = $1::text::uuid";
+    client.execute(end, &[&id, &now()]).await.unwrap();
+    for watcher in [&mut watcher, &mut of_its] {
+        let ended = expect(watcher, "alert").await;
+        assert_eq!((&ended["alertId"], &ended["change"]), (&json!(id), &json!("ended")), "{ended}");
+    }
+    server.begin_stop();
+    assert!(of_another.next().await.is_none(), "nothing was about that agent");
     server.stop().await.unwrap();
 }

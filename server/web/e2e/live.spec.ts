@@ -108,7 +108,7 @@ test('a page that nobody looks at gives its connection back', async ({ page, t, 
 test('a dropped stream comes back before anybody is told', async ({ page, t, logIn }) => {
   await logIn();
   let opened = 0;
-  await page.route('/api/events', (route) => {
+  await page.route('/api/events?*', (route) => {
     opened += 1;
     return opened === 1 ? route.fulfill({ contentType: 'text/event-stream', body: ':\n\n' }) : route.fallback();
   });
@@ -123,7 +123,7 @@ test.describe('a stream that is refused', () => {
 
   test('is said so, and the lists show all the same', async ({ page, t, logIn }) => {
     await logIn();
-    await page.route('/api/events', (route) =>
+    await page.route('/api/events?*', (route) =>
       route.fulfill({ status: 404, json: { code: 'not_found', message: 'no such stream', requestId: 'r' } }),
     );
     await page.goto('/');
