@@ -9,6 +9,7 @@ mod alert_channel_body;
 mod alert_channels;
 mod alert_deliveries;
 mod alert_follower;
+mod alert_heartbeats;
 mod alert_rule_body;
 mod alert_rules;
 mod alert_settings;

@@ -7,6 +7,7 @@
 pub mod channels;
 mod delivery;
 mod error;
+mod heartbeat;
 pub mod message;
 mod notifier;
 pub mod outbound;

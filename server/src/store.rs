@@ -32,6 +32,7 @@ mod error;
 mod expiry;
 mod fleet;
 mod gaps;
+mod heartbeats;
 mod identities;
 mod latest;
 mod maintenance;

@@ -6,10 +6,11 @@ use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::alert_heartbeats::{HeartbeatBody, requested};
 use super::body::Body;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
-use crate::domain::alert::settings::AlertSettings;
+use crate::domain::alert::settings::{AlertSettings, Heartbeat};
 use crate::domain::audit::{Action, Object, ObjectKind};
 use crate::domain::permission::Permission;
 
@@ -18,7 +19,7 @@ use crate::domain::permission::Permission;
 pub struct AlertSettingsApi;
 
 /// Settings for all alert rules.
-#[derive(Clone, Debug, Deserialize, Object)]
+#[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertSettings", rename_all = "camelCase", deny_unknown_fields)]
 struct AlertSettingsBody {
@@ -34,6 +35,10 @@ struct AlertSettingsBody {
     tag_percent: i32,
     /// How long ended alerts are kept, in milliseconds (a day to ten years).
     history_keep_ms: i64,
+    /// Heartbeats that are sent after complete evaluations (at most 5). If omitted in a request, they are kept.
+    #[serde(default)]
+    #[oai(skip_serializing_if_is_none)]
+    heartbeats: Option<Vec<HeartbeatBody>>,
     /// Incremented by every change. If it is outdated in a request, nothing is changed (409).
     version: i32,
 }
@@ -47,24 +52,35 @@ impl From<AlertSettings> for AlertSettingsBody {
             fleet_percent,
             tag_percent,
             history_keep_ms,
+            heartbeats,
             version,
         } = settings;
-        Self { language, time_zone, fleet_min, fleet_percent, tag_percent, history_keep_ms, version }
-    }
-}
-
-impl From<AlertSettingsBody> for AlertSettings {
-    fn from(body: AlertSettingsBody) -> Self {
-        let AlertSettingsBody {
+        let heartbeats = Some(heartbeats.into_iter().map(HeartbeatBody::from).collect());
+        Self {
             language,
             time_zone,
             fleet_min,
             fleet_percent,
             tag_percent,
             history_keep_ms,
+            heartbeats,
             version,
-        } = body;
-        Self { language, time_zone, fleet_min, fleet_percent, tag_percent, history_keep_ms, version }
+        }
+    }
+}
+
+impl AlertSettingsBody {
+    fn settings(self, heartbeats: Vec<Heartbeat>) -> AlertSettings {
+        AlertSettings {
+            language: self.language,
+            time_zone: self.time_zone,
+            fleet_min: self.fleet_min,
+            fleet_percent: self.fleet_percent,
+            tag_percent: self.tag_percent,
+            history_keep_ms: self.history_keep_ms,
+            heartbeats,
+            version: self.version,
+        }
     }
 }
 
@@ -83,7 +99,8 @@ impl AlertSettingsApi {
 
     /// Change the settings for all alert rules
     ///
-    /// For administrators.
+    /// For administrators. The URLs of heartbeats are secrets: the configuration must have a key to seal them with. They are
+    /// restricted like channels.
     #[oai(path = "/alerting", method = "put", operation_id = "setAlertSettings")]
     async fn set(
         &self,
@@ -92,15 +109,22 @@ impl AlertSettingsApi {
         body: Body<AlertSettingsBody>,
     ) -> Result<Json<AlertSettingsBody>, ApiError> {
         let caller = auth.require(Permission::WriteSettings)?;
-        let settings = AlertSettings::from(body.0);
+        let Body(mut body) = body;
+        let before = context.store.heartbeats().await?;
+        let (heartbeats, secrets) = match body.heartbeats.take() {
+            Some(asked) => requested(&context, &asked, before).await?,
+            None => before,
+        };
+        let settings = body.settings(heartbeats);
         settings.check()?;
         let event = caller
             .event(Action::SettingsUpdated)
             .about(Object::new(ObjectKind::Setting, &"alerting", ""))
             .with(json!({"language": settings.language, "timeZone": settings.time_zone, "fleetMin": settings.fleet_min,
                 "fleetPercent": settings.fleet_percent, "tagPercent": settings.tag_percent,
-                "historyKeepMs": settings.history_keep_ms}));
-        if !context.store.set_alert_settings(&settings, &event).await? {
+                "historyKeepMs": settings.history_keep_ms,
+                "heartbeats": settings.heartbeats.len()}));
+        if !context.store.set_alert_settings(&settings, secrets.as_deref(), &event).await? {
             return Err(ApiError::conflict("the settings were changed in the meantime; read them again"));
         }
         Ok(Json(context.store.alert_settings().await?.into()))

@@ -49,9 +49,10 @@ pub(super) async fn prepare_and_maintain(
     let maintain = maintain(config, clock, store, instruments);
     let evaluate = async {
         if config.alerting.enabled {
-            let completed = watch::Sender::new(None);
-            Box::pin(alerting::run(config, store.clone(), clock.clone(), Arc::clone(instruments), completed))
-                .await
+            let (completed, evaluated) = watch::channel(None);
+            let run = alerting::run(config, store.clone(), clock.clone(), Arc::clone(instruments), completed);
+            let (never, _) = tokio::join!(Box::pin(run), Box::pin(notifier.beat(evaluated)));
+            never
         } else {
             std::future::pending().await
         }

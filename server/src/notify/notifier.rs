@@ -126,13 +126,7 @@ impl Notifier {
         channel: Uuid,
         secrets: &BTreeMap<String, SecretString>,
     ) -> Result<Option<Vec<u8>>, SecretsError> {
-        if secrets.is_empty() {
-            return Ok(None);
-        }
-        let texts: BTreeMap<&str, &str> =
-            secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose_secret())).collect();
-        let json = SecretString::from(serde_json::to_string(&texts).unwrap_or_default());
-        self.0.keys.seal(json.expose_secret().as_bytes(), &owner(channel)).map(Some)
+        self.seal_for(&owner(channel), secrets)
     }
 
     /// Opens the secrets of a channel.
@@ -144,10 +138,33 @@ impl Notifier {
         channel: Uuid,
         sealed: Option<&[u8]>,
     ) -> Result<BTreeMap<String, SecretString>, SecretsError> {
+        self.open_for(&owner(channel), sealed)
+    }
+
+    /// Seals secrets by their names; `None` where there are none.
+    pub(super) fn seal_for(
+        &self,
+        owner: &str,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> Result<Option<Vec<u8>>, SecretsError> {
+        if secrets.is_empty() {
+            return Ok(None);
+        }
+        let texts: BTreeMap<&str, &str> =
+            secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose_secret())).collect();
+        let json = SecretString::from(serde_json::to_string(&texts).unwrap_or_default());
+        self.0.keys.seal(json.expose_secret().as_bytes(), owner).map(Some)
+    }
+
+    pub(super) fn open_for(
+        &self,
+        owner: &str,
+        sealed: Option<&[u8]>,
+    ) -> Result<BTreeMap<String, SecretString>, SecretsError> {
         let Some(sealed) = sealed else {
             return Ok(BTreeMap::new());
         };
-        let json = self.0.keys.open(sealed, &owner(channel))?;
+        let json = self.0.keys.open(sealed, owner)?;
         let texts: BTreeMap<String, String> =
             serde_json::from_slice(json.expose_secret()).map_err(|_| SecretsError::CannotOpen)?;
         Ok(texts.into_iter().map(|(name, secret)| (name, secret.into())).collect())
@@ -176,6 +193,7 @@ impl Notifier {
                 }
             }
         }
+        self.reseal_heartbeats().await?;
         Ok(n_resealed)
     }
 

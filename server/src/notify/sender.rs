@@ -27,6 +27,10 @@ impl Sender {
         &self.kinds
     }
 
+    pub(crate) fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
     /// Sends a message to a channel, and returns the outcome. If a setting has moved, it is retried once with the new
     /// value.
     pub(crate) async fn send(&self, kind: &Kind, settings: &Settings, message: &Message) -> Outcome {

@@ -6,10 +6,11 @@ use super::{Error, Store, audit};
 use crate::domain::alert::settings::AlertSettings;
 use crate::domain::audit::AuditEvent;
 
-const GET: &str = "SELECT language, time_zone, fleet_min, fleet_percent, tag_percent, history_keep_ms, version \
+const GET: &str = "SELECT language, time_zone, fleet_min, fleet_percent, tag_percent, history_keep_ms, heartbeats::text, version \
      FROM alert_settings";
 const SET: &str = "UPDATE alert_settings SET language = $1, time_zone = $2, fleet_min = $3, fleet_percent = $4, \
-         tag_percent = $5, history_keep_ms = $6, version = version + 1, updated_at = $7 \
+         tag_percent = $5, history_keep_ms = $6, version = version + 1, updated_at = $7, \
+         heartbeats = $9::text::jsonb, secrets = $10 \
      WHERE version = $8";
 
 pub(super) const STATEMENTS: &[&str] = &[GET, SET];
@@ -26,7 +27,8 @@ fn settings(row: &Row) -> AlertSettings {
         fleet_percent: row.get(3),
         tag_percent: row.get(4),
         history_keep_ms: row.get(5),
-        version: row.get(6),
+        heartbeats: serde_json::from_str(row.get(6)).unwrap_or_default(),
+        version: row.get(7),
     }
 }
 
@@ -39,13 +41,15 @@ impl Store {
         Ok(get(self.connection().await?.client()).await?)
     }
 
-    /// Changes them, provided that they have the given version. Returns whether they had.
+    /// Changes them, provided that they have the given version; `secrets` are the sealed URLs of heartbeats. Returns whether
+    /// they had.
     ///
     /// # Errors
     /// If the database is unavailable.
     pub async fn set_alert_settings(
         &self,
         settings: &AlertSettings,
+        secrets: Option<&[u8]>,
         event: &AuditEvent,
     ) -> Result<bool, Error> {
         let AlertSettings {
@@ -55,15 +59,28 @@ impl Store {
             fleet_percent,
             tag_percent,
             history_keep_ms,
+            heartbeats,
             version,
         } = settings;
+        let heartbeats = serde_json::to_string(heartbeats).unwrap_or_else(|_| "[]".to_owned());
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
         let at = &event.origin.at;
         let n_changed = transaction
             .execute(
                 SET,
-                &[language, time_zone, fleet_min, fleet_percent, tag_percent, history_keep_ms, at, version],
+                &[
+                    language,
+                    time_zone,
+                    fleet_min,
+                    fleet_percent,
+                    tag_percent,
+                    history_keep_ms,
+                    at,
+                    version,
+                    &heartbeats,
+                    &secrets,
+                ],
             )
             .await?;
         if n_changed == 0 {

@@ -5,9 +5,9 @@ use super::rollup;
 use super::{
     agent_tags, agents, alert_changes, alert_channels, alert_deliveries, alert_evaluation, alert_health,
     alert_outbox, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences, alerts,
-    api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, identities, latest, maintenance,
-    metrics, newest, passwords, preferences, presence, sample_pages, series, sessions, storage, tables, totp,
-    user_rows, usernames, users, watchdog,
+    api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, heartbeats, identities, latest,
+    maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series, sessions, storage,
+    tables, totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
@@ -68,6 +68,7 @@ pub fn all() -> Vec<String> {
         enrollments::STATEMENTS,
         fleet::STATEMENTS,
         gaps::STATEMENTS,
+        heartbeats::STATEMENTS,
         identities::STATEMENTS,
         passwords::STATEMENTS,
         preferences::STATEMENTS,

@@ -39,6 +39,7 @@ mod events;
 mod faults;
 mod floors;
 mod frames;
+mod heartbeats;
 mod http;
 mod ingest;
 mod ingest_limits;

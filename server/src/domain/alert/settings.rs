@@ -1,11 +1,46 @@
 //! Settings that apply to all rules.
 
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
 use super::recurrence::zone;
 use super::rule::RuleError;
 use crate::domain::tier::DAY_MS;
 
+/// Most heartbeats.
+pub const HEARTBEATS_MAX: usize = 5;
+/// The shortest time between two of one, in milliseconds.
+const HEARTBEAT_MS_MIN: i64 = 30_000;
+
 /// The languages of messages.
 pub const LANGUAGES: [&str; 2] = ["en", "zh"];
+
+/// How a heartbeat is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeartbeatMethod {
+    /// With GET.
+    #[default]
+    Get,
+    /// With POST and an empty body.
+    Post,
+    /// With HEAD.
+    Head,
+}
+
+/// A sign of life that goes to the outside after complete evaluations. Its address is a secret, and kept elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Heartbeat {
+    /// Its id.
+    pub id: Uuid,
+    /// The host that it goes to.
+    pub host: String,
+    /// How it is sent.
+    pub method: HeartbeatMethod,
+    /// How often, in milliseconds.
+    pub period_ms: i64,
+}
 
 /// Settings that apply to all rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +57,8 @@ pub struct AlertSettings {
     pub tag_percent: i32,
     /// How long ended alerts are kept, in milliseconds.
     pub history_keep_ms: i64,
+    /// Heartbeats.
+    pub heartbeats: Vec<Heartbeat>,
     /// Incremented by every change.
     pub version: i32,
 }
@@ -41,6 +78,12 @@ impl AlertSettings {
         check((1..=100).contains(&self.fleet_percent), "fleetPercent", "must be 1–100")?;
         check((1..=100).contains(&self.tag_percent), "tagPercent", "must be 1–100")?;
         let keep = DAY_MS..=3_650 * DAY_MS;
-        check(keep.contains(&self.history_keep_ms), "historyKeepMs", "must be one day to ten years")
+        check(keep.contains(&self.history_keep_ms), "historyKeepMs", "must be one day to ten years")?;
+        let periods = HEARTBEAT_MS_MIN..=DAY_MS;
+        for (index, heartbeat) in self.heartbeats.iter().enumerate() {
+            let path = format!("heartbeats[{index}].periodMs");
+            check(periods.contains(&heartbeat.period_ms), &path, "must be 30 seconds to one day")?;
+        }
+        check(self.heartbeats.len() <= HEARTBEATS_MAX, "heartbeats", "must be at most 5")
     }
 }

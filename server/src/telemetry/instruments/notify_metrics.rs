@@ -21,6 +21,7 @@ pub struct NotifyMetrics {
     waiting: IntGauge,
     oldest_seconds: IntGauge,
     channels_failing: IntGauge,
+    heartbeat_at_seconds: IntGauge,
 }
 
 impl NotifyMetrics {
@@ -55,6 +56,10 @@ impl NotifyMetrics {
                 .gauge("pika_outbox_oldest_seconds", "Age of the oldest message waiting to be sent.")?,
             channels_failing: build
                 .gauge("pika_channels_failing", "Enabled channels whose last messages failed.")?,
+            heartbeat_at_seconds: build.gauge(
+                "pika_heartbeat_last_success_timestamp_seconds",
+                "Time of the last successful heartbeat of this server, in seconds since the Unix epoch; 0: none yet.",
+            )?,
         })
     }
 
@@ -84,6 +89,11 @@ impl NotifyMetrics {
     pub fn observe(&self, seconds: f64, delay_seconds: f64) {
         self.seconds.observe(seconds);
         self.delay_seconds.observe(delay_seconds);
+    }
+
+    /// Records a successful heartbeat.
+    pub fn set_heartbeat(&self, now_ms: i64) {
+        self.heartbeat_at_seconds.set(now_ms / 1_000);
     }
 
     /// Sets the state of the outbox; `expired` messages were given up since the last call.
