@@ -13,6 +13,7 @@ use crate::domain::alert::rule::Rule;
 use crate::domain::alert::settings::AlertSettings;
 use crate::domain::alert::trend::start_of;
 use crate::domain::alert::verdict::Outcome;
+use crate::domain::family::Family;
 use crate::store::{AlertClock, Error, Evaluation};
 use crate::telemetry::Instruments;
 
@@ -41,10 +42,19 @@ pub(super) async fn look(
             place.insert(by_agent);
         }
     }
-    if let Some(history_ms) = history_ms(rules.iter().map(|rule| &rule.definition)) {
-        sight.histories = evaluation.disk_histories(start_of(now, history_ms)).await?;
-    }
     let mut is_complete = true;
+    let mut miss = |error: &Error, family: Family, window_ms: i64| {
+        is_complete = false;
+        instruments.add_rule_failure();
+        tracing::warn!(error = %chain(error), family = family.name(), window_ms, "a window could not be read in time");
+    };
+    if let Some(history_ms) = history_ms(rules.iter().map(|rule| &rule.definition)) {
+        match evaluation.disk_histories(start_of(now, history_ms)).await {
+            Ok(histories) => sight.histories = histories,
+            Err(error @ Error::TimedOut(_)) => miss(&error, Family::Disk, history_ms),
+            Err(error) => return Err(error),
+        }
+    }
     for query in queries(rules.iter().copied()) {
         let place = (query.family, query.window_ms);
         match evaluation.read(&query, now).await {
@@ -55,9 +65,7 @@ pub(super) async fn look(
                 sight.windows.insert(place, Some((query, rows)));
             }
             Err(error @ Error::TimedOut(_)) => {
-                is_complete = false;
-                instruments.add_rule_failure();
-                tracing::warn!(error = %chain(&error), family = query.family.name(), window_ms = query.window_ms, "a window could not be read in time");
+                miss(&error, query.family, query.window_ms);
                 sight.windows.insert(place, None);
             }
             Err(error) => return Err(error),

@@ -449,12 +449,16 @@ impl Evaluation<'_> {
         Ok(readings)
     }
 
-    /// Returns the free space of all disks from `start` on, hour by hour, by the keys of the disks.
+    /// Returns the free space of all disks from `start` on, hour by hour, by the keys of the disks. A failure leaves the
+    /// evaluation unchanged.
     ///
     /// # Errors
-    /// If the database is unavailable.
-    pub async fn disk_histories(&self, start: TimestampMs) -> Result<HashMap<i32, History>, Error> {
-        Ok(alert_readings::disk_histories(&self.0, start).await?)
+    /// If it takes too long; if the database is unavailable.
+    pub async fn disk_histories(&mut self, start: TimestampMs) -> Result<HashMap<i32, History>, Error> {
+        let savepoint = self.0.transaction().await?;
+        let histories = alert_readings::disk_histories(&savepoint, start).await?;
+        savepoint.commit().await?;
+        Ok(histories)
     }
 
     /// Returns all states.
