@@ -2,6 +2,7 @@
 
 mod allocator;
 mod config_command;
+mod grafana_role_command;
 mod secret_key_command;
 mod user_command;
 
@@ -57,6 +58,8 @@ enum Command {
     /// Manage enrollment tokens.
     #[command(subcommand)]
     Enrollment(EnrollmentCommand),
+    /// Make the database role that Grafana reads with, or give it another password.
+    GrafanaRole(grafana_role_command::GrafanaRole),
     /// Manage the keys that encrypt secrets in the database.
     #[command(subcommand)]
     SecretKey(secret_key_command::SecretKeyCommand),
@@ -133,6 +136,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Enrollment(EnrollmentCommand::Create(create)) => {
             let config = load_config(file)?;
             runtime()?.block_on(create_enrollment(&config, create))
+        }
+        Command::GrafanaRole(command) => {
+            let config = load_config(file)?;
+            runtime()?.block_on(grafana_role_command::run(&config, &command))
         }
         Command::User(command) => {
             let config = load_config(file)?;

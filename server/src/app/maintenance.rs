@@ -18,6 +18,12 @@ pub(super) async fn round(store: &Store, clock: &Clock, instruments: &Instrument
             if 0 < maintained.chunks_dropped {
                 tracing::info!(chunks = maintained.chunks_dropped, "dropped expired chunks");
             }
+            if 0 < maintained.readers_ended {
+                tracing::warn!(
+                    statements = maintained.readers_ended,
+                    "ended statements of the role pika_grafana that had run for more than a minute"
+                );
+            }
             tracing::debug!(changes = maintained.changes_rolled_up, "rolled up");
             instruments.add_maintenance(
                 clock.now() / 1_000,

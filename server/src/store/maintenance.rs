@@ -8,7 +8,7 @@ use super::expiry::{self, HeldBack};
 use super::rollup::catch_up::{self, CaughtUp, RefreshFailure};
 use super::rollup::{Definition, policies, roll};
 use super::watchdog::{self, UnhealthyJob};
-use super::{Error, Store, advisory_lock, alert_health, audit, brin};
+use super::{Error, Store, advisory_lock, alert_health, audit, brin, grafana};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
 use crate::domain::retention::Retention;
@@ -37,6 +37,8 @@ pub struct Maintained {
     pub held_back: Vec<HeldBack>,
     /// Community edition: jobs that do not do their work, or soon may not.
     pub unhealthy_jobs: Vec<UnhealthyJob>,
+    /// Statements of the role that reads for Grafana, which took too long and were ended.
+    pub readers_ended: i64,
     /// Community edition: jobs that do their work although the database counts them as failed.
     pub misreported_jobs: usize,
 }
@@ -121,6 +123,7 @@ async fn look_after(
 ) -> Result<Maintained, tokio_postgres::Error> {
     let mut maintained = Maintained::default();
     brin::summarize(client, now).await?;
+    maintained.readers_ended = grafana::role::end_long_statements(client).await?;
     if edition == Edition::Community {
         reconcile_policies(client, definition).await?;
         let outcome = catch_up::catch_up(client, definition, caught_up, now).await?;

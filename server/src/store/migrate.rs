@@ -6,6 +6,7 @@ use tokio_postgres::error::SqlState;
 
 use super::edition::{self, DatabaseInfo};
 use super::error::{Error, is_unavailable};
+use super::grafana;
 use super::rollup::build::BuildError;
 use super::set_up;
 use super::unsupported::UnsupportedDatabase;
@@ -168,10 +169,16 @@ async fn run(client: &mut Client) -> Result<Vec<String>, MigrateError> {
     let migrations = migrations().map_err(MigrateError::Divergent)?;
     let mut runner = Runner::new(&migrations);
     runner.set_migration_table_name(HISTORY_TABLE);
-    if let Some(last) = client.get_last_applied_migration(HISTORY_TABLE).await.ok().flatten()
+    let last = client.get_last_applied_migration(HISTORY_TABLE).await.ok().flatten();
+    if let Some(last) = &last
         && newest_known() < last.version()
     {
         return Err(MigrateError::TooNew { found: last.version(), known: newest_known() });
+    }
+    let is_behind = last.is_some_and(|last| last.version() < newest_known());
+    if is_behind {
+        // Its views would keep migrations from what they depend on. Set-up makes it again.
+        grafana::remove(client).await?;
     }
     let report = runner.run_async(client).await.map_err(|error| match error.kind() {
         refinery_core::error::Kind::DivergentVersion(..) | refinery_core::error::Kind::MissingVersion(..) => {

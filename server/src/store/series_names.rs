@@ -89,15 +89,19 @@ impl NamingTable {
 
     /// Returns the labels of a row of the table, aliased `alias`: an array in order of declaration.
     pub(super) fn labels(self, alias: &str) -> String {
+        format!("ARRAY[{}]::text[]", self.label_expressions(alias).join(", "))
+    }
+
+    /// The same, one by one.
+    pub(super) fn label_expressions(self, alias: &str) -> Vec<String> {
         let labels = self.series.labels.iter().enumerate();
-        let texts: Vec<String> = labels
+        labels
             .map(|(index, label)| match self.series.names {
                 SeriesNames::Own(_) => format!("{alias}.{}", label.column),
                 SeriesNames::Shared if index == 0 => format!("{alias}.name"),
                 SeriesNames::Shared => format!("coalesce({alias}.labels ->> '{}', '')", label.name),
             })
-            .collect();
-        format!("ARRAY[{}]::text[]", texts.join(", "))
+            .collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 
 use super::edition::{DatabaseInfo, Edition};
+use super::grafana;
 use super::maintenance;
 use super::rollup::abilities::Abilities;
 use super::rollup::build::{BuildError, Builder};
@@ -30,18 +31,30 @@ pub(super) async fn run(
         })
         .await?;
     tables::bring(client, definition).await?;
+    build_rollups(client, database, definition, now, goes_on).await?;
+    if database.edition == Edition::Community {
+        community::prepare_for_policies(client, definition).await?;
+        maintenance::reconcile_policies(client, definition).await?;
+    }
+    grafana::bring(client, definition).await
+}
+
+async fn build_rollups(
+    client: &mut Client,
+    database: &DatabaseInfo,
+    definition: &Definition,
+    now: TimestampMs,
+    goes_on: &mut (dyn FnMut(&str) -> bool + Send + Sync),
+) -> Result<(), BuildError> {
     let mut builder = Builder::new(client, definition, Abilities::of(database), now, goes_on);
     let steps = builder.plan().await?;
     if !steps.is_empty() {
         tracing::info!(steps = steps.len(), "updating the rollups to their definition");
         builder.exclude_maintenance().await?;
+        grafana::remove(builder.client()).await?;
         for step in &steps {
             builder.take(step).await?;
         }
-    }
-    if database.edition == Edition::Community {
-        community::prepare_for_policies(client, definition).await?;
-        maintenance::reconcile_policies(client, definition).await?;
     }
     Ok(())
 }

@@ -5,9 +5,9 @@ use super::rollup;
 use super::{
     agent_tags, agents, alert_changes, alert_channels, alert_deliveries, alert_evaluation, alert_health,
     alert_outbox, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences, alerts,
-    api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, heartbeats, identities, latest,
-    maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series, sessions, storage,
-    tables, totp, user_rows, usernames, users, watchdog,
+    api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, grafana, heartbeats, identities,
+    latest, maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series, sessions,
+    storage, tables, totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
@@ -45,6 +45,11 @@ pub fn alert_windows(end: TimestampMs) -> Vec<String> {
     alert_readings::examples(end)
 }
 
+/// The statement that ends what the role of Grafana has been at for too long: milliseconds → how many statements.
+pub fn end_long_readers() -> &'static str {
+    grafana::role::END_LONG_STATEMENTS
+}
+
 /// Returns the texts of all statements but the COPYs, which not every test database can prepare.
 pub fn all() -> Vec<String> {
     let mut statements: Vec<String> = [
@@ -69,6 +74,8 @@ pub fn all() -> Vec<String> {
         fleet::STATEMENTS,
         gaps::STATEMENTS,
         heartbeats::STATEMENTS,
+        grafana::STATEMENTS,
+        grafana::role::STATEMENTS,
         identities::STATEMENTS,
         passwords::STATEMENTS,
         preferences::STATEMENTS,

@@ -24,6 +24,7 @@ on_both_editions!(nothing_keeps_timescaledb_from_being_updated);
 /// Turns a Community database into what the Apache edition would have left: tables instead of aggregates, with their
 /// rows.
 async fn make_apache(client: &Client) {
+    client.batch_execute("DROP SCHEMA grafana CASCADE").await.unwrap();
     for (relation, _) in rollups().into_iter().rev() {
         client
             .batch_execute(&format!(

@@ -12,7 +12,15 @@ const FLOORS: [&[&str]; 8] = [
     &["api"],
     &["routes"],
     &["app", "healthcheck", "preflight"],
-    &["allocator", "config_command", "lib", "main", "secret_key_command", "user_command"],
+    &[
+        "allocator",
+        "config_command",
+        "grafana_role_command",
+        "lib",
+        "main",
+        "secret_key_command",
+        "user_command",
+    ],
 ];
 
 /// A module's path, outermost name first.

@@ -39,6 +39,8 @@ mod events;
 mod faults;
 mod floors;
 mod frames;
+mod grafana;
+mod grafana_reader;
 mod heartbeats;
 mod http;
 mod ingest;

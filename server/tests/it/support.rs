@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod http2;
+pub(crate) mod macros;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod random;

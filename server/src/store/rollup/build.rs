@@ -68,6 +68,11 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// The connection that it builds by.
+    pub(in crate::store) fn client(&self) -> &Client {
+        self.client
+    }
+
     /// Returns the steps to be done.
     pub(in crate::store) async fn plan(&self) -> Result<Vec<Step>, BuildError> {
         Ok(plan(&self.inspect().await?, self.definition, self.abilities))
@@ -175,20 +180,26 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Runs statements in one transaction, retrying while the database's own jobs or other transactions block it.
+    /// As [`transact`].
     pub(super) async fn transact(&mut self, statements: &str) -> Result<(), BuildError> {
-        let transaction = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements}; COMMIT");
-        let mut attempt = 1;
-        loop {
-            match self.client.batch_execute(&transaction).await {
-                Err(error) if is_in_the_way(&error) && attempt < LOCK_ATTEMPTS_MAX => {
-                    self.client.batch_execute("ROLLBACK").await?;
-                    tracing::debug!(attempt, "waiting for others who use the rollups");
-                    attempt += 1;
-                    tokio::time::sleep(LOCK_PAUSE).await;
-                }
-                result => return Ok(result?),
+        transact(self.client, statements).await
+    }
+}
+
+/// Runs statements in one transaction, again and again while the database's own jobs or somebody's transaction are in
+/// their way.
+pub(in crate::store) async fn transact(client: &Client, statements: &str) -> Result<(), BuildError> {
+    let transaction = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements}; COMMIT");
+    let mut attempt = 1;
+    loop {
+        match client.batch_execute(&transaction).await {
+            Err(error) if is_in_the_way(&error) && attempt < LOCK_ATTEMPTS_MAX => {
+                client.batch_execute("ROLLBACK").await?;
+                tracing::debug!(attempt, "waiting for others who use the rollups");
+                attempt += 1;
+                tokio::time::sleep(LOCK_PAUSE).await;
             }
+            result => return Ok(result?),
         }
     }
 }

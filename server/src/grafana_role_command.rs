@@ -1,0 +1,46 @@
+//! `pika-server grafana-role`: the role of the database that Grafana reads with.
+
+use std::io::Read as _;
+
+use clap::Args;
+use pika_server::config::Config;
+use pika_server::store::grafana_role_statements;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{Failure, open_store, print, print_error};
+
+/// Most of standard input that is read for a password.
+const PASSWORD_INPUT_BYTES_MAX: u64 = 4_096;
+
+/// Reads the role's password from standard input, up to the end of the first line.
+#[derive(Args)]
+pub(crate) struct GrafanaRole {
+    /// Print the statements instead of executing them: where Pika may make no roles, a superuser runs them in Pika's database.
+    #[arg(long)]
+    print: bool,
+}
+
+pub(crate) async fn run(config: &Config, command: &GrafanaRole) -> Result<(), Failure> {
+    let password = password()?;
+    if command.print {
+        return print(&grafana_role_statements(&password));
+    }
+    let store = open_store(config)?;
+    store.make_grafana_role(&password).await.map_err(|error| {
+        let reason = pika_shared::chain(&error);
+        format!("{reason}; where Pika may make no roles, let a superuser run what --print prints")
+    })?;
+    print_error("the role pika_grafana may read the schema grafana");
+    Ok(())
+}
+
+/// Never from an argument: those are in the list of processes, and in the shell's history.
+fn password() -> Result<SecretString, Failure> {
+    let mut text = String::new();
+    std::io::stdin().take(PASSWORD_INPUT_BYTES_MAX).read_to_string(&mut text)?;
+    let password = SecretString::from(text.lines().next().unwrap_or_default());
+    if password.expose_secret().is_empty() {
+        return Err("standard input has no password".into());
+    }
+    Ok(password)
+}
