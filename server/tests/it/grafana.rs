@@ -39,7 +39,7 @@ async fn name_series(client: &Client) {
 }
 
 /// History that is rolled up, and newer samples that are not.
-async fn three_days(database: &TestDatabase, client: &Client) {
+pub(crate) async fn three_days(database: &TestDatabase, client: &Client) {
     let store = database.store();
     name_series(client).await;
     store_history(&store, client).await;

@@ -31,6 +31,7 @@ mod compression;
 mod connections;
 mod console;
 mod conversion;
+mod dashboards;
 mod database_away;
 mod definition;
 mod dependencies;
