@@ -3,7 +3,7 @@
 # machine, and supervises them until Ctrl-C.
 #
 #   ./start.sh [--listen ADDRESS] [--port N] [--config FILE] [--database KIND]
-#              [--demo N] [--no-console] [--yes]
+#              [--demo N] [--grafana] [--no-console] [--yes]
 #   ./start.sh --database-only     starts just the database, prints its URL and returns
 #   ./start.sh --stop              stops whatever an earlier start.sh left running
 #   ./start.sh --help
@@ -14,6 +14,7 @@
 #   --config FILE      the server's configuration file
 #   --database KIND    changes the database; by default a state directory keeps its own
 #   --demo N           adds N simulated machines, whose names begin with demo-
+#   --grafana          starts Grafana with Pika's dashboards, if the database is in Docker
 #   --no-console       does not build the web console, which needs Node.js
 #   --yes              installs what is missing without asking
 #
@@ -39,6 +40,8 @@ source "$repo/docker/start/database.sh"
 source "$repo/docker/start/agent.sh"
 # shellcheck source=docker/start/demo.sh
 source "$repo/docker/start/demo.sh"
+# shellcheck source=docker/start/grafana.sh
+source "$repo/docker/start/grafana.sh"
 # shellcheck source=docker/start/console.sh
 source "$repo/docker/start/console.sh"
 
@@ -50,7 +53,7 @@ for name in DATABASE_URL PIKA_DATABASE_URL PIKA_ADMIN_PASSWORD PIKA_AUTH_ADMIN_P
   unset "$name"
 done
 database_port=${PIKA_DATABASE_PORT:-15432}
-listen='' port='' database_option='' assume_yes='' no_console='' demo=''
+listen='' port='' database_option='' assume_yes='' no_console='' demo='' grafana=''
 action=run config=${PIKA_CONFIG:-} bin='' state='' url=''
 secret_keys=()
 
@@ -70,6 +73,7 @@ main() {
       --database-only) action=database_only ;;
       --stop) action=stop ;;
       --no-console) no_console=1 ;;
+      --grafana) grafana=1 ;;
       --yes) assume_yes=1 ;;
       --listen | --port | --config | --database | --demo)
         (($# > 1)) || usage_error "$1 needs a value"
@@ -150,6 +154,7 @@ run() {
   start_agent
   wait_for_samples
   start_demo
+  start_grafana
   summary
   supervise
 }
@@ -175,6 +180,7 @@ prepare() {
     build
   fi
   choose_database
+  check_grafana
   [[ $action != run ]] || choose_address
   mapfile -t lines < <(lacking_for_start)
   agree_to_install "${lines[@]}"
@@ -260,6 +266,7 @@ clean_up() {
   trap '' INT TERM HUP PIPE
   [[ -z $current ]] || end_group "$current"
   rm -f "$state/database.url"
+  stop_grafana
   stop_process bench "$bench_pid" 10
   stop_process agent "$agent_pid" 10
   stop_process server "$server_pid" 30
@@ -377,7 +384,7 @@ summary() {
   Pika runs:  ${url/127.0.0.1/localhost}
   Open to:    $open,
               unencrypted: whoever is on the way can read passwords. config/README.md says how to use TLS.
-  Login:      $login
+  Login:      $login$(describe_grafana)
   Database:   $info
   Data:       $(describe_database "$database")
   Logs:       $state/server.log, $state/agent.log$([[ $database != cluster ]] || echo ", $state/database/postgres.log")

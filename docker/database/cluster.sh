@@ -333,6 +333,17 @@ SQL
   sql pika -c "$statement" >&2 ||
     die "TimescaleDB could not be set up in the database (log: $state/postgres.log)"
   : >"$state/complete"
+  [[ $profile == test ]] || make_grafana_role
+}
+
+# Who reads schema `grafana`; Pika's own role may make no roles. Its password is in grafana.password.
+make_grafana_role() {
+  local password
+  password=$(secret_file "$state/grafana.password" 24)
+  sed "s/{password}/$password/" "$repo/sql/grafana/role.sql" | sql pika >&2 ||
+    die "the role pika_grafana could not be made (log: $state/postgres.log)"
+  # Where the server has made the schema before there was the role.
+  sql pika <"$repo/sql/grafana/grant.sql" >&2 || die "the role pika_grafana could not be given its rights"
 }
 
 main "$@"

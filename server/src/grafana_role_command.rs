@@ -1,6 +1,8 @@
 //! `pika-server grafana-role`: the role of the database that Grafana reads with.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
 
 use clap::Args;
 use pika_server::config::Config;
@@ -9,19 +11,27 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{Failure, open_store, print, print_error};
 
-/// Most of standard input that is read for a password.
+/// Most that is read for a password.
 const PASSWORD_INPUT_BYTES_MAX: u64 = 4_096;
 
-/// Reads the role's password from standard input, up to the end of the first line.
 #[derive(Args)]
 pub(crate) struct GrafanaRole {
     /// Print the statements instead of executing them: where Pika may make no roles, a superuser runs them in Pika's database.
     #[arg(long)]
     print: bool,
+    /// Read the role's password, the first line, from this file instead of standard input.
+    #[arg(long)]
+    password_file: Option<PathBuf>,
 }
 
 pub(crate) async fn run(config: &Config, command: &GrafanaRole) -> Result<(), Failure> {
-    let password = password()?;
+    let password = match &command.password_file {
+        Some(file) => {
+            let opened = File::open(file);
+            password(opened.map_err(|error| format!("{} cannot be read: {error}", file.display()))?)?
+        }
+        None => password(std::io::stdin())?,
+    };
     if command.print {
         return print(&grafana_role_statements(&password));
     }
@@ -35,12 +45,12 @@ pub(crate) async fn run(config: &Config, command: &GrafanaRole) -> Result<(), Fa
 }
 
 /// Never from an argument: those are in the list of processes, and in the shell's history.
-fn password() -> Result<SecretString, Failure> {
+fn password(input: impl Read) -> Result<SecretString, Failure> {
     let mut text = String::new();
-    std::io::stdin().take(PASSWORD_INPUT_BYTES_MAX).read_to_string(&mut text)?;
+    input.take(PASSWORD_INPUT_BYTES_MAX).read_to_string(&mut text)?;
     let password = SecretString::from(text.lines().next().unwrap_or_default());
     if password.expose_secret().is_empty() {
-        return Err("standard input has no password".into());
+        return Err("there is no password to be read".into());
     }
     Ok(password)
 }
