@@ -16,9 +16,13 @@ async fn pika_server(arguments: &[&str], environment: &[(&str, &str)]) -> Output
 
 /// Runs `pika-server user …` with this standard input.
 async fn user(database: &TestDatabase, arguments: &[&str], input: &str) -> Output {
+    with_input(&database.url, &[&["user"], arguments].concat(), input).await
+}
+
+async fn with_input(database_url: &str, arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pika-server"));
-    command.arg("user").args(arguments).env_clear();
-    command.envs([("DATABASE_URL", database.url.as_str()), ("PIKA_AUTH_SCRYPT_LOG_N", "4")]);
+    command.args(arguments).env_clear();
+    command.envs([("DATABASE_URL", database_url), ("PIKA_AUTH_SCRYPT_LOG_N", "4")]);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -197,4 +201,17 @@ async fn users_are_not_managed_before_the_schema_is_there() {
     let refused = user(&database, &["list"], "").await;
     assert!(!refused.status.success());
     assert!(text(&refused.stderr).contains("run pika-server migrate"), "{}", text(&refused.stderr));
+}
+
+#[tokio::test]
+async fn what_makes_the_role_of_grafana_is_printed_without_its_password() {
+    let url = "postgres://pika@db.example.org/pika";
+    let printed = with_input(url, &["grafana-role", "--print"], "hunter2 of Grafana\n").await;
+    let statements = text(&printed.stdout);
+    assert!(printed.status.success(), "{printed:?}");
+    assert!(statements.contains("CREATE ROLE pika_grafana"), "{statements}");
+    assert!(statements.contains("PASSWORD 'SCRAM-SHA-256$"), "{statements}");
+    assert!(!statements.contains("hunter2"), "{statements}");
+    let refused = with_input(url, &["grafana-role", "--print"], "\n").await;
+    assert!(!refused.status.success() && text(&refused.stderr).contains("no password"), "{refused:?}");
 }

@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 use crate::rollups::{random_rows, roll_up};
 use crate::support::client::now;
 use crate::support::history::store_history;
-use crate::support::{Random, TestDatabase, on_both_editions};
+use crate::support::{LogCapture, Random, TestDatabase, on_both_editions};
 
 on_both_editions!(
     every_bucket_of_a_function_is_what_the_raw_rows_give,
@@ -253,7 +253,11 @@ async fn the_schema_is_made_anew_only_when_it_differs(database: TestDatabase) {
     // Another release of the same age has made it.
     let comment = "COMMENT ON SCHEMA grafana IS 'SQL for people, made by Pika 0.0.1 abc'";
     client.batch_execute(comment).await.unwrap();
+    // Somebody's own view goes with it, but not without a word.
+    client.batch_execute("CREATE VIEW public.own AS SELECT agent FROM grafana.latest").await.unwrap();
+    let log = LogCapture::start();
     database.store().migrate(now()).await.unwrap();
+    assert!(log.text().contains("view own"), "{}", log.text());
     let second = database.count(made).await;
     assert_ne!(second, first);
     // A newer one has, and runs beside this one.

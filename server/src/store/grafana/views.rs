@@ -105,7 +105,7 @@ pub(super) fn freshness(definition: &Definition) -> String {
     format!(
         "CREATE VIEW grafana.freshness AS SELECT family, tier, watermark_ms, \
              CASE WHEN watermark_ms < 253402300800000 THEN to_timestamp(watermark_ms / 1000.0) END AS complete_until, \
-             greatest(public.pika_now_ms() - watermark_ms, 0) AS lag_ms \
+             CASE WHEN watermark_ms IS NOT NULL THEN greatest(public.pika_now_ms() - watermark_ms, 0) END AS lag_ms \
          FROM (VALUES {}) AS watermarks (family, tier, watermark_ms); \
          COMMENT ON VIEW grafana.freshness IS 'Up to when each rollup is complete; from then on the functions read the finer tier.'",
         rollups.join(", ")
