@@ -69,6 +69,8 @@ class Session {
 
   /** Ends the session. Nothing that it has seen stays. */
   async end(): Promise<void> {
+    // Requests in flight would be refused once the session has ended.
+    await queryClient.cancelQueries();
     await logout().catch((error: unknown) => {
       // It has ended already, which is as good.
       if (!(error instanceof ApiError && error.code === 'unauthorized')) throw error;
