@@ -3,9 +3,9 @@ export const live = {
   live: 'live',
   connecting: 'connecting',
   lost: 'not live',
-  notLive: 'Not live',
-  tryingAgain: 'trying again',
-  tryingAgainIn: (seconds: number) => `trying again in ${seconds} s`,
+  notLive: 'Live updates interrupted',
+  tryingAgain: 'reconnecting',
+  tryingAgainIn: (seconds: number) => `reconnecting in ${seconds} s`,
   dataFrom: (time: string) => `data from ${time}`,
-  refused: 'Live values are not available to this account.',
+  refused: 'Live updates are not available for this account.',
 };

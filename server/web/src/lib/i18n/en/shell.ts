@@ -1,6 +1,6 @@
 // Texts around every page.
 export const shell = {
-  skip: 'Skip to the content',
+  skip: 'Skip to content',
   navigation: 'Navigation',
   add: 'Add',
   settings: 'Settings',
@@ -10,7 +10,7 @@ export const shell = {
   themes: { system: 'System', light: 'Light', dark: 'Dark' },
   language: 'Language',
   roles: { admin: 'Administrator', user: 'User' },
-  unreachable: 'The server cannot be reached; trying again.',
-  unavailable: 'The database is away; agents keep their samples. Trying again.',
-  newVersion: 'A new version of the console is there.',
+  unreachable: 'The server cannot be reached. Trying again…',
+  unavailable: 'The database is unavailable. Agents keep their samples. Trying again…',
+  newVersion: 'A new version of the console is available.',
 };
