@@ -16,7 +16,7 @@ const CONFIG: &str = "PIKA_CONFIG";
 const FILE_SUFFIX: &str = "_FILE";
 
 /// Variables read by other parts of Pika: the scripts, the compose file, the agent, the tests and the benchmarks.
-const COMPANION_VARIABLES: [&str; 13] = [
+const COMPANION_VARIABLES: [&str; 14] = [
     "PIKA_BIN_DIR",
     "PIKA_CHROMIUM",
     "PIKA_DATABASE_PASSWORD",
@@ -24,6 +24,7 @@ const COMPANION_VARIABLES: [&str; 13] = [
     "PIKA_DEV_SERVER",
     "PIKA_ENROLLMENT_TOKEN",
     "PIKA_PASSWORD",
+    "PIKA_PICTURES",
     "PIKA_PORT",
     "PIKA_POSTGRES_ROOT",
     "PIKA_STATE_DIR",
@@ -31,7 +32,8 @@ const COMPANION_VARIABLES: [&str; 13] = [
     "PIKA_USERNAME",
     "PIKA_USER_ID",
 ];
-const COMPANION_PREFIXES: [&str; 4] = ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_E2E_", "PIKA_TEST_"];
+const COMPANION_PREFIXES: [&str; 5] =
+    ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_E2E_", "PIKA_GRAFANA_", "PIKA_TEST_"];
 
 /// Maximum edit distance of a mistyped variable from a known one.
 const TYPO_DISTANCE_MAX: usize = 2;
