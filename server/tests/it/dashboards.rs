@@ -229,7 +229,8 @@ fn check_answer(query: &Query, columns: &[String], rows: &[Vec<Option<String>>],
             let has_value = |row: &Vec<Option<String>>| {
                 row.iter().enumerate().any(|(i, value)| i != index && value.is_some())
             };
-            assert!(rows.is_empty() || rows.iter().any(has_value), "{what} has nothing but NULL");
+            // A bucket that holds only an interface's first sample has no rates.
+            assert!(rows.len() < 2 || rows.iter().any(has_value), "{what} has nothing but NULL");
         }
         "variable" => assert!(has("__text") && has("__value"), "{what}: {columns:?}"),
         format => assert_eq!(format, "table", "{what}"),
