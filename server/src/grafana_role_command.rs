@@ -9,10 +9,7 @@ use pika_server::config::Config;
 use pika_server::store::grafana_role_statements;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{Failure, open_store, print, print_error};
-
-/// Most that is read for a password.
-const PASSWORD_INPUT_BYTES_MAX: u64 = 4_096;
+use crate::{Failure, open_store, print, print_error, read_password};
 
 #[derive(Args)]
 pub(crate) struct GrafanaRole {
@@ -44,11 +41,8 @@ pub(crate) async fn run(config: &Config, command: &GrafanaRole) -> Result<(), Fa
     Ok(())
 }
 
-/// Never from an argument: those are in the list of processes, and in the shell's history.
 fn password(input: impl Read) -> Result<SecretString, Failure> {
-    let mut text = String::new();
-    input.take(PASSWORD_INPUT_BYTES_MAX).read_to_string(&mut text)?;
-    let password = SecretString::from(text.lines().next().unwrap_or_default());
+    let password = read_password(input)?;
     if password.expose_secret().is_empty() {
         return Err("there is no password to be read".into());
     }

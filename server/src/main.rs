@@ -6,7 +6,7 @@ mod grafana_role_command;
 mod secret_key_command;
 mod user_command;
 
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,6 +24,9 @@ use pika_shared::token::TokenKind;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// Maximum bytes read for a password.
+const PASSWORD_INPUT_BYTES_MAX: u64 = 4_096;
 
 /// Stores the samples of a fleet in TimescaleDB and serves them.
 #[derive(Parser)]
@@ -245,6 +248,14 @@ fn announce_password(username: &str, password: &SecretString) {
         "\n  The first administrator was created. This is shown once:\n    username: {username}\n    password: {}\n",
         password.expose_secret()
     ));
+}
+
+/// Reads a password: the first line of the input. Passwords are never arguments, which are in the process list and in the
+/// shell's history.
+fn read_password(input: impl Read) -> Result<SecretString, Failure> {
+    let mut text = String::new();
+    input.take(PASSWORD_INPUT_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text.lines().next().unwrap_or_default().into())
 }
 
 fn print(text: &str) -> Result<(), Failure> {

@@ -1,6 +1,5 @@
 //! `pika-server user …`: manages users directly in the database, also while a server is running.
 
-use std::io::Read as _;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -15,12 +14,10 @@ use pika_server::telemetry::Instruments;
 use pika_shared::Clock;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Failure, event, open_store, print, print_error};
+use crate::{Failure, event, open_store, print, print_error, read_password};
 
 /// Users that are read per page.
 const PAGE_SIZE: i64 = 100;
-/// Maximum bytes of standard input that are read for a password.
-const PASSWORD_INPUT_BYTES_MAX: u64 = 4_096;
 
 #[derive(Subcommand)]
 pub(crate) enum UserCommand {
@@ -154,14 +151,11 @@ fn auth(config: &Config, store: Store) -> Result<Auth, Failure> {
     Ok(Auth::new(store, Clock::system(), &config.auth, &keys, instruments)?)
 }
 
-/// Never read from an argument, which would be in the process list and in the shell's history.
 fn password(is_from_stdin: bool) -> Result<NewPassword, Failure> {
     if !is_from_stdin {
         return Ok(NewPassword::Generated);
     }
-    let mut text = String::new();
-    std::io::stdin().take(PASSWORD_INPUT_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(NewPassword::Given(text.lines().next().unwrap_or_default().into()))
+    read_password(std::io::stdin()).map(NewPassword::Given)
 }
 
 /// Prints only the password to standard output, so that it can be piped.
