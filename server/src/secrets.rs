@@ -104,8 +104,13 @@ impl SecretKeys {
         opened.map(SecretSlice::from).map_err(|_| SecretsError::CannotOpen)
     }
 
+    /// Returns whether a value should be sealed again: it is not sealed with the current key, and there is one.
+    pub fn should_reseal(&self, sealed: &[u8]) -> bool {
+        !self.is_empty() && !self.is_current(sealed)
+    }
+
     /// Returns whether it was sealed with the current key.
-    pub fn is_current(&self, sealed: &[u8]) -> bool {
+    fn is_current(&self, sealed: &[u8]) -> bool {
         let id = parts(sealed).map(|(id, ..)| id);
         id.is_some() && id == self.0.first().map(|key| key.id)
     }

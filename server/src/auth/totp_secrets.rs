@@ -39,7 +39,7 @@ impl Auth {
     pub async fn seal_totp_secrets(&self) -> Result<u64, store::Error> {
         let mut n_sealed = 0;
         for (user, kept) in self.store.totp_secrets().await? {
-            if self.keys.is_empty() || self.keys.is_current(kept.expose_secret()) {
+            if !self.keys.should_reseal(kept.expose_secret()) {
                 continue;
             }
             let sealed = self.open_totp(user, &kept).and_then(|secret| self.seal_totp(user, &secret));

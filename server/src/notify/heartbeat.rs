@@ -61,12 +61,12 @@ impl Notifier {
     /// Seals the addresses with the current key where they are sealed with another one.
     pub(super) async fn reseal_heartbeats(&self) -> Result<(), store::Error> {
         let store = &self.0.parts.store;
-        let Some(sealed) = store.heartbeats().await?.1.filter(|sealed| !self.0.keys.is_current(sealed))
-        else {
+        let sealed = store.heartbeats().await?.1;
+        let Some(sealed) = sealed.filter(|sealed| self.0.keys.should_reseal(sealed)) else {
             return Ok(());
         };
-        match self.open_heartbeats(Some(&sealed)).and_then(|urls| self.seal_heartbeats(&urls)) {
-            Ok(resealed) => store.reseal_heartbeats(&sealed, &resealed.unwrap_or_default()).await,
+        match self.resealed(OWNER, &sealed) {
+            Ok(resealed) => store.reseal_heartbeats(&sealed, &resealed).await,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "heartbeats have to be given their addresses again");
                 Ok(())

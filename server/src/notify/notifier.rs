@@ -170,6 +170,11 @@ impl Notifier {
         Ok(texts.into_iter().map(|(name, secret)| (name, secret.into())).collect())
     }
 
+    /// Seals with the current key what was sealed for `owner` with another one.
+    pub(super) fn resealed(&self, owner: &str, sealed: &[u8]) -> Result<Vec<u8>, SecretsError> {
+        self.0.keys.seal(self.0.keys.open(sealed, owner)?.expose_secret(), owner)
+    }
+
     /// Reseals with the current key what is sealed with another one. Returns the number of channels.
     ///
     /// # Errors
@@ -177,12 +182,10 @@ impl Notifier {
     pub async fn reseal(&self) -> Result<u64, store::Error> {
         let mut n_resealed = 0;
         for (channel, sealed) in self.0.parts.store.sealed_channel_secrets().await? {
-            if self.0.keys.is_empty() || self.0.keys.is_current(&sealed) {
+            if !self.0.keys.should_reseal(&sealed) {
                 continue;
             }
-            let owner = owner(channel);
-            let opened = self.0.keys.open(&sealed, &owner);
-            let resealed = opened.and_then(|secret| self.0.keys.seal(secret.expose_secret(), &owner));
+            let resealed = self.resealed(&owner(channel), &sealed);
             match resealed {
                 Ok(resealed) => {
                     self.0.parts.store.reseal_channel_secrets(channel, &sealed, &resealed).await?;
