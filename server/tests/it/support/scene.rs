@@ -150,28 +150,12 @@ impl Scene {
     }
 
     pub(crate) async fn rule(&self, definition: Definition) -> Rule {
-        let text = RuleText {
-            name: "busy".to_owned(),
-            enabled: true,
-            definition,
-            channel_ids: None,
-            summary: String::new(),
-            runbook: String::new(),
-            runbook_url: None,
-        };
+        let text = rule_text("busy", definition);
         self.store.create_alert_rule(&text, by_test(Action::AlertRuleCreated)).await.unwrap()
     }
 
     pub(crate) async fn change(&self, rule: &Rule, definition: Definition) {
-        let text = RuleText {
-            name: rule.name.clone(),
-            enabled: true,
-            definition,
-            channel_ids: None,
-            summary: String::new(),
-            runbook: String::new(),
-            runbook_url: None,
-        };
+        let text = rule_text(&rule.name, definition);
         let event = by_test(Action::AlertRuleUpdated);
         self.store.change_alert_rule(rule.id, None, |_| text, event).await.unwrap();
     }
@@ -191,5 +175,17 @@ impl Scene {
             self.client.execute(sql, &[&self.agents[0].0, &disks, &at]).await.unwrap();
             self.pass(TICK_MS).await;
         }
+    }
+}
+
+fn rule_text(name: &str, definition: Definition) -> RuleText {
+    RuleText {
+        name: name.to_owned(),
+        enabled: true,
+        definition,
+        channel_ids: None,
+        summary: String::new(),
+        runbook: String::new(),
+        runbook_url: None,
     }
 }
