@@ -25,6 +25,8 @@ interface Options {
 }
 
 interface Fixtures {
+  /** What is done once the page has been looked at for the last time, in this order. */
+  afterPage: (() => Promise<void>)[];
   /** The texts of the project's language. */
   t: Messages;
   /** The API as the administrator, beside the page and without its cookies. */
@@ -122,19 +124,28 @@ async function findObstacles(page: Page): Promise<string[]> {
 export const test = base.extend<Fixtures & Options>({
   expected: [{}, { option: true }],
 
+  // eslint-disable-next-line no-empty-pattern -- the signature that Playwright demands
+  afterPage: async ({}, use) => {
+    const tasks: (() => Promise<void>)[] = [];
+    await use(tasks);
+    for (const task of tasks) await task();
+  },
+
   t: async ({ locale }, use) => use(locale?.startsWith('zh') ? zh : en),
 
-  api: async ({ playwright, baseURL }, use) => {
+  api: async ({ playwright, baseURL, afterPage }, use) => {
     const request = await playwright.request.newContext(baseURL ? { baseURL } : {});
     // With the cookie of one login a second would end the first.
     const token = await tokenOf(request, ADMIN);
     await request.dispose();
     const bare = await playwright.request.newContext(baseURL ? { baseURL } : {});
     await use(new Api(bare, token));
-    await bare.dispose();
+    afterPage.push(() => bare.dispose());
   },
 
-  page: async ({ page, baseURL, expected }, use) => {
+  page: async ({ page, baseURL, expected, afterPage }, use) => {
+    // Asked for so that it outlives the page.
+    void afterPage;
     const problems = watch(page, new URL(baseURL ?? '').origin, {
       // Before a login the page asks who is logged in, and nobody is.
       '/api/account/info': 401,

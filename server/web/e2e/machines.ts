@@ -29,16 +29,19 @@ async function enrollWith(api: Api, url: string, name: string, tags: string[]): 
 }
 
 export const test = base.extend<Fixtures>({
-  enroll: async ({ api, baseURL }, use) => {
+  enroll: async ({ api, baseURL, afterPage }, use) => {
     const agents: MadeUpAgent[] = [];
     await use(async (name, tags = []) => {
       const agent = await enrollWith(api, baseURL ?? '', name, tags);
       agents.push(agent);
       return agent;
     });
+    // The page must not ask for a machine that is gone.
     for (const agent of agents) {
-      agent.close();
-      await api.send('DELETE', `/api/agents/${agent.id}`);
+      afterPage.push(async () => {
+        agent.close();
+        await api.send('DELETE', `/api/agents/${agent.id}`);
+      });
     }
   },
 });
