@@ -26,6 +26,17 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 /// What the addresses are sealed for.
 const OWNER: &str = "alert_settings:heartbeats";
 
+/// Why no heartbeat can be sent.
+#[derive(Debug, thiserror::Error)]
+enum BeatError {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("the addresses of heartbeats must be entered again")]
+    Sealed(#[from] SecretsError),
+    #[error("messages are due, and nobody sends them")]
+    UntriedMessage,
+}
+
 /// When each was sent last, and how many have failed since.
 #[derive(Default)]
 struct Past {
@@ -104,23 +115,16 @@ impl Notifier {
     }
 
     /// Sends the signs of life that are due.
-    async fn beat_once(&self, past: &mut Past) -> Result<(), store::Error> {
+    async fn beat_once(&self, past: &mut Past) -> Result<(), BeatError> {
         let store = &self.0.parts.store;
         let (heartbeats, sealed) = store.heartbeats().await?;
         if heartbeats.is_empty() {
             return Ok(());
         }
         if store.has_untried_message(self.0.parts.clock.now() - UNTRIED_MS_MAX).await? {
-            tracing::warn!("messages wait and nobody sends them: no heartbeat");
-            return Ok(());
+            return Err(BeatError::UntriedMessage);
         }
-        let urls = match self.open_heartbeats(sealed.as_deref()) {
-            Ok(urls) => urls,
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), "heartbeats have to be given their addresses again");
-                return Ok(());
-            }
-        };
+        let urls = self.open_heartbeats(sealed.as_deref())?;
         let is_due = |heartbeat: &&Heartbeat| {
             let period = Duration::from_millis(u64::try_from(heartbeat.period_ms).unwrap_or(0));
             past.sent_at.get(&heartbeat.id).is_none_or(|at| period <= at.elapsed() + TOLERANCE)
