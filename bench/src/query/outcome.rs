@@ -129,7 +129,7 @@ impl QueryReport {
             "rows",
             "API",
             "",
-            "plain SQL",
+            "SQL",
             "",
             "from raw",
             "",
