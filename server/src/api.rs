@@ -18,6 +18,7 @@ mod alerts;
 mod api_tokens;
 mod audit;
 mod body;
+mod changed_alerts_cache;
 mod channel_tests;
 mod chart_limit;
 mod checked;
@@ -62,6 +63,7 @@ mod watcher;
 
 use poem_openapi::OpenApiService;
 
+pub use changed_alerts_cache::ChangedAlertsCache;
 pub use channel_tests::ChannelTests;
 pub use chart_limit::ChartLimit;
 pub use context::{ApiContext, ApiParts};

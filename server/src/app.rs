@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::jobs::prepare_and_maintain;
 use crate::alerting::EvaluatorOptions;
-use crate::api::{ApiContext, ApiParts, ChannelTests, ChartLimit, SparklineCache};
+use crate::api::{ApiContext, ApiParts, ChangedAlertsCache, ChannelTests, ChartLimit, SparklineCache};
 use crate::auth::Auth;
 use crate::config::{self, Config};
 use crate::http::{self, ConnectionLimiter, LimitedAcceptor, Limits, Memory, Tls, TlsInUse};
@@ -154,6 +154,7 @@ impl Server {
             readiness: readiness.clone(),
             charts: ChartLimit::new(config.server.charts_per_user_max, Arc::clone(&instruments)),
             sparklines: SparklineCache::default(),
+            changed_alerts: ChangedAlertsCache::default(),
             alerting: EvaluatorOptions::of_config(&config),
             notifier: notifier.clone(),
             channel_tests: ChannelTests::default(),

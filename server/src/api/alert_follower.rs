@@ -1,76 +1,101 @@
-//! Notices which alerts change, for one who follows them: by asking the database, because any server may have judged.
+//! Follows the changes of alerts for one watcher. Any server may have evaluated them, so they are read from the database; all
+//! watchers share one read.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pika_shared::{Clock, chain};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::changed_alerts_cache::{ChangedAlerts, ChangedAlertsCache};
 use super::fleet_event::FleetEvent;
 use crate::domain::TimestampMs;
 use crate::store::{ChangedAlert, Error, Store};
 
-/// How often it is asked what has changed.
+/// How often changes are read. A multiple of how long a read is shared.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How far back, in milliseconds: what others write counts from when they began, by their clocks.
+/// How far back changes are read, in milliseconds: a change has the time at which its transaction began, by the clock of the
+/// server that made it.
 const LOOK_BACK_MS: i64 = 120_000;
-/// Most changes that are told one by one; more are a reason to read the lists again.
+/// Maximum changes that are sent individually; after more, lists should be read again.
 const CHANGES_MAX: i64 = 1_000;
 
-/// Notices which alerts change.
+/// Follows the changes of alerts.
 pub(super) struct AlertFollower {
     store: Store,
     clock: Clock,
-    ask_at: Instant,
-    /// When an answer came last.
-    asked_at: TimestampMs,
-    /// What has been told, or was so before.
+    cache: ChangedAlertsCache,
+    /// When changes are read next.
+    read_at: Instant,
+    /// The time up to which changes are known.
+    known_until: TimestampMs,
+    /// The changes that were sent, or had been made before.
     known: HashMap<Uuid, ChangedAlert>,
-    untold: VecDeque<FleetEvent>,
+    unsent: VecDeque<FleetEvent>,
 }
 
 impl AlertFollower {
-    /// Follows from now on.
+    /// Starts following. Changes of the last few seconds may be included.
     ///
     /// # Errors
-    /// When the database is away.
-    pub(super) async fn start(store: Store, clock: Clock) -> Result<Self, Error> {
-        let asked_at = clock.now();
-        let changed = store.changed_alerts(asked_at - LOOK_BACK_MS, CHANGES_MAX).await?;
-        let known = changed.into_iter().map(|alert| (alert.id, alert)).collect();
-        Ok(Self { store, clock, ask_at: Instant::now() + INTERVAL, asked_at, known, untold: VecDeque::new() })
+    /// If the database is unavailable.
+    pub(super) async fn start(
+        store: Store,
+        clock: Clock,
+        cache: ChangedAlertsCache,
+    ) -> Result<Self, Arc<Error>> {
+        let (read_at, known_until) = (Instant::now(), clock.now());
+        let (known, unsent) = (HashMap::new(), VecDeque::new());
+        let mut follower = Self { store, clock, cache, read_at, known_until, known, unsent };
+        let changed = follower.read().await?;
+        follower.known = by_id(&changed.alerts);
+        follower.known_until = changed.at;
+        follower.read_at = changed.read_at + INTERVAL;
+        Ok(follower)
     }
 
-    /// What is to be told next of alerts that `is_wanted`. Nothing is lost where this is given up.
+    async fn read(&self) -> Result<ChangedAlerts, Arc<Error>> {
+        let now = self.clock.now();
+        self.cache.read(now, self.store.changed_alerts(now - LOOK_BACK_MS, CHANGES_MAX)).await
+    }
+
+    /// Returns the next change of an alert that `is_wanted`. Nothing is lost if the future is dropped.
     pub(super) async fn next(&mut self, is_wanted: impl Fn(&ChangedAlert) -> bool) -> FleetEvent {
         loop {
-            if let Some(event) = self.untold.pop_front() {
+            if let Some(event) = self.unsent.pop_front() {
                 return event;
             }
-            tokio::time::sleep_until(self.ask_at).await;
-            let now = self.clock.now();
-            let since = now - LOOK_BACK_MS;
-            match self.store.changed_alerts(since, CHANGES_MAX).await {
+            tokio::time::sleep_until(self.read_at).await;
+            match self.read().await {
                 Ok(changed) => {
-                    self.untold = changes(&mut self.known, changed, since, &is_wanted);
-                    // Nobody knows what happened while the database did not answer.
-                    if self.asked_at < now - LOOK_BACK_MS / 2 {
-                        self.untold = VecDeque::from([FleetEvent::resync()]);
+                    let since = changed.at - LOOK_BACK_MS;
+                    self.unsent = changes(&mut self.known, &changed.alerts, since, &is_wanted);
+                    // The database was unavailable for longer than changes are read back.
+                    if self.known_until < changed.at - LOOK_BACK_MS / 2 {
+                        self.unsent = VecDeque::from([FleetEvent::resync()]);
                     }
-                    self.asked_at = now;
+                    self.known_until = changed.at;
+                    self.read_at = changed.read_at + INTERVAL;
                 }
-                Err(error) => tracing::debug!(error = %chain(&error), "changes of alerts are told later"),
+                Err(error) => {
+                    tracing::debug!(error = %chain(&error), "changes of alerts will be sent later");
+                    self.read_at = Instant::now() + INTERVAL;
+                }
             }
-            self.ask_at = Instant::now() + INTERVAL;
         }
     }
 }
 
-/// What has become of alerts since the last look, the oldest first.
+fn by_id(changed: &[ChangedAlert]) -> HashMap<Uuid, ChangedAlert> {
+    changed.iter().map(|alert| (alert.id, *alert)).collect()
+}
+
+/// Returns the changes since the last read, the oldest first.
 fn changes(
     known: &mut HashMap<Uuid, ChangedAlert>,
-    changed: Vec<ChangedAlert>,
+    changed: &[ChangedAlert],
     since: TimestampMs,
     is_wanted: impl Fn(&ChangedAlert) -> bool,
 ) -> VecDeque<FleetEvent> {
@@ -86,7 +111,7 @@ fn changes(
         };
         events.push_back(FleetEvent::alert(alert.id, change));
     }
-    *known = changed.into_iter().map(|alert| (alert.id, alert)).collect();
+    *known = by_id(changed);
     if is_all { events } else { VecDeque::from([FleetEvent::resync()]) }
 }
 
@@ -99,30 +124,30 @@ mod tests {
     }
 
     #[test]
-    fn each_change_is_told_once() {
+    fn each_change_is_sent_once() {
         let mut known = HashMap::new();
-        let mut told = |changed: Vec<ChangedAlert>| -> Vec<(u128, String)> {
+        let mut sent = |changed: &[ChangedAlert]| -> Vec<(u128, String)> {
             let events = changes(&mut known, changed, 1_000, |alert| alert.id != Uuid::from_u128(9));
-            let told = events.into_iter().map(|event| event.alert_change().unwrap());
-            told.map(|(id, change)| (id.as_u128(), change)).collect()
+            let sent = events.into_iter().map(|event| event.alert_change().unwrap());
+            sent.map(|(id, change)| (id.as_u128(), change)).collect()
         };
-        let said = |id, change: &str| (id, change.to_owned());
-        // The second fired long ago and was acknowledged, and nobody wants to hear of the ninth.
+        let event = |id, change: &str| (id, change.to_owned());
+        // The second fired long ago and was acknowledged, and the ninth is not wanted.
         let first = vec![alert(9, 1, true, 1_500), alert(2, 4, true, 10), alert(1, 2, true, 1_500)];
-        assert_eq!(told(first.clone()), [said(1, "fired"), said(2, "changed")]);
-        assert_eq!(told(first), []);
+        assert_eq!(sent(&first), [event(1, "fired"), event(2, "changed")]);
+        assert_eq!(sent(&first), []);
         assert_eq!(
-            told(vec![alert(1, 3, true, 1_500), alert(2, 5, false, 10)]),
-            [said(2, "ended"), said(1, "changed")]
+            sent(&[alert(1, 3, true, 1_500), alert(2, 5, false, 10)]),
+            [event(2, "ended"), event(1, "changed")]
         );
-        // It is back.
-        assert_eq!(told(vec![alert(2, 6, true, 10)]), [said(2, "fired")]);
+        // It was reopened.
+        assert_eq!(sent(&[alert(2, 6, true, 10)]), [event(2, "fired")]);
     }
 
     #[test]
     fn too_many_changes_are_a_reason_to_read_again() {
-        let changed = (0..1_000).map(|id| alert(id, 1, true, 2_000)).collect();
-        let events = changes(&mut HashMap::new(), changed, 1_000, |_| true);
+        let changed: Vec<_> = (0..1_000).map(|id| alert(id, 1, true, 2_000)).collect();
+        let events = changes(&mut HashMap::new(), &changed, 1_000, |_| true);
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].alert_change(), None);
     }

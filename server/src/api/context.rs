@@ -7,6 +7,7 @@ use pika_shared::Clock;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
+use super::changed_alerts_cache::ChangedAlertsCache;
 use super::channel_tests::ChannelTests;
 use super::chart_limit::ChartLimit;
 use super::sparkline_cache::SparklineCache;
@@ -58,6 +59,8 @@ pub struct ApiParts {
     pub charts: ChartLimit,
     /// Recently requested sparklines.
     pub sparklines: SparklineCache,
+    /// Recently changed alerts.
+    pub changed_alerts: ChangedAlertsCache,
     /// How alert rules are evaluated.
     pub alerting: EvaluatorOptions,
     /// Sends messages to channels.

@@ -117,7 +117,8 @@ impl EventsApi {
         }
         let kinds = kinds.0.map_or(vec![EventType::Metrics, EventType::Status], EventKinds::types);
         let alerts = if kinds.contains(&EventType::Alert) {
-            Some(AlertFollower::start(context.store.clone(), context.clock.clone()).await?)
+            let cache = context.changed_alerts.clone();
+            Some(AlertFollower::start(context.store.clone(), context.clock.clone(), cache).await?)
         } else {
             None
         };
