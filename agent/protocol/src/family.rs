@@ -8,26 +8,45 @@ mod table;
 #[macro_use]
 mod declare;
 
+mod cgroup;
+mod core;
 mod cpu;
 mod disk;
+mod disk_io;
+mod gpu;
+mod link;
 mod load;
 mod memory;
 mod network;
+mod pressure;
+mod sensor;
+mod system;
+mod volume;
 
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::core::{CoreMetrics, CoreNumbers};
+pub use cgroup::{CgroupMetrics, CgroupNumbers};
 pub use cpu::{CpuMetrics, CpuNumbers};
 pub use disk::{DiskMetrics, DiskNumbers};
+pub use disk_io::{DiskIoMetrics, DiskIoNumbers};
+pub use gpu::{GpuMetrics, GpuNumbers};
+pub use link::{LinkMetrics, LinkNumbers};
 pub use load::{LoadMetrics, LoadNumbers};
 pub use memory::{MemoryMetrics, MemoryNumbers};
 pub use network::{NetworkMetrics, NetworkNumbers};
 pub use number::{Bounds, ColumnType, Number, OutOfBounds, Value};
+pub use pressure::{PressureMetrics, PressureNumbers};
+pub use sensor::{SensorMetrics, SensorNumbers};
+pub use system::{SystemMetrics, SystemNumbers};
 pub use table::{
-    Column, FamilyMetrics, Field, Histogram, Label, Metric, MetricKind, Series, SeriesNames, Table, Unit,
+    Column, FamilyMetrics, Field, FinestRollup, Histogram, Label, Metric, MetricKind, Series, SeriesNames,
+    Table, Unit,
 };
+pub use volume::{VolumeMetrics, VolumeNumbers};
 
 /// Passes the list of tables to a macro: `families!(callback)` expands to `callback!` with one line per table,
 /// `field: Container<Measurement> = [Family "name", …],`. The container is `Option` where a sample has at most one
@@ -46,6 +65,27 @@ macro_rules! families {
             networks: Vec<$crate::family::NetworkMetrics> = [Network "network"],
             /// Load averages.
             load: Option<$crate::family::LoadMetrics> = [Load "load"],
+            /// Waiting, scheduling and paging.
+            pressure: Option<$crate::family::PressureMetrics> =
+                [Pressure "pressure", Scheduler "scheduler", Paging "paging"],
+            /// One entry per block device.
+            disk_io: Vec<$crate::family::DiskIoMetrics> = [DiskIo "disk_io"],
+            /// Sockets, kernel tables, the parts of memory, and health.
+            system: Option<$crate::family::SystemMetrics> =
+                [Socket "socket", Kernel "kernel", MemoryDetail "memory_detail", Health "health"],
+            /// One entry per interface: packets and state.
+            links: Vec<$crate::family::LinkMetrics> = [Link "link"],
+            /// One entry per sensor.
+            sensors: Vec<$crate::family::SensorMetrics> =
+                [Temperature "temperature", Fan "fan", Power "power", Battery "battery"],
+            /// One entry per RAID array, pool, file system or drive whose health is known.
+            volumes: Vec<$crate::family::VolumeMetrics> = [Volume "volume"],
+            /// One entry per container, virtual machine or unit.
+            cgroups: Vec<$crate::family::CgroupMetrics> = [Cgroup "cgroup"],
+            /// One entry per graphics processor.
+            gpus: Vec<$crate::family::GpuMetrics> = [Gpu "gpu"],
+            /// One entry per processor core.
+            cores: Vec<$crate::family::CoreMetrics> = [Core "core"],
         }
     };
 }

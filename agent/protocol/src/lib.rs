@@ -18,6 +18,9 @@ pub mod limits;
 pub mod message;
 pub mod sample;
 
-pub use family::{CpuMetrics, DiskMetrics, LoadMetrics, MemoryMetrics, NetworkMetrics};
+pub use family::{
+    CgroupMetrics, CoreMetrics, CpuMetrics, DiskIoMetrics, DiskMetrics, GpuMetrics, LinkMetrics, LoadMetrics,
+    MemoryMetrics, NetworkMetrics, PressureMetrics, SensorMetrics, SystemMetrics, VolumeMetrics,
+};
 pub use message::{AgentFrame, AgentMessage, ErrorCode, MachineFacts, Register, ServerMessage};
 pub use sample::{Batch, Sample};

@@ -12,6 +12,24 @@ pub const DISKS_PER_SAMPLE_MAX: usize = 128;
 /// Maximum number of network interfaces in one sample.
 pub const NETWORKS_PER_SAMPLE_MAX: usize = 128;
 
+/// Maximum number of block devices in one sample.
+pub const DEVICES_PER_SAMPLE_MAX: usize = 64;
+
+/// Maximum number of sensors in one sample.
+pub const SENSORS_PER_SAMPLE_MAX: usize = 128;
+
+/// Maximum number of volumes in one sample.
+pub const VOLUMES_PER_SAMPLE_MAX: usize = 64;
+
+/// Maximum number of containers, virtual machines and units in one sample.
+pub const CGROUPS_PER_SAMPLE_MAX: usize = 128;
+
+/// Maximum number of graphics processors in one sample.
+pub const GPUS_PER_SAMPLE_MAX: usize = 16;
+
+/// Maximum number of processor cores in one sample.
+pub const CORES_PER_SAMPLE_MAX: usize = 256;
+
 /// Maximum length of names, host names, versions and so on, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
 

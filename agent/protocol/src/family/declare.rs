@@ -20,6 +20,16 @@ macro_rules! text_or_empty {
     };
 }
 
+/// Expands to the given finest rollup, or minutes.
+macro_rules! finest_rollup {
+    () => {
+        $crate::family::FinestRollup::Minute
+    };
+    ($given:ident) => {
+        $crate::family::FinestRollup::$given
+    };
+}
+
 /// Expands to whether there is an argument.
 macro_rules! is_given {
     () => {
@@ -35,12 +45,13 @@ macro_rules! is_given {
 /// A number is declared as `field "name on the wire" => column: type, bounds;`, a label of a series as `field "name on
 /// the wire" => column, maximum characters;`. Numbers that a sample may lack are declared in `optional` and have the
 /// type `Option`. A metric is declared as `kind "name" = column, unit;` with the kinds of [`table`](super::table):
-/// `gauge`, `level` (a gauge whose last value counts), `rate` (an amount per second), and `ratio`, which ends with `,
-/// over column, scale`.
+/// `gauge`, `level` (a gauge whose last value counts), `rate` (an amount per second), `per_hour` (the same for rare
+/// events), and `ratio`, which ends with `, over column, scale`. What is sampled about once a minute is `rolled up from
+/// Hour`: rollups of one minute would repeat the samples.
 macro_rules! family {
     (
         $(#[doc = $doc:tt])+
-        $measurement:ident, $numbers:ident in $table:literal;
+        $measurement:ident, $numbers:ident in $table:literal $(, rolled up from $finest_rollup:ident)?;
         $(series $key:literal named by $names:expr, at most $per_sample_max:expr => {
             $(#[doc = $name_doc:tt])+
             $name:ident $name_wire:tt => $name_column:ident, $name_max:expr;
@@ -221,6 +232,7 @@ macro_rules! family {
                 ),
             )*)+],
             histogram: maybe!($($histogram)?),
+            finest_rollup: finest_rollup!($($finest_rollup)?),
             retired: &[],
         };
 

@@ -33,6 +33,8 @@ pub enum Bounds {
     NotNegative,
     /// From 0 to this, inclusive.
     UpTo(i32),
+    /// From the first to the second, inclusive.
+    Between(i32, i32),
 }
 
 /// A number outside its bounds.
@@ -59,6 +61,7 @@ impl fmt::Display for OutOfBounds {
             Bounds::Percent => write!(f, " is outside 0–100"),
             Bounds::NotNegative => write!(f, " is negative"),
             Bounds::UpTo(max) => write!(f, " is outside 0–{max}"),
+            Bounds::Between(min, max) => write!(f, " is outside {min} to {max}"),
         }
     }
 }
@@ -104,12 +107,13 @@ impl Number for i32 {
 
     #[inline]
     fn within(self, bounds: Bounds) -> Option<Self> {
-        let max = match bounds {
-            Bounds::Percent => 100,
-            Bounds::NotNegative => i32::MAX,
-            Bounds::UpTo(max) => max,
+        let (min, max) = match bounds {
+            Bounds::Percent => (0, 100),
+            Bounds::NotNegative => (0, i32::MAX),
+            Bounds::UpTo(max) => (0, max),
+            Bounds::Between(min, max) => (min, max),
         };
-        (0..=max).contains(&self).then_some(self)
+        (min..=max).contains(&self).then_some(self)
     }
 }
 
@@ -127,12 +131,13 @@ impl Number for i64 {
 
     #[inline]
     fn within(self, bounds: Bounds) -> Option<Self> {
-        let max = match bounds {
-            Bounds::Percent => 100,
-            Bounds::NotNegative => i64::MAX,
-            Bounds::UpTo(max) => i64::from(max),
+        let (min, max) = match bounds {
+            Bounds::Percent => (0, 100),
+            Bounds::NotNegative => (0, i64::MAX),
+            Bounds::UpTo(max) => (0, i64::from(max)),
+            Bounds::Between(min, max) => (i64::from(min), i64::from(max)),
         };
-        (0..=max).contains(&self).then_some(self)
+        (min..=max).contains(&self).then_some(self)
     }
 }
 
@@ -154,6 +159,9 @@ impl Number for f32 {
             Bounds::Percent => (0.0..=100.0 + PERCENT_ROUNDING).contains(&self).then_some(self.min(100.0)),
             Bounds::NotNegative => (self.is_finite() && 0.0 <= self).then_some(self),
             Bounds::UpTo(max) => (0.0..=f64::from(max)).contains(&f64::from(self)).then_some(self),
+            Bounds::Between(min, max) => {
+                (f64::from(min)..=f64::from(max)).contains(&f64::from(self)).then_some(self)
+            }
         }
     }
 }
@@ -204,6 +212,8 @@ mod tests {
         assert_eq!(1e6f32.within(Bounds::UpTo(1_000_000)), Some(1e6));
         assert_eq!(1_000_001f32.within(Bounds::UpTo(1_000_000)), None);
         assert_eq!(f32::NAN.within(Bounds::UpTo(1)), None);
+        assert_eq!((-40.5f32).within(Bounds::Between(-100, 200)), Some(-40.5));
+        assert_eq!(200.5f32.within(Bounds::Between(-100, 200)), None);
         assert_eq!(f32::INFINITY.within(Bounds::NotNegative), None);
         assert_eq!(0i64.within(Bounds::NotNegative), Some(0));
         assert_eq!(i64::MAX.within(Bounds::NotNegative), Some(i64::MAX));

@@ -18,6 +18,8 @@ pub struct Table {
     pub metrics: &'static [Metric],
     /// The histogram kept for percentiles, if any.
     pub histogram: Option<Histogram>,
+    /// The finest rollup.
+    pub finest_rollup: FinestRollup,
     /// Columns of raw samples that are no longer metrics and are to be removed from the rollups. A metric that is
     /// neither declared nor listed here keeps its columns, so that an older server does not delete the data of a newer
     /// one.
@@ -40,6 +42,15 @@ impl Table {
     pub fn subject(&self) -> &'static str {
         self.name.strip_suffix("_metrics").unwrap_or(self.name)
     }
+}
+
+/// The finest rollup of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinestRollup {
+    /// Buckets of one minute.
+    Minute,
+    /// Buckets of one hour, for what is sampled about once a minute.
+    Hour,
 }
 
 /// A column of a metric table.
@@ -131,12 +142,45 @@ pub enum Unit {
     Count,
     /// Milliseconds.
     Milliseconds,
+    /// Seconds.
+    Seconds,
+    /// Events per hour.
+    PerHour,
+    /// Bits per second.
+    BitsPerSecond,
+    /// Degrees Celsius.
+    Celsius,
+    /// Watts.
+    Watts,
+    /// Revolutions per minute.
+    RevolutionsPerMinute,
+    /// Hertz.
+    Hertz,
+    /// 0 or 1; an average is the share of the time that it was 1.
+    Boolean,
+    /// A number that stands for a state; the description of the metric's field says which. Its average means nothing.
+    Code,
 }
 
 impl Unit {
     /// All units.
-    pub const ALL: [Unit; 6] =
-        [Unit::Percent, Unit::Bytes, Unit::BytesPerSecond, Unit::PerSecond, Unit::Count, Unit::Milliseconds];
+    pub const ALL: [Unit; 15] = [
+        Unit::Percent,
+        Unit::Bytes,
+        Unit::BytesPerSecond,
+        Unit::PerSecond,
+        Unit::Count,
+        Unit::Milliseconds,
+        Unit::Seconds,
+        Unit::PerHour,
+        Unit::BitsPerSecond,
+        Unit::Celsius,
+        Unit::Watts,
+        Unit::RevolutionsPerMinute,
+        Unit::Hertz,
+        Unit::Boolean,
+        Unit::Code,
+    ];
 
     /// Returns the unit's name in the API.
     pub fn name(self) -> &'static str {
@@ -147,6 +191,15 @@ impl Unit {
             Unit::PerSecond => "perSecond",
             Unit::Count => "count",
             Unit::Milliseconds => "milliseconds",
+            Unit::Seconds => "seconds",
+            Unit::PerHour => "perHour",
+            Unit::BitsPerSecond => "bitsPerSecond",
+            Unit::Celsius => "celsius",
+            Unit::Watts => "watts",
+            Unit::RevolutionsPerMinute => "revolutionsPerMinute",
+            Unit::Hertz => "hertz",
+            Unit::Boolean => "boolean",
+            Unit::Code => "code",
         }
     }
 }
@@ -255,6 +308,10 @@ pub(crate) const fn level(columns: &[Column], name: &'static str, of: &str, unit
 
 pub(crate) const fn rate(columns: &[Column], name: &'static str, of: &str, unit: Unit) -> Metric {
     ratio(columns, name, of, unit, "interval_ms", 1000.0)
+}
+
+pub(crate) const fn per_hour(columns: &[Column], name: &'static str, of: &str, unit: Unit) -> Metric {
+    ratio(columns, name, of, unit, "interval_ms", 3_600_000.0)
 }
 
 pub(crate) const fn ratio(
