@@ -3,7 +3,7 @@
 mod outcome;
 
 use clap::Args;
-use pika_server::domain::family::Family;
+use pika_server::domain::family::Table;
 use pika_server::domain::tier::Tier;
 use pika_server::store::Edition;
 
@@ -65,7 +65,7 @@ async fn measure(options: &Options, database: &mut BenchDatabase) -> Result<Stor
 
 /// Returns names and hypertables of the raw tables and all rollups.
 async fn hypertables(database: &BenchDatabase) -> Result<Vec<(String, String)>, BenchError> {
-    let raw = Family::ALL.map(|family| (family.table().to_owned(), format!("public.{}", family.table())));
+    let raw = Table::ALL.map(|table| (table.name.to_owned(), format!("public.{}", table.name)));
     let sql = match database.info.edition {
         Edition::Apache => ROLLUPS_APACHE,
         Edition::Community => ROLLUPS_COMMUNITY,

@@ -36,6 +36,7 @@ mod latest;
 mod latest_values;
 mod machine_facts;
 mod metric_names;
+mod metric_types;
 mod metrics;
 mod open_answers;
 mod paging;
@@ -47,6 +48,7 @@ mod rounding;
 mod second_factor;
 mod security;
 mod serialized;
+mod series_filter;
 mod sessions;
 mod settings;
 mod several_metrics;
@@ -93,6 +95,7 @@ type Fleet = (
     agent_tags::AgentTagsApi,
     metrics::MetricsApi,
     several_metrics::SeveralMetricsApi,
+    metric_types::MetricTypesApi,
     latest::LatestApi,
     sparklines::SparklinesApi,
     gaps::GapsApi,
@@ -136,6 +139,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         agent_tags::AgentTagsApi,
         metrics::MetricsApi,
         several_metrics::SeveralMetricsApi,
+        metric_types::MetricTypesApi,
         latest::LatestApi,
         sparklines::SparklinesApi,
         gaps::GapsApi,

@@ -59,11 +59,13 @@ DECLARE
     reached int8;
     ending  int8;
     parts   int8[] := '{}';
+    -- Where there are no buckets of minutes, the samples stand in for them.
+    has_minutes bool := relation <> ALL ('{{without_minutes}}'::text[]);
 BEGIN
     IF first IS NULL OR "to" IS NULL OR step_ms IS NULL THEN
         RETURN NULL;
     END IF;
-    WHILE chosen < 4 AND first < grafana.kept_from(tiers[chosen]) LOOP
+    WHILE chosen < 4 AND first < grafana.kept_from(CASE WHEN chosen = 2 AND NOT has_minutes THEN 'raw' ELSE tiers[chosen] END) LOOP
         chosen := chosen + 1;
     END LOOP;
     width := greatest((step_ms + widths[chosen] - 1) / widths[chosen], 1) * widths[chosen];
@@ -72,7 +74,7 @@ BEGIN
     ending := ending - (ending % width + width) % width + width;
     FOR tier IN REVERSE 4..2 LOOP
         parts := parts || reached;
-        IF tier <= chosen THEN
+        IF tier <= chosen AND (tier <> 2 OR has_minutes) THEN
             reached := greatest(reached, least(ending,
                 coalesce(pika_rollup_watermark(relation || '_' || tiers[tier], tiers[tier]), reached)));
         END IF;

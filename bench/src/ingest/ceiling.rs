@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, TryStreamExt as _};
-use pika_server::domain::family::Family;
+use pika_server::domain::family::Table;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, Statement};
@@ -56,8 +56,8 @@ type Transaction = Vec<Bytes>;
 pub(super) async fn measure(url: &str, options: CeilingOptions) -> Result<Ceiling, BenchError> {
     let client = database::connect(url).await?;
     let (transactions, n_rows) = read(&client, options).await?;
-    for family in Family::ALL {
-        make_copy(&client, family, options.start).await?;
+    for table in Table::ALL {
+        make_copy(&client, table, options.start).await?;
     }
     if may_checkpoint(&client).await? {
         // So that none happens during the measurement.
@@ -106,8 +106,8 @@ async fn may_checkpoint(client: &Client) -> Result<bool, BenchError> {
 }
 
 /// Creates a table like the server's, with indexes and chunks, and the rows from before `start`.
-async fn make_copy(client: &Client, family: Family, start: i64) -> Result<(), BenchError> {
-    let table = family.table();
+async fn make_copy(client: &Client, table: &Table, start: i64) -> Result<(), BenchError> {
+    let table = table.name;
     let sql = "SELECT integer_interval FROM timescaledb_information.dimensions \
                WHERE hypertable_schema = 'public' AND hypertable_name = $1";
     let chunk_ms: i64 = client.query_one(sql, &[&table]).await?.get(0);
@@ -124,8 +124,8 @@ async fn make_copy(client: &Client, family: Family, start: i64) -> Result<(), Be
 async fn read(client: &Client, options: CeilingOptions) -> Result<(Vec<Transaction>, u64), BenchError> {
     client.batch_execute(AS_THEY_LIE).await?;
     let mut counts = Vec::new();
-    for family in Family::ALL {
-        let sql = format!("SELECT count(*) FROM {} WHERE $1 <= ts AND ts < $2", family.table());
+    for table in Table::ALL {
+        let sql = format!("SELECT count(*) FROM {} WHERE $1 <= ts AND ts < $2", table.name);
         let count: i64 = client.query_one(&sql, &[&options.start, &options.end]).await?.get(0);
         counts.push(u64::try_from(count).unwrap_or(0));
     }
@@ -136,12 +136,10 @@ async fn read(client: &Client, options: CeilingOptions) -> Result<(Vec<Transacti
     }
     let n_transactions = n_rows.div_ceil(options.rows_per_transaction.into());
     let mut transactions = vec![Vec::new(); usize::try_from(n_transactions).unwrap_or(1)];
-    for (family, limit) in Family::ALL.into_iter().zip(limits) {
+    for (table, limit) in Table::ALL.into_iter().zip(limits) {
         let sql = format!(
             "COPY (SELECT * FROM {} WHERE {} <= ts AND ts < {} LIMIT {limit}) TO STDOUT (FORMAT binary)",
-            family.table(),
-            options.start,
-            options.end
+            table.name, options.start, options.end
         );
         // Each message is a row; the first begins with the header, and the last is the trailer.
         let mut messages = std::pin::pin!(client.copy_out(&sql).await?);
@@ -189,8 +187,8 @@ impl Writer {
     async fn connect(url: &str) -> Result<Self, BenchError> {
         let client = database::connect(url).await?;
         let mut statements = Vec::new();
-        for family in Family::ALL {
-            let sql = format!("COPY bench.{} FROM STDIN (FORMAT binary)", family.table());
+        for table in Table::ALL {
+            let sql = format!("COPY bench.{} FROM STDIN (FORMAT binary)", table.name);
             statements.push(client.prepare(&sql).await?);
         }
         Ok(Self { client, statements })

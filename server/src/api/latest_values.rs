@@ -155,9 +155,19 @@ fn quotient(unit: Unit) -> &'static str {
     match unit {
         Unit::BytesPerSecond => "Since the previous sample, in bytes per second; null if unknown.",
         Unit::PerSecond => "Since the previous sample, per second; null if unknown.",
+        Unit::PerHour => "Since the previous sample, per hour; null if unknown.",
+        Unit::BitsPerSecond => "Since the previous sample, in bits per second; null if unknown.",
         Unit::Percent => "Since the previous sample, in percent; null if unknown.",
         Unit::Milliseconds => "The mean since the previous sample, in milliseconds; null if there is none.",
-        Unit::Bytes | Unit::Count => "The mean since the previous sample; null if there is none.",
+        Unit::Bytes
+        | Unit::Count
+        | Unit::Seconds
+        | Unit::Celsius
+        | Unit::Watts
+        | Unit::RevolutionsPerMinute
+        | Unit::Hertz
+        | Unit::Boolean
+        | Unit::Code => "The mean since the previous sample; null if there is none.",
     }
 }
 

@@ -13,6 +13,7 @@ use super::metric_names::{MetricType, TierName};
 use super::rounding::rounded;
 use super::security::UserAuth;
 use super::serialized::Serialized;
+use super::series_filter::{Candidate, SeriesFilter};
 use super::{ApiContext, ApiError, Tag, agents};
 use crate::domain::TimestampMs;
 use crate::domain::family::Family;
@@ -68,16 +69,18 @@ pub(super) struct Metrics {
 struct Series {
     /// The name of the metric, for example `usagePercent`.
     metric: String,
-    /// The unit of the values. Known are `percent` (0–100), `bytes`, `bytesPerSecond`, `perSecond` (events), `count`
-    /// (plain numbers) and `milliseconds`; others may follow.
+    /// The unit of the values. Known are `percent` (0–100), `bytes`, `bytesPerSecond`, `perSecond` and `perHour`
+    /// (events), `count` (plain numbers), `milliseconds`, `seconds`, `bitsPerSecond`, `celsius`, `watts`,
+    /// `revolutionsPerMinute`, `hertz`, `boolean` (0 or 1; an average is the share of the time) and `code` (a state);
+    /// others may follow.
     unit: String,
     /// The mount point; only for disks.
     #[serde(skip_serializing_if = "Option::is_none")]
     mount_point: Option<String>,
-    /// The mount point's device; only for disks.
+    /// The device; only for disks and block devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
-    /// The interface; only for networks.
+    /// The interface; only for networks and links.
     #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<String>,
     /// The labels that distinguish the series from the agent's others; only if there may be several.
@@ -93,6 +96,12 @@ struct Series {
     /// for `load1` to within a tenth of its value; only if buckets consist of whole hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     p95: Option<Vec<Option<f64>>>,
+}
+
+impl Series {
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate { metric: &self.metric, labels: self.labels.as_ref(), avg: &self.avg }
+    }
 }
 
 #[OpenApi(prefix_path = "/api/agents", tag = "Tag::Agents")]
@@ -125,9 +134,23 @@ impl MetricsApi {
         /// the rollups is increased to the next one that does: whole minutes from one minute on, and more for long
         /// ranges.
         interval: Query<Option<Interval>>,
+        /// Only series of these metrics, for example `usagePercent`; may be repeated.
+        #[oai(default, validator(max_items = "50"))]
+        metric: Query<Vec<String>>,
+        /// Only series with this label, `name:value`, for example `kind:container`; may be repeated. Of several values
+        /// of one label, one has to match.
+        #[oai(default, validator(max_items = "50"))]
+        label: Query<Vec<String>>,
+        /// Only the series with the largest values (1–50).
+        #[oai(validator(minimum(value = "1"), maximum(value = "50")))]
+        top: Query<Option<u16>>,
+        /// The metric by whose average over the range `top` ranks; by default the family's first.
+        #[oai(validator(max_length = 64))]
+        by: Query<Option<String>>,
     ) -> Result<Serialized<Metrics>, ApiError> {
         let caller = auth.require(Permission::Read)?;
         let family = metric_type.0.into();
+        let filter = SeriesFilter::new(family, metric.0, &label.0, top.0, by.0)?;
         let mut request =
             TimeRangeRequest { start: start.0, end: end.0, points: Some(points.0), interval_ms: None };
         let now = context.clock.now();
@@ -142,7 +165,9 @@ impl MetricsApi {
                 .read(caller.user.id, read_buckets(&context.store, AgentId(id.0), family, range, now))
                 .await?
         };
-        Ok(Serialized(read.ok_or_else(|| agents::no_agent(id.0))?))
+        let mut found = read.ok_or_else(|| agents::no_agent(id.0))?;
+        found.keep(&filter);
+        Ok(Serialized(found))
     }
 }
 
@@ -150,6 +175,13 @@ impl Metrics {
     /// Removes all series of other metrics.
     pub(super) fn keep_only(&mut self, metric: &str) {
         self.series.retain(|series| series.metric == metric);
+    }
+
+    /// Removes all series that a filter does not want.
+    fn keep(&mut self, filter: &SeriesFilter) {
+        let candidates: Vec<Candidate<'_>> = self.series.iter().map(Series::candidate).collect();
+        let mut wanted = filter.wanted(&candidates).into_iter();
+        self.series.retain(|_| wanted.next().unwrap_or(true));
     }
 
     /// Returns the number of buckets of all series together.
@@ -171,7 +203,9 @@ pub(super) async fn read_buckets(
     let Some(agent) = agent else {
         return Ok(None);
     };
-    let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier));
+    let table = family.declaration();
+    let (tier, range) = range.tier(now, |tier| retention.keep_ms(tier.stored(table)));
+    let tier = tier.stored(table);
     let (buckets, percentiles, sample_interval_ms) = tokio::try_join!(
         connection.metric_buckets(agent.key, family, tier, range),
         connection.percentiles(agent.key, family, tier, range),

@@ -1,8 +1,8 @@
 //! The families of metrics and their tables, re-exported from the protocol, and percentiles of their histograms.
 
 pub use pika_protocol::family::{
-    Bounds, Column, ColumnType, Family, FamilyMetrics, Field, Histogram, Label, Measurement, Metric,
-    MetricKind, Numbers, PerTable, Series, SeriesNames, Table, Unit, Value,
+    Bounds, Column, ColumnType, Family, FamilyMetrics, Field, FinestRollup, Histogram, Label, Measurement,
+    Metric, MetricKind, Numbers, PerTable, Series, SeriesNames, Table, Unit, Value,
 };
 
 /// Returns the value below which this share of the counted samples lies, to within a bin; `None` if the histogram is

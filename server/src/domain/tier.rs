@@ -1,4 +1,6 @@
-//! The resolutions of metrics: raw samples and three rollups, each made of the one before.
+//! The resolutions of metrics: raw samples and up to three rollups, each made of the one before.
+
+use super::family::{FinestRollup, Table};
 
 /// One minute in milliseconds.
 pub const MINUTE_MS: i64 = 60 * 1000;
@@ -25,6 +27,24 @@ impl Tier {
     pub const ALL: [Tier; 4] = [Tier::Raw, Tier::OneMinute, Tier::OneHour, Tier::OneDay];
     /// The rollup tiers, finest first.
     pub const ROLLUPS: [Tier; 3] = [Tier::OneMinute, Tier::OneHour, Tier::OneDay];
+
+    /// Returns the rollup tiers of a table, finest first.
+    pub fn rollups_of(table: &Table) -> &'static [Tier] {
+        match table.finest_rollup {
+            FinestRollup::Minute => &Tier::ROLLUPS,
+            FinestRollup::Hour => &[Tier::OneHour, Tier::OneDay],
+        }
+    }
+
+    /// Returns whether a table has the tier.
+    pub fn is_of(self, table: &Table) -> bool {
+        self == Tier::Raw || Tier::rollups_of(table).contains(&self)
+    }
+
+    /// Returns the tier that a table has for buckets of this one: the tier itself, or raw samples.
+    pub fn stored(self, table: &Table) -> Tier {
+        if self.is_of(table) { self } else { Tier::Raw }
+    }
 
     /// Returns the tier's name in the API and in the database.
     pub fn name(self) -> &'static str {

@@ -419,7 +419,7 @@ impl Evaluation<'_> {
         let Some(statement) = alert_readings::series_statement(family) else {
             return Ok(Vec::new());
         };
-        let rows = self.0.query(statement, &[]).await?;
+        let rows = self.0.query(&statement, &[]).await?;
         let series = |row: &Row| WatchedSeries {
             key: row.get(0),
             agent: row.get(1),

@@ -5,22 +5,21 @@ use std::collections::HashMap;
 
 use tokio_postgres::{Row, Transaction};
 
+use super::metrics;
 use super::rollup::{self, Content};
+use super::series_names::NamingTable;
 use crate::domain::TimestampMs;
 use crate::domain::alert::condition::{Function, RAW_WINDOW_MS_MAX};
 use crate::domain::alert::coverage::Window;
 use crate::domain::alert::reading::{Readings, SeriesReading, WindowQuery};
 use crate::domain::alert::trend::History;
-use crate::domain::family::{Family, Metric};
+use crate::domain::family::{Family, Metric, Table};
 use crate::domain::tier::{HOUR_MS, Tier};
 
 /// Windows of at least this length are read from hourly rollups as far as these are complete, in milliseconds; they may
 /// therefore begin up to an hour too early.
 const HOURS_WINDOW_MS_MIN: i64 = 6 * HOUR_MS;
 
-/// The mount points of all agents.
-const DISKS: &str = "SELECT key, agent_key, mount_point, fs_type FROM disks";
-const INTERFACES: &str = "SELECT key, agent_key, name, '' FROM network_interfaces";
 /// Up to where the rollups of a kind are complete.
 const WATERMARKS: &str = "SELECT pika_rollup_watermark($1, '1m'), pika_rollup_watermark($2, '1h')";
 
@@ -30,25 +29,31 @@ const DISK_HISTORIES: &str = "SELECT disk_key, array_agg(bucket ORDER BY bucket)
          (array_agg((usage_percent_sum / nullif(n, 0))::float8 ORDER BY bucket DESC))[1] \
      FROM disk_metrics_1h WHERE $1 <= bucket AND free_bytes_last IS NOT NULL GROUP BY 1";
 
-pub(super) const STATEMENTS: &[&str] = &[DISKS, INTERFACES, WATERMARKS, DISK_HISTORIES];
+pub(super) const STATEMENTS: &[&str] = &[WATERMARKS, DISK_HISTORIES];
 
-/// Returns the statement that lists the series of a family; `None` if each agent has one.
-pub(super) fn series_statement(family: Family) -> Option<&'static str> {
-    match family.series_column()? {
-        "disk_key" => Some(DISKS),
-        _ => Some(INTERFACES),
-    }
+/// Returns the statement that lists the series of a family: key, agent, name, file system type; `None` if each agent has
+/// one.
+pub(super) fn series_statement(family: Family) -> Option<String> {
+    let naming = NamingTable::of(family.declaration())?;
+    let fs_type = if family == Family::Disk { "names.fs_type" } else { "''" };
+    Some(format!(
+        "SELECT names.key, names.agent_key, names.{}, {fs_type} FROM {} AS names WHERE true{}",
+        naming.identifier(),
+        naming.name(),
+        naming.is_of_kind("names"),
+    ))
 }
 
-/// Returns the tiers that a window is read from, the coarsest first.
-fn tiers(window_ms: i64) -> &'static [Tier] {
-    if window_ms <= RAW_WINDOW_MS_MAX {
-        &[Tier::Raw]
+/// Returns the tiers that a window of a table is read from, the coarsest first.
+fn tiers(table: &Table, window_ms: i64) -> Vec<Tier> {
+    let coarsest = if window_ms <= RAW_WINDOW_MS_MAX {
+        Tier::Raw
     } else if window_ms < HOURS_WINDOW_MS_MIN {
-        &[Tier::OneMinute, Tier::Raw]
+        Tier::OneMinute
     } else {
-        &[Tier::OneHour, Tier::OneMinute, Tier::Raw]
-    }
+        Tier::OneHour
+    };
+    metrics::tiers_from(table, coarsest).collect()
 }
 
 /// Returns the columns of one tier that a value is computed from, with unique names.
@@ -114,16 +119,16 @@ fn pieces(
     end: TimestampMs,
     complete_until: impl Fn(Tier) -> Option<TimestampMs>,
 ) -> Vec<(Tier, TimestampMs, TimestampMs)> {
-    let tiers = tiers(query.window_ms);
+    let tiers = tiers(query.family.declaration(), query.window_ms);
     let grid_ms = tiers.first().map_or(1, |tier| tier.bucket_ms());
     let mut reached = (end + 1 - query.window_ms).div_euclid(grid_ms) * grid_ms;
     let mut pieces = Vec::new();
     for tier in tiers {
-        let until = if *tier == Tier::Raw { Some(end + 1) } else { complete_until(*tier) };
+        let until = if tier == Tier::Raw { Some(end + 1) } else { complete_until(tier) };
         let until = until.map_or(reached, |until| until.clamp(reached, end + 1));
         let until = until.div_euclid(tier.bucket_ms()) * tier.bucket_ms();
         if reached < until {
-            pieces.push((*tier, reached, until));
+            pieces.push((tier, reached, until));
             reached = until;
         }
     }
@@ -137,7 +142,7 @@ pub(super) async fn read(
     end: TimestampMs,
 ) -> Result<Readings, tokio_postgres::Error> {
     let relation = |tier| rollup::relation(query.family.declaration(), tier, Content::Metrics);
-    let row = match tiers(query.window_ms) {
+    let row = match tiers(query.family.declaration(), query.window_ms)[..] {
         [Tier::Raw] => None,
         _ => {
             let relations = [relation(Tier::OneMinute), relation(Tier::OneHour)];

@@ -1,5 +1,6 @@
 //! The interval of an agent's samples, which distinguishes a hole in a chart from a bucket narrower than the interval.
 
+use super::series_names::NamingTable;
 use super::{ChartConnection, Error};
 use crate::domain::family::Family;
 use crate::domain::id::AgentKey;
@@ -9,13 +10,23 @@ use crate::domain::time_range::TimeRange;
 /// Samples looked at, the newest in the range.
 const SAMPLES: usize = 32;
 
-/// Statement: agent, start, exclusive end → times, newest first. Families with several series are sampled together with
-/// the processor.
+/// Statement: agent, start, exclusive end → times, newest first. Of several series, the one that was named last is looked
+/// at, which is still reported.
 pub(super) fn statement(family: Family) -> String {
-    let table = if family.series_column().is_some() { Family::Cpu.table() } else { family.table() };
+    let table = family.declaration();
+    let is_of_series = match (NamingTable::of(table), table.series_column()) {
+        (Some(naming), Some(key)) => format!(
+            " AND {key} = (SELECT names.key FROM {names} AS names WHERE names.agent_key = $1{is_of_kind} \
+             ORDER BY names.named_at DESC, names.key LIMIT 1)",
+            names = naming.name(),
+            is_of_kind = naming.is_of_kind("names"),
+        ),
+        _ => String::new(),
+    };
     format!(
-        "SELECT ts FROM {table} WHERE agent_key = $1 AND $2::int8 <= ts AND ts < $3::int8 \
-         ORDER BY ts DESC LIMIT {SAMPLES}"
+        "SELECT ts FROM {name} WHERE agent_key = $1{is_of_series} AND $2::int8 <= ts AND ts < $3::int8 \
+         ORDER BY ts DESC LIMIT {SAMPLES}",
+        name = table.name,
     )
 }
 

@@ -72,7 +72,8 @@ async fn rollups_complete_until(
     for rollup in definition.rollups().filter(|rollup| rollup.source().relation == relation) {
         let complete_until = stale::complete_until(client, rollup).await?.unwrap_or(TimestampMs::MIN);
         until = until.min(complete_until);
-        until = marked.get(&rollup.tier).map_or(until, |first| until.min(*first));
+        // What is marked in a finer tier will be marked in this one.
+        until = marked.range(..=rollup.tier).fold(until, |until, (_, first)| until.min(*first));
     }
     Ok(until)
 }

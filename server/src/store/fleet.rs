@@ -62,7 +62,7 @@ pub(super) fn statement(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> 
 }
 
 fn series(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
-    let tiers: Vec<Tier> = tiers_from(coarsest).collect();
+    let tiers: Vec<Tier> = tiers_from(metric.family().declaration(), coarsest).collect();
     let keys = has_keys.then(|| format!("agent_key = ANY (${}::int4[]) AND", tiers.len() + 3));
     let keys = keys.as_deref().unwrap_or_default();
     let family = metric.family();
@@ -100,11 +100,14 @@ impl ChartConnection<'_> {
         let retention = self.retention().await?;
         let connection = &mut *self.connection;
         let ids = ids(connection, agents).await?;
-        let (tier, range) = range.tier_of_fleet(now, |tier| retention.keep_ms(tier), ids.len());
+        let table = metric.family().declaration();
+        let keep_ms = |tier: Tier| retention.keep_ms(tier.stored(table));
+        let (tier, range) = range.tier_of_fleet(now, keep_ms, ids.len());
         if VALUES_MAX < ids.len().saturating_mul(range.n_buckets()) {
             return Err(Error::TooManyBuckets);
         }
-        let bounds = bounds(connection, metric.family(), Content::Metrics, tiers_from(tier), range).await?;
+        let tiers = tiers_from(table, tier);
+        let bounds = bounds(connection, metric.family(), Content::Metrics, tiers, range).await?;
         let keys: Vec<i32> = ids.keys().copied().collect();
         let mut parameters: Vec<Parameter<'_>> = vec![&range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));

@@ -75,16 +75,24 @@ fn sql(definition: &Definition) -> String {
         SCHEMA
             .replace("{raw_tail_ms}", &tail_ms(Tier::OneMinute))
             .replace("{1m_tail_ms}", &tail_ms(Tier::OneHour))
-            .replace("{1h_tail_ms}", &tail_ms(Tier::OneDay)),
+            .replace("{1h_tail_ms}", &tail_ms(Tier::OneDay))
+            .replace("{without_minutes}", &without_minutes(definition)),
     ];
     for table in definition.tables() {
         statements.extend(views::series(table));
-        statements.extend(Tier::ALL.map(|tier| views::samples(table, tier)));
+        let tiers = Tier::ALL.into_iter().filter(|tier| tier.is_of(table));
+        statements.extend(tiers.map(|tier| views::samples(table, tier)));
         statements.push(functions::by_series(table));
         statements.push(functions::of_fleet(table));
     }
     statements.push(views::freshness(definition));
     statements.join(";\n")
+}
+
+/// Returns the tables without buckets of one minute, separated by commas.
+fn without_minutes(definition: &Definition) -> String {
+    let tables = definition.tables().iter().filter(|table| !Tier::OneMinute.is_of(table));
+    tables.map(|table| table.name).collect::<Vec<_>>().join(",")
 }
 
 /// What a schema was made by.

@@ -59,7 +59,7 @@ pub struct MetricValues {
 /// complete, and the next finer one continues from there, so that a chart reaches up to now. The planner sees the
 /// bounds as constants, so it reads no chunks outside them.
 pub(super) fn buckets_statement(table: &Table, metrics: &[Metric], coarsest: Tier) -> String {
-    let pieces: Vec<String> = tiers_from(coarsest)
+    let pieces: Vec<String> = tiers_from(table, coarsest)
         .zip(3..)
         .map(|(tier, bound)| buckets_of_tier(table, metrics, tier, bound))
         .collect();
@@ -95,7 +95,7 @@ fn buckets_of_tier(table: &Table, metrics: &[Metric], tier: Tier, bound: usize) 
 /// belong to one bucket: adding them up in SQL takes ten times as long as reading them.
 pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<String> {
     let from_raw = rollup::histogram_expression(family.histogram()?);
-    let pieces: Vec<String> = histogram_tiers_from(coarsest)
+    let pieces: Vec<String> = histogram_tiers_from(family.declaration(), coarsest)
         .zip(3..)
         .map(|(tier, bound)| {
             let relation = rollup::relation(family.declaration(), tier, Content::Histogram);
@@ -114,14 +114,14 @@ pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<Stri
     Some(pieces.join(" UNION ALL "))
 }
 
-/// Returns a tier and all finer ones.
-pub(super) fn tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
-    Tier::ALL.into_iter().rev().filter(move |tier| *tier <= coarsest)
+/// Returns a tier and all finer ones that a table has.
+pub(super) fn tiers_from(table: &Table, coarsest: Tier) -> impl Iterator<Item = Tier> {
+    Tier::ALL.into_iter().rev().filter(move |tier| *tier <= coarsest && tier.is_of(table))
 }
 
 /// Like [`tiers_from`], for histograms, which have no one-minute tier.
-fn histogram_tiers_from(coarsest: Tier) -> impl Iterator<Item = Tier> {
-    tiers_from(coarsest).filter(|tier| *tier != Tier::OneMinute)
+fn histogram_tiers_from(table: &Table, coarsest: Tier) -> impl Iterator<Item = Tier> {
+    tiers_from(table, coarsest).filter(|tier| *tier != Tier::OneMinute)
 }
 
 impl ChartConnection<'_> {
@@ -138,7 +138,8 @@ impl ChartConnection<'_> {
         range: TimeRange,
     ) -> Result<MetricBuckets, Error> {
         let connection = &*self.connection;
-        let bounds = bounds(connection, family, Content::Metrics, tiers_from(tier), range).await?;
+        let tiers = tiers_from(family.declaration(), tier);
+        let bounds = bounds(connection, family, Content::Metrics, tiers, range).await?;
         let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));
         let statement = buckets_statement(family.declaration(), family.metrics(), tier);
@@ -169,7 +170,7 @@ impl ChartConnection<'_> {
             return Ok(BTreeMap::new());
         }
         let connection = &*self.connection;
-        let tiers = histogram_tiers_from(tier);
+        let tiers = histogram_tiers_from(family.declaration(), tier);
         let bounds = bounds(connection, family, Content::Histogram, tiers, range).await?;
         let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));

@@ -103,6 +103,7 @@ pub fn all() -> Vec<String> {
         statements.extend([false, true].map(|is_descending| users::list_statement(sort, is_descending)));
     }
     for family in Family::ALL {
+        statements.extend(alert_readings::series_statement(family));
         statements.push(cadence::statement(family));
         statements.push(sample_pages::statement(family));
         let chart = |tier| metrics::buckets_statement(family.declaration(), family.metrics(), tier);

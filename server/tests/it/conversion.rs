@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pika_server::domain::family::Family;
+use pika_server::domain::family::Table;
 use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, bucket_start};
 use pika_server::store::{Edition, MigrateError, Store, UnsupportedDatabase};
 use tokio_postgres::Client;
@@ -14,8 +14,8 @@ use crate::rollups::roll_up;
 use crate::support::client::now;
 use crate::support::database::{connect, store as open_store};
 use crate::support::history::{
-    REPLACEMENTS, assert_kept, assert_same_charts, migrate_killed_everywhere, read_charts, read_tiers,
-    rollups, steps_of, store_history,
+    REPLACEMENTS, assert_kept, assert_same_charts, key_of, migrate_killed_everywhere, read_charts,
+    read_tiers, rollups, steps_of, store_history,
 };
 use crate::support::{Random, TestDatabase, on_both_editions};
 
@@ -34,11 +34,7 @@ async fn make_apache(client: &Client) {
             .unwrap();
     }
     for (relation, tier) in rollups() {
-        let key = match relation.split_once('_').unwrap().0 {
-            "disk" => "agent_key, disk_key, bucket",
-            "network" => "agent_key, interface_key, bucket",
-            _ => "agent_key, bucket",
-        };
+        let key = key_of(&relation);
         let (chunk_ms, complete_until) =
             (tier.chunk_ms(), bucket_start(now() - tier.refresh_end_ms(), tier.bucket_ms()));
         client
@@ -121,7 +117,7 @@ async fn charts_show_what_was_converted_even_where_nothing_can_be_refreshed() {
     let store = database.store();
     let client = database.connect().await;
     store_history(&store, &client).await;
-    let raw = Family::ALL.map(Family::table).join(", ");
+    let raw = Table::ALL.map(|table| table.name).join(", ");
     client.batch_execute(&format!("TRUNCATE {raw}")).await.unwrap();
     make_apache(&client).await;
     let (before, charts_before) = (read_tiers(&client).await, read_charts(&store).await);

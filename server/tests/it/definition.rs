@@ -1,6 +1,8 @@
 //! Rollups follow their definition when metrics and families are added, removed or changed in a database with history.
 
-use pika_server::domain::family::{Column, ColumnType, Family, Metric, MetricKind, Table, Unit};
+use pika_server::domain::family::{
+    Column, ColumnType, Family, FinestRollup, Metric, MetricKind, Table, Unit,
+};
 use pika_server::domain::tier::{HOUR_MS, MINUTE_MS, Tier};
 use pika_server::store::{Definition, Edition, statements};
 use tokio_postgres::Client;
@@ -29,7 +31,7 @@ fn trial_definition() -> Definition {
 
 /// The product's definition with another CPU table, and more tables.
 fn definition_with(cpu: Table, more: &[Table]) -> Definition {
-    let tables = Family::ALL.map(|family| if family == Family::Cpu { cpu } else { *family.declaration() });
+    let tables = Table::ALL.map(|table| if table.name == cpu.name { cpu } else { *table });
     Definition::new([tables.as_slice(), more].concat())
 }
 
@@ -53,11 +55,14 @@ fn trial_table() -> Table {
     const METRICS: &[Metric] = &[gauge("warmth", "warmth", false)];
     Table {
         name: "trial_metrics",
+        doc: "",
+        fields: &[],
         series: None,
         columns: COLUMNS,
         families: &[],
         metrics: METRICS,
         histogram: None,
+        finest_rollup: FinestRollup::Minute,
         retired: &[],
     }
 }
@@ -190,10 +195,10 @@ async fn a_retired_metric_leaves_the_rollups(database: TestDatabase) {
     // One is no longer measured, the other is to be dropped.
     let cpu =
         Table { metrics: with(&metrics, &[]), retired: &["steal_percent"], ..*Family::Cpu.declaration() };
-    let tables = Family::ALL
+    let tables = Table::ALL
         .into_iter()
-        .filter(|family| *family != Family::Memory)
-        .map(|family| if family == Family::Cpu { cpu } else { *family.declaration() });
+        .filter(|table| table.name != Family::Memory.table())
+        .map(|table| if table.name == cpu.name { cpu } else { *table });
     let fewer = database.store().with_definition(Definition::new(tables.collect::<Vec<_>>()));
     let steps = migrate_killed_everywhere(&fewer, async |_| {
         assert_kept(&before, &read_tiers(&client).await);

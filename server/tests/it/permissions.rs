@@ -75,6 +75,7 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
         "listAgentGaps" | "getAgentPresence" | "followEvents" => (Read, NOBODY, none),
         "listAgents" | "listOnlineAgents" | "getAgent" => (Read, NOBODY, none),
         "getAgentMetrics" | "getMetrics" | "getSparklines" | "getLatestAgentMetrics" | "getLatestFleetMetrics" => (Read, NOBODY, none),
+        "listMetricTypes" => (Read, NOBODY, none),
         "createEnrollment" => (Write("agents:write"), NOBODY, json!({"name": "x", "expiresAt": far, "maxUses": 1})),
         "listEnrollments" | "getEnrollment" => (ReadAdministration, NOBODY, none),
         "deleteEnrollment" => (Write("agents:write"), NOBODY, none),

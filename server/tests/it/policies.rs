@@ -96,7 +96,7 @@ async fn a_round_of_maintenance_corrects_policies(database: TestDatabase) {
     }
     let client = database.connect().await;
     let before = windows(&client).await;
-    assert_eq!(before.len(), 19);
+    assert_eq!(before.len(), 40);
     client
         .batch_execute(
             "SELECT remove_continuous_aggregate_policy('cpu_metrics_1m'); \

@@ -1,6 +1,6 @@
 //! A database of an earlier release is opened by this one without losing anything.
 
-use pika_server::domain::family::Family;
+use pika_server::domain::family::Table;
 use pika_server::domain::tier::{DAY_MS, HOUR_MS};
 use pika_server::store::Edition;
 use reqwest::Method;
@@ -57,8 +57,7 @@ async fn load(client: &Client) -> i64 {
 /// Returns the rows of the raw tables.
 async fn raw_rows(client: &Client) -> Vec<Value> {
     let mut rows = Vec::new();
-    for family in Family::ALL {
-        let table = family.table();
+    for table in Table::ALL.map(|table| table.name) {
         if !exists(client, table).await {
             continue;
         }

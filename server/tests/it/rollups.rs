@@ -90,6 +90,13 @@ pub(crate) fn random_rows(random: &mut Random, start: i64, end: i64, count: u64)
     rows
 }
 
+/// Returns one row of every table, the same for the same seed.
+pub(crate) fn row_of_each_table(seed: u64, ts: i64, agent_key: i32) -> Rows {
+    let (mut rows, mut random) = (Rows::default(), Random::seeded(seed));
+    PUSH.iter().for_each(|push| push(&mut rows, &mut random, ts, agent_key));
+    rows
+}
+
 /// Adds a random row to a table: time, agent.
 type Push = fn(&mut Rows, &mut Random, i64, i32);
 
@@ -165,9 +172,9 @@ async fn every_bucket_matches_the_raw_rows(database: TestDatabase) {
     }
     roll_up(&database.store(), &client).await;
     let mut n_buckets = 0;
-    for family in Family::ALL {
-        for tier in Tier::ROLLUPS {
-            n_buckets += check_tier(&client, family, tier).await;
+    for table in Table::ALL {
+        for tier in Tier::rollups_of(table) {
+            n_buckets += check_tier(&client, table, *tier).await;
         }
     }
     assert!(500 < n_buckets, "only {n_buckets} buckets to compare");
@@ -177,11 +184,11 @@ async fn every_bucket_matches_the_raw_rows(database: TestDatabase) {
 type Bucket = BTreeMap<String, f64>;
 
 /// Compares all complete buckets of a tier with a recomputation. Returns their number.
-pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> usize {
-    let relation = format!("{}_{}", family.table(), tier.name());
-    let series = family.series_column().unwrap_or("0");
+pub(crate) async fn check_tier(client: &Client, table: &Table, tier: Tier) -> usize {
+    let relation = format!("{}_{}", table.name, tier.name());
+    let series = table.series_column().unwrap_or("0");
     let raw = client
-        .query(&format!("SELECT to_jsonb(t)::text FROM {} t ORDER BY ts", family.table()), &[])
+        .query(&format!("SELECT to_jsonb(t)::text FROM {} t ORDER BY ts", table.name), &[])
         .await
         .unwrap();
     let mut expected: BTreeMap<(i64, i64, i64), Bucket> = BTreeMap::new();
@@ -194,9 +201,9 @@ pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> u
         );
         let bucket = expected.entry(key).or_default();
         *bucket.entry("n".to_owned()).or_default() += 1.0;
-        for metric in family.metrics() {
+        for metric in table.metrics {
             let Some(value) = row[metric.column].as_f64() else { continue };
-            let column = family.columns().iter().find(|column| column.name == metric.column).unwrap();
+            let column = table.columns.iter().find(|column| column.name == metric.column).unwrap();
             // JSON contains the shortest decimals for the same 32 bits; the sum is over those bits.
             #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits")]
             let value =
@@ -244,7 +251,7 @@ pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> u
             let zero_or_null = if name.ends_with("_n") { Some(0.0) } else { None };
             assert!(
                 close(value.as_f64(), expected.or(zero_or_null))
-                    || (is_float4(family, name) && shortest(value, expected)),
+                    || (is_float4(table, name) && shortest(value, expected)),
                 "{relation} {key:?} {name}: {value}, but the raw rows give {expected:?}"
             );
         }
@@ -258,9 +265,9 @@ pub(crate) async fn check_tier(client: &Client, family: Family, tier: Tier) -> u
 }
 
 /// Returns whether a rollup's column has the type of a 32-bit metric.
-fn is_float4(family: Family, name: &str) -> bool {
+fn is_float4(table: &Table, name: &str) -> bool {
     let metric = ["_min", "_max", "_last"].iter().find_map(|suffix| name.strip_suffix(suffix));
-    let column = family.columns().iter().find(|column| Some(column.name) == metric);
+    let column = table.columns.iter().find(|column| Some(column.name) == metric);
     column.is_some_and(|column| column.column_type == ColumnType::Float4)
 }
 
@@ -474,9 +481,9 @@ async fn a_round_that_fails_midway_is_redone() {
         client.batch_execute(&format!("ALTER TABLE away RENAME TO {relation}")).await.unwrap();
     }
     store.maintain(now()).await.unwrap();
-    for family in Family::ALL {
-        for tier in Tier::ROLLUPS {
-            check_tier(&client, family, tier).await;
+    for table in Table::ALL {
+        for tier in Tier::rollups_of(table) {
+            check_tier(&client, table, *tier).await;
         }
     }
 }
@@ -513,15 +520,15 @@ async fn the_policies_match_their_definition_and_run() {
         Tier::OneDay => None,
     };
     let mut n_relations = 0;
-    for family in Family::ALL {
-        for tier in Tier::ALL {
-            let histogram = format!("{}_histogram_{}", family.name(), tier.name());
-            let relations = match (tier, family.histogram()) {
-                (Tier::Raw, _) => vec![family.table().to_owned()],
+    for table in Table::ALL {
+        for tier in Tier::ALL.into_iter().filter(|tier| tier.is_of(table)) {
+            let histogram = format!("{}_histogram_{}", table.subject(), tier.name());
+            let relations = match (tier, table.histogram) {
+                (Tier::Raw, _) => vec![table.name.to_owned()],
                 (Tier::OneHour | Tier::OneDay, Some(_)) => {
-                    vec![format!("{}_{}", family.table(), tier.name()), histogram]
+                    vec![format!("{}_{}", table.name, tier.name()), histogram]
                 }
-                _ => vec![format!("{}_{}", family.table(), tier.name())],
+                _ => vec![format!("{}_{}", table.name, tier.name())],
             };
             for relation in relations {
                 n_relations += 1;
@@ -552,7 +559,7 @@ async fn the_policies_match_their_definition_and_run() {
             }
         }
     }
-    assert_eq!(n_relations, 24);
+    assert_eq!(n_relations, 54);
 
     let rows = random_rows(&mut Random::seeded(1), now() - 20 * HOUR_MS, now(), 200);
     let old = random_rows(&mut Random::seeded(2), now() - 60 * HOUR_MS, now() - 50 * HOUR_MS, 200);

@@ -20,6 +20,7 @@ use pika_server::store::{
 };
 use pika_shared::token::TokenKind;
 
+use crate::rollups::row_of_each_table;
 use crate::support::client::now;
 use crate::support::{TestDatabase, by_test, eventually, on_both_editions};
 
@@ -279,11 +280,12 @@ async fn both_ways_of_writing_store_the_same(database: TestDatabase) {
     let store = database.store();
     let ts = now();
     for (key, method) in [(1, WriteMethod::Copy), (2, WriteMethod::Insert)] {
-        let rows = rows_of_all_families(AgentKey(key), ts);
-        assert_eq!(write(&store, method, &rows).await, Written { rows: 5, duplicates: 0 });
+        let rows = row_of_each_table(1, ts, key);
+        let n_rows = Table::ALL.len() as u64;
+        assert_eq!(write(&store, method, &rows).await, Written { rows: n_rows, duplicates: 0 });
     }
     let client = database.connect().await;
-    for table in Family::ALL.map(Family::table) {
+    for table in Table::ALL.map(|table| table.name) {
         let sql = format!(
             "SELECT count(*), count(DISTINCT to_jsonb(t) - 'agent_key') FROM {table} t WHERE agent_key IN (1, 2)"
         );

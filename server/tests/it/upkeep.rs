@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pika_server::domain::family::Family;
+use pika_server::domain::family::{Family, Table};
 use pika_server::domain::id::AgentKey;
 use pika_server::domain::row::{LoadNumbers, Rows, Stored};
 use pika_server::domain::tier::{DAY_MS, HOUR_MS, MINUTE_MS, Tier, bucket_start};
@@ -301,9 +301,9 @@ async fn late_samples_and_refreshes_do_not_get_in_each_others_way() {
     if is_community {
         run_jobs(&client, REFRESH, "%").await;
     }
-    for family in Family::ALL {
-        for tier in Tier::ROLLUPS {
-            check_tier(&client, family, tier).await;
+    for table in Table::ALL {
+        for tier in Tier::rollups_of(table) {
+            check_tier(&client, table, *tier).await;
         }
     }
 }
@@ -332,9 +332,9 @@ async fn a_mark_rolls_up_what_it_names(database: TestDatabase) {
             format!("SELECT count(*) FROM rollup_changes WHERE tier = '1m' AND start_ms < {end} - 3600000");
         assert_eq!(database.count(&left).await, 0);
     }
-    for family in Family::ALL {
-        for tier in Tier::ROLLUPS {
-            check_tier(&client, family, tier).await;
+    for table in Table::ALL {
+        for tier in Tier::rollups_of(table) {
+            check_tier(&client, table, *tier).await;
         }
     }
 }

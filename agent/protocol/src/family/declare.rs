@@ -205,6 +205,8 @@ macro_rules! family {
 
         const TABLE: &$crate::family::Table = &$crate::family::Table {
             name: $table,
+            doc: concat!($($doc),+),
+            fields: FIELDS,
             series: maybe!($($crate::family::Series {
                 key_column: $key,
                 names: $names,

@@ -7,6 +7,10 @@ use super::number::{Bounds, ColumnType};
 pub struct Table {
     /// The table's name, after which its rollups are named.
     pub name: &'static str,
+    /// What the samples are about.
+    pub doc: &'static str,
+    /// The numbers of a sample.
+    pub fields: &'static [Field],
     /// The key and labels of an agent's series, if there may be several.
     pub series: Option<Series>,
     /// The columns of raw samples: time, agent, the key of the series if there are several, and the numbers in the

@@ -10,7 +10,7 @@ use crate::domain::family::Family;
 use crate::domain::tier::{DAY_MS, MINUTE_MS};
 
 /// The version of these rules. Rules that nobody has changed are updated.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 const GIB: f64 = 1_073_741_824.0;
 
@@ -103,6 +103,7 @@ fn rule(
 pub fn rules() -> Vec<BuiltinRule> {
     let mut rules = presence_rules();
     rules.extend(metric_rules());
+    rules.extend(health_rules());
     rules.extend(data_rules());
     rules.extend(system_rules());
     rules
@@ -181,6 +182,89 @@ fn metric_rules() -> Vec<BuiltinRule> {
             true,
             vec![above("network", "receiveErrorsPerSecond", Function::Avg, 10, info(threshold(10.0, 1.0)))],
             (60, 60),
+        ),
+    ]
+}
+
+/// The health of the machine.
+fn health_rules() -> Vec<BuiltinRule> {
+    // 2 is degraded, 3 failed; a drive that sleeps (4) is well.
+    let volume = vec![
+        above(
+            "volume",
+            "state",
+            Function::Min,
+            5,
+            warning_and_critical(threshold(1.5, 1.5), threshold(2.5, 2.5)),
+        ),
+        Condition::Metric(MetricCondition {
+            family: "volume".to_owned(),
+            metric: "state".to_owned(),
+            function: Function::Max,
+            window_ms: 5 * MINUTE_MS,
+            operator: Operator::Below,
+            levels: warning_and_critical(threshold(3.5, 3.5), threshold(3.5, 3.5)),
+        }),
+    ];
+    let one =
+        |family, metric, function, minutes, levels| vec![above(family, metric, function, minutes, levels)];
+    let wear = warning_and_critical(threshold(90.0, 89.0), threshold(100.0, 99.0));
+    let hot = warning_and_critical(threshold(95.0, 90.0), threshold(100.0, 95.0));
+    let kills = warning_and_critical(threshold(0.0, 0.0), None);
+    let failed = warning_and_critical(threshold(0.5, 0.5), None);
+    let tracked = warning_and_critical(threshold(90.0, 80.0), None);
+    let reboot = info(threshold(0.5, 0.5));
+    let errors = warning_and_critical(None, threshold(0.0, 0.0));
+    vec![
+        rule("volume", "RAID, pool or file system", true, volume, (2, 10)),
+        rule(
+            "drive-wear",
+            "Drive worn out",
+            true,
+            one("volume", "wearPercent", Function::Max, 15, wear),
+            (10, 60),
+        ),
+        rule(
+            "oom-kill",
+            "Out of memory",
+            true,
+            one("paging", "oomKillsPerHour", Function::Max, 5, kills),
+            (0, 30),
+        ),
+        rule(
+            "unit-failed",
+            "Unit failed",
+            true,
+            one("health", "failedUnits", Function::Min, 10, failed),
+            (5, 5),
+        ),
+        rule(
+            "temperature",
+            "Temperature",
+            true,
+            one("temperature", "criticalPercent", Function::Min, 5, hot),
+            (5, 10),
+        ),
+        rule(
+            "memory-errors",
+            "Memory errors",
+            true,
+            one("health", "memoryErrorsUncorrectedPerHour", Function::Max, 10, errors),
+            (0, 60),
+        ),
+        rule(
+            "conntrack",
+            "Connection tracking",
+            true,
+            one("socket", "conntrackUsagePercent", Function::Avg, 10, tracked),
+            (5, 10),
+        ),
+        rule(
+            "reboot-required",
+            "Reboot required",
+            false,
+            one("health", "rebootRequired", Function::Min, 60, reboot),
+            (60, 10),
         ),
     ]
 }

@@ -90,8 +90,13 @@ fn create(function: &str, table: &Table, columns: &[(String, String)], body: &st
 /// The buckets of each series: for each metric weight, total, smallest and largest value.
 fn buckets(table: &Table) -> String {
     let key = series_key(table);
-    let pieces: Vec<String> =
-        Tier::ALL.into_iter().rev().zip(1..).map(|(tier, part)| piece(table, &key, tier, part)).collect();
+    let pieces: Vec<String> = Tier::ALL
+        .into_iter()
+        .rev()
+        .zip(1..)
+        .filter(|(tier, _)| tier.is_of(table))
+        .map(|(tier, part)| piece(table, &key, tier, part))
+        .collect();
     let columns: String = (0..table.metrics.len())
         .map(|i| {
             format!(
@@ -123,7 +128,8 @@ fn piece(table: &Table, key: &str, tier: Tier, part: usize) -> String {
              AND time_ms <= grafana.ms(\"to\") + grafana.step(step_ms) \
              AND (SELECT parts[{part}] FROM parts) <= time_ms AND time_ms < (SELECT parts[{next}] FROM parts)",
         view = name(table, tier),
-        tier = tier.name(),
+        // Without buckets of minutes, the samples stand in for them.
+        tier = if tier == Tier::Raw && !Tier::OneMinute.is_of(table) { "1m" } else { tier.name() },
         next = part + 1,
     )
 }

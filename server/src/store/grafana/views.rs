@@ -204,6 +204,15 @@ fn describe(metric: &Metric) -> String {
         Unit::PerSecond => "a second",
         Unit::Count => "a bare number",
         Unit::Milliseconds => "milliseconds",
+        Unit::Seconds => "seconds",
+        Unit::PerHour => "an hour",
+        Unit::BitsPerSecond => "bits a second",
+        Unit::Celsius => "degrees Celsius",
+        Unit::Watts => "watts",
+        Unit::RevolutionsPerMinute => "revolutions a minute",
+        Unit::Hertz => "hertz",
+        Unit::Boolean => "0 or 1",
+        Unit::Code => "a number that stands for a state",
     };
     format!("{}: {unit}", metric.name)
 }

@@ -39,7 +39,7 @@ impl Definition {
             let chain = |tiers: &[Tier], content| {
                 tiers.iter().map(|tier| Rollup { table: *table, tier: *tier, content }).collect()
             };
-            let metrics = chain(&Tier::ROLLUPS, Content::Metrics);
+            let metrics = chain(Tier::rollups_of(table), Content::Metrics);
             let histogram =
                 table.histogram.map(|_| chain(&[Tier::OneHour, Tier::OneDay], Content::Histogram));
             [Some(metrics), histogram].into_iter().flatten()

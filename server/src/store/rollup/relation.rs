@@ -31,7 +31,7 @@ impl Rollup {
     pub(in crate::store) fn source(self) -> Source {
         let tier = match (self.content, self.tier) {
             (_, Tier::OneDay) => Tier::OneHour,
-            (Content::Metrics, Tier::OneHour) => Tier::OneMinute,
+            (Content::Metrics, Tier::OneHour) => Tier::OneMinute.stored(&self.table),
             _ => Tier::Raw,
         };
         Source { relation: relation(&self.table, tier, self.content), tier }

@@ -21,14 +21,26 @@ const OLD_DAYS: i64 = 80;
 /// The rollups of the product, each after its source.
 pub(crate) fn rollups() -> Vec<(String, Tier)> {
     let mut rollups = Vec::new();
-    for family in Family::ALL {
-        rollups.extend(Tier::ROLLUPS.map(|tier| (format!("{}_{}", family.table(), tier.name()), tier)));
-        if family.histogram().is_some() {
+    for table in Table::ALL {
+        let tiers = Tier::rollups_of(table).iter();
+        rollups.extend(tiers.map(|tier| (format!("{}_{}", table.name, tier.name()), *tier)));
+        if table.histogram.is_some() {
             let tiers = [Tier::OneHour, Tier::OneDay];
-            rollups.extend(tiers.map(|tier| (format!("{}_histogram_{}", family.name(), tier.name()), tier)));
+            rollups
+                .extend(tiers.map(|tier| (format!("{}_histogram_{}", table.subject(), tier.name()), tier)));
         }
     }
     rollups
+}
+
+/// Returns the columns of a rollup's primary key.
+pub(crate) fn key_of(relation: &str) -> String {
+    let is_of = |table: &&Table| {
+        let rest = relation.strip_prefix(table.subject());
+        rest.is_some_and(|rest| rest.starts_with("_metrics_") || rest.starts_with("_histogram_"))
+    };
+    let series = Table::ALL.into_iter().find(is_of).and_then(Table::series_column);
+    series.map_or_else(|| "agent_key, bucket".to_owned(), |series| format!("agent_key, {series}, bucket"))
 }
 
 /// Returns whether a relation exists: a database of an earlier release may lack some.
