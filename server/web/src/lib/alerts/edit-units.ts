@@ -11,6 +11,20 @@ export function editUnit(unit: string): { readonly factor: number; readonly word
       return { factor: 1e6, word: 'MB/s' };
     case 'perSecond':
       return { factor: 1, word: '1/s' };
+    case 'perHour':
+      return { factor: 1, word: '1/h' };
+    case 'bitsPerSecond':
+      return { factor: 1e6, word: 'Mbit/s' };
+    case 'hertz':
+      return { factor: 1e6, word: 'MHz' };
+    case 'celsius':
+      return { factor: 1, word: '°C' };
+    case 'watts':
+      return { factor: 1, word: 'W' };
+    case 'revolutionsPerMinute':
+      return { factor: 1, word: 'rpm' };
+    case 'seconds':
+      return { factor: 1, word: 's' };
     case 'milliseconds':
       return { factor: 1000, word: 's' };
     default:

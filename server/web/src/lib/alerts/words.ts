@@ -25,6 +25,20 @@ export function valueText(value: Value, unit: string, format: Formatters): strin
       return format.rate(value);
     case 'perSecond':
       return `${format.decimal(value)}/s`;
+    case 'perHour':
+      return `${format.decimal(value)}/h`;
+    case 'celsius':
+      return `${format.decimal(value)} °C`;
+    case 'watts':
+      return `${format.decimal(value)} W`;
+    case 'revolutionsPerMinute':
+      return `${format.decimal(value)} rpm`;
+    case 'hertz':
+      return `${format.decimal(value / 1e6)} MHz`;
+    case 'bitsPerSecond':
+      return `${format.decimal(value / 1e6)} Mbit/s`;
+    case 'seconds':
+      return format.span(value * 1000);
     case 'milliseconds':
     case 'ms':
       return Math.abs(value) < 1000 ? `${format.decimal(value)} ms` : format.span(Math.abs(value));
@@ -32,6 +46,8 @@ export function valueText(value: Value, unit: string, format: Formatters): strin
       return format.span(value * 86_400_000);
     case 'agents':
     case 'count':
+    case 'boolean':
+    case 'code':
     case '':
       return format.decimal(value);
     default:

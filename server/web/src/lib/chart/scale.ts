@@ -2,7 +2,48 @@
 import type { RateUnit } from '../preferences.svelte';
 
 /** What the numbers of a chart are. */
-export type Kind = 'percent' | 'bytes' | 'bytesPerSecond' | 'perSecond' | 'count';
+export type Kind =
+  | 'percent'
+  | 'bytes'
+  | 'bytesPerSecond'
+  | 'bitsPerSecond'
+  | 'hertz'
+  | 'perSecond'
+  | 'perHour'
+  | 'milliseconds'
+  | 'seconds'
+  | 'celsius'
+  | 'watts'
+  | 'revolutionsPerMinute'
+  | 'count';
+
+/** What is written behind numbers that are not scaled. */
+export const SUFFIXES: Partial<Record<Kind, string>> = {
+  perSecond: '/s',
+  perHour: '/h',
+  milliseconds: 'ms',
+  celsius: '°C',
+  watts: 'W',
+  revolutionsPerMinute: 'rpm',
+};
+
+/** The kind of a unit of the server; a plain number for one that is not known. */
+export const kindOf = (unit: string): Kind => (unit in KINDS ? KINDS[unit as keyof typeof KINDS] : 'count');
+
+const KINDS = {
+  percent: 'percent',
+  bytes: 'bytes',
+  bytesPerSecond: 'bytesPerSecond',
+  bitsPerSecond: 'bitsPerSecond',
+  hertz: 'hertz',
+  perSecond: 'perSecond',
+  perHour: 'perHour',
+  milliseconds: 'milliseconds',
+  seconds: 'seconds',
+  celsius: 'celsius',
+  watts: 'watts',
+  revolutionsPerMinute: 'revolutionsPerMinute',
+} as const;
 
 /** From zero (percentages: to 100); just around the values; or by powers of ten. */
 export type ScaleMode = 'whole' | 'fit' | 'log';
@@ -19,15 +60,17 @@ export function yRange(
   reference: number | null,
 ): [number, number] {
   const min = values.min ?? 0;
+  // Only temperatures go below zero.
+  const least = kind === 'celsius' ? Math.min(0, min * HEADROOM) : 0;
   const max = values.max ?? min;
   if (mode === 'fit') {
     const room = (max - min || Math.abs(max) || 1) * (HEADROOM - 1);
-    return [Math.max(0, min - room), max + room];
+    return [kind === 'celsius' ? min - room : Math.max(0, min - room), max + room];
   }
   if (kind === 'percent') return [0, 100];
   const isReferenceNear = reference !== null && (kind === 'bytes' || max >= reference * REFERENCE_SHARE_MIN);
   const top = Math.max(max, isReferenceNear ? reference : 0) * HEADROOM;
-  return [0, top > 0 ? top : 1];
+  return [least, top > 0 ? top : 1];
 }
 
 export interface AxisUnit {
@@ -59,10 +102,18 @@ export function axisUnit(kind: Kind, max: number, rateUnit: RateUnit): AxisUnit 
         divisor: 1000 ** exponent / factor,
       };
     }
-    case 'perSecond':
-      return { label: '/s', divisor: 1 };
-    case 'count':
-      return { label: '', divisor: 1 };
+    case 'bitsPerSecond':
+    case 'hertz': {
+      const exponent = power(max, 1000, DECIMAL.length - 1);
+      const unit = kind === 'hertz' ? 'Hz' : 'bit/s';
+      return { label: `${DECIMAL[exponent] ?? ''}${unit}`, divisor: 1000 ** exponent };
+    }
+    case 'seconds': {
+      const [label, divisor] = max >= 2 * 86_400 ? (['d', 86_400] as const) : (['s', 1] as const);
+      return { label, divisor };
+    }
+    default:
+      return { label: SUFFIXES[kind] ?? '', divisor: 1 };
   }
 }
 

@@ -6,7 +6,7 @@ import { preferences } from '../preferences.svelte';
 import { theme } from '../theme.svelte';
 import { offsetMs, tickLabels, width } from './labels';
 import type { Style } from './axes';
-import { axisUnit, xTicks, type Kind } from './scale';
+import { axisUnit, SUFFIXES, xTicks, type Kind } from './scale';
 
 /** For one chart. Reading it in an effect or `$derived` makes that follow the theme and the preferences. */
 export function styleOf(kind: Kind, onunit: (label: string) => void): Style {
@@ -35,9 +35,23 @@ export function written(kind: Kind, value: number | null): string {
       return format.bytes(value);
     case 'bytesPerSecond':
       return format.rate(value);
-    default:
-      return format.decimal(value);
+    case 'bitsPerSecond':
+      return scaled(value, 'bit/s');
+    case 'hertz':
+      return scaled(value, 'Hz');
+    case 'seconds':
+      return value === null ? format.decimal(value) : writtenWidth(value * 1000) || format.decimal(value);
+    default: {
+      const suffix = value === null ? undefined : SUFFIXES[kind];
+      return suffix ? `${format.decimal(value)} ${suffix}` : format.decimal(value);
+    }
   }
+}
+
+function scaled(value: number | null, unit: string): string {
+  if (value === null) return format.decimal(value);
+  const { label, divisor } = axisUnit('hertz', value, 'bits');
+  return `${format.decimal(value / divisor)} ${label.replace('Hz', unit)}`;
 }
 
 /** `2 min`, the width of a bucket. */

@@ -7,9 +7,10 @@ import type { Messages } from '../i18n/en';
 
 export type Metrics = components['schemas']['Metrics'];
 export type Series = components['schemas']['Series'];
-export type Family = components['schemas']['MetricType'];
 
-export const FAMILIES = ['cpu', 'memory', 'disk', 'network', 'load'] as const satisfies readonly Family[];
+/** The families with charts of their own; all others are shown by what the server says about them. */
+export const FAMILIES = ['cpu', 'memory', 'disk', 'network', 'load'] as const;
+export type Family = (typeof FAMILIES)[number];
 
 interface Spec {
   readonly kind: Kind;

@@ -2,7 +2,9 @@
 import type { components } from '../api/schema';
 import type { Family, Metrics, Series } from './families';
 
-export type Latest = components['schemas']['LatestMetrics'];
+type LatestMetrics = components['schemas']['LatestMetrics'];
+/** The newest values of the families with charts of their own. */
+export type Latest = Pick<LatestMetrics, 'agentId' | 'cpu' | 'memory' | 'disks' | 'networks' | 'load'>;
 
 type Values = ReadonlyMap<string, number>;
 interface Point {

@@ -8,6 +8,7 @@ import { fleet } from '$lib/fleet/fleet.svelte';
 import type { Family } from '$lib/metrics/families';
 
 export type Agent = components['schemas']['Agent'];
+export type MetricFamily = components['schemas']['MetricFamily'];
 export type SampleGap = components['schemas']['SampleGap'];
 
 /** How often the newest values are read; the fleet's stream may replace it. */
@@ -45,6 +46,33 @@ export const metricsQuery = (id: string, type: Family, { start, end, points }: A
     },
     staleTime: HISTORY_STALE_MS,
     // Comparing thousands of numbers takes longer than drawing them.
+    structuralSharing: false,
+    placeholderData: (previous, query) => (query?.queryKey[1] === id ? keepPreviousData(previous) : undefined),
+  });
+
+/** What can be measured at all; a server learns more only with an upgrade, which reloads the page. */
+export const metricTypesQuery = () =>
+  queryOptions({
+    queryKey: ['metric-types'],
+    queryFn: async ({ signal }) => (await dataOf(api.GET('/api/metric-types', { signal }))).items,
+    staleTime: Infinity,
+  });
+
+/** How many lines a chart of many series has at most: those with the largest values. */
+const LINES_MAX = 8;
+
+/** The history of some metrics of a family that the console knows only by what the server says about it. */
+export const moreMetricsQuery = (id: string, family: MetricFamily, metrics: readonly string[], asked: Asked) =>
+  queryOptions({
+    queryKey: ['metrics', id, family.type, ...metrics, asked.start, asked.end, asked.points],
+    queryFn: ({ signal }) => {
+      const type = family.type as components['schemas']['MetricType'];
+      const [by] = metrics;
+      const ranked = family.hasSeries && by ? { top: LINES_MAX, by } : {};
+      const params = { path: { id }, query: { ...asked, type, metric: [...metrics], ...ranked } };
+      return dataOf(api.GET('/api/agents/{id}/metrics', { params, signal }));
+    },
+    staleTime: HISTORY_STALE_MS,
     structuralSharing: false,
     placeholderData: (previous, query) => (query?.queryKey[1] === id ? keepPreviousData(previous) : undefined),
   });

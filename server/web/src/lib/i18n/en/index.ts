@@ -6,6 +6,7 @@ import { audit } from './audit';
 import { channels } from './channels';
 import { chart } from './chart';
 import { common } from './common';
+import { families } from './families';
 import { fleet } from './fleet';
 import { live } from './live';
 import { login } from './login';
@@ -25,6 +26,7 @@ export const en = {
   channels,
   chart,
   common,
+  families,
   fleet,
   live,
   login,

@@ -1,4 +1,6 @@
 // Texts of alert rules: what is looked for, and for whom.
+import { families } from './families';
+
 export const rules = {
   text: 'Conditions that Pika checks, and when they raise alerts.',
   create: 'New rule',
@@ -44,8 +46,9 @@ export const rules = {
     evaluationSlow: 'Rules are not evaluated in time',
     databaseAway: 'The database was unavailable',
   },
-  families: { cpu: 'CPU', memory: 'Memory', disk: 'Disks', network: 'Network', load: 'Load' },
+  families: { cpu: 'CPU', memory: 'Memory', disk: 'Disks', network: 'Network', load: 'Load', ...families.titles },
   metrics: {
+    ...families.metrics,
     usagePercent: 'usage',
     userPercent: 'user',
     systemPercent: 'system',

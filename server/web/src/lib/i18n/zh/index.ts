@@ -7,6 +7,7 @@ import { audit } from './audit';
 import { channels } from './channels';
 import { chart } from './chart';
 import { common } from './common';
+import { families } from './families';
 import { fleet } from './fleet';
 import { live } from './live';
 import { login } from './login';
@@ -26,6 +27,7 @@ export const zh: Messages = {
   channels,
   chart,
   common,
+  families,
   fleet,
   live,
   login,

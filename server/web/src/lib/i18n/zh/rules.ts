@@ -1,5 +1,6 @@
 // Texts of alert rules: what is looked for, and for whom.
 import type { Messages } from '../en';
+import { families } from './families';
 
 export const rules: Messages['rules'] = {
   text: 'Pika 检查什么，何时告警。',
@@ -45,8 +46,9 @@ export const rules: Messages['rules'] = {
     evaluationSlow: '规则无法及时判断',
     databaseAway: '数据库曾不可用',
   },
-  families: { cpu: '处理器', memory: '内存', disk: '磁盘', network: '网络', load: '负载' },
+  families: { cpu: '处理器', memory: '内存', disk: '磁盘', network: '网络', load: '负载', ...families.titles },
   metrics: {
+    ...families.metrics,
     usagePercent: '使用率',
     userPercent: '用户态',
     systemPercent: '系统态',
