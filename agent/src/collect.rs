@@ -142,6 +142,7 @@ impl Collectors {
             disks: self.note("disk", disks).unwrap_or_default(),
             networks: self.note("network", network).flatten().unwrap_or_default(),
             load: self.note("load", load).flatten(),
+            ..Sample::default()
         };
         self.bound("disks", &mut sample.disks, DISKS_PER_SAMPLE_MAX);
         self.bound("interfaces", &mut sample.networks, NETWORKS_PER_SAMPLE_MAX);

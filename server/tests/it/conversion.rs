@@ -91,7 +91,7 @@ async fn a_database_of_the_apache_edition_is_converted_whatever_interrupts_it() 
     .await;
     assert!(40 < n_kills, "{steps:?}");
     let aggregates = "SELECT count(*) FROM timescaledb_information.continuous_aggregates";
-    assert_eq!(database.count(aggregates).await, 19);
+    assert_eq!(database.count(aggregates).await, 40);
     assert_eq!(database.count(REPLACEMENTS).await, 0);
     // At once, before anything is rolled up.
     assert_kept(&before, &read_tiers(&client).await);

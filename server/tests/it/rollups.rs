@@ -566,8 +566,8 @@ async fn the_policies_match_their_definition_and_run() {
     let mut writer = SampleWriter::new(store.clone(), WriteMethod::Copy);
     writer.write(&rows).await.unwrap();
     writer.write(&old).await.unwrap();
-    assert_eq!(run_jobs(&client, refresh, "%").await, 19);
-    assert_eq!(run_jobs(&client, "policy_compression", "%").await, 24);
+    assert_eq!(run_jobs(&client, refresh, "%").await, 40);
+    assert_eq!(run_jobs(&client, "policy_compression", "%").await, 54);
     assert_eq!(run_jobs(&client, "policy_retention", "%").await, 0, "the server drops what is rolled up");
     let columns = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'cpu_metrics' AND is_compressed";
     assert!(0 < database.count(columns).await);

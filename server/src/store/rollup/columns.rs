@@ -89,11 +89,15 @@ fn gauge_columns(
         from_raw: format!("{function}({column})"),
         from_rollup: format!("{function}({column}_{function})"),
     };
+    // The last value, not the last sample, which may lack one.
+    let known = |column: &str| {
+        if is_optional { format!(" FILTER (WHERE {column} IS NOT NULL)") } else { String::new() }
+    };
     let last = keeps_last.then(|| RollupColumn {
         name: format!("{column}_last"),
         sql_type,
-        from_raw: format!("last({column}, ts)"),
-        from_rollup: format!("last({column}_last, bucket)"),
+        from_raw: format!("last({column}, ts){}", known(column)),
+        from_rollup: format!("last({column}_last, bucket){}", known(&format!("{column}_last"))),
     });
     count.into_iter().chain([sum, extreme("min"), extreme("max")]).chain(last)
 }
