@@ -126,6 +126,7 @@ walk_alerts() { # NAME NOW
   call 200 listAlertMetrics GET /api/alert-rules/metrics
   rule="{\"name\":\"$name\",\"enabled\":false,\"channelIds\":[],\"conditions\":[{\"kind\":\"metric\",\"family\":\"cpu\",\"metric\":\"usagePercent\",\"function\":\"avg\",\"windowMs\":300000,\"operator\":\"above\",\"severities\":{\"warning\":{\"threshold\":99,\"recoveryThreshold\":90}}}]}"
   call 200 testAlertRule POST /api/alert-rules/test "$rule"
+  call 200 backtestAlertRule POST /api/alert-rules/backtest "{\"rule\":$rule,\"start\":$((now - 3600000)),\"end\":$now}"
   call 201 createAlertRule POST /api/alert-rules "$rule"
   rule_id=$(answer .id)
   call 409 createAlertRule POST /api/alert-rules "$rule"

@@ -2,6 +2,7 @@
 //! does it; everything that it goes on with is in the database.
 
 mod away;
+pub mod backtest;
 pub mod dry_run;
 pub mod evaluator;
 mod hand_over;
@@ -9,6 +10,7 @@ mod intervals;
 pub mod judge;
 mod judged;
 mod look;
+pub mod replay;
 mod withhold;
 
 use std::convert::Infallible;

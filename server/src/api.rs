@@ -11,12 +11,14 @@ mod alert_deliveries;
 mod alert_follower;
 mod alert_heartbeats;
 mod alert_rule_body;
+mod alert_rule_trials;
 mod alert_rules;
 mod alert_settings;
 mod alert_silences;
 mod alerts;
 mod api_tokens;
 mod audit;
+mod backtests;
 mod body;
 mod changed_alerts_cache;
 mod channel_tests;
@@ -65,6 +67,7 @@ mod watcher;
 
 use poem_openapi::OpenApiService;
 
+pub use backtests::Backtests;
 pub use changed_alerts_cache::ChangedAlertsCache;
 pub use channel_tests::ChannelTests;
 pub use chart_limit::ChartLimit;
@@ -109,6 +112,7 @@ type Fleet = (
 type Alerting = (
     alerts::AlertsApi,
     alert_rules::AlertRulesApi,
+    alert_rule_trials::AlertRuleTrialsApi,
     alert_silences::AlertSilencesApi,
     alert_settings::AlertSettingsApi,
     alert_channels::AlertChannelsApi,
@@ -152,6 +156,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
     let alerting = (
         alerts::AlertsApi,
         alert_rules::AlertRulesApi,
+        alert_rule_trials::AlertRuleTrialsApi,
         alert_silences::AlertSilencesApi,
         alert_settings::AlertSettingsApi,
         alert_channels::AlertChannelsApi,

@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::jobs::prepare_and_maintain;
 use crate::alerting::EvaluatorOptions;
-use crate::api::{ApiContext, ApiParts, ChangedAlertsCache, ChannelTests, ChartLimit, SparklineCache};
+use crate::api::{
+    ApiContext, ApiParts, Backtests, ChangedAlertsCache, ChannelTests, ChartLimit, SparklineCache,
+};
 use crate::auth::Auth;
 use crate::config::{self, Config};
 use crate::http::{self, ConnectionLimiter, LimitedAcceptor, Limits, Memory, Tls, TlsInUse};
@@ -155,6 +157,7 @@ impl Server {
             charts: ChartLimit::new(config.server.charts_per_user_max, Arc::clone(&instruments)),
             sparklines: SparklineCache::default(),
             changed_alerts: ChangedAlertsCache::default(),
+            backtests: Backtests::default(),
             alerting: EvaluatorOptions::of_config(&config),
             notifier: notifier.clone(),
             channel_tests: ChannelTests::default(),

@@ -12,6 +12,7 @@ mod alert_deliveries;
 mod alert_evaluation;
 mod alert_health;
 mod alert_outbox;
+mod alert_past;
 mod alert_readings;
 mod alert_reconcile;
 mod alert_rules;
@@ -75,6 +76,7 @@ pub use alert_evaluation::{
 };
 pub use alert_health::{ChannelHealth, SystemHealth};
 pub use alert_outbox::{AlertToTell, AttemptEnd, OutboxBacklog, WaitingMessage};
+pub use alert_past::{PastPoints, PastSpan};
 pub use alert_reconcile::{OpenAlert, OutboxItem, TellableChannel, WithheldAlert};
 pub use alert_rules::{AlertRuleError, RuleText};
 pub use alert_silences::AlertSilenceError;

@@ -8,18 +8,15 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::alert_body::SeverityName;
 use super::alert_rule_body::{AlertRuleBody, AlertRuleRequest};
 use super::body::Body;
 use super::done::DoneResponse;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
-use crate::alerting::dry_run::{DryRun, DryRunItem, dry_run};
 use crate::alerting::judge::unit_name;
 use crate::domain::alert::builtin;
 use crate::domain::alert::condition::{RAW_WINDOW_MS_MAX, WINDOW_MS_MAX, WINDOW_MS_MIN};
 use crate::domain::alert::rule::Rule;
-use crate::domain::alert::verdict::Outcome;
 use crate::domain::audit::Action;
 use crate::domain::family::Family;
 use crate::domain::permission::Permission;
@@ -82,51 +79,6 @@ struct AlertMetricList {
     items: Vec<AlertMetric>,
 }
 
-/// The result of a dry run.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
-struct AlertRuleTest {
-    /// The time up to which samples were read, in milliseconds since the Unix epoch.
-    at: i64,
-    /// The targets, the worst first (at most 1,000).
-    items: Vec<AlertRuleTestItem>,
-    /// Number of targets.
-    total: i64,
-    /// Number of targets for which the rule holds.
-    holds: i64,
-    /// Number of targets that cannot be judged.
-    unknown: i64,
-    /// The channels that would be notified; may be empty.
-    channel_ids: Vec<Uuid>,
-}
-
-/// The result for one target.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
-struct AlertRuleTestItem {
-    /// The agent's id, if it is about one.
-    agent_id: Option<Uuid>,
-    /// The agent's name.
-    agent_name: Option<String>,
-    /// The mount point or interface.
-    series: Option<String>,
-    /// `fleet` or `tag:…`, if it is not about an agent.
-    target: Option<String>,
-    /// `holds`, `between` (neither bad nor ended), `clear` or `unknown`.
-    outcome: String,
-    /// The highest severity that holds.
-    severity: Option<SeverityName>,
-    /// The value of the first condition.
-    value: Option<f64>,
-    /// How much of the window samples cover, in percent.
-    coverage_percent: Option<i64>,
-    /// Why it cannot be judged: `no_data`, `low_coverage`, `stale`, `offline`, `settling`, `ingest_stalled` or
-    /// `evaluation_failed`; others may follow.
-    reason: Option<String>,
-    /// Why nobody would be notified.
-    withheld_by: Option<String>,
-}
-
 #[derive(ApiResponse)]
 enum CreateResponse {
     /// The rule was created.
@@ -150,44 +102,6 @@ impl From<AlertRuleError> for ApiError {
             | AlertRuleError::NotBuiltin
             | AlertRuleError::TooMany => ApiError::conflict(error.to_string()),
             AlertRuleError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<DryRunItem> for AlertRuleTestItem {
-    fn from(item: DryRunItem) -> Self {
-        let (agent_id, agent_name) = item.agent.unzip();
-        let outcome = match item.outcome {
-            Outcome::Holds => "holds",
-            Outcome::Between => "between",
-            Outcome::Clear => "clear",
-            Outcome::Unknown => "unknown",
-        };
-        Self {
-            agent_id,
-            agent_name,
-            series: item.series,
-            target: Some(item.target).filter(|target| !target.is_empty()),
-            outcome: outcome.to_owned(),
-            severity: item.severity.map(SeverityName::from),
-            value: item.value,
-            coverage_percent: item.coverage_percent,
-            reason: item.reason.map(ToOwned::to_owned),
-            withheld_by: item.withheld_by.map(ToOwned::to_owned),
-        }
-    }
-}
-
-impl From<DryRun> for AlertRuleTest {
-    fn from(run: DryRun) -> Self {
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        Self {
-            at: run.at,
-            items: run.items.into_iter().map(AlertRuleTestItem::from).collect(),
-            total: number(run.total),
-            holds: number(run.holds),
-            unknown: number(run.unknown),
-            channel_ids: run.channel_ids,
         }
     }
 }
@@ -268,40 +182,6 @@ impl AlertRulesApi {
             })
         });
         Ok(Json(AlertMetricList { items: items.collect() }))
-    }
-
-    /// Test an alert rule
-    ///
-    /// Evaluates the rule against what is stored now, without saving anything.
-    #[oai(path = "/test", method = "post", operation_id = "testAlertRule")]
-    async fn test(
-        &self,
-        context: Data<&ApiContext>,
-        auth: UserAuth,
-        body: Body<AlertRuleRequest>,
-    ) -> Result<Json<AlertRuleTest>, ApiError> {
-        let caller = auth.require(Permission::Read)?;
-        let RuleText { name, enabled, definition, channel_ids, summary, runbook, runbook_url } =
-            body.0.check()?;
-        let now = context.clock.now();
-        let rule = Rule {
-            id: Uuid::new_v4(),
-            name,
-            enabled,
-            builtin: None,
-            builtin_version: None,
-            version: 1,
-            judged_version: 1,
-            definition,
-            channel_ids,
-            summary,
-            runbook,
-            runbook_url,
-            updated_at: now,
-            updated_by: String::new(),
-        };
-        let reading = Box::pin(dry_run(&context.store, &context.instruments, context.alerting, &rule, now));
-        Ok(Json(context.charts.read(caller.user.id, reading).await?.into()))
     }
 
     /// Get an alert rule

@@ -7,6 +7,7 @@ use pika_shared::Clock;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
+use super::backtests::Backtests;
 use super::changed_alerts_cache::ChangedAlertsCache;
 use super::channel_tests::ChannelTests;
 use super::chart_limit::ChartLimit;
@@ -63,6 +64,8 @@ pub struct ApiParts {
     pub changed_alerts: ChangedAlertsCache,
     /// How alert rules are evaluated.
     pub alerting: EvaluatorOptions,
+    /// Limits concurrent back-tests of alert rules.
+    pub backtests: Backtests,
     /// Sends messages to channels.
     pub notifier: Notifier,
     /// Limits channel tests per user.

@@ -6,6 +6,7 @@ pub mod condition;
 pub mod coverage;
 pub mod history;
 pub mod outage;
+pub mod past;
 pub mod reading;
 pub mod reconcile;
 pub mod recurrence;

@@ -82,9 +82,8 @@ fn outer_column(index: usize, function: Function) -> String {
 }
 
 /// Returns the statement that reads a window: agent, series, number of samples, the oldest, the newest, and the values.
-/// A piece is a tier with the start and the exclusive end of what is read from it. Both are constants, so that no chunk
-/// outside them is planned for.
-pub(super) fn statement(query: &WindowQuery, pieces: &[(Tier, TimestampMs, TimestampMs)]) -> String {
+/// The bounds of the pieces are constants, so that no chunk outside them is planned for.
+pub(super) fn statement(query: &WindowQuery, pieces: &[Piece]) -> String {
     let table = query.family.declaration();
     let series = table.series_column().unwrap_or("0");
     let values = || query.values.iter().enumerate();
@@ -113,26 +112,66 @@ pub(super) fn statement(query: &WindowQuery, pieces: &[(Tier, TimestampMs, Times
     )
 }
 
-/// Returns the part of a window read from each tier: rollups as far as they are complete.
-fn pieces(
-    query: &WindowQuery,
+/// A tier, and the start and the exclusive end of what is read from it.
+pub(super) type Piece = (Tier, TimestampMs, TimestampMs);
+
+/// Returns what is read from each tier of a span: rollups as far as they are complete. The start is a multiple of the
+/// coarsest tier's buckets.
+pub(super) fn pieces(
+    tiers: &[Tier],
+    start: TimestampMs,
     end: TimestampMs,
     complete_until: impl Fn(Tier) -> Option<TimestampMs>,
-) -> Vec<(Tier, TimestampMs, TimestampMs)> {
-    let tiers = tiers(query.family.declaration(), query.window_ms);
-    let grid_ms = tiers.first().map_or(1, |tier| tier.bucket_ms());
-    let mut reached = (end + 1 - query.window_ms).div_euclid(grid_ms) * grid_ms;
+) -> Vec<Piece> {
+    let mut reached = start;
     let mut pieces = Vec::new();
     for tier in tiers {
-        let until = if tier == Tier::Raw { Some(end + 1) } else { complete_until(tier) };
-        let until = until.map_or(reached, |until| until.clamp(reached, end + 1));
+        let until = if *tier == Tier::Raw { Some(end) } else { complete_until(*tier) };
+        let until = until.map_or(reached, |until| until.clamp(reached, end.max(reached)));
         let until = until.div_euclid(tier.bucket_ms()) * tier.bucket_ms();
         if reached < until {
-            pieces.push((tier, reached, until));
+            pieces.push((*tier, reached, until));
             reached = until;
         }
     }
     pieces
+}
+
+/// Returns the pieces of the window that ends at `end`, inclusive.
+fn window_pieces(
+    query: &WindowQuery,
+    end: TimestampMs,
+    complete_until: impl Fn(Tier) -> Option<TimestampMs>,
+) -> Vec<Piece> {
+    let tiers = tiers(query.family.declaration(), query.window_ms);
+    let grid_ms = tiers.first().map_or(1, |tier| tier.bucket_ms());
+    let start = (end + 1 - query.window_ms).div_euclid(grid_ms) * grid_ms;
+    pieces(&tiers, start, end + 1, complete_until)
+}
+
+/// Up to where a family's rollups are complete.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Watermarks {
+    one_minute: Option<TimestampMs>,
+    one_hour: Option<TimestampMs>,
+}
+
+impl Watermarks {
+    /// Returns up to where a tier is complete; `None` if it has no rollups yet.
+    pub(super) fn of(&self, tier: Tier) -> Option<TimestampMs> {
+        if tier == Tier::OneHour { self.one_hour } else { self.one_minute }
+    }
+}
+
+/// Reads up to where a family's rollups are complete.
+pub(super) async fn watermarks(
+    transaction: &Transaction<'_>,
+    family: Family,
+) -> Result<Watermarks, tokio_postgres::Error> {
+    let relation = |tier| rollup::relation(family.declaration(), tier, Content::Metrics);
+    let relations = [relation(Tier::OneMinute), relation(Tier::OneHour)];
+    let row = transaction.query_opt(WATERMARKS, &[&relations[0], &relations[1]]).await?;
+    Ok(row.map_or(Watermarks::default(), |row| Watermarks { one_minute: row.get(0), one_hour: row.get(1) }))
 }
 
 /// Reads the samples of the window that ends at `end`, inclusive.
@@ -141,19 +180,11 @@ pub(super) async fn read(
     query: &WindowQuery,
     end: TimestampMs,
 ) -> Result<Readings, tokio_postgres::Error> {
-    let relation = |tier| rollup::relation(query.family.declaration(), tier, Content::Metrics);
-    let row = match tiers(query.family.declaration(), query.window_ms)[..] {
-        [Tier::Raw] => None,
-        _ => {
-            let relations = [relation(Tier::OneMinute), relation(Tier::OneHour)];
-            transaction.query_opt(WATERMARKS, &[&relations[0], &relations[1]]).await?
-        }
+    let complete_until = match tiers(query.family.declaration(), query.window_ms)[..] {
+        [Tier::Raw] => Watermarks::default(),
+        _ => watermarks(transaction, query.family).await?,
     };
-    let complete_until = |tier| {
-        let position = usize::from(tier == Tier::OneHour);
-        row.as_ref()?.get::<_, Option<TimestampMs>>(position)
-    };
-    let pieces = pieces(query, end, complete_until);
+    let pieces = window_pieces(query, end, |tier| complete_until.of(tier));
     let rows = transaction.query(&statement(query, &pieces), &[]).await?;
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), reading(row, query, end))).collect())
 }
@@ -201,7 +232,7 @@ pub(super) fn examples(end: TimestampMs) -> Vec<String> {
             }
         }
         let complete_until = |tier: Tier| Some(end - 2 * tier.bucket_ms());
-        statement(&query, &pieces(&query, end, complete_until))
+        statement(&query, &window_pieces(&query, end, complete_until))
     };
     let windows = [RAW_WINDOW_MS_MAX, HOUR_MS, 24 * HOUR_MS];
     Family::ALL.into_iter().flat_map(|family| windows.map(|window_ms| of(family, window_ms))).collect()
@@ -222,7 +253,7 @@ mod tests {
             (12 * HOUR_MS, Some(end - 4_000_000)),
             (12 * HOUR_MS, None),
         ] {
-            let pieces = pieces(&query(window_ms), end, |_| complete);
+            let pieces = window_pieces(&query(window_ms), end, |_| complete);
             assert_eq!(pieces.last().unwrap().2, end + 1);
             assert!(pieces[0].1 <= end + 1 - window_ms, "{pieces:?}");
             assert!(end + 1 - window_ms - pieces[0].1 < HOUR_MS);

@@ -4,10 +4,10 @@
 use super::rollup;
 use super::{
     agent_tags, agents, alert_changes, alert_channels, alert_deliveries, alert_evaluation, alert_health,
-    alert_outbox, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences, alerts,
-    api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, grafana, heartbeats, identities,
-    latest, maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series, sessions,
-    storage, tables, totp, user_rows, usernames, users, watchdog,
+    alert_outbox, alert_past, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences,
+    alerts, api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, grafana, heartbeats,
+    identities, latest, maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series,
+    sessions, storage, tables, totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
@@ -57,6 +57,7 @@ pub fn all() -> Vec<String> {
         agents::STATEMENTS,
         alert_evaluation::STATEMENTS,
         alert_health::STATEMENTS,
+        alert_past::STATEMENTS,
         alert_readings::STATEMENTS,
         alert_reconcile::STATEMENTS,
         alert_rules::STATEMENTS,
@@ -118,6 +119,7 @@ pub fn all() -> Vec<String> {
         }
     }
     statements.extend(alert_windows(1_795_403_300_000));
+    statements.extend(alert_past::examples(1_795_403_300_000));
     for table in Table::ALL {
         statements.push(copy::insert_statement(table));
         statements.push(newest::statement(table));

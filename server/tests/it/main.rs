@@ -15,6 +15,7 @@ mod agent;
 mod agent_labels;
 mod agents;
 mod alert_api;
+mod alert_backtests;
 mod alert_channels;
 mod alert_deliveries;
 mod alert_health;

@@ -96,6 +96,7 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
         "acknowledgeAlerts" => (Everybody("alerts:acknowledge"), NOBODY, json!({"alertIds": [NOBODY]})),
         "listAlertRules" | "getAlertRule" | "listAlertMetrics" => (Read, NOBODY, none),
         "testAlertRule" => (Read, NOBODY, offline_rule()),
+        "backtestAlertRule" => (Read, NOBODY, json!({"rule": offline_rule(), "start": now() - 60_000, "end": now()})),
         // Creates none: an empty name is invalid.
         "createAlertRule" => (Write("alerts:write"), NOBODY, json!({"name": "", "conditions": [{"kind": "offline", "severity": "info"}]})),
         "updateAlertRule" => (Write("alerts:write"), NOBODY, offline_rule()),

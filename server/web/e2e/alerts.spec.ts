@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, makeUser, type Api } from './fixtures';
 import { test as base } from './firing';
+import { makeMachine } from './histories';
 import { nameOf } from './machines';
 
 interface Receiver {
@@ -263,6 +264,44 @@ test('a rule is made, asked for whom it would hold, disabled and deleted', async
   await row.getByRole('button', { name: t.rules.delete }).click();
   await page.getByRole('dialog').getByRole('button', { name: t.rules.delete }).click();
   await expect(row).toHaveCount(0);
+});
+
+test('a rule is back-tested: how often it would have fired, and where on the chart of a machine', async ({
+  page,
+  t,
+  api,
+  logIn,
+  checkAccessible,
+  baseURL,
+}) => {
+  const name = nameOf('replayed');
+  const machine = await makeMachine(baseURL ?? '', api, { name, fromMs: 90 * 60_000, everyMs: 15_000 });
+  try {
+    await logIn();
+    await page.goto('/alerts/rules/new');
+    const t_ = t.rules.backtest;
+    await page.getByLabel(t.rules.form.name, { exact: true }).fill(name);
+    const warning = t.rules.form.threshold(t.alerts.severities.warning, '%');
+    // Its curve rises above this twice within the history.
+    await page.getByLabel(warning, { exact: true }).fill('55');
+    await page.getByRole('radio', { name: t.rules.scopes.agents }).check({ force: true });
+    await page.getByLabel(t.rules.form.agents, { exact: true }).selectOption(machine.id);
+    const region = page.getByRole('region', { name: t_.title });
+    await region.getByRole('radio', { name: t_.spans.day }).check({ force: true });
+    await region.getByRole('button', { name: t_.action }).click();
+    await expect(region.getByRole('status')).toContainText(/[1-9]/);
+    await expect(region.getByLabel(t_.machine)).toContainText(new RegExp(`${machine.name}.+[1-9]`));
+    await expect(region.locator('[data-chart="backtest-cpu"] canvas')).toBeVisible();
+    await checkAccessible();
+    // What has no history is said.
+    await page.getByLabel(t.rules.form.kind).selectOption('identityConflict');
+    await region.getByRole('button', { name: t_.action }).click();
+    await expect(region.getByRole('status')).toContainText(t_.limits.notReplayable);
+    await expect(region.getByLabel(t_.machine)).toHaveCount(0);
+  } finally {
+    await page.goto('about:blank');
+    await api.send('DELETE', `/api/agents/${machine.id}`);
+  }
 });
 
 test('quiet hours show their next times, are made, changed and ended', async ({ page, t, logIn, checkAccessible }) => {

@@ -255,6 +255,23 @@ impl Condition {
         }
     }
 
+    /// Returns whether everything that the condition examines is stored for the past, too.
+    pub fn is_replayable(&self) -> bool {
+        match self {
+            Condition::Metric(_)
+            | Condition::Offline { .. }
+            | Condition::NoData { .. }
+            | Condition::MissingSeries { .. }
+            | Condition::FullWithin(_)
+            | Condition::Gap { .. } => true,
+            Condition::ClockOffset { .. }
+            | Condition::IdentityConflict { .. }
+            | Condition::FleetOutage { .. }
+            | Condition::TagOutage { .. }
+            | Condition::System { .. } => false,
+        }
+    }
+
     /// Returns the family whose disks or interfaces are judged individually.
     pub fn series_family(&self) -> Option<Family> {
         let family = match self {

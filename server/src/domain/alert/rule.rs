@@ -108,6 +108,28 @@ pub struct Rule {
     pub updated_by: String,
 }
 
+impl Rule {
+    /// Returns an enabled rule that is not stored, for the default channels.
+    pub fn unsaved(name: String, definition: Definition) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            name,
+            enabled: true,
+            builtin: None,
+            builtin_version: None,
+            version: 1,
+            judged_version: 1,
+            definition,
+            channel_ids: None,
+            summary: String::new(),
+            runbook: String::new(),
+            runbook_url: None,
+            updated_at: 0,
+            updated_by: String::new(),
+        }
+    }
+}
+
 fn check(holds: bool, path: impl Into<String>, message: impl Into<String>) -> Result<(), RuleError> {
     if holds { Ok(()) } else { Err(RuleError { path: path.into(), message: message.into() }) }
 }

@@ -35,7 +35,7 @@ export interface FoundThreshold {
 /** The thresholds of enabled rules about a machine on the chart of a family, each once. */
 export function thresholdsOf(
   family: Family,
-  rules: readonly Rule[],
+  rules: readonly Pick<Rule, 'name' | 'enabled' | 'scope' | 'conditions'>[],
   subject: Subject,
   isHidden: (metric: string) => boolean,
 ): FoundThreshold[] {

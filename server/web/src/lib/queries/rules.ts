@@ -12,6 +12,9 @@ export type Scope = Schemas['AlertScope'];
 export type AlertMetric = Schemas['AlertMetric'];
 export type RuleTest = Schemas['AlertRuleTest'];
 export type RuleTestItem = Schemas['AlertRuleTestItem'];
+export type BacktestRequest = Schemas['AlertRuleBacktestRequest'];
+export type Backtest = Schemas['AlertRuleBacktest'];
+export type BacktestItem = Schemas['AlertRuleBacktestItem'];
 
 export const rulesKey = ['rules'] as const;
 
@@ -55,3 +58,7 @@ export const resetRule = (id: string): Promise<Rule> => dataOf(api.POST('/api/al
 
 /** What the rule would say now; nothing is kept. */
 export const testRule = (body: RuleRequest): Promise<RuleTest> => dataOf(api.POST('/api/alert-rules/test', { body }));
+
+/** What the rule would have said lately; takes up to a minute. */
+export const backtestRule = (body: BacktestRequest): Promise<Backtest> =>
+  dataOf(api.POST('/api/alert-rules/backtest', { body }));
