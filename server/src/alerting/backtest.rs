@@ -235,8 +235,12 @@ impl Backtest {
     /// Notes whether it is unknown for some time whether agents were online, where that matters.
     fn note_presence(&mut self, pasts: &[AgentPast], rule: &Rule) {
         let start = self.start;
-        let matters =
-            |condition: &Condition| matches!(condition, Condition::Offline { .. } | Condition::NoData { .. });
+        let matters = |condition: &Condition| {
+            matches!(
+                condition,
+                Condition::Offline { .. } | Condition::NoData { .. } | Condition::Restarted { .. }
+            )
+        };
         let is_unknown = |past: &AgentPast| {
             past.presence.first().is_none_or(|first| start < first.at)
                 || past.presence.iter().any(|change| change.online.is_none())

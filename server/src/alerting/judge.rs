@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use super::intervals::Intervals;
 use crate::domain::TimestampMs;
-use crate::domain::alert::condition::{Condition, MetricCondition, SystemCheck};
+use crate::domain::alert::condition::{Condition, Function, MetricCondition, SystemCheck};
 use crate::domain::alert::outage::{Outage, TAG_AGENTS_MIN};
 use crate::domain::alert::reading::{Readings, WatchedAgent, WatchedSeries, WindowQuery};
 use crate::domain::alert::rule::{Definition, Rule};
 use crate::domain::alert::severity::Severity;
 use crate::domain::alert::trend::{DAYS_MAX, History, start_of};
 use crate::domain::alert::verdict::{Outcome, Reason, Verdict, all};
-use crate::domain::family::{Family, Unit};
+use crate::domain::family::{Family, Metric};
 use crate::domain::tier::{HOUR_MS, MINUTE_MS};
 use crate::store::{ChannelHealth, SystemHealth};
 
@@ -59,6 +59,8 @@ pub struct Sight {
     pub(super) windows: HashMap<(Family, i64), Read>,
     /// How many samples agents have recently dropped.
     pub(super) gaps: HashMap<i32, i64>,
+    /// When agents have come back after being offline.
+    pub(super) restarts: HashMap<i32, Vec<TimestampMs>>,
     /// Outages that have begun, and whether they hold.
     pub(super) outages: BTreeMap<String, (Option<Outage>, Outcome)>,
     /// The free space of disks over time.
@@ -104,6 +106,8 @@ impl Target<'_> {
 enum Found {
     Value(f64),
     Outcome(Outcome),
+    /// How often something has happened, and whether that is often enough.
+    Count(i64, Outcome),
     Unknown(Reason),
 }
 
@@ -120,35 +124,45 @@ pub(super) fn channel_target(id: Uuid) -> String {
 /// The windows that rules ask for.
 pub(super) fn queries<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<WindowQuery> {
     let mut queries: Vec<WindowQuery> = Vec::new();
-    for condition in rules.flat_map(|rule| &rule.definition.conditions) {
-        let (family, value) = match condition {
-            Condition::Metric(condition) => match condition.source() {
-                Some((family, metric)) => (family, Some((metric, condition.function))),
-                None => continue,
-            },
-            // Only the times of the last reports are needed.
-            Condition::MissingSeries { .. } => match condition.series_family() {
-                Some(family) => (family, None),
-                None => continue,
-            },
-            _ => continue,
-        };
-        let window_ms = condition.window_ms();
+    let mut add = |family: Family, window_ms: i64, value: Option<(&'static Metric, Function)>| {
         let position =
             queries.iter().position(|query| query.family == family && query.window_ms == window_ms);
-        let query = match position {
-            Some(position) => &mut queries[position],
-            None => {
-                queries.push(WindowQuery { family, window_ms, values: Vec::new() });
-                let last = queries.len() - 1;
-                &mut queries[last]
-            }
-        };
-        if let Some((metric, function)) = value {
+        let position = position.unwrap_or_else(|| {
+            queries.push(WindowQuery { family, window_ms, values: Vec::new() });
+            queries.len() - 1
+        });
+        if let (Some(query), Some((metric, function))) = (queries.get_mut(position), value) {
             query.add(metric, function);
+        }
+    };
+    for condition in rules.flat_map(|rule| &rule.definition.conditions) {
+        match condition {
+            Condition::Metric(metric) => {
+                if let Some(measure) = metric.measure() {
+                    for (family, input, function) in measure.inputs(metric.function) {
+                        add(family, metric.window_ms, Some((input, function)));
+                    }
+                }
+            }
+            // Only the times of the last reports are needed.
+            Condition::MissingSeries { .. } => {
+                if let Some(family) = condition.series_family() {
+                    add(family, condition.window_ms(), None);
+                }
+            }
+            _ => {}
         }
     }
     queries
+}
+
+/// Returns the longest window in which rules count restarts, in milliseconds.
+pub(super) fn restarts_ms<'a>(rules: impl Iterator<Item = &'a Definition>) -> Option<i64> {
+    let windows = rules.flat_map(|rule| &rule.conditions).filter_map(|condition| match condition {
+        Condition::Restarted { window_ms, .. } => Some(*window_ms),
+        _ => None,
+    });
+    windows.max()
 }
 
 /// The longest history of disks that rules ask for, in milliseconds.
@@ -255,6 +269,8 @@ impl Sight {
         }
         let value = found.first().and_then(|(_, found)| match found {
             Found::Value(value) => Some(*value),
+            #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+            Found::Count(count, _) => Some(*count as f64),
             _ => None,
         });
         let reason = found.iter().find_map(|(_, found)| match found {
@@ -312,7 +328,12 @@ impl Sight {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds far below 2^52")]
             Condition::ClockOffset { .. } => Found::Value(agent.clock_offset_ms.saturating_abs() as f64),
             Condition::Gap { min_samples, .. } => {
-                is(*min_samples <= self.gaps.get(&agent.key).copied().unwrap_or(0))
+                count(self.gaps.get(&agent.key).copied().unwrap_or(0), *min_samples)
+            }
+            Condition::Restarted { times, window_ms, .. } => {
+                let lately = self.restarts.get(&agent.key).into_iter().flatten();
+                let lately = lately.filter(|at| self.now - window_ms < **at && **at <= self.now).count();
+                count(i64::try_from(lately).unwrap_or(i64::MAX), *times)
             }
             Condition::IdentityConflict { .. } => {
                 is(agent.identity_conflict_at.is_some_and(|at| self.now - at < CONFLICT_MS))
@@ -430,25 +451,39 @@ impl Sight {
         if !agent.online {
             return Found::Unknown(Reason::Offline);
         }
-        let Some((family, metric)) = condition.source() else {
+        let Some(measure) = condition.measure() else {
             return Found::Unknown(Reason::NoData);
         };
-        let Some(Some((query, rows))) = self.windows.get(&(family, condition.window_ms)) else {
-            return Found::Unknown(Reason::EvaluationFailed);
-        };
+        let inputs: Result<Vec<f64>, Reason> = measure
+            .inputs(condition.function)
+            .map(|input| self.find_input(input, condition.window_ms, min_coverage_percent, agent, target))
+            .collect();
+        match inputs.map(|inputs| measure.value(&inputs)) {
+            Ok(Some(value)) if value.is_finite() => Found::Value(value),
+            Ok(_) => Found::Unknown(Reason::NoData),
+            Err(reason) => Found::Unknown(reason),
+        }
+    }
+
+    /// Returns the value of one metric in a window, or why it is not known.
+    fn find_input(
+        &self,
+        (family, metric, function): (Family, &Metric, Function),
+        window_ms: i64,
+        min_coverage_percent: i64,
+        agent: &WatchedAgent,
+        target: &Target<'_>,
+    ) -> Result<f64, Reason> {
+        let read = self.windows.get(&(family, window_ms)).and_then(Option::as_ref);
+        let (query, rows) = read.ok_or(Reason::EvaluationFailed)?;
         let series = if family.series_column().is_some() { target.series_key() } else { 0 };
-        let Some(reading) = rows.get(&(agent.key, series)) else {
-            return Found::Unknown(Reason::NoData);
-        };
+        let reading = rows.get(&(agent.key, series)).ok_or(Reason::NoData)?;
         let interval_ms = self.intervals.of(family, agent.key);
         if let Some(reason) = reading.window.insufficiency(interval_ms, min_coverage_percent) {
-            return Found::Unknown(reason);
+            return Err(reason);
         }
-        let value = query.position(metric.name, condition.function);
-        match value.and_then(|position| reading.values.get(position).copied().flatten()) {
-            Some(value) if value.is_finite() => Found::Value(value),
-            _ => Found::Unknown(Reason::NoData),
-        }
+        let position = query.position(metric.name, function);
+        position.and_then(|position| reading.values.get(position).copied().flatten()).ok_or(Reason::NoData)
     }
 
     /// Returns how much of its window the samples of a rule's first metric cover, in percent.
@@ -457,7 +492,7 @@ impl Sight {
             Condition::Metric(metric) => Some(metric),
             _ => None,
         })?;
-        let (family, _) = condition.source()?;
+        let family = condition.measure()?.family;
         let (_, rows) = self.windows.get(&(family, condition.window_ms))?.as_ref()?;
         let series = if family.series_column().is_some() { target.series_key() } else { 0 };
         let agent = target.agent_key()?;
@@ -467,10 +502,15 @@ impl Sight {
     }
 }
 
+/// Returns whether something has happened often enough.
+fn count(n: i64, min: i64) -> Found {
+    Found::Count(n, if min <= n { Outcome::Holds } else { Outcome::Clear })
+}
+
 /// Returns the outcome for a severity.
 fn outcome(condition: &Condition, found: Found, severity: Severity) -> Outcome {
     match found {
-        Found::Outcome(outcome) => outcome,
+        Found::Outcome(outcome) | Found::Count(_, outcome) => outcome,
         Found::Unknown(_) => Outcome::Unknown,
         Found::Value(value) => match condition.levels().and_then(|levels| levels.at(severity)) {
             Some(threshold) => condition.operator().outcome(value, threshold),
@@ -482,18 +522,10 @@ fn outcome(condition: &Condition, found: Found, severity: Severity) -> Outcome {
 /// Returns the unit of a rule's value, as named in the API.
 pub fn unit(definition: &Definition) -> &'static str {
     match definition.conditions.first() {
-        Some(Condition::Metric(metric)) => match metric.source().map(|(_, metric)| metric.unit) {
-            Some(unit) => unit_name(unit),
-            None => "",
-        },
+        Some(Condition::Metric(metric)) => metric.measure().map_or("", |measure| measure.unit.name()),
         Some(Condition::FullWithin(_)) => "days",
         Some(Condition::ClockOffset { .. }) => "milliseconds",
         Some(Condition::FleetOutage { .. } | Condition::TagOutage { .. }) => "agents",
         _ => "",
     }
-}
-
-/// Returns the name of a unit.
-pub fn unit_name(unit: Unit) -> &'static str {
-    unit.name()
 }

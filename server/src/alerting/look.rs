@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use pika_shared::chain;
 
-use super::judge::{FLEET, GAP_MS, Sight, TAG_PREFIX, history_ms, queries, series_family};
+use super::judge::{FLEET, GAP_MS, Sight, TAG_PREFIX, history_ms, queries, restarts_ms, series_family};
 use crate::domain::alert::condition::Condition;
 use crate::domain::alert::outage::{Measure, Presence, judge};
 use crate::domain::alert::reading::WatchedSeries;
@@ -29,6 +29,9 @@ pub(super) async fn look(
     let conditions = || rules.iter().flat_map(|rule| &rule.definition.conditions);
     if conditions().any(|condition| matches!(condition, Condition::Gap { .. })) {
         sight.gaps = evaluation.gaps(now - GAP_MS, now).await?;
+    }
+    if let Some(window_ms) = restarts_ms(rules.iter().map(|rule| &rule.definition)) {
+        sight.restarts = evaluation.restarts(now - window_ms, now).await?;
     }
     if conditions().any(|condition| matches!(condition, Condition::System { .. })) {
         sight.health = Some(evaluation.health().await?);

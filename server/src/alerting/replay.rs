@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::judge::{GAP_MS, Sight, Target, history_ms, queries, series_family};
+use super::judge::{GAP_MS, Sight, Target, history_ms, queries, restarts_ms, series_family};
 use crate::domain::TimestampMs;
 use crate::domain::alert::condition::Condition;
 use crate::domain::alert::past::{AgentPast, history_of, window_of};
@@ -196,6 +196,9 @@ impl Replay {
             let history = |(disk, hours): (&i32, &Vec<_>)| (*disk, history_of(hours, history_ms, at));
             sight.histories = past.free_space.iter().map(history).collect();
         }
+        if restarts_ms(std::iter::once(&self.rule.definition)).is_some() {
+            sight.restarts.insert(agent.key, past.restarts(at));
+        }
         if !past.gaps.is_empty() {
             let lately = past.gaps.iter().filter(|(reported, _)| at - GAP_MS < *reported && *reported <= at);
             sight.gaps.insert(agent.key, lately.map(|(_, samples)| samples).sum());
@@ -292,5 +295,7 @@ impl Replayed {
     }
 }
 
+#[cfg(test)]
+mod month;
 #[cfg(test)]
 mod tests;

@@ -133,6 +133,11 @@ impl<'a> Surroundings<'a> {
                     None => has_conflict.then_some(None),
                 }
             }
+            Some(Condition::Restarted { .. })
+                if agent.identity_conflict_at.is_some_and(|at| self.now - at < CONFLICT_MS) =>
+            {
+                Some(None)
+            }
             _ => (!agent.online).then(|| self.offline.get(&agent.key).copied()),
         }
     }

@@ -111,19 +111,21 @@ struct LevelsBody {
 struct ConditionBody {
     /// `metric` (`family`, `metric`, `function`, `windowMs`, `operator`, `severities`), `offline` (`severity`), `noData`
     /// (`severity`, `staleMs`), `missingSeries` (`severity`, `family`), `fullWithin` (`severities` in days, `historyMs`), `clockOffset` (`severities`, in milliseconds), `gap` (`severity`, `minSamples` that were dropped
-    /// within an hour), `identityConflict` (`severity`), `fleetOutage` or `tagOutage` (`severity`), `system` (`severity`,
+    /// within an hour), `restarted` (`severity`, `times` within `windowMs` that the agent came back after being offline),
+    /// `identityConflict` (`severity`), `fleetOutage` or `tagOutage` (`severity`), `system` (`severity`,
     /// `check`).
     kind: String,
     /// With `metric` and `missingSeries`: the family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     family: Option<String>,
-    /// With `metric`: the metric.
+    /// With `metric`: the metric, or a derived value; `GET /api/alert-rules/metrics` lists both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metric: Option<String>,
     /// With `metric`: `avg`, `min`, `max` or `last`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     function: Option<String>,
-    /// With `metric`: the length of the window, in milliseconds (60,000–86,400,000; with `last` at most 900,000).
+    /// With `metric` and `restarted`: the length of the window, in milliseconds (60,000–86,400,000; with `last` at most
+    /// 900,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window_ms: Option<i64>,
     /// With `metric`: which side of the threshold is bad, `above` or `below`.
@@ -144,6 +146,9 @@ struct ConditionBody {
     /// With `gap`: how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_samples: Option<i64>,
+    /// With `restarted`: how often at least (1–100).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    times: Option<i64>,
     /// With `system`: what of Pika itself is not well: `channelFailing` (a channel cannot be told; told over the others),
     /// `databaseJobs` (the database's jobs do not do their work), `maintenance` (none has succeeded for five minutes),
     /// `ingestStalled` (more than half of the connected agents have no new samples), `evaluationSlow` (what rules ask for

@@ -13,12 +13,11 @@ use super::body::Body;
 use super::done::DoneResponse;
 use super::security::UserAuth;
 use super::{ApiContext, ApiError, Tag};
-use crate::alerting::judge::unit_name;
 use crate::domain::alert::builtin;
-use crate::domain::alert::condition::{RAW_WINDOW_MS_MAX, WINDOW_MS_MAX, WINDOW_MS_MIN};
+use crate::domain::alert::condition::{Function, RAW_WINDOW_MS_MAX, WINDOW_MS_MAX, WINDOW_MS_MIN};
+use crate::domain::alert::measure::Measure;
 use crate::domain::alert::rule::Rule;
 use crate::domain::audit::Action;
-use crate::domain::family::Family;
 use crate::domain::permission::Permission;
 use crate::store::{AlertRuleError, RuleText};
 
@@ -50,7 +49,7 @@ struct AlertRuleStatus {
 struct AlertMetric {
     /// The family.
     family: String,
-    /// The metric.
+    /// The metric, or a value derived from two of them.
     metric: String,
     /// The unit: `percent`, `bytes`, `bytesPerSecond`, `perSecond` or `count`; others may follow.
     unit: String,
@@ -158,28 +157,17 @@ impl AlertRulesApi {
     #[oai(path = "/metrics", method = "get", operation_id = "listAlertMetrics")]
     async fn metrics(&self, auth: UserAuth) -> Result<Json<AlertMetricList>, ApiError> {
         auth.require(Permission::Read)?;
-        let functions = || {
-            let of = |(name, window_ms_max): (&str, i64)| AlertFunction {
-                name: name.to_owned(),
-                window_ms_min: WINDOW_MS_MIN,
-                window_ms_max,
-            };
-            let longest = [
-                ("avg", WINDOW_MS_MAX),
-                ("min", WINDOW_MS_MAX),
-                ("max", WINDOW_MS_MAX),
-                ("last", RAW_WINDOW_MS_MAX),
-            ];
-            longest.into_iter().map(of).collect()
+        let function = |function: &Function| AlertFunction {
+            name: function.name().to_owned(),
+            window_ms_min: WINDOW_MS_MIN,
+            window_ms_max: if *function == Function::Last { RAW_WINDOW_MS_MAX } else { WINDOW_MS_MAX },
         };
-        let items = Family::ALL.into_iter().flat_map(|family| {
-            family.metrics().iter().map(move |metric| AlertMetric {
-                family: family.name().to_owned(),
-                metric: metric.name.to_owned(),
-                unit: unit_name(metric.unit).to_owned(),
-                has_series: family.series_column().is_some(),
-                functions: functions(),
-            })
+        let items = Measure::all().map(|measure| AlertMetric {
+            family: measure.family.name().to_owned(),
+            metric: measure.name.to_owned(),
+            unit: measure.unit.name().to_owned(),
+            has_series: measure.family.series_column().is_some(),
+            functions: measure.functions().iter().map(function).collect(),
         });
         Ok(Json(AlertMetricList { items: items.collect() }))
     }

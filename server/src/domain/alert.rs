@@ -5,6 +5,7 @@ pub mod builtin;
 pub mod condition;
 pub mod coverage;
 pub mod history;
+pub mod measure;
 pub mod outage;
 pub mod past;
 pub mod reading;

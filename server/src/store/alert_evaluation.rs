@@ -34,6 +34,9 @@ const AGENTS: &str = "SELECT key, id, coalesce(custom_name, name), tags, status 
      FROM agents LEFT JOIN agent_latest ON agent_key = key";
 const GAPS: &str = "SELECT agent_key, sum(samples)::int8 FROM sample_gaps \
      WHERE $1 < reported_at AND reported_at <= $2 GROUP BY 1";
+const RESTARTS: &str = "SELECT agent_key, at FROM agent_presence AS back \
+     WHERE $1 < at AND at <= $2 AND online AND (SELECT online FROM agent_presence AS before \
+         WHERE before.agent_key = back.agent_key AND before.at < back.at ORDER BY at DESC LIMIT 1) IS FALSE";
 const STATES: &str = "SELECT rule_id, agent_key, series_key, target, version, held_ms, clear_ms, firing, unknown_ms, \
          last_verdict = 2, recent, flapping, value, reason, alert_id, started_at, changed_at FROM alert_states";
 const SAVE_STATES: &str = "INSERT INTO alert_states (rule_id, agent_key, series_key, target, version, state, severity, \
@@ -102,6 +105,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     SET_GROUP,
     AGENTS,
     GAPS,
+    RESTARTS,
     STATES,
     SAVE_STATES,
     FORGET_STATES,
@@ -436,6 +440,22 @@ impl Evaluation<'_> {
     pub async fn gaps(&self, since: TimestampMs, end: TimestampMs) -> Result<HashMap<i32, i64>, Error> {
         let rows = self.0.query(GAPS, &[&since, &end]).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Returns when agents have come back after being offline, after `since` and until `end`.
+    ///
+    /// # Errors
+    /// If the database is unavailable.
+    pub async fn restarts(
+        &self,
+        since: TimestampMs,
+        end: TimestampMs,
+    ) -> Result<HashMap<i32, Vec<TimestampMs>>, Error> {
+        let mut restarts: HashMap<i32, Vec<TimestampMs>> = HashMap::new();
+        for row in self.0.query(RESTARTS, &[&since, &end]).await? {
+            restarts.entry(row.get(0)).or_default().push(row.get(1));
+        }
+        Ok(restarts)
     }
 
     /// Reads the samples of a window that ends at `end`. A failure, such as a time limit, leaves the evaluation as it was.

@@ -117,6 +117,43 @@ async fn a_rule_can_be_tried(database: TestDatabase) {
     assert!(60 <= items[0]["coveragePercent"].as_i64().unwrap(), "{tried:?}");
     assert_eq!((&items[1]["outcome"], &items[1]["reason"]), (&json!("unknown"), &json!("no_data")));
     assert_eq!(tried.body["channelIds"], json!([]), "nobody would be notified");
+    // What is derived of two metrics.
+    let levels = json!({"warning": {"threshold": 70, "recoveryThreshold": 80}});
+    let scarce = json!({"name": "x", "conditions": [{"kind": "metric", "family": "memory", "metric": "availablePercent",
+        "function": "avg", "windowMs": 300_000, "operator": "below", "severities": levels}]});
+    let tried = server.post("/api/alert-rules/test", scarce).await;
+    assert_eq!(
+        (&tried.body["items"][0]["value"], &tried.body["holds"]),
+        (&json!(60.0), &json!(1)),
+        "{tried:?}"
+    );
+    let levels = json!({"warning": {"threshold": 70, "recoveryThreshold": 60}});
+    let sum = json!({"name": "x", "conditions": [{"kind": "metric", "family": "network", "metric": "errorsPerSecond",
+        "function": "max", "windowMs": 300_000, "operator": "above", "severities": levels}]});
+    let refused = server.post("/api/alert-rules/test", sum).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body["message"].as_str().unwrap().starts_with("conditions[0].function"), "{refused:?}");
+    // It was away twice within the hour.
+    for minutes in [20, 10] {
+        let away = "INSERT INTO agent_presence (agent_key, at, online, reason) \
+             SELECT key, $2::int8, false, 3 FROM agents WHERE id = $1::text::uuid \
+             UNION ALL SELECT key, $2::int8 + 30000, true, 1 FROM agents WHERE id = $1::text::uuid";
+        let at = end - minutes * 60_000;
+        database.connect().await.execute(away, &[&id, &at]).await.unwrap();
+    }
+    let restarted = |times: i64| {
+        let condition =
+            json!({"kind": "restarted", "severity": "info", "times": times, "windowMs": 3_600_000});
+        json!({"name": "x", "conditions": [condition]})
+    };
+    let tried = server.post("/api/alert-rules/test", restarted(2)).await;
+    let first = &tried.body["items"][0];
+    assert_eq!(
+        (&first["agentId"], &first["outcome"], &first["value"]),
+        (&json!(id), &json!("holds"), &json!(2.0))
+    );
+    assert_eq!(server.post("/api/alert-rules/test", restarted(3)).await.body["holds"], 0);
+    assert_eq!(server.post("/api/alert-rules/test", restarted(0)).await.status, 422);
     let kept = database.count("SELECT count(*) FROM alert_states").await
         + database.count("SELECT count(*) FROM alerts").await;
     assert_eq!(kept, 0);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::rollups::roll_up;
 use crate::support::client::{now, sample};
 use crate::support::server::config;
 use crate::support::{TestDatabase, TestServer, on_both_editions};
@@ -72,6 +73,7 @@ async fn what_would_have_fired_is_found(database: TestDatabase) {
     about("firedAt", 83);
     about("endedAt", 58);
     assert_eq!(found["withLonger"], json!([{"forMs": 240_000, "total": 1}, {"forMs": 480_000, "total": 1}]));
+    roll_up(&database.store(), &database.connect().await).await;
     // A window that is read from minutes gives the same, with a hint.
     let found = server.post(path, ask(busy("avg", 1_200_000), json!([id]))).await.body;
     assert_eq!(
@@ -106,6 +108,9 @@ async fn what_cannot_be_replayed_is_said(database: TestDatabase) {
         json!({"kind": "noData", "severity": "warning", "staleMs": 300_000}),
         json!({"kind": "missingSeries", "severity": "warning", "family": "disk"}),
         json!({"kind": "gap", "severity": "info", "minSamples": 1}),
+        json!({"kind": "restarted", "severity": "info", "times": 1, "windowMs": 3_600_000}),
+        json!({"kind": "metric", "family": "load", "metric": "load15PerCore", "function": "max", "windowMs": 300_000,
+            "operator": "above", "severities": {"warning": {"threshold": 4, "recoveryThreshold": 2}}}),
         json!({"kind": "fullWithin", "historyMs": 259_200_000, "severities": {"warning": {"threshold": 4, "recoveryThreshold": 8}}}),
     ] {
         let found = server.post(path, ask(condition.clone(), end - 90 * MINUTE_MS)).await;

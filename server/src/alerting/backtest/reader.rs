@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::super::judge::{GAP_MS, history_ms, series_family};
+use super::super::judge::{GAP_MS, history_ms, restarts_ms, series_family};
 use super::super::replay::queries_of;
 use super::BacktestRequest;
 use super::resolution::Resolution;
@@ -81,7 +81,8 @@ impl Reader {
         let keys: Vec<i32> = agents.iter().map(|agent| agent.key).collect();
         let Self { rule, start, end, resolution } = self;
         let bucket_ms = resolution.bucket_ms;
-        let mut presence = evaluation.past_presence(&keys, *start, *end).await?;
+        let before_ms = restarts_ms(std::iter::once(&rule.definition)).unwrap_or(0);
+        let mut presence = evaluation.past_presence(&keys, start - before_ms, *end).await?;
         let has_gaps = rule.definition.conditions.iter().any(|one| matches!(one, Condition::Gap { .. }));
         let mut gaps = match has_gaps {
             true => evaluation.past_gaps(&keys, start - GAP_MS, *end).await?,

@@ -6,16 +6,16 @@ use crate::domain::alert::past::{FreeSpace, Point, PointValue};
 use crate::domain::presence::PresenceChange;
 use crate::domain::tier::DAY_MS;
 
-const START: TimestampMs = 1_795_392_000_000;
-const SETTLE_MS: i64 = 155_000;
-const TICK_MS: i64 = 15_000;
+pub(super) const START: TimestampMs = 1_795_392_000_000;
+pub(super) const SETTLE_MS: i64 = 155_000;
+pub(super) const TICK_MS: i64 = 15_000;
 
-fn rule(key: &str) -> Rule {
+pub(super) fn rule(key: &str) -> Rule {
     let rule = builtin::rules().into_iter().find(|rule| rule.key == key).unwrap();
     Rule::unsaved(rule.name.to_owned(), rule.definition)
 }
 
-fn agent() -> WatchedAgent {
+pub(super) fn agent() -> WatchedAgent {
     WatchedAgent {
         key: 7,
         id: Uuid::from_u128(7),
@@ -110,6 +110,30 @@ fn offline_counts_from_the_last_sign_of_life() {
     assert_eq!(fired(rule("agent-offline"), 600, &[], Vec::new(), &unknown), []);
     // After a blind spot it takes a while to tell.
     assert_eq!(fired(rule("agent-offline"), 150, &[(90, 120)], Vec::new(), &past), [(123, None)]);
+}
+
+#[test]
+fn restarts_are_counted_and_what_is_derived_is_judged() {
+    let restarted = Condition::Restarted { severity: Severity::Warning, times: 2, window_ms: 60 * MINUTE_MS };
+    let definition = Definition { for_ms: 0, recover_for_ms: 0, ..Definition::of(restarted) };
+    let restarts = || Rule::unsaved("Restarts".to_owned(), definition.clone());
+    let changes =
+        [(-600, Some(true)), (100, Some(false)), (101, Some(true)), (120, Some(false)), (125, Some(true))];
+    let past = AgentPast { presence: online(&changes), ..AgentPast::default() };
+    assert_eq!(fired(restarts(), 600, &[], Vec::new(), &past), [(125, Some(161))]);
+    // A server that was not there has seen nothing.
+    let unseen = [(-600, Some(true)), (100, None), (101, Some(true)), (120, None), (125, Some(true))];
+    let past = AgentPast { presence: online(&unseen), ..AgentPast::default() };
+    assert_eq!(fired(restarts(), 600, &[], Vec::new(), &past), []);
+
+    let load = points(600, |minute| Some(if (100..200).contains(&minute) { 40.0 } else { 1.0 }));
+    let past = AgentPast {
+        presence: online(&[(-600, Some(true))]),
+        points: vec![HashMap::from([(0, load)]), HashMap::from([(0, points(600, |_| Some(8.0)))])],
+        ..AgentPast::default()
+    };
+    // Five for each of eight cores.
+    assert_eq!(fired(rule("load"), 600, &[], Vec::new(), &past), [(132, Some(218))]);
 }
 
 #[test]

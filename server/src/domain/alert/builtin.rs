@@ -144,6 +144,17 @@ fn metric_rules() -> Vec<BuiltinRule> {
     let cpu = warning_and_critical(threshold(95.0, 85.0), None);
     let iowait = warning_and_critical(threshold(40.0, 20.0), None);
     let steal = info(threshold(10.0, 5.0));
+    let swap = above(
+        "memory",
+        "swapUsedPercent",
+        Function::Min,
+        15,
+        warning_and_critical(threshold(80.0, 60.0), None),
+    );
+    // Swap in use alone is normal.
+    let no_memory =
+        above("memory", "usagePercent", Function::Min, 15, warning_and_critical(threshold(85.0, 80.0), None));
+    let load = warning_and_critical(threshold(4.0, 2.0), None);
     vec![
         rule("disk-space", "Disk space", true, vec![space, free], (5, 10)),
         rule("disk-full-soon", "Disk full soon", true, vec![full_soon], (60, 120)),
@@ -161,6 +172,7 @@ fn metric_rules() -> Vec<BuiltinRule> {
             vec![above("memory", "usagePercent", Function::Min, 10, memory)],
             (10, 10),
         ),
+        rule("swap", "Swap", false, vec![swap, no_memory], (15, 15)),
         rule("cpu", "CPU", false, vec![above("cpu", "usagePercent", Function::Avg, 15, cpu)], (15, 15)),
         rule(
             "cpu-steal",
@@ -176,11 +188,12 @@ fn metric_rules() -> Vec<BuiltinRule> {
             vec![above("cpu", "iowaitPercent", Function::Avg, 15, iowait)],
             (30, 30),
         ),
+        rule("load", "Load", false, vec![above("load", "load15PerCore", Function::Min, 15, load)], (15, 15)),
         rule(
             "network-errors",
             "Network errors",
             true,
-            vec![above("network", "receiveErrorsPerSecond", Function::Avg, 10, info(threshold(10.0, 1.0)))],
+            vec![above("network", "errorsPerSecond", Function::Avg, 10, info(threshold(10.0, 1.0)))],
             (60, 60),
         ),
     ]

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::measure::Measure;
 use super::severity::Severity;
 use super::verdict::Outcome;
-use crate::domain::family::{Family, Metric};
+use crate::domain::family::Family;
 use crate::domain::tier::{HOUR_MS, MINUTE_MS};
 
 /// The shortest window, in milliseconds.
@@ -56,6 +57,15 @@ pub enum Condition {
         severity: Severity,
         /// Minimum number within an hour.
         min_samples: i64,
+    },
+    /// The agent has come back after being offline: it or its machine was restarted, or its connection was lost.
+    Restarted {
+        /// The severity.
+        severity: Severity,
+        /// Minimum number within the window.
+        times: i64,
+        /// The length of the window, in milliseconds.
+        window_ms: i64,
     },
     /// Two machines use the agent's identity.
     IdentityConflict {
@@ -157,6 +167,18 @@ pub enum Function {
     Last,
 }
 
+impl Function {
+    /// Returns the function's name, as written in rules.
+    pub fn name(self) -> &'static str {
+        match self {
+            Function::Avg => "avg",
+            Function::Min => "min",
+            Function::Max => "max",
+            Function::Last => "last",
+        }
+    }
+}
+
 /// Which side of the threshold is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -230,10 +252,9 @@ impl Operator {
 }
 
 impl MetricCondition {
-    /// Returns the family and the metric; `None` if there are none with these names.
-    pub fn source(&self) -> Option<(Family, &'static Metric)> {
-        let family = Family::ALL.into_iter().find(|family| family.name() == self.family)?;
-        Some((family, family.metrics().iter().find(|metric| metric.name == self.metric)?))
+    /// Returns what is examined; `None` if there is nothing with these names.
+    pub fn measure(&self) -> Option<Measure> {
+        Measure::find(&self.family, &self.metric)
     }
 }
 
@@ -248,6 +269,7 @@ impl Condition {
             Condition::FullWithin(_) => "fullWithin",
             Condition::ClockOffset { .. } => "clockOffset",
             Condition::Gap { .. } => "gap",
+            Condition::Restarted { .. } => "restarted",
             Condition::IdentityConflict { .. } => "identityConflict",
             Condition::FleetOutage { .. } => "fleetOutage",
             Condition::TagOutage { .. } => "tagOutage",
@@ -263,7 +285,8 @@ impl Condition {
             | Condition::NoData { .. }
             | Condition::MissingSeries { .. }
             | Condition::FullWithin(_)
-            | Condition::Gap { .. } => true,
+            | Condition::Gap { .. }
+            | Condition::Restarted { .. } => true,
             Condition::ClockOffset { .. }
             | Condition::IdentityConflict { .. }
             | Condition::FleetOutage { .. }
@@ -275,7 +298,7 @@ impl Condition {
     /// Returns the family whose disks or interfaces are judged individually.
     pub fn series_family(&self) -> Option<Family> {
         let family = match self {
-            Condition::Metric(metric) => metric.source().map(|(family, _)| family),
+            Condition::Metric(metric) => metric.measure().map(|measure| measure.family),
             Condition::MissingSeries { family, .. } => {
                 Family::ALL.into_iter().find(|known| known.name() == family)
             }
@@ -292,6 +315,7 @@ impl Condition {
             | Condition::NoData { severity, .. }
             | Condition::MissingSeries { severity, .. }
             | Condition::Gap { severity, .. }
+            | Condition::Restarted { severity, .. }
             | Condition::IdentityConflict { severity }
             | Condition::FleetOutage { severity }
             | Condition::TagOutage { severity }
@@ -333,7 +357,7 @@ impl Condition {
         }
     }
 
-    /// Returns the length of the window, in milliseconds; 0 for conditions on the current state.
+    /// Returns the length of the window that is read of samples, in milliseconds; 0 for other conditions.
     pub fn window_ms(&self) -> i64 {
         match self {
             Condition::Metric(metric) => metric.window_ms,

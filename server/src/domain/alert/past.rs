@@ -59,6 +59,15 @@ pub struct FreeSpace {
     pub used_percent: f64,
 }
 
+impl AgentPast {
+    /// Returns when the agent had come back after being offline, until `end`.
+    pub fn restarts(&self, end: TimestampMs) -> Vec<TimestampMs> {
+        let pairs = self.presence.iter().zip(self.presence.iter().skip(1));
+        let back = pairs.filter(|(before, back)| before.online == Some(false) && back.online == Some(true));
+        back.map(|(_, back)| back.at).take_while(|at| *at <= end).collect()
+    }
+}
+
 /// Cuts the window that ends at `end` from points in buckets of `bucket_ms`, of which both are multiples. Returns `None`
 /// if there is no sample in it. The window is widened to whole buckets.
 pub fn window_of(

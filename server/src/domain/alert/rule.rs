@@ -30,6 +30,8 @@ pub const CHANNELS_MAX: usize = 16;
 pub const OFFLINE_FOR_MS_MIN: i64 = MINUTE_MS;
 /// Minimum age of an agent's newest sample to count as missing, in milliseconds.
 pub const STALE_MS_MIN: i64 = MINUTE_MS;
+/// Maximum number of restarts that a rule waits for.
+pub const RESTARTS_MAX: i64 = 100;
 /// Maximum interval between judgements of a rule without a trend, in milliseconds.
 const PERIOD_MS_MAX: i64 = 5 * MINUTE_MS;
 
@@ -299,7 +301,14 @@ fn check_condition(condition: &Condition, path: &str) -> Result<(), RuleError> {
     match condition {
         Condition::Metric(metric) => {
             let message = format!("there is no metric {}.{}", metric.family, metric.metric);
-            check(metric.source().is_some(), format!("{path}.metric"), message)?;
+            let Some(measure) = metric.measure() else {
+                return Err(RuleError { path: format!("{path}.metric"), message });
+            };
+            check(
+                measure.functions().contains(&metric.function),
+                format!("{path}.function"),
+                format!("cannot be computed of {}", measure.name),
+            )?;
             let window_ms_max =
                 if metric.function == Function::Last { RAW_WINDOW_MS_MAX } else { WINDOW_MS_MAX };
             check(
@@ -325,6 +334,15 @@ fn check_condition(condition: &Condition, path: &str) -> Result<(), RuleError> {
         )?,
         Condition::Gap { min_samples, .. } => {
             check(1 <= *min_samples, format!("{path}.minSamples"), "must be at least 1")?;
+        }
+        Condition::Restarted { times, window_ms, .. } => {
+            let range = 1..=RESTARTS_MAX;
+            check(range.contains(times), format!("{path}.times"), format!("must be 1–{RESTARTS_MAX}"))?;
+            check(
+                (WINDOW_MS_MIN..=WINDOW_MS_MAX).contains(window_ms),
+                format!("{path}.windowMs"),
+                format!("must be {WINDOW_MS_MIN}–{WINDOW_MS_MAX}"),
+            )?;
         }
         _ => {}
     }

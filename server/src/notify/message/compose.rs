@@ -216,7 +216,8 @@ impl Composer<'_> {
     fn value_and_threshold(&self, notice: &Notice) -> Option<String> {
         let value = self.value_of(notice, notice.value?);
         let (Some(threshold), Some(is_above)) = (notice.threshold, notice.subject.is_above) else {
-            return Some(self.say("value", &[("value", &value)]));
+            // A mere number is in the title.
+            return (!notice.unit.is_empty()).then(|| self.say("value", &[("value", &value)]));
         };
         let function = self.texts.functions.get(&notice.subject.function);
         let has_window = 0 < notice.subject.window_ms && function.is_some();

@@ -19,7 +19,7 @@ test('machines with the most alerts come first, and those out of scope only if s
     { id: 'b', name: 'web-b', tags: ['web'] },
     { id: 'c', name: 'db', tags: [] },
   ];
-  const scope = { kind: 'tags' as const, tags: ['web'] };
+  const scope = { kind: 'tags' as const, tags: ['web'], agentIds: [], exceptTags: [], exceptAgentIds: [] };
   const found = machinesOf([item('b', 1, 2), item('b', 5, null), item('gone', 3, 4)], agents, scope);
   expect(found.map(({ id, count }) => [id, count])).toEqual([
     ['b', 2],

@@ -12,6 +12,7 @@ export const KINDS = [
   'noData',
   'clockOffset',
   'gap',
+  'restarted',
   'identityConflict',
   'fleetOutage',
   'tagOutage',
@@ -35,6 +36,7 @@ export interface ConditionDraft {
   severity: Severity;
   staleMs: number;
   minSamples: string;
+  times: string;
   /** As the server said it, for kinds that the editor does not know. */
   original: Condition | null;
 }
@@ -93,6 +95,7 @@ export function newCondition(kind: string): ConditionDraft {
     severity: kind === 'offline' ? 'critical' : 'warning',
     staleMs: 300_000,
     minSamples: '1',
+    times: '3',
     original: null,
   };
 }
@@ -117,6 +120,7 @@ function conditionDraft(condition: Condition, metrics: Units): ConditionDraft {
     severity: condition.severity ?? draft.severity,
     staleMs: condition.staleMs ?? draft.staleMs,
     minSamples: String(condition.minSamples ?? draft.minSamples),
+    times: String(condition.times ?? draft.times),
     original: condition,
   };
 }
@@ -198,12 +202,16 @@ function conditionOf(draft: ConditionDraft, metrics: Units): Condition {
   const { kind, severity } = draft;
   if (kind === 'metric') {
     const [family = '', metric = ''] = draft.metric.split('.');
-    const { function: fn, windowMs, operator } = draft;
+    const { windowMs, operator } = draft;
+    // Not every value can be aggregated by every function.
+    const names = metrics.get(draft.metric)?.functions.map(({ name }) => name) ?? [];
+    const fn = names.includes(draft.function) ? draft.function : (names[0] ?? draft.function);
     return { kind, family, metric, function: fn, windowMs, operator, severities: levelsOf(draft, metrics) };
   }
   if (kind === 'clockOffset') return { kind, severities: levelsOf(draft, metrics) };
   if (kind === 'noData') return { kind, severity, staleMs: draft.staleMs };
   if (kind === 'gap') return { kind, severity, minSamples: Number(draft.minSamples) };
+  if (kind === 'restarted') return { kind, severity, times: Number(draft.times), windowMs: draft.windowMs };
   if ((KINDS as readonly string[]).includes(kind)) return { kind, severity };
   return draft.original ?? { kind, severity };
 }
