@@ -1,4 +1,4 @@
-//! The database was away: nothing was evaluated, and nobody could be told. It is told afterwards, once.
+//! Reports an outage of the database once it is over: meanwhile nothing could be evaluated, and no message queued.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -14,10 +14,10 @@ use crate::domain::alert::step::EndReason;
 use crate::domain::tier::MINUTE_MS;
 use crate::store::{AlertClock, Error, Evaluation, NewAlert, NewAlertEvent, TellableChannel};
 
-/// How long the database is away at least to be told of, in milliseconds.
+/// The minimum duration of an outage that is reported, in milliseconds.
 const AWAY_MS_MIN: i64 = MINUTE_MS;
 
-/// How bad it is for a rule that the database was away; `None` for rules that do not speak of it.
+/// Returns the severity of an outage of the database for a rule; `None` if the rule is about something else.
 pub(super) fn severity_of(rule: &Rule) -> Option<Severity> {
     match rule.definition.conditions.first() {
         Some(Condition::System { severity, check: SystemCheck::DatabaseAway }) => Some(*severity),
@@ -25,8 +25,8 @@ pub(super) fn severity_of(rule: &Rule) -> Option<Severity> {
     }
 }
 
-/// Since when the database was away, where that was for long enough and no other server has evaluated meanwhile: that one
-/// had it.
+/// Returns since when the database was unavailable, if that was for long enough and no other server has evaluated rules
+/// meanwhile.
 pub(super) fn was_away(
     noticed_at: Option<TimestampMs>,
     clock: &AlertClock,
@@ -36,8 +36,8 @@ pub(super) fn was_away(
     clock.evaluated_at.is_some_and(|evaluated_at| evaluated_at < since).then_some(since)
 }
 
-/// Writes that the database was away. The channels that are told of it count as told that it is, so that they are told that
-/// it is over.
+/// Records an outage of the database. The channels of the rules count as notified that it fires, so that they are notified of
+/// its end.
 pub(super) async fn note(
     evaluation: &Evaluation<'_>,
     rules: &[&Rule],

@@ -1,4 +1,4 @@
-//! Heartbeats as the API takes and shows them. Their addresses are taken and never shown.
+//! Heartbeats in requests and answers. Their URLs are never answered.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::{ApiContext, ApiError};
 use crate::domain::alert::settings::{HEARTBEATS_MAX, Heartbeat, HeartbeatMethod};
 
-/// How often a heartbeat is sent where nobody says.
+/// The default interval of a heartbeat, in milliseconds.
 const PERIOD_MS: i64 = 60_000;
 
-/// How a heartbeat is sent.
+/// The HTTP method of a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[oai(rename = "HeartbeatMethod", rename_all = "lowercase")]
@@ -26,24 +26,24 @@ enum MethodName {
     Head,
 }
 
-/// A sign of life that is sent after complete evaluations: where it stays away, somebody else can say that Pika is gone.
+/// A request that is sent after complete evaluations, so that another service can tell when Pika stops.
 #[derive(Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "AlertHeartbeat", rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
 pub(super) struct HeartbeatBody {
-    /// Its id; left out in a request: it is a new one.
+    /// The id; left out in a request, a new heartbeat is created.
     #[serde(default)]
     id: Option<Uuid>,
-    /// Where it goes. Never answered; left out in a request: where it went before.
+    /// The URL. Never answered; left out in a request, the current one is kept.
     #[serde(default)]
     url: Option<String>,
-    /// The host that it goes to; not looked at in a request.
+    /// The host of the URL; ignored in requests.
     #[serde(default)]
     host: Option<String>,
-    /// How it is sent; with `get` where it is left out.
+    /// The method; by default `get`.
     #[serde(default)]
     method: Option<MethodName>,
-    /// How often at most, in milliseconds (30,000 to a day; 60,000 where it is left out).
+    /// The minimum interval, in milliseconds (30,000 to a day; by default 60,000).
     #[serde(default)]
     period_ms: Option<i64>,
 }
@@ -64,7 +64,7 @@ impl From<Heartbeat> for HeartbeatBody {
     }
 }
 
-/// The heartbeats that a request asks for, and their addresses, sealed.
+/// Returns the heartbeats of a request, and their URLs, encrypted.
 pub(super) async fn requested(
     context: &ApiContext,
     asked: &[HeartbeatBody],

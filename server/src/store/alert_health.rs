@@ -1,4 +1,4 @@
-//! How Pika itself is, as far as the database knows: what alert rules about it are judged by.
+//! The health of Pika itself as recorded in the database, for alert rules about it.
 
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
@@ -13,33 +13,33 @@ const CHANNELS: &str = "SELECT id, name, state <> 'ok' FROM alert_channels WHERE
 
 pub(super) const STATEMENTS: &[&str] = &[MAINTENANCE, SET_MAINTENANCE, CHANNELS];
 
-/// How Pika itself is.
+/// The health of Pika itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SystemHealth {
-    /// When maintenance last succeeded; `None`: it has not yet.
+    /// When maintenance last succeeded; `None` if it never has.
     pub maintained_at: Option<TimestampMs>,
-    /// Jobs of the database that did not do their work then.
+    /// Number of unhealthy database jobs that it found.
     pub unhealthy_jobs: i32,
-    /// The channels that are enabled.
+    /// The enabled channels.
     pub channels: Vec<ChannelHealth>,
 }
 
-/// How a channel is.
+/// The health of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelHealth {
-    /// Its id.
+    /// The channel's id.
     pub id: Uuid,
-    /// What people call it.
+    /// The channel's name.
     pub name: String,
-    /// Whether what it was to be told last did not arrive.
+    /// Whether the last message could not be sent.
     pub is_failing: bool,
 }
 
 impl Evaluation<'_> {
-    /// How Pika itself is.
+    /// Returns the health of Pika itself.
     ///
     /// # Errors
-    /// When the database is away.
+    /// If the database is unavailable.
     pub async fn health(&self) -> Result<SystemHealth, Error> {
         let state = self.0.query_one(MAINTENANCE, &[]).await?;
         let channel = |row: &Row| ChannelHealth { id: row.get(0), name: row.get(1), is_failing: row.get(2) };
@@ -48,7 +48,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// Writes that maintenance has succeeded, and how many unhealthy jobs it found.
+/// Records that maintenance has succeeded, and how many unhealthy jobs it found.
 pub(super) async fn note_maintenance(
     client: &Client,
     n_unhealthy: usize,

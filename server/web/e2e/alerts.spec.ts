@@ -406,6 +406,44 @@ test.describe('the settings of alerting', () => {
     historyKeepMs: number;
   }
 
+  test('name a URL that is told of evaluations, and never show it again', async ({
+    page,
+    t,
+    api,
+    logIn,
+    receiver,
+    checkAccessible,
+  }) => {
+    const words = t.settings.alerting;
+    await logIn();
+    // Other projects change the same settings at the same time.
+    await expect(async () => {
+      await page.goto('/settings/alerting');
+      const fields = page.getByRole('region', { name: words.heartbeats });
+      await fields.getByRole('button', { name: words.heartbeatAdd }).click();
+      await fields.getByLabel(words.heartbeatUrl, { exact: true }).fill(`${receiver.url}/secret-path`);
+      const answered = page.waitForResponse((answer) => answer.request().method() === 'PUT');
+      await page.getByRole('button', { name: t.common.save }).click();
+      expect((await answered).status()).toBe(200);
+    }).toPass();
+    try {
+      await expect.poll(() => receiver.bodies.length, { timeout: 50_000 }).toBeGreaterThan(0);
+      await page.goto('/settings/alerting');
+      const { port } = new URL(receiver.url);
+      const kept = page
+        .getByLabel(words.heartbeatTo(`127.0.0.1:${port}`))
+        .or(page.getByLabel(words.heartbeatTo('127.0.0.1')));
+      await expect(kept.first()).toHaveValue('');
+      expect(await page.content()).not.toContain('secret-path');
+      await checkAccessible();
+    } finally {
+      await expect(async () => {
+        const now = await api.send<Settings>('GET', '/api/settings/alerting');
+        await api.send('PUT', '/api/settings/alerting', { ...now, heartbeats: [] });
+      }).toPass();
+    }
+  });
+
   test('are changed, and not over what somebody else has changed', async ({ page, t, api, logIn, checkAccessible }) => {
     const before = await api.send<Settings>('GET', '/api/settings/alerting');
     const words = t.settings.alerting;

@@ -106,11 +106,17 @@ fn what_is_late_merged_or_seen_again_says_so() {
     notice.transition = Transition::Escalated;
     notice.occurrences = 3;
     let text = written(&message(Language::English, vec![notice.clone()]));
-    assert!(text.contains("It has become critical.") && text.contains("It has come back: 3 times"), "{text}");
+    assert!(
+        text.contains("The severity is now critical.") && text.contains("It has fired 3 times."),
+        "{text}"
+    );
     notice.transition = Transition::Repeat;
     notice.is_flapping = true;
     let text = written(&message(Language::English, vec![notice]));
-    assert!(text.contains("Still firing after 2 h 5 min.") && text.contains("It comes and goes"), "{text}");
+    assert!(
+        text.contains("Still firing after 2 h 5 min.") && text.contains("Flapping: it has fired"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -123,7 +129,7 @@ fn an_outage_names_its_members_and_what_is_unknown_is_said_somehow() {
     notice.subject = Subject { key: "fleetOutage".to_owned(), ..Subject::default() };
     notice.details = json!({"away": 60, "members": 62, "of": 70, "since": NOW, "names": ["a", "b", "c"]});
     let text = written(&message(Language::English, vec![notice.clone()]));
-    assert!(text.starts_with("[critical] the fleet: many agents have left at once\n"), "{text}");
+    assert!(text.starts_with("[critical] the fleet: many agents went offline at once\n"), "{text}");
     assert!(text.contains("60 agents: a, b, c … and 57 more."), "{text}");
 
     notice.subject.key = "somethingNew".to_owned();
@@ -158,8 +164,8 @@ fn pikas_own_health_is_told_in_words() {
     notice.subject = Subject { key: "databaseAway".to_owned(), ..Subject::default() };
     assert_eq!(
         written(&message(Language::English, vec![notice.clone()])),
-        "[resolved] Pika: Database away, 14:27–16:32\n---\n\
-         Database away: Pika.\n\
+        "[resolved] Pika: Database unavailable, 14:27–16:32\n---\n\
+         Database unavailable: Pika.\n\
          Was firing from 2026-11-24 14:27 +01:00 to 2026-11-24 16:32 +01:00.\n\
          Rule: Database away.\n\
          Open in Pika: https://pika.example.org/#/alerts/01935f00-0000-7000-8000-000000000001"
@@ -171,7 +177,9 @@ fn pikas_own_health_is_told_in_words() {
     notice.series = Some("ops".to_owned());
     let text = written(&message(Language::English, vec![notice]));
     assert!(
-        text.starts_with("[critical] Pika: channel ops cannot be told\n---\nChannel fails (ops): Pika.\n"),
+        text.starts_with(
+            "[critical] Pika: channel ops cannot be notified\n---\nChannel failing (ops): Pika.\n"
+        ),
         "{text}"
     );
 }
