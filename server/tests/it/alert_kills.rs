@@ -60,20 +60,22 @@ async fn conflict(client: &Client, first: usize, count: usize) {
     client.execute(sql, &[&first, &(first + count - 1), &now()]).await.unwrap();
 }
 
-/// Waits until so many alerts fire, and all messages have been sent. Ends the lease of a server that was killed, which
+/// Waits until so many alerts fire, of the agents with a conflict, and all messages have been sent. Ends the lease of a server that was killed, which
 /// otherwise lasts for a minute and a half.
 async fn settle(client: &Client, firing: usize) {
     let seen: std::cell::Cell<Option<((String, i64), Instant)>> = std::cell::Cell::new(None);
     eventually("everything is reported", || async {
         let sql = "SELECT (SELECT count(*) FROM alerts WHERE ended_at IS NULL), \
+             (SELECT count(*) FROM alerts JOIN agents ON key = agent_key \
+                 WHERE ended_at IS NULL AND identity_conflict_at IS NOT NULL), \
              (SELECT count(*) FROM alerts LEFT JOIN alert_told ON alert_id = alerts.id \
                  WHERE told IS DISTINCT FROM CASE WHEN ended_at IS NULL THEN 1 ELSE 2 END), \
              (SELECT count(*) FROM alert_outbox WHERE status IN ('waiting', 'sending')), \
              coalesce((SELECT leased_by::text FROM alert_channels), ''), \
              coalesce((SELECT leased_until FROM alert_channels), 0)";
         let row = client.query_one(sql, &[]).await.unwrap();
-        let [n_firing, n_untold, n_waiting]: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
-        let lease: (String, i64) = (row.get(3), row.get(4));
+        let [n_firing, n_right, n_untold, n_waiting]: [i64; 4] = [0, 1, 2, 3].map(|column| row.get(column));
+        let lease: (String, i64) = (row.get(4), row.get(5));
         let (known, since) =
             seen.take().filter(|(known, _)| *known == lease).unwrap_or((lease, Instant::now()));
         if 0 < n_waiting && now() < known.1 && LEASE_IS_DEAD_AFTER <= since.elapsed() {
@@ -81,7 +83,8 @@ async fn settle(client: &Client, firing: usize) {
             client.execute(end, &[&known.0]).await.unwrap();
         }
         seen.set(Some((known, since)));
-        (usize::try_from(n_firing) == Ok(firing) && n_untold == 0 && n_waiting == 0).then_some(())
+        let is_right = n_firing == n_right && usize::try_from(n_firing) == Ok(firing);
+        (is_right && n_untold == 0 && n_waiting == 0).then_some(())
     })
     .await;
 }

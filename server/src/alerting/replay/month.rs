@@ -8,7 +8,7 @@ use crate::domain::presence::PresenceChange;
 use crate::domain::tier::DAY_MS;
 
 /// Agents of the fleet. Without optimization a thousand would take minutes.
-const AGENTS: i32 = if cfg!(debug_assertions) { 60 } else { 1_000 };
+const AGENTS: i32 = if cfg!(debug_assertions) { 10 } else { 1_000 };
 const DAYS: i64 = 30;
 const HOURS: i64 = DAYS * 24;
 const GIB: f64 = 1_073_741_824.0;
@@ -83,7 +83,7 @@ impl Machine {
         let since = f64::from(i32::try_from((hour - FAILS_AT).max(0)).unwrap());
         match self.failure {
             // It ends with a disk that is neither full nor nearly so.
-            FillsSlowly => (40.0 - since / 24.0 * 4.0).max(20.5) - 0.2 * self.noise(2, hour),
+            FillsSlowly => (45.0 - since / 24.0 * 8.0).max(20.5) - 0.2 * self.noise(2, hour),
             FillsAtOnce if self.fails(FillsAtOnce, hour) => 3.0,
             _ => free,
         }
