@@ -83,7 +83,7 @@ struct AlertRuleBacktestRequest {
     rule: AlertRuleRequest,
     /// The start of the span, in milliseconds since the Unix epoch.
     start: i64,
-    /// The end of the span, exclusive: at most 400 days after the start.
+    /// The end of the span, exclusive, in milliseconds since the Unix epoch: at most 400 days after the start.
     end: i64,
     /// Only these agents of the rule's scope (at most 1,000); by default all.
     #[serde(default)]
@@ -95,9 +95,9 @@ struct AlertRuleBacktestRequest {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct AlertRuleBacktest {
-    /// The start of the span that was evaluated.
+    /// The start of the span that was evaluated, in milliseconds since the Unix epoch.
     start: i64,
-    /// The end of the span that was evaluated, exclusive.
+    /// The end of the span that was evaluated, exclusive, in milliseconds since the Unix epoch.
     end: i64,
     /// The time between two evaluations, in milliseconds.
     step_ms: i64,
