@@ -3,6 +3,7 @@
 mod error;
 mod jobs;
 mod maintenance;
+mod own_history;
 
 use std::convert::Infallible;
 use std::io;
@@ -164,12 +165,15 @@ impl Server {
             instruments: Arc::clone(&instruments),
             pinned_tls: tls.as_ref().filter(|_| config.server.tls.pin_key).map(Tls::subscribe),
             is_public_over_tls: config.server.is_public_over_tls(),
-            public_url: Some(config.server.public_url.as_str()).filter(|url| !url.is_empty()).map(Arc::from),
+            public_url: not_empty(&config.server.public_url),
+            grafana_url: not_empty(&config.grafana.url),
             started_at: clock.now(),
         });
         let stop_notifier = CancellationToken::new();
         let notifying = start_notifier(&config, &notifier, &readiness, stop_notifier.clone());
         let stop_http = CancellationToken::new();
+        let own_context = context.clone();
+        let address = listener.local_addr().ok();
         let listeners = (listener, metrics_listener);
         let subscription = tls.as_ref().map(Tls::subscribe);
         let mut http_server = start_http(&config, listeners, subscription, context, stop_http.clone())?;
@@ -177,6 +181,7 @@ impl Server {
         let result = tokio::select! {
             () = ingest.failed() => Err(AppError::Ingest),
             never = keep_current(tls, &config) => match never {},
+            never = Box::pin(own_history::write(&own_context, address, &config.metrics)) => match never {},
             ended = &mut http_server => {
                 http_ended = Some(ended);
                 Ok(())
@@ -203,6 +208,11 @@ impl Server {
         tracing::info!("stopped");
         result
     }
+}
+
+/// Returns a setting's text unless it is empty.
+fn not_empty(text: &str) -> Option<Arc<str>> {
+    Some(text).filter(|text| !text.is_empty()).map(Arc::from)
 }
 
 /// Starts sending notifications once the database is ready.

@@ -48,6 +48,8 @@ pub struct Config {
     pub alerting: AlertingConfig,
     /// The server's own metrics.
     pub metrics: MetricsConfig,
+    /// Grafana.
+    pub grafana: GrafanaConfig,
 }
 
 /// The database connection.
@@ -229,6 +231,15 @@ pub struct MetricsConfig {
     #[serde(deserialize_with = "optional_address")]
     pub addr: Option<SocketAddr>,
     pub token: SecretString,
+    pub history_interval_ms: u64,
+}
+
+/// Grafana.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described in config/server.yaml")]
+pub struct GrafanaConfig {
+    pub url: String,
 }
 
 /// Parses an address; an empty text is none.

@@ -19,6 +19,7 @@ pub mod retention;
 pub mod row;
 pub mod sample;
 pub mod series;
+pub mod server_figures;
 pub mod storage;
 pub mod tier;
 pub mod time_range;

@@ -3,7 +3,6 @@
 //! [`Store`] is the facade; each file adds the operations on one kind of thing to it. It knows nothing of HTTP or of
 //! the wire protocol.
 
-mod advisory_lock;
 mod agent_tags;
 mod agents;
 mod alert_changes;
@@ -37,11 +36,13 @@ mod grafana;
 mod heartbeats;
 mod identities;
 mod latest;
+mod lock;
 mod maintenance;
 mod metrics;
 mod migrate;
 mod newest;
 mod options;
+mod own_history;
 mod passwords;
 mod preferences;
 mod presence;

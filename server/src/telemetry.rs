@@ -3,6 +3,7 @@
 mod clean_lines;
 mod instruments;
 mod occurrences;
+mod reading;
 mod reasons;
 
 use std::fs::{File, OpenOptions};
@@ -19,6 +20,7 @@ use crate::config::{LogConfig, LogFormat};
 
 pub use instruments::{AlertCounts, Instruments, NotifyMetrics, Snapshot};
 pub use occurrences::Occurrences;
+pub use reading::Reading;
 pub use reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
 
 /// Why logging cannot start.

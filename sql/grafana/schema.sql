@@ -16,24 +16,6 @@ CREATE FUNCTION grafana.step(step_ms int8) RETURNS int8 LANGUAGE sql IMMUTABLE P
         ELSE (step_ms + 86399999) / 86400000 * 86400000 END;
 COMMENT ON FUNCTION grafana.step IS 'The width of the buckets that the functions answer with, where everything asked for is still kept.';
 
-CREATE FUNCTION grafana.latest_end("to" timestamptz) RETURNS int8 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    -- Said to be immutable, so that the planner computes it. In a plan that is kept it is too early, and then only spares less.
-    RETURN least(grafana.ms("to"), (extract(epoch FROM clock_timestamp()) * 1000)::int8);
-COMMENT ON FUNCTION grafana.latest_end IS 'The end of a span, but not after now; for the functions.';
-
-CREATE FUNCTION grafana.earliest("from" timestamptz, "to" timestamptz, step_ms int8, tier text) RETURNS int8
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    -- Coarser tiers are complete but for a tail, which is all that the finer ones are planned for.
-    RETURN CASE
-        WHEN tier = 'raw' AND 60000 <= step_ms
-            THEN greatest(grafana.ms("from") - grafana.step(step_ms), grafana.latest_end("to") - {raw_tail_ms}::int8)
-        WHEN tier = '1m' AND 3600000 <= step_ms
-            THEN greatest(grafana.ms("from") - grafana.step(step_ms), grafana.latest_end("to") - {1m_tail_ms}::int8)
-        WHEN tier = '1h' AND 86400000 <= step_ms
-            THEN greatest(grafana.ms("from") - grafana.step(step_ms), grafana.latest_end("to") - {1h_tail_ms}::int8)
-        ELSE grafana.ms("from") - grafana.step(step_ms) END;
-COMMENT ON FUNCTION grafana.earliest IS 'Before which nothing of a tier is looked at; for the functions.';
-
 CREATE FUNCTION grafana.kept_from(tier text) RETURNS int8
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
@@ -48,8 +30,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION grafana.watermark IS 'Up to when a rollup of this name and tier is complete, in milliseconds.';
 
+-- Said to be immutable, so that it is computed while a query is planned and only what is needed is planned. In a plan that is
+-- kept it may be of before: less is read of the rollups then, and more of the finer tiers, with the same result.
 CREATE FUNCTION grafana.parts(relation text, "from" timestamptz, "to" timestamptz, step_ms int8) RETURNS int8[]
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     tiers   text[] := '{raw,1m,1h,1d}';
     widths  int8[] := '{1,60000,3600000,86400000}';
@@ -135,3 +119,30 @@ CREATE VIEW grafana.retention AS
     SELECT tier, keep_ms, to_timestamp(nullif(grafana.kept_from(tier), 0) / 1000.0) AS kept_from
     FROM public.retention_settings;
 COMMENT ON VIEW grafana.retention IS 'How long each tier is kept; null: for ever.';
+
+CREATE VIEW grafana.server_history AS
+    SELECT to_timestamp(at / 1000.0) AS "time", at AS time_ms, server, version, to_timestamp(started_at / 1000.0) AS started,
+        interval_ms, agents_connected, connections, queue_frames, pending_rows, pool_connections, pool_connections_used,
+        resident_bytes, cpu_percent, frames_received, frames_missing, rows_stored, rows_duplicate, samples_dropped, flush_errors,
+        database_errors, 1000.0::float8 * rows_stored / interval_ms AS rows_per_second, ack_p50_ms, ack_p99_ms, flush_p50_ms,
+        flush_p99_ms
+    FROM public.server_history;
+COMMENT ON VIEW grafana.server_history IS 'What Pika''s servers have done, one row a minute and server, kept for 30 days. Counts are those of the interval_ms before time. Bound time_ms, not time.';
+COMMENT ON COLUMN grafana.server_history.cpu_percent IS 'Of one core.';
+COMMENT ON COLUMN grafana.server_history.ack_p99_ms IS 'Time from the arrival of a frame to its commit, 99th percentile, to within the bins of the server''s own metrics; null: there was none.';
+COMMENT ON COLUMN grafana.server_history.pending_rows IS 'Rows received and not committed yet.';
+
+CREATE VIEW grafana.refusals AS
+    SELECT to_timestamp(at / 1000.0) AS "time", at AS time_ms, server, interval_ms, of_code.code, of_code.n::int8 AS refusals
+    FROM public.server_history CROSS JOIN LATERAL jsonb_each_text(server_history.refusals) AS of_code (code, n);
+COMMENT ON VIEW grafana.refusals IS 'What was refused of what agents sent, by error code; only what happened. Bound time_ms, not time.';
+
+CREATE VIEW grafana.storage_history AS
+    SELECT to_timestamp(at / 1000.0) AS "time", at AS time_ms, relation, family, tier, bytes, chunks, columnstore_chunks,
+        columnstore_bytes_before, columnstore_bytes_after, to_timestamp(oldest_ms / 1000.0) AS oldest, database_bytes
+    FROM public.storage_history;
+COMMENT ON VIEW grafana.storage_history IS 'How much space metrics take, once an hour for 30 days, then once a day. Bound time_ms, not time.';
+COMMENT ON COLUMN grafana.storage_history.bytes IS 'Size on disk including indexes, bytes.';
+COMMENT ON COLUMN grafana.storage_history.oldest IS 'Where its oldest chunk begins.';
+COMMENT ON COLUMN grafana.storage_history.columnstore_chunks IS 'Chunks that are compressed; Community edition only.';
+COMMENT ON COLUMN grafana.storage_history.database_bytes IS 'Size of the whole database, the same in all rows of an hour.';

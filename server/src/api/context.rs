@@ -21,7 +21,7 @@ use crate::ingest::Sockets;
 use crate::notify::Notifier;
 use crate::readiness::Readiness;
 use crate::store::Store;
-use crate::telemetry::{Instruments, Snapshot};
+use crate::telemetry::{Instruments, Reading, Snapshot};
 
 /// The state shared by the resources. Every request gets a clone, which is a pointer.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ pub struct ApiParts {
     pub is_public_over_tls: bool,
     /// The URL by which people and agents reach the server, if configured.
     pub public_url: Option<Arc<str>>,
+    /// The URL by which people reach Grafana, if configured.
+    pub grafana_url: Option<Arc<str>>,
     /// When the server was started.
     pub started_at: TimestampMs,
 }
@@ -88,13 +90,22 @@ impl ApiContext {
     /// # Errors
     /// If they cannot be encoded.
     pub fn metrics(&self) -> Result<Vec<u8>, prometheus::Error> {
-        self.instruments.render(&Snapshot {
+        self.instruments.render(&self.snapshot())
+    }
+
+    /// Returns the server's own metrics as they are now.
+    pub fn reading(&self) -> Reading {
+        self.instruments.reading(&self.snapshot())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
             agents_connected: self.sockets.agents_connected(),
             queue_frames: self.sockets.queue_frames(),
             pending_rows: self.sockets.pending_rows(),
             pool_connections: self.store.pool_connections(),
             database_errors: self.store.error_counts(),
-        })
+        }
     }
 
     /// Returns an enrollment token as shown to users: followed by the pin of the server's key, if there is one.

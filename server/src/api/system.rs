@@ -52,6 +52,8 @@ struct SystemInfo {
     database: DatabaseBody,
     /// The URL by which people and agents reach the server (`server.public_url`); absent if not configured.
     public_url: Option<String>,
+    /// The URL of a Grafana with Pika's dashboards (`grafana.url`); absent if not configured.
+    grafana_url: Option<String>,
     /// The server's clock, in milliseconds since the Unix epoch.
     server_time: i64,
     /// When the server was started, in milliseconds since the Unix epoch.
@@ -93,6 +95,7 @@ impl SystemApi {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             database: database.into(),
             public_url: context.public_url.as_deref().map(str::to_owned),
+            grafana_url: context.grafana_url.as_deref().map(str::to_owned),
             server_time: context.clock.now(),
             started_at: context.started_at,
         }))

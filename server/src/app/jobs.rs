@@ -87,6 +87,7 @@ async fn sweep(config: &Config, clock: &Clock, store: &Store) {
         ("silences", store.delete_alert_silences_before(now - SILENCES_KEPT_MS).await),
         ("deliveries", store.delete_old_deliveries(now).await),
         ("disks and interfaces", store.delete_expired_series(now).await),
+        ("history of servers and storage", store.delete_old_history(now).await),
     ];
     for (what, result) in swept {
         match result {

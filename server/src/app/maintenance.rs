@@ -14,6 +14,9 @@ pub(super) async fn round(store: &Store, clock: &Clock, instruments: &Instrument
             if !maintained.is_elsewhere {
                 warnings.jobs.say(&maintained);
                 warnings.rollups.say(&maintained);
+                if let Err(error) = store.add_storage_history(clock.now()).await {
+                    tracing::warn!(error = %chain(&error), "cannot write down how much space metrics take; retrying");
+                }
             }
             if 0 < maintained.chunks_dropped {
                 tracing::info!(chunks = maintained.chunks_dropped, "dropped expired chunks");

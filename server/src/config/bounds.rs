@@ -121,10 +121,7 @@ impl Config {
         vec![
             (
                 "server.public_url",
-                ["", "http://", "https://"].iter().any(|scheme| match *scheme {
-                    "" => self.server.public_url.is_empty(),
-                    scheme => self.server.public_url.starts_with(scheme),
-                }),
+                is_web_address(&self.server.public_url),
                 "empty or begin with http:// or https://",
             ),
             (
@@ -254,8 +251,19 @@ impl Config {
                 self.metrics.addr.is_none_or(|addr| !collide(addr, self.server.addr)),
                 "another address than server.addr, or another port",
             ),
+            (
+                "metrics.history_interval_ms",
+                (1_000..=HOUR_MS).contains(&self.metrics.history_interval_ms),
+                "1000–3600000",
+            ),
+            ("grafana.url", is_web_address(&self.grafana.url), "empty or begin with http:// or https://"),
         ]
     }
+}
+
+/// Returns whether a text is empty or an address of the web.
+fn is_web_address(text: &str) -> bool {
+    text.is_empty() || ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 /// Returns whether two sockets cannot listen on these addresses at the same time.

@@ -131,6 +131,11 @@ fn durations_have_upper_bounds() {
         assert!(message(&error).contains(key), "{error}");
     }
     assert!(load("server:\n  public_url: pika.example.org\n", &[]).is_err());
+    assert!(load("grafana:\n  url: grafana.example.org\n", &[]).is_err());
+    assert_eq!(
+        load("", &[("PIKA_GRAFANA_URL", "https://g.example.org")]).unwrap().grafana.url,
+        "https://g.example.org"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The size of metric tables, and their growth.
 
+use super::TimestampMs;
 use super::tier::{DAY_MS, Tier};
 
 /// The period of a forecast, in days.
@@ -18,6 +19,8 @@ pub struct RelationStorage {
     pub bytes: i64,
     /// Number of chunks.
     pub n_chunks: i64,
+    /// The start of the oldest chunk, if there are any.
+    pub oldest: Option<TimestampMs>,
     /// Number of chunks in the columnstore.
     pub n_columnstore_chunks: i64,
     /// The compression of these chunks, if there are any.

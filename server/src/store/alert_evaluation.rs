@@ -8,7 +8,7 @@ use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::{Error, Store, advisory_lock, alert_readings, alert_rules, alert_settings, alert_silences};
+use super::{Error, Store, alert_readings, alert_rules, alert_settings, alert_silences, lock};
 use crate::domain::TimestampMs;
 use crate::domain::alert::outage::Outage;
 use crate::domain::alert::reading::{Readings, WatchedAgent, WatchedSeries, WindowQuery};
@@ -20,7 +20,6 @@ use crate::domain::alert::trend::History;
 use crate::domain::alert::verdict::Reason;
 use crate::domain::family::Family;
 
-const LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
 /// Maximum time of a single statement.
 const LIMIT: &str = "SET LOCAL statement_timeout = 30000";
 const CLOCK: &str = "SELECT evaluated_at, observed_from, fleet::text, pika_now_ms() FROM alert_clock";
@@ -98,7 +97,6 @@ const ADD_EVENTS: &str = "INSERT INTO alert_events (alert_id, at, kind, value, d
      WHERE alert_id IS NULL OR EXISTS (SELECT FROM alerts WHERE id = alert_id)";
 
 pub(super) const STATEMENTS: &[&str] = &[
-    LOCK,
     CLOCK,
     SET_CLOCK,
     GROUPS,
@@ -295,8 +293,7 @@ impl AlertConnection {
     /// If the database is unavailable.
     pub async fn begin(&mut self) -> Result<Option<Evaluation<'_>>, Error> {
         let evaluation = self.look().await?;
-        let row = evaluation.0.query_one(LOCK, &[&advisory_lock::ALERTING]).await?;
-        Ok(row.get::<_, bool>(0).then_some(evaluation))
+        Ok(lock::ALERTING.try_hold_in(&evaluation.0).await?.then_some(evaluation))
     }
 
     /// Begins reading without the lock, for dry runs.

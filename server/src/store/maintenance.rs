@@ -8,7 +8,7 @@ use super::expiry::{self, HeldBack};
 use super::rollup::catch_up::{self, CaughtUp, RefreshFailure};
 use super::rollup::{Definition, policies, roll};
 use super::watchdog::{self, UnhealthyJob};
-use super::{Error, Store, advisory_lock, alert_health, audit, brin, grafana};
+use super::{Error, Store, alert_health, audit, brin, grafana, lock};
 use crate::domain::TimestampMs;
 use crate::domain::audit::AuditEvent;
 use crate::domain::retention::Retention;
@@ -77,9 +77,7 @@ impl Store {
         let mut connection = self.dedicated_connection().await?;
         let edition = edition::inspect(&mut connection).await?.edition;
         let client = connection.client();
-        let locked =
-            client.query_one("SELECT pg_try_advisory_lock($1)", &[&advisory_lock::MAINTENANCE]).await?;
-        if !locked.get::<_, bool>(0) {
+        if !lock::MAINTENANCE.try_hold(client).await? {
             return Ok(Maintained { is_elsewhere: true, ..Maintained::default() });
         }
         let maintained = maintain(client, &self.definition, &self.caught_up, edition, now).await;
@@ -92,10 +90,10 @@ impl Store {
             Err(error) => Err(error),
         };
         // The end of the connection would give the lock back, too, but not before the next round may ask for it.
-        let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&advisory_lock::MAINTENANCE]).await;
+        let released = lock::MAINTENANCE.release(client).await;
         // If both failed, the first error is the cause.
         let maintained = maintained?;
-        unlocked?;
+        released?;
         Ok(maintained)
     }
 }

@@ -11,7 +11,7 @@ use super::rollup::build::BuildError;
 use super::set_up;
 use super::unsupported::UnsupportedDatabase;
 use super::usernames::set_username_keys;
-use super::{Store, advisory_lock};
+use super::{Store, lock};
 use crate::domain::TimestampMs;
 
 /// The table in which refinery records what it has applied.
@@ -38,6 +38,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V24__alert_outbox_items", include_str!("../../../sql/migrations/0024_alert_outbox_items.sql")),
     ("V25__machine_facts", include_str!("../../../sql/migrations/0025_machine_facts.sql")),
     ("V26__maintenance_state", include_str!("../../../sql/migrations/0026_maintenance_state.sql")),
+    ("V27__history", include_str!("../../../sql/migrations/0027_history.sql")),
 ];
 
 /// The result of migrating.
@@ -137,10 +138,14 @@ impl Store {
         mut goes_on: impl FnMut(&str) -> bool + Send + Sync,
     ) -> Result<Migrated, MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
-        // Released with the connection, whatever happens below.
-        let locked =
-            connection.client().execute("SELECT pg_advisory_lock($1)", &[&advisory_lock::MIGRATION]).await;
-        locked.map_err(UnsupportedDatabase::from)?;
+        let made = lock::make_table(connection.client()).await;
+        if made.as_ref().is_err_and(|error| error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)) {
+            // A database that Pika cannot use is the better reason.
+            edition::inspect(&mut connection).await?;
+        }
+        made.map_err(UnsupportedDatabase::from)?;
+        // Held until the connection ends, whatever happens below.
+        lock::MIGRATION.hold(connection.client()).await?;
         let database = edition::inspect(&mut connection).await?;
         let mut client = connection.into_client();
         let applied = run(&mut client).await?;

@@ -6,8 +6,8 @@ use super::{
     agent_tags, agents, alert_changes, alert_channels, alert_deliveries, alert_evaluation, alert_health,
     alert_outbox, alert_past, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences,
     alerts, api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, grafana, heartbeats,
-    identities, latest, maintenance, metrics, newest, passwords, preferences, presence, sample_pages, series,
-    sessions, storage, tables, totp, user_rows, usernames, users, watchdog,
+    identities, latest, lock, maintenance, metrics, newest, own_history, passwords, preferences, presence,
+    sample_pages, series, sessions, storage, tables, totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
@@ -78,6 +78,7 @@ pub fn all() -> Vec<String> {
         grafana::STATEMENTS,
         grafana::role::STATEMENTS,
         identities::STATEMENTS,
+        own_history::STATEMENTS,
         passwords::STATEMENTS,
         preferences::STATEMENTS,
         presence::STATEMENTS,
@@ -91,6 +92,7 @@ pub fn all() -> Vec<String> {
         metrics::STATEMENTS,
         newest::STATEMENTS,
         latest::STATEMENTS,
+        lock::STATEMENTS,
         maintenance::STATEMENTS,
         watchdog::STATEMENTS,
     ]

@@ -22,7 +22,7 @@ const RELATIONS: &str = "SELECT relation, \
          (count(*) FILTER (WHERE chunks.is_compressed))::int8 AS columnstore_chunks, \
          coalesce(sum(greatest(least(chunks.range_end_integer, $1) - chunks.range_start_integer, 0)), 0)::int8 \
              AS covered_ms, \
-         format('%I.%I', schema, name) AS hypertable \
+         format('%I.%I', schema, name) AS hypertable, min(chunks.range_start_integer)::int8 AS oldest \
      FROM (SELECT hypertable_name::text, hypertable_schema::text, hypertable_name::text \
            FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public' \
            UNION ALL \
@@ -93,6 +93,7 @@ impl Store {
                 tier,
                 bytes,
                 n_chunks,
+                oldest: row.get(6),
                 n_columnstore_chunks,
                 columnstore,
                 growth,

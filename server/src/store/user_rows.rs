@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Row, Transaction};
 
-use super::{Error, advisory_lock, audit};
+use super::{Error, audit, lock};
 use crate::domain::audit::{AuditEvent, Object};
 use crate::domain::id::UserId;
 use crate::domain::user::{Role, User};
@@ -20,11 +20,10 @@ pub(super) const USER_COLUMNS: usize = 11;
 
 const FIND_TO_CHANGE: &str =
     concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1 FOR NO KEY UPDATE OF users");
-const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 const HAS_OTHER_ADMIN: &str =
     "SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 1 AND id <> $1)";
 
-pub(super) const STATEMENTS: &[&str] = &[FIND_TO_CHANGE, LOCK, HAS_OTHER_ADMIN];
+pub(super) const STATEMENTS: &[&str] = &[FIND_TO_CHANGE, HAS_OTHER_ADMIN];
 
 /// Why a user was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +61,8 @@ impl From<bb8::RunError<Error>> for UserError {
 }
 
 /// Keeps others from changing users until the transaction ends.
-pub(super) async fn lock(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
-    transaction.execute(LOCK, &[&advisory_lock::USERS]).await?;
-    Ok(())
+pub(super) async fn exclude_others(transaction: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+    lock::USERS.hold_in(transaction).await
 }
 
 /// Locks a user to be changed. If the change takes an administrator's power away, no one else can do so until the
@@ -74,7 +72,7 @@ pub(super) async fn find_to_change(
     id: UserId,
     loses_power: impl Fn(&User) -> bool,
 ) -> Result<User, UserError> {
-    lock(transaction).await?;
+    exclude_others(transaction).await?;
     let row = transaction.query_opt(FIND_TO_CHANGE, &[&id.0]).await?.ok_or(UserError::NotFound)?;
     let user = user(&row);
     if user.role == Role::Admin && user.enabled && loses_power(&user) {

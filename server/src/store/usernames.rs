@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
-use super::user_rows::{UserError, lock};
+use super::user_rows::{UserError, exclude_others};
 use crate::domain::id::UserId;
 use crate::domain::name::{Looks, username_key};
 
@@ -42,7 +42,7 @@ pub(super) async fn check_username(
 /// changed. If names have become equal, the oldest user keeps the name.
 pub(super) async fn set_username_keys(client: &mut Client) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
-    lock(&transaction).await?;
+    exclude_others(&transaction).await?;
     let (mut ids, mut keys, mut seen) = (Vec::<Uuid>::new(), Vec::new(), HashSet::new());
     for row in transaction.query(LIST_KEYS, &[]).await? {
         let (id, username, found): (Uuid, &str, Option<&str>) = (row.get(0), row.get(1), row.get(2));

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Transaction;
 
-use super::user_rows::{UserError, find_to_change, finish, lock, user, user_columns};
+use super::user_rows::{UserError, exclude_others, find_to_change, finish, user, user_columns};
 use super::usernames::check_username;
 use super::{Error, Store};
 use crate::domain::audit::AuditEvent;
@@ -135,7 +135,7 @@ impl Store {
         let id = UserId::random();
         let mut connection = self.connection().await?;
         let transaction = connection.transaction().await?;
-        lock(&transaction).await?;
+        exclude_others(&transaction).await?;
         check_username(&transaction, &new.username, id).await?;
         transaction
             .execute(

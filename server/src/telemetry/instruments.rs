@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use pika_protocol::ErrorCode;
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, Error, IntGauge, Opts, Registry, TextEncoder};
 
 pub use self::alert_metrics::AlertCounts;
@@ -23,8 +24,8 @@ use self::database_metrics::DatabaseMetrics;
 use self::http_metrics::HttpMetrics;
 use self::ingest_metrics::IngestMetrics;
 pub use self::notify_metrics::NotifyMetrics;
-use super::Occurrences;
 use super::reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
+use super::{Occurrences, Reading};
 
 /// Maximum number of causes of refusals counted separately for the log: addresses, or /64s, times kinds.
 const STRANGERS_MAX: usize = 1_024;
@@ -92,6 +93,17 @@ impl Instruments {
     /// # Errors
     /// If a metric cannot be encoded, which is a bug.
     pub fn render(&self, snapshot: &Snapshot) -> Result<Vec<u8>, Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.gather(snapshot), &mut text)?;
+        Ok(text)
+    }
+
+    /// Returns all metrics as they are now, to be compared with an earlier reading.
+    pub fn reading(&self, snapshot: &Snapshot) -> Reading {
+        Reading::new(self.gather(snapshot))
+    }
+
+    fn gather(&self, snapshot: &Snapshot) -> Vec<MetricFamily> {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.ingest.agents_connected.set(as_i64(snapshot.agents_connected));
         self.ingest.queue_frames.set(as_i64(snapshot.queue_frames));
@@ -103,9 +115,7 @@ impl Instruments {
             let counter = self.database.database_errors.with_label_values(&[kind]);
             counter.inc_by(count.saturating_sub(counter.get()));
         }
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        self.registry.gather()
     }
 
     /// Returns the metrics of notifications.

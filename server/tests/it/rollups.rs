@@ -446,22 +446,6 @@ async fn absurd_amounts_stop_nobody(database: TestDatabase) {
     }
 }
 
-/// Only one server at a time does the maintenance.
-#[tokio::test]
-async fn only_one_server_at_a_time_does_maintenance() {
-    const LOCK: i64 = 0x7069_6b61_0002;
-    let database = TestDatabase::on_server().await;
-    let client = database.connect().await;
-    let held = "SELECT objid::int8 FROM pg_locks WHERE locktype = 'advisory' AND database = \
-                (SELECT oid FROM pg_database WHERE datname = current_database())";
-    assert!(!database.store().maintain(now()).await.unwrap().is_elsewhere);
-    assert!(client.query(held, &[]).await.unwrap().is_empty(), "the lock does not outlive the round");
-    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.unwrap();
-    assert!(database.store().maintain(now()).await.unwrap().is_elsewhere);
-    client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await.unwrap();
-    assert!(!database.store().maintain(now()).await.unwrap().is_elsewhere);
-}
-
 /// Apache edition: a round that dies midway is fully redone by the next one.
 #[tokio::test]
 async fn a_round_that_fails_midway_is_redone() {

@@ -13,7 +13,7 @@ async fn the_server_reports_its_address_and_time() {
     let server = TestServer::start(&database.url).await;
     let asked_at = now();
     let info = server.get("/api/system/info").await.body;
-    assert_eq!(info["publicUrl"], Value::Null);
+    assert_eq!((&info["publicUrl"], &info["grafanaUrl"]), (&Value::Null, &Value::Null));
     let (started_at, server_time) =
         (info["startedAt"].as_i64().unwrap(), info["serverTime"].as_i64().unwrap());
     assert!(before <= started_at && started_at <= asked_at, "{info}");
@@ -22,7 +22,10 @@ async fn the_server_reports_its_address_and_time() {
 
     let mut config = config(&database.url);
     config.server.public_url = "https://pika.example.org".to_owned();
+    config.grafana.url = "https://grafana.example.org".to_owned();
     let server = TestServer::start_with(config).await;
-    assert_eq!(server.get("/api/system/info").await.body["publicUrl"], "https://pika.example.org");
+    let info = server.get("/api/system/info").await.body;
+    assert_eq!(info["publicUrl"], "https://pika.example.org");
+    assert_eq!(info["grafanaUrl"], "https://grafana.example.org");
     server.stop().await.unwrap();
 }

@@ -15,7 +15,7 @@ use super::plan::{Step, plan};
 use super::{Definition, Rollup};
 use crate::domain::TimestampMs;
 use crate::domain::tier::{Tier, bucket_start};
-use crate::store::advisory_lock;
+use crate::store::lock;
 
 const APACHE_ROLLUP: &str = include_str!("../../../../sql/editions/apache/rollup.sql");
 const COMMUNITY_ROLLUP: &str = include_str!("../../../../sql/editions/community/rollup.sql");
@@ -63,9 +63,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Keeps other servers from changing rollups until the connection ends.
-    pub(in crate::store) async fn exclude_maintenance(&self) -> Result<(), BuildError> {
-        self.client.execute("SELECT pg_advisory_lock($1)", &[&advisory_lock::MAINTENANCE]).await?;
-        Ok(())
+    pub(in crate::store) async fn exclude_maintenance(&mut self) -> Result<(), BuildError> {
+        Ok(lock::MAINTENANCE.hold(self.client).await?)
     }
 
     /// The connection that it builds by.

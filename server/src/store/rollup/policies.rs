@@ -9,7 +9,7 @@ use tokio_postgres::Transaction;
 
 use super::{Definition, Rollup};
 use crate::domain::tier::{DAY_MS, HOUR_MS, Tier};
-use crate::store::advisory_lock;
+use crate::store::lock;
 
 /// TimescaleDB's name for the jobs of policies.
 pub(in crate::store) const REFRESH: &str = "policy_refresh_continuous_aggregate";
@@ -50,7 +50,7 @@ pub(in crate::store) async fn apply(
     transaction: &Transaction<'_>,
     definition: &Definition,
 ) -> Result<usize, tokio_postgres::Error> {
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&advisory_lock::POLICIES]).await?;
+    lock::POLICIES.hold_in(transaction).await?;
     let jobs = jobs(transaction).await?;
     let mut n_changed = 0;
     for (position, policy) in policies(definition).iter().enumerate() {
