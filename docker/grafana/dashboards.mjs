@@ -26,7 +26,12 @@ const ofTag = "('-1' IN ($tag) OR tags && ARRAY[$tag]::text[])";
 const pickedOrWorst = `agent_key = ANY (CASE WHEN '-1' IN ($agent)
   THEN ARRAY(SELECT agent_key FROM grafana.latest ORDER BY cpu_usage_percent DESC NULLS LAST LIMIT 10)
   ELSE ARRAY[$agent]::int4[] END)`;
-const ofHost = "agent_key = ${agent:sqlstring}";
+const ofHost = "agent_key = ${agent_key:sqlstring}";
+const inSpan = "time_ms BETWEEN grafana.ms($__timeFrom()) AND grafana.ms($__timeTo())";
+// What servers write once a minute, in buckets of at least that.
+const servers = (columns, view = "server_history") => `SELECT to_timestamp(bucket / 1000.0) AS time, ${columns} FROM (
+    SELECT time_bucket(greatest($__interval_ms, 60000)::int8, time_ms) AS bucket, * FROM grafana.${view} WHERE ${inSpan}
+  ) AS rows`;
 
 // --- panels ------------------------------------------------------------------
 
@@ -99,6 +104,7 @@ const chart = (title, description, unit, text, more = {}) =>
       tooltip: { mode: "multi", sort: "desc" },
     },
   });
+const stacked = { stacking: { mode: "normal", group: "A" }, fillOpacity: 30 };
 const manySeries = { displayMode: "table", placement: "right", calcs: ["lastNotNull", "max"], showLegend: true };
 const list = (title, description, unit, text, more = {}) =>
   panel("table", title, description, unit, table(text), {
@@ -134,7 +140,7 @@ const link = (name, displayName) =>
   override(
     name,
     ["displayName", displayName],
-    ["links", [{ title: "This host", url: "/d/pika-host?var-agent=${__data.fields.agent_key}&${__url_time_range}" }]],
+    ["links", [{ title: "This host", url: "/d/pika-host?var-agent=${__data.fields.agent_id}&${__url_time_range}" }]],
   );
 
 // --- dashboards --------------------------------------------------------------
@@ -162,13 +168,19 @@ const all = {
 };
 const datasource = { type: "datasource", name: "datasource", label: "Data source", query: source.type, hide: 0, options: [], refresh: 1, regex: "", multi: false, includeAll: false, current: { selected: true, text: "Pika", value: "pika" } };
 const tag = variable("tag", "Tag", "SELECT DISTINCT unnest(tags) AS __text, unnest(tags) AS __value FROM grafana.agents ORDER BY 1 LIMIT 1000", all);
-const agents = (more, where = "true") =>
+const agents = (more, where = "true", value = "agent_key") =>
   variable(
     "agent",
     "Agent",
-    `SELECT agent || CASE WHEN count(*) OVER (PARTITION BY agent) > 1 THEN ' (' || left(agent_id::text, 8) || ')' ELSE '' END AS __text, agent_key AS __value FROM grafana.agents WHERE ${where} ORDER BY 1 LIMIT 1000`,
+    `SELECT agent || CASE WHEN count(*) OVER (PARTITION BY agent) > 1 THEN ' (' || left(agent_id::text, 8) || ')' ELSE '' END AS __text, ${value} AS __value FROM grafana.agents WHERE ${where} ORDER BY 1 LIMIT 1000`,
     more,
   );
+
+// By its id, which is what links have; what the queries filter by follows from it.
+const oneAgent = [
+  agents({}, "true", "agent_id::text"),
+  variable("agent_key", "Key", "SELECT agent_key AS __text, agent_key AS __value FROM grafana.agents WHERE agent_id::text = ${agent:sqlstring}", { hide: 2 }),
+];
 
 const annotation = (name, color, text) => ({
   name,
@@ -262,13 +274,13 @@ const fleet = dashboard("pika-fleet", "Pika: fleet", "Is every machine well, and
       "Agents",
       "The newest values of each; the agent's name leads to its page.",
       "short",
-      `SELECT agent_key, agent, array_to_string(tags, ', ') AS tags, online, cpu_usage_percent, memory_usage_percent, disk_usage_percent,
+      `SELECT agent_id, agent, array_to_string(tags, ', ') AS tags, online, cpu_usage_percent, memory_usage_percent, disk_usage_percent,
        load1::float8 AS load1, received_bytes_per_second, sent_bytes_per_second, last_seen, version
        FROM grafana.latest WHERE ${ofTag} AND ('-1' IN ($agent) OR agent_key IN ($agent))
        ORDER BY greatest(cpu_usage_percent, memory_usage_percent, disk_usage_percent) DESC NULLS LAST LIMIT 1000`,
       {
         overrides: [
-          hidden("agent_key"),
+          hidden("agent_id"),
           link("agent", "Agent"),
           cell("tags", "Tags", "string"),
           cell("online", "Online", "bool_on_off"),
@@ -325,11 +337,11 @@ const daysUntilFull = (where, limit) => `WITH days AS MATERIALIZED (
     FROM grafana.disk_1h WHERE time_ms >= grafana.ms($__timeTo()) - 172800000 AND time_ms <= grafana.ms($__timeTo()) AND ${where}
     ORDER BY disk_key, time_ms DESC
   )
-  SELECT agent_key, agent, mount_point, used_percent::float8 AS used_percent, used_bytes_last, free_bytes_last, bytes_a_day,
+  SELECT agent_id, newest.agent, mount_point, used_percent::float8 AS used_percent, used_bytes_last, free_bytes_last, bytes_a_day,
     CASE WHEN 0 < bytes_a_day AND 2 < n THEN free_bytes_last / bytes_a_day END AS days_until_full
-  FROM newest LEFT JOIN days USING (disk_key) ORDER BY days_until_full NULLS LAST, used_percent DESC LIMIT ${limit}`;
+  FROM newest JOIN grafana.agents USING (agent_key) LEFT JOIN days USING (disk_key) ORDER BY days_until_full NULLS LAST, used_percent DESC LIMIT ${limit}`;
 const disksOverrides = [
-  hidden("agent_key"),
+  hidden("agent_id"),
   link("agent", "Agent"),
   cell("mount_point", "Mount point", "string"),
   cell("used_percent", "Used", "percent"),
@@ -339,7 +351,7 @@ const disksOverrides = [
   cell("days_until_full", "Days until full", "short"),
 ];
 
-const host = dashboard("pika-host", "Pika: one host", "Everything of one machine.", "now-6h", [agents({})], [
+const host = dashboard("pika-host", "Pika: one host", "Everything of one machine.", "now-6h", oneAgent, [
   [
     "Is it well?",
     gauge("CPU now", "The newest sample.", hostLatest("cpu_usage_percent")),
@@ -387,19 +399,44 @@ const capacity = dashboard("pika-capacity", "Pika: capacity and storage", "What 
       "Least used agents",
       "By their average use of processor over the span.",
       "percent",
-      `SELECT agent_key, agent, sum(usage_percent_sum) / nullif(sum(usage_percent_n), 0) AS average, max(usage_percent_max)::float8 AS largest
-       FROM grafana.cpu_1d WHERE time_ms BETWEEN grafana.ms($__timeFrom()) AND grafana.ms($__timeTo()) AND agent IS NOT NULL
-       GROUP BY agent_key, agent ORDER BY average LIMIT 20`,
-      { width: 24, overrides: [hidden("agent_key"), link("agent", "Agent"), cell("average", "Average", "percent"), cell("largest", "Largest", "percent")] },
+      `SELECT agent_id, agents.agent, average, largest FROM (
+         SELECT agent_key, sum(usage_percent_sum) / nullif(sum(usage_percent_n), 0) AS average, max(usage_percent_max)::float8 AS largest
+         FROM grafana.cpu_1d WHERE ${inSpan} GROUP BY agent_key
+       ) AS used JOIN grafana.agents AS agents USING (agent_key) ORDER BY average LIMIT 20`,
+      { width: 24, overrides: [hidden("agent_id"), link("agent", "Agent"), cell("average", "Average", "percent"), cell("largest", "Largest", "percent")] },
     ),
   ],
   [
     "Storage",
     stat("Database size", "Size of the database.", "bytes", "SELECT pg_database_size(current_database()) AS bytes"),
-    list("Kept", "How long each tier is kept; nothing: for ever.", "dtdurationms", "SELECT tier, keep_ms AS keep, kept_from FROM grafana.retention ORDER BY keep_ms NULLS LAST", { width: 20, height: 6, overrides: [cell("tier", "Tier", "string"), cell("keep", "Kept for", "dtdurationms"), cell("kept_from", "Kept from", "dateTimeAsIso")] }),
+    stat("Grown by", "By how much the database has grown in the span, a day.", "bytes", `SELECT regr_slope(database_bytes, time_ms) * 86400000 AS bytes_a_day FROM grafana.storage_history WHERE ${inSpan} AND tier = 'raw'`, { noValue: "not known yet" }),
+    list("Kept", "How long each tier is kept; nothing: for ever.", "dtdurationms", "SELECT tier, keep_ms AS keep, kept_from FROM grafana.retention ORDER BY keep_ms NULLS LAST", { width: 16, height: 6, overrides: [cell("tier", "Tier", "string"), cell("keep", "Kept for", "dtdurationms"), cell("kept_from", "Kept from", "dateTimeAsIso")] }),
+    chart("Metrics by tier", "Size on disk of all metrics, indexes included.", "bytes", `SELECT time, tier, sum(bytes)::float8 AS bytes FROM grafana.storage_history WHERE ${inSpan} GROUP BY time, tier ORDER BY time, tier`, { min: 0, displayName: "${__field.labels.tier}", custom: stacked }),
+    chart("Size of the database", "All of it, and the metrics alone.", "bytes", `SELECT time, max(database_bytes) AS database, sum(bytes)::float8 AS metrics FROM grafana.storage_history WHERE ${inSpan} GROUP BY time ORDER BY time`, { min: 0 }),
+    list(
+      "Tables",
+      "As last measured, at most an hour ago. What is compressed: Community edition only.",
+      "bytes",
+      `SELECT relation, family, tier, bytes, chunks, columnstore_chunks,
+       100.0 * columnstore_bytes_after / nullif(columnstore_bytes_before, 0) AS compressed_to, oldest
+       FROM grafana.storage_history WHERE time_ms = (SELECT max(time_ms) FROM grafana.storage_history) ORDER BY bytes DESC LIMIT 200`,
+      {
+        overrides: [
+          cell("relation", "Table", "string"),
+          cell("family", "Family", "string"),
+          cell("tier", "Tier", "string"),
+          cell("bytes", "Size", "bytes"),
+          cell("chunks", "Chunks", "short"),
+          cell("columnstore_chunks", "Compressed chunks", "short"),
+          cell("compressed_to", "Compressed to", "percent"),
+          cell("oldest", "Oldest chunk", "dateTimeAsIso"),
+        ],
+      },
+    ),
   ],
 ]);
 
+const ofServer = "${__field.labels.server}";
 const self = dashboard("pika-self", "Pika itself", "Whether Pika does its own work.", "now-6h", [], [
   [
     "Now",
@@ -414,6 +451,17 @@ const self = dashboard("pika-self", "Pika itself", "Whether Pika does its own wo
     "Samples",
     chart("Agents that reported", "How many agents have samples in each bucket.", "short", `SELECT time, agents FROM grafana.cpu_fleet(${span}) ORDER BY time`, { min: 0 }),
     chart("Dropped samples", "Samples that agents had to drop, by when that began.", "short", "SELECT time_bucket('1 minute', time) AS time, sum(samples)::float8 AS dropped FROM grafana.gaps WHERE time_ms BETWEEN grafana.ms($__timeFrom()) AND grafana.ms($__timeTo()) GROUP BY 1 ORDER BY 1", { min: 0 }),
+  ],
+  [
+    "Servers",
+    chart("Rows stored a second", "By server. What had been stored already does not count.", "short", `${servers("server, 1000.0 * sum(rows_stored) / sum(interval_ms) AS rows")} GROUP BY bucket, server ORDER BY time, server`, { min: 0, displayName: ofServer }),
+    chart("Time to the acknowledgement", "From the arrival of a frame to its commit: median, and 99th percentile dashed, the worst server of each.", "ms", `${servers("max(ack_p50_ms) AS median, max(ack_p99_ms) AS p99")} GROUP BY bucket ORDER BY time`, { min: 0, overrides: [named("median", "median", "green"), named("p99", "99th percentile", "green", dashed)] }),
+    chart("Agents and connections", "Of all servers together; connections include the agents'.", "short", `SELECT to_timestamp(bucket / 1000.0) AS time, sum(agents) AS agents, sum(connections) AS connections FROM (${servers("bucket, server, avg(agents_connected) AS agents, avg(connections) AS connections")} GROUP BY bucket, server) AS by_server GROUP BY bucket ORDER BY time`, { min: 0 }),
+    chart("Waiting", "Rows received and not committed yet, and frames before the batcher: the most of any server.", "short", `${servers("max(pending_rows) AS rows, max(queue_frames) AS frames")} GROUP BY bucket ORDER BY time`, { min: 0 }),
+    chart("Refusals a minute", "Of what agents sent, by error code; the log names the agents.", "short", `${servers("code, 60000.0 * sum(refusals) / greatest($__interval_ms, 60000) AS refusals", "refusals")} GROUP BY bucket, code ORDER BY time, code`, { min: 0, displayName: "${__field.labels.code}" }),
+    chart("Errors a minute", "Flushes that failed, which are retried; errors of the database; frames that were lost on the way; samples that agents had to drop.", "short", `${servers(["flush_errors", "database_errors", "frames_missing", "samples_dropped"].map((column) => `60000.0 * sum(${column}) / sum(interval_ms) AS ${column}`).join(", "))} GROUP BY bucket ORDER BY time`, { min: 0, overrides: [named("flush_errors", "flushes", "red"), named("database_errors", "database", "orange"), named("frames_missing", "lost frames", "purple"), named("samples_dropped", "dropped samples", "blue")] }),
+    chart("Processor", "Of one core, by server.", "percent", `${servers("server, avg(cpu_percent) AS cpu")} GROUP BY bucket, server ORDER BY time, server`, { displayName: ofServer }),
+    chart("Memory", "Resident memory, by server.", "bytes", `${servers("server, max(resident_bytes) AS bytes")} GROUP BY bucket, server ORDER BY time, server`, { min: 0, displayName: ofServer }),
   ],
   [
     "Rollups and database",

@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 
 use super::rollup::Definition;
 use super::rollup::build::{BuildError, transact};
-use crate::domain::tier::{DAY_MS, Tier};
+use crate::domain::tier::Tier;
 
 const SCHEMA: &str = include_str!("../../../sql/grafana/schema.sql");
 
@@ -69,15 +69,7 @@ async fn announce(client: &Client) -> Result<(), tokio_postgres::Error> {
 
 /// All that makes the schema.
 fn sql(definition: &Definition) -> String {
-    // Late samples may arrive for a day; another one is for the rollups to catch up.
-    let tail_ms = |coarser: Tier| (coarser.late_reach_ms() + DAY_MS).to_string();
-    let mut statements = vec![
-        SCHEMA
-            .replace("{raw_tail_ms}", &tail_ms(Tier::OneMinute))
-            .replace("{1m_tail_ms}", &tail_ms(Tier::OneHour))
-            .replace("{1h_tail_ms}", &tail_ms(Tier::OneDay))
-            .replace("{without_minutes}", &without_minutes(definition)),
-    ];
+    let mut statements = vec![SCHEMA.replace("{without_minutes}", &without_minutes(definition))];
     for table in definition.tables() {
         statements.extend(views::series(table));
         let tiers = Tier::ALL.into_iter().filter(|tier| tier.is_of(table));

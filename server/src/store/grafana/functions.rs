@@ -1,6 +1,7 @@
 //! The functions that panels call: a table's metrics in buckets, of each series or of all agents together, from whichever
 //! tiers hold them. PostgreSQL writes a call's text into the query that it is in, so that what is asked of the answer
-//! reaches the tables; it does so only for functions of this form.
+//! reaches the tables; it does so only for functions of this form. The bodies are texts, which takes less time than
+//! reading bodies that have been parsed.
 
 use super::views::{labels, metric_name, name, series_name};
 use crate::domain::family::{Metric, MetricKind, Table, Unit};
@@ -32,7 +33,7 @@ pub(super) fn by_series(table: &Table) -> String {
         columns.push((format!("{name}_min float8"), format!("low{i}")));
         columns.push((format!("{name}_max float8"), format!("high{i}")));
     }
-    let body = format!("SELECT {} FROM ({}) AS buckets {joins}", values(&columns), buckets(table));
+    let body = format!("SELECT {} FROM {} {joins}", values(&columns), buckets(table));
     let comment = format!(
         "The metrics of {} in buckets of at least step_ms, whole ones, by agent{}: average, smallest and largest value. \
          Filter by agent_key, and hand over constants: $__timeFrom(), $__timeTo(), $__interval_ms. Buckets of hours and \
@@ -40,7 +41,7 @@ pub(super) fn by_series(table: &Table) -> String {
         table.subject(),
         if table.series.is_some() { " and series" } else { "" },
     );
-    create(&function, table, &columns, &body, &comment)
+    create(&function, &columns, &body, &comment)
 }
 
 /// `grafana.cpu_fleet(from, to, step_ms)` and its kin.
@@ -61,33 +62,32 @@ pub(super) fn of_fleet(table: &Table) -> String {
             columns.push((format!("{name}_total float8"), format!("sum(total{i} / nullif(weight{i}, 0))")));
         }
     }
-    let body =
-        format!("SELECT {} FROM ({}) AS buckets GROUP BY buckets.bucket", values(&columns), buckets(table));
+    let body = format!("SELECT {} FROM {} GROUP BY buckets.bucket", values(&columns), buckets(table));
     let comment = format!(
         "The metrics of {} in buckets of at least step_ms, whole ones, over all agents: average, smallest and largest \
          value of all samples, and the sum of the averages of each {}.",
         table.subject(),
         if table.series.is_some() { "series" } else { "agent" },
     );
-    create(&function, table, &columns, &body, &comment)
+    create(&function, &columns, &body, &comment)
 }
 
 fn values(columns: &[(String, String)]) -> String {
     columns.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn create(function: &str, table: &Table, columns: &[(String, String)], body: &str, comment: &str) -> String {
+fn create(function: &str, columns: &[(String, String)], body: &str, comment: &str) -> String {
     let declared: Vec<&str> = columns.iter().map(|(column, _)| column.as_str()).collect();
     format!(
-        "CREATE FUNCTION {function}{ARGUMENTS} RETURNS TABLE ({}) LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC \
-             WITH parts AS MATERIALIZED (SELECT grafana.parts('{}', \"from\", \"to\", step_ms) AS parts) {body}; \
-         END; COMMENT ON FUNCTION {function} IS '{comment}'",
+        "CREATE FUNCTION {function}{ARGUMENTS} RETURNS TABLE ({}) LANGUAGE sql STABLE PARALLEL SAFE \
+         AS $body${body}$body$; COMMENT ON FUNCTION {function} IS '{comment}'",
         declared.join(", "),
-        table.name,
     )
 }
 
-/// The buckets of each series: for each metric weight, total, smallest and largest value.
+/// The buckets of each series: for each metric weight, total, smallest and largest value. Where the bounds are
+/// constants, so is what [`parts`](../../../../sql/grafana/schema.sql) answers, and nothing else is planned than the
+/// tiers and chunks that hold the buckets.
 fn buckets(table: &Table) -> String {
     let key = series_key(table);
     let pieces: Vec<String> = Tier::ALL
@@ -105,13 +105,15 @@ fn buckets(table: &Table) -> String {
         })
         .collect();
     format!(
-        "SELECT public.time_bucket((SELECT parts[6] FROM parts), time_ms) AS bucket, {key}{columns} \
-         FROM ({}) AS pieces GROUP BY 1, {key}",
+        "grafana.parts('{}', \"from\", \"to\", step_ms) AS parts (p) CROSS JOIN LATERAL ( \
+             SELECT public.time_bucket(p[6], time_ms) AS bucket, {key}{columns} \
+             FROM ({}) AS pieces GROUP BY 1, {key}) AS buckets",
+        table.name,
         pieces.join(" UNION ALL ")
     )
 }
 
-/// What a tier has of the buckets: its part of the span, within bounds that the planner knows.
+/// What a tier has of the buckets: its part of the span, which may be empty.
 fn piece(table: &Table, key: &str, tier: Tier, part: usize) -> String {
     let columns: String = table
         .metrics
@@ -124,12 +126,8 @@ fn piece(table: &Table, key: &str, tier: Tier, part: usize) -> String {
         .collect();
     format!(
         "SELECT time_ms, {key}{columns} FROM {view} AS m \
-         WHERE grafana.earliest(\"from\", \"to\", step_ms, '{tier}') <= time_ms \
-             AND time_ms <= grafana.ms(\"to\") + grafana.step(step_ms) \
-             AND (SELECT parts[{part}] FROM parts) <= time_ms AND time_ms < (SELECT parts[{next}] FROM parts)",
+         WHERE p[{part}] < p[{next}] AND p[{part}] <= time_ms AND time_ms < p[{next}]",
         view = name(table, tier),
-        // Without buckets of minutes, the samples stand in for them.
-        tier = if tier == Tier::Raw && !Tier::OneMinute.is_of(table) { "1m" } else { tier.name() },
         next = part + 1,
     )
 }
