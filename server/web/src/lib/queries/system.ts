@@ -31,6 +31,12 @@ export const retentionQuery = () =>
 export const setRetention = (body: Retention): Promise<Retention> =>
   dataOf(api.PUT('/api/settings/retention', { body }));
 
+/** Grafana's dashboard of one machine; null: no Grafana is known. */
+export function grafanaAddress(info: Schemas['SystemInfo'] | undefined, machineId: string): string | null {
+  if (!info?.grafanaUrl) return null;
+  return `${info.grafanaUrl.replace(/\/+$/, '')}/d/pika-host?${new URLSearchParams({ 'var-agent': machineId })}`;
+}
+
 /** The address that machines reach: what the server has been told, else the one that the browser uses. */
 export function publicAddress(info: Schemas['SystemInfo'] | undefined): string {
   return (info?.publicUrl || location.origin).replace(/\/+$/, '');

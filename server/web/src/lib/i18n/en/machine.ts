@@ -11,6 +11,7 @@ export const machine = {
   previousMachine: 'Previous machine',
   nextMachine: 'Next machine',
   compareWith: 'Compare with…',
+  inGrafana: 'Open in Grafana',
   administration: 'Manage machine',
   seen: (age: string) => `last seen ${age}`,
   neverSeen: 'never seen',

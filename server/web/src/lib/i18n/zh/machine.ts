@@ -13,6 +13,7 @@ export const machine: Messages['machine'] = {
   previousMachine: '上一台机器',
   nextMachine: '下一台机器',
   compareWith: '对比…',
+  inGrafana: '在 Grafana 中打开',
   administration: '管理这台机器',
   seen: (age) => `最近在线：${age}`,
   neverSeen: '从未在线',
