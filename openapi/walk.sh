@@ -200,6 +200,8 @@ walk() {
   call 200 listOnlineAgents GET /api/agents/online
   call 200 getLatestFleetMetrics GET /api/agents/metrics/latest
   call 200 getSparklines GET "/api/agents/metrics/sparklines?metric=cpuUsagePercent&points=30"
+  call 200 getFleetMetrics GET "/api/fleet/metrics?metric=cpuUsagePercent&points=5"
+  call 200 getFleetRanking GET "/api/fleet/top?metric=memoryUsagePercent&by=max&limit=3"
   limit=3
   call 200 followEvents GET /api/events
   limit=30
@@ -273,8 +275,10 @@ walk() {
   user_id=''
   call 200 getAuditLog GET "/api/audit?pageSize=3"
   call 200 getStorage GET /api/system/storage
+  call 200 getIngest GET /api/system/ingest
   call 200 getRetention GET /api/settings/retention
   call 200 setRetention PUT /api/settings/retention "$(<"$scratch/answer")"
+  call 200 previewRetention POST /api/settings/retention/preview "$(<"$scratch/answer")"
 
   walk_alerts "$name" "$now"
 

@@ -31,8 +31,11 @@ mod enrollments;
 mod error;
 mod event_parameters;
 mod events;
+mod fleet_cache;
 mod fleet_event;
+mod fleet_metrics;
 mod gaps;
+mod ingest;
 mod interval;
 mod latest;
 mod latest_values;
@@ -45,6 +48,7 @@ mod paging;
 mod parameters;
 mod preferences;
 mod presence;
+mod retention_preview;
 mod role;
 mod rounding;
 mod second_factor;
@@ -55,7 +59,6 @@ mod sessions;
 mod settings;
 mod several_metrics;
 mod socket;
-mod sparkline_cache;
 mod sparklines;
 mod storage;
 mod system;
@@ -73,9 +76,9 @@ pub use channel_tests::ChannelTests;
 pub use chart_limit::ChartLimit;
 pub use context::{ApiContext, ApiParts};
 pub use error::{ApiError, ErrorBody, ErrorCode};
+pub use fleet_cache::FleetCache;
 pub use parameters::Parameters;
 pub use security::{Caller, SESSION_COOKIE};
-pub use sparkline_cache::SparklineCache;
 
 use tag::Tag;
 
@@ -101,6 +104,7 @@ type Fleet = (
     metric_types::MetricTypesApi,
     latest::LatestApi,
     sparklines::SparklinesApi,
+    fleet_metrics::FleetMetricsApi,
     gaps::GapsApi,
     presence::PresenceApi,
     events::EventsApi,
@@ -120,7 +124,13 @@ type Alerting = (
 );
 
 /// The server itself.
-type System = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
+type System = (
+    settings::SettingsApi,
+    retention_preview::RetentionPreviewApi,
+    system::SystemApi,
+    storage::StorageApi,
+    ingest::IngestApi,
+);
 
 /// All resources.
 pub type Resources = (Accounts, Fleet, Alerting, System);
@@ -146,13 +156,20 @@ pub fn service() -> OpenApiService<Resources, ()> {
         metric_types::MetricTypesApi,
         latest::LatestApi,
         sparklines::SparklinesApi,
+        fleet_metrics::FleetMetricsApi,
         gaps::GapsApi,
         presence::PresenceApi,
         events::EventsApi,
         enrollments::EnrollmentsApi,
         socket::SocketApi,
     );
-    let server = (settings::SettingsApi, system::SystemApi, storage::StorageApi);
+    let server = (
+        settings::SettingsApi,
+        retention_preview::RetentionPreviewApi,
+        system::SystemApi,
+        storage::StorageApi,
+        ingest::IngestApi,
+    );
     let alerting = (
         alerts::AlertsApi,
         alert_rules::AlertRulesApi,

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::jobs::prepare_and_maintain;
 use crate::alerting::EvaluatorOptions;
 use crate::api::{
-    ApiContext, ApiParts, Backtests, ChangedAlertsCache, ChannelTests, ChartLimit, SparklineCache,
+    ApiContext, ApiParts, Backtests, ChangedAlertsCache, ChannelTests, ChartLimit, FleetCache,
 };
 use crate::auth::Auth;
 use crate::config::{self, Config};
@@ -156,7 +156,7 @@ impl Server {
             sockets: ingest.sockets(),
             readiness: readiness.clone(),
             charts: ChartLimit::new(config.server.charts_per_user_max, Arc::clone(&instruments)),
-            sparklines: SparklineCache::default(),
+            fleet_answers: FleetCache::default(),
             changed_alerts: ChangedAlertsCache::default(),
             backtests: Backtests::default(),
             alerting: EvaluatorOptions::of_config(&config),

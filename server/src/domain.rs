@@ -16,6 +16,7 @@ pub mod permission;
 pub mod presence;
 pub mod refused;
 pub mod retention;
+pub mod retention_preview;
 pub mod row;
 pub mod sample;
 pub mod series;

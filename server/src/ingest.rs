@@ -233,6 +233,11 @@ impl Sockets {
         self.shared.presence.count()
     }
 
+    /// Number of watchers of changes in the fleet.
+    pub fn watchers(&self) -> usize {
+        self.shared.live.watchers()
+    }
+
     /// Number of frames waiting for the batcher.
     pub fn queue_frames(&self) -> usize {
         let queue = &self.shared.queue;

@@ -18,7 +18,9 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use self::clean_lines::CleanLines;
 use crate::config::{LogConfig, LogFormat};
 
-pub use instruments::{AlertCounts, Instruments, NotifyMetrics, Snapshot};
+pub use instruments::{
+    AlertCounts, FIGURES_INTERVAL, IngestCounts, Instruments, NotifyMetrics, RecentIngest, Snapshot,
+};
 pub use occurrences::Occurrences;
 pub use reading::Reading;
 pub use reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};

@@ -11,7 +11,7 @@ use super::backtests::Backtests;
 use super::changed_alerts_cache::ChangedAlertsCache;
 use super::channel_tests::ChannelTests;
 use super::chart_limit::ChartLimit;
-use super::sparkline_cache::SparklineCache;
+use super::fleet_cache::FleetCache;
 use crate::alerting::EvaluatorOptions;
 use crate::auth::Auth;
 use crate::domain::TimestampMs;
@@ -58,8 +58,8 @@ pub struct ApiParts {
     pub readiness: Readiness,
     /// Limits concurrent charts per user.
     pub charts: ChartLimit,
-    /// Recently requested sparklines.
-    pub sparklines: SparklineCache,
+    /// Recent answers about the fleet.
+    pub fleet_answers: FleetCache,
     /// Recently changed alerts.
     pub changed_alerts: ChangedAlertsCache,
     /// How alert rules are evaluated.

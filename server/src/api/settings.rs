@@ -22,7 +22,7 @@ pub struct SettingsApi;
 #[derive(Clone, Debug, Deserialize, Object)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[oai(rename = "Retention", rename_all = "camelCase", deny_unknown_fields)]
-struct RetentionBody {
+pub(super) struct RetentionBody {
     /// Raw samples. At least 194,400,000 (54 hours): late samples are still rolled up from them.
     #[serde(deserialize_with = "required")]
     raw_ms: Option<i64>,
@@ -94,7 +94,8 @@ impl SettingsApi {
     }
 }
 
-fn parameter(error: &crate::domain::retention::RetentionError) -> &'static str {
+/// Returns the name of the field that is invalid.
+pub(super) fn parameter(error: &crate::domain::retention::RetentionError) -> &'static str {
     use crate::domain::tier::Tier;
     match error.tier {
         Tier::Raw => "rawMs",

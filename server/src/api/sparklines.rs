@@ -6,13 +6,14 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::fleet_cache::{FleetQuestion, FleetSubject};
 use super::metric_names::TierName;
 use super::rounding::rounded;
 use super::security::UserAuth;
 use super::serialized::Written;
-use super::sparkline_cache::SparklinesQuestion;
 use super::{ApiContext, ApiError, Tag};
-use crate::domain::fleet::FleetMetric;
+use crate::domain::fleet::{FleetMetric, FleetScope};
+use crate::domain::id::AgentId;
 use crate::domain::permission::Permission;
 use crate::domain::time_range::{TimeRange, TimeRangeRequest};
 use crate::store::{AgentSeries, FleetSeries};
@@ -138,10 +139,15 @@ impl SparklinesApi {
         let mut agents = agent_ids.0.unwrap_or_default();
         agents.sort_unstable();
         agents.dedup();
-        let question = SparklinesQuestion { metric: metric.0.into(), range, agents };
-        let reading = context.sparklines.answer(&question, async {
+        let scope = match agents.as_slice() {
+            [] => FleetScope::All,
+            _ => FleetScope::Agents(agents.into_iter().map(AgentId).collect()),
+        };
+        let question =
+            FleetQuestion { about: FleetSubject::Sparklines, metric: metric.0.into(), range, scope };
+        let reading = context.fleet_answers.answer(&question, async {
             let mut connection = context.store.chart_connection().await?;
-            let series = connection.fleet_series(question.metric, &question.agents, range, now).await?;
+            let series = connection.fleet_series(question.metric, &question.scope, range, now).await?;
             Ok(Written::text(&Sparklines::new(question.metric, series)))
         });
         Ok(Written::new(context.charts.read(caller.user.id, reading).await?))

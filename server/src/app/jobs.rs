@@ -17,7 +17,7 @@ use crate::domain::tier::DAY_MS;
 use crate::notify::Notifier;
 use crate::readiness::Readiness;
 use crate::store::{self, MigrateError, Store, retry};
-use crate::telemetry::Instruments;
+use crate::telemetry::{FIGURES_INTERVAL, Instruments};
 
 /// How often rollups and retention are maintained.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
@@ -57,7 +57,17 @@ pub(super) async fn prepare_and_maintain(
             std::future::pending().await
         }
     };
-    match tokio::join!(maintain, evaluate) {}
+    match tokio::join!(maintain, evaluate, remember_ingest(instruments)) {}
+}
+
+/// Remembers the counts of ingest, for the rates that the API shows.
+async fn remember_ingest(instruments: &Instruments) -> Infallible {
+    let mut ticks = tokio::time::interval(FIGURES_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        instruments.remember_ingest();
+    }
 }
 
 /// Periodically rolls up, drops and deletes what is due.

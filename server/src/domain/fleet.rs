@@ -1,6 +1,7 @@
 //! Metrics with one value per agent at a time, shown in lists and rankings of the fleet.
 
 use super::family::{Family, Metric};
+use super::id::AgentId;
 
 /// A metric with one value per agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +31,30 @@ pub enum Combination {
     Largest,
     /// The values are summed.
     Sum,
+}
+
+/// What the agents of a ranking are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RankBy {
+    /// The average.
+    Average,
+    /// The largest value.
+    Largest,
+}
+
+/// Maximum number of agents in a ranking.
+pub const RANKED_MAX: usize = 100;
+
+/// The agents that a query of the fleet is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FleetScope {
+    /// All agents.
+    #[default]
+    All,
+    /// These agents, sorted and without duplicates; unknown ones are ignored.
+    Agents(Vec<AgentId>),
+    /// The agents with this tag.
+    Tag(String),
 }
 
 impl FleetMetric {

@@ -25,8 +25,25 @@ pub struct RelationStorage {
     pub n_columnstore_chunks: i64,
     /// The compression of these chunks, if there are any.
     pub columnstore: Option<Compression>,
+    /// The data that the growth was computed from.
+    pub stored: Stored,
     /// The growth.
     pub growth: Growth,
+    /// The chunks, in no particular order.
+    pub chunks: Vec<StoredChunk>,
+}
+
+/// A chunk, which retention drops as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredChunk {
+    /// First millisecond of its span.
+    pub start: TimestampMs,
+    /// First millisecond after its span.
+    pub end: TimestampMs,
+    /// Size on disk including indexes, in bytes.
+    pub bytes: i64,
+    /// Approximate number of rows.
+    pub rows: i64,
 }
 
 /// The sizes of chunks before and after conversion to the columnstore.
@@ -69,6 +86,41 @@ pub struct Stored {
     pub keep_ms: Option<i64>,
 }
 
+impl Stored {
+    /// Returns the expected size in bytes once this much time is stored.
+    pub fn bytes_of(&self, ms: i64) -> i64 {
+        if self.covered_ms <= 0 {
+            return self.bytes;
+        }
+        i64::try_from(self.holding(i128::from(ms))).unwrap_or(i64::MAX)
+    }
+
+    fn holding(&self, ms: i128) -> i128 {
+        let rows_ms = self.rows_ms(ms);
+        self.as_rows(rows_ms) + self.as_columns(ms - rows_ms)
+    }
+
+    /// Returns how much of so much time stays rows.
+    fn rows_ms(&self, ms: i128) -> i128 {
+        self.becomes_columns.map_or(ms, |(after_ms, _)| ms.min(i128::from(after_ms)))
+    }
+
+    fn as_rows(&self, ms: i128) -> i128 {
+        let saved = self.columnstore.map_or(0, |columns| columns.bytes_before - columns.bytes_after);
+        i128::from(self.bytes.saturating_add(saved)) * ms / self.significant_ms()
+    }
+
+    fn as_columns(&self, ms: i128) -> i128 {
+        let as_rows = self.as_rows(ms);
+        self.becomes_columns.map_or(as_rows, |(_, columns)| columns.of(as_rows))
+    }
+
+    /// Returns the time covered. A shorter time than a quarter of a day is not significant.
+    fn significant_ms(&self) -> i128 {
+        i128::from(self.covered_ms.max(DAY_MS / 4))
+    }
+}
+
 /// The growth of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Growth {
@@ -84,22 +136,13 @@ impl Growth {
         if stored.covered_ms <= 0 {
             return Self { bytes_per_day: 0, bytes_forecast: stored.bytes };
         }
-        // A shorter time than a quarter of a day is not significant.
-        let covered_ms = i128::from(stored.covered_ms.max(DAY_MS / 4));
-        let saved = stored.columnstore.map_or(0, |columns| columns.bytes_before - columns.bytes_after);
-        let as_rows = |ms: i128| i128::from(stored.bytes.saturating_add(saved)) * ms / covered_ms;
-        let then_covered_ms = covered_ms + i128::from(FORECAST_DAYS * DAY_MS);
+        let then_covered_ms = stored.significant_ms() + i128::from(FORECAST_DAYS * DAY_MS);
         let kept_ms =
             stored.keep_ms.map_or(then_covered_ms, |keep_ms| then_covered_ms.min(i128::from(keep_ms)));
-        let (rows_ms, columns) = match stored.becomes_columns {
-            Some((after_ms, columns)) => (kept_ms.min(i128::from(after_ms)), Some(columns)),
-            None => (kept_ms, None),
-        };
-        let columns_ms = kept_ms - rows_ms;
-        let as_columns = |ms: i128| columns.map_or(as_rows(ms), |columns| columns.of(as_rows(ms)));
         let day_ms = i128::from(DAY_MS);
-        let per_day = if 0 < columns_ms { as_columns(day_ms) } else { as_rows(day_ms) };
-        let forecast = as_rows(rows_ms) + as_columns(columns_ms);
+        let has_columns = stored.rows_ms(kept_ms) < kept_ms;
+        let per_day = if has_columns { stored.as_columns(day_ms) } else { stored.as_rows(day_ms) };
+        let forecast = stored.holding(kept_ms);
         Self {
             bytes_per_day: i64::try_from(per_day).unwrap_or(i64::MAX),
             bytes_forecast: i64::try_from(forecast).unwrap_or(i64::MAX),
@@ -146,6 +189,13 @@ mod tests {
         // Kept for less time than it takes to become columns.
         let short = Stored { keep_ms: Some(2 * DAY_MS), ..stored };
         assert_eq!(Growth::of(&short), Growth { bytes_per_day: 100, bytes_forecast: 200 });
+        assert_eq!(stored.bytes_of(2 * DAY_MS), 200);
+        assert_eq!(stored.bytes_of(103 * DAY_MS), 300 + 1_000);
+        assert_eq!(
+            Stored { covered_ms: 0, ..ROWS }.bytes_of(DAY_MS),
+            1_000,
+            "nothing is known of its growth"
+        );
     }
 
     #[test]

@@ -322,7 +322,7 @@ impl Connection {
             return self.acknowledge(seq).await;
         }
         let late = rows.earliest().is_some_and(|earliest| earliest < now - self.shared.config.late_after_ms);
-        self.shared.instruments.begin_frame(rows.len());
+        self.shared.instruments.begin_frame(rows.len(), late);
         self.n_unacknowledged += 1;
         let (speaker, socket) = (self.present.speaker(), self.acks.clone());
         let ack = PendingAck { received_at, seq, speaker, room, socket };

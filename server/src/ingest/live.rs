@@ -75,6 +75,11 @@ impl Live {
         self.events.subscribe()
     }
 
+    /// Number of subscriptions.
+    pub(super) fn watchers(&self) -> usize {
+        self.events.receiver_count()
+    }
+
     /// Announces the values of a stored flush.
     pub(super) fn announce_latest(&self, latest: &Latest) {
         if self.events.receiver_count() == 0 {

@@ -10,15 +10,16 @@ use super::metrics::{bounds, tiers_from};
 use super::rollup::{self, Content};
 use super::{ChartConnection, Error};
 use crate::domain::TimestampMs;
-use crate::domain::fleet::{Combination, FleetMetric};
+use crate::domain::fleet::{Combination, FleetMetric, FleetScope};
 use crate::domain::id::AgentId;
 use crate::domain::tier::Tier;
 use crate::domain::time_range::TimeRange;
 
 const KEYS_OF_ALL: &str = "SELECT key, id FROM agents";
 const KEYS_OF: &str = "SELECT key, id FROM agents WHERE id = ANY ($1)";
+const KEYS_TAGGED: &str = "SELECT key, id FROM agents WHERE $1 = ANY (tags)";
 
-pub(super) const STATEMENTS: &[&str] = &[KEYS_OF_ALL, KEYS_OF];
+pub(super) const STATEMENTS: &[&str] = &[KEYS_OF_ALL, KEYS_OF, KEYS_TAGGED];
 
 /// Maximum values of all agents together in one answer.
 const VALUES_MAX: usize = 1_000_000;
@@ -46,18 +47,25 @@ pub struct AgentSeries {
 }
 
 /// Statement that cuts one metric of many agents into buckets: width, then one bound more than there are tiers, then
-/// the agents' keys unless all are wanted → agent, and as lists its buckets, averages and maxima. As in the chart of
-/// one agent, each tier covers the span for which it is complete.
+/// the agents' keys unless all are wanted → agent, and as lists its buckets, averages and maxima.
 pub(super) fn statement(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
+    format!(
+        "SELECT agent_key, array_agg(bucket), array_agg(avg), array_agg(high) FROM ({}) AS of_agents \
+         WHERE avg IS NOT NULL GROUP BY 1",
+        of_agents(metric, coarsest, has_keys)
+    )
+}
+
+/// The buckets of many agents, one row for each: agent, bucket, average and largest value. Parameters as for
+/// [`statement`]. As in the chart of one agent, each tier covers the span for which it is complete.
+pub(super) fn of_agents(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
     let (avg, max) = match metric.combination() {
         Combination::One | Combination::Largest => ("max(avg)", "max(high)"),
         Combination::Sum => ("sum(avg)", "sum(high)"),
     };
     format!(
-        "SELECT agent_key, array_agg(bucket), array_agg(avg), array_agg(high) FROM ( \
-             SELECT agent_key, bucket, {avg} AS avg, {max} AS high FROM ({series}) AS of_series GROUP BY 1, 2 \
-         ) AS of_agents WHERE avg IS NOT NULL GROUP BY 1",
-        series = series(metric, coarsest, has_keys)
+        "SELECT agent_key, bucket, {avg} AS avg, {max} AS high FROM ({}) AS of_series GROUP BY 1, 2",
+        series(metric, coarsest, has_keys)
     )
 }
 
@@ -85,21 +93,42 @@ fn series(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
     )
 }
 
+/// What a query of the fleet reads.
+#[derive(Debug)]
+pub(super) struct FleetReading {
+    pub(super) tier: Tier,
+    pub(super) range: TimeRange,
+    /// Whether the statement has the agents' keys as its last parameter.
+    pub(super) has_keys: bool,
+    ids: HashMap<i32, AgentId>,
+    keys: Vec<i32>,
+    bounds: Vec<TimestampMs>,
+}
+
+impl FleetReading {
+    /// Returns the parameters of the statement.
+    pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
+        let mut parameters: Vec<Parameter<'_>> = vec![&self.range.interval_ms];
+        parameters.extend(self.bounds.iter().map(|bound| bound as Parameter<'_>));
+        if self.has_keys {
+            parameters.push(&self.keys);
+        }
+        parameters
+    }
+}
+
 impl ChartConnection<'_> {
-    /// Returns a metric of these agents, or of all if none is given, from the finest tier with few enough rows.
-    ///
-    /// # Errors
-    /// If the database is unavailable, or there would be too many values.
-    pub async fn fleet_series(
+    /// Chooses the finest tier with few enough rows for a query of these agents.
+    pub(super) async fn fleet_reading(
         &mut self,
         metric: FleetMetric,
-        agents: &[Uuid],
+        scope: &FleetScope,
         range: TimeRange,
         now: TimestampMs,
-    ) -> Result<FleetSeries, Error> {
+    ) -> Result<FleetReading, Error> {
         let retention = self.retention().await?;
         let connection = &mut *self.connection;
-        let ids = ids(connection, agents).await?;
+        let ids = ids(connection, scope).await?;
         let table = metric.family().declaration();
         let keep_ms = |tier: Tier| retention.keep_ms(tier.stored(table));
         let (tier, range) = range.tier_of_fleet(now, keep_ms, ids.len());
@@ -108,24 +137,39 @@ impl ChartConnection<'_> {
         }
         let tiers = tiers_from(table, tier);
         let bounds = bounds(connection, metric.family(), Content::Metrics, tiers, range).await?;
-        let keys: Vec<i32> = ids.keys().copied().collect();
-        let mut parameters: Vec<Parameter<'_>> = vec![&range.interval_ms];
-        parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));
-        if !agents.is_empty() {
-            parameters.push(&keys);
-        }
-        let rows = connection.query(&statement(metric, tier, !agents.is_empty()), &parameters).await?;
+        let keys = ids.keys().copied().collect();
+        Ok(FleetReading { tier, range, has_keys: *scope != FleetScope::All, ids, keys, bounds })
+    }
+
+    /// Returns a metric of these agents, from the finest tier with few enough rows.
+    ///
+    /// # Errors
+    /// If the database is unavailable, or there would be too many values.
+    pub async fn fleet_series(
+        &mut self,
+        metric: FleetMetric,
+        scope: &FleetScope,
+        range: TimeRange,
+        now: TimestampMs,
+    ) -> Result<FleetSeries, Error> {
+        let reading = self.fleet_reading(metric, scope, range, now).await?;
+        let FleetReading { tier, range, .. } = reading;
+        let statement = statement(metric, tier, reading.has_keys);
+        let rows = self.connection.query(&statement, &reading.parameters()).await?;
         // The rows of a deleted agent stay for a while.
-        let of_agent = |row: &Row| Some(dense(*ids.get(&row.get(0))?, row, range));
+        let of_agent = |row: &Row| Some(dense(*reading.ids.get(&row.get(0))?, row, range));
         Ok(FleetSeries { tier, range, agents: rows.iter().filter_map(of_agent).collect() })
     }
 }
 
-async fn ids(connection: &mut Connection, agents: &[Uuid]) -> Result<HashMap<i32, AgentId>, Error> {
-    let rows = if agents.is_empty() {
-        connection.query(KEYS_OF_ALL, &[]).await?
-    } else {
-        connection.query(KEYS_OF, &[&agents]).await?
+async fn ids(connection: &mut Connection, scope: &FleetScope) -> Result<HashMap<i32, AgentId>, Error> {
+    let rows = match scope {
+        FleetScope::All => connection.query(KEYS_OF_ALL, &[]).await?,
+        FleetScope::Agents(agents) => {
+            let ids: Vec<Uuid> = agents.iter().map(|agent| agent.0).collect();
+            connection.query(KEYS_OF, &[&ids]).await?
+        }
+        FleetScope::Tag(tag) => connection.query(KEYS_TAGGED, &[tag]).await?,
     };
     Ok(rows.iter().map(|row| (row.get(0), AgentId(row.get(1)))).collect())
 }

@@ -5,13 +5,13 @@ use super::rollup;
 use super::{
     agent_tags, agents, alert_changes, alert_channels, alert_deliveries, alert_evaluation, alert_health,
     alert_outbox, alert_past, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences,
-    alerts, api_tokens, audit, brin, cadence, copy, enrollments, fleet, gaps, grafana, heartbeats,
-    identities, latest, lock, maintenance, metrics, newest, own_history, passwords, preferences, presence,
-    sample_pages, series, sessions, storage, tables, totp, user_rows, usernames, users, watchdog,
+    alerts, api_tokens, audit, brin, cadence, copy, enrollments, fleet, fleet_totals, gaps, grafana,
+    heartbeats, identities, latest, lock, maintenance, metrics, newest, own_history, passwords, preferences,
+    presence, sample_pages, series, sessions, storage, tables, totp, user_rows, usernames, users, watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
-use crate::domain::fleet::FleetMetric;
+use crate::domain::fleet::{FleetMetric, RankBy};
 use crate::domain::tier::Tier;
 
 pub use super::options::PLANNING_OPTIONS;
@@ -118,6 +118,11 @@ pub fn all() -> Vec<String> {
     for metric in FleetMetric::ALL {
         for has_keys in [false, true] {
             statements.extend(Tier::ALL.map(|tier| fleet::statement(metric, tier, has_keys)));
+            statements.extend(Tier::ALL.map(|tier| fleet_totals::totals_statement(metric, tier, has_keys)));
+            for by in [RankBy::Average, RankBy::Largest] {
+                let ranking = |tier| fleet_totals::ranking_statement(metric, by, tier, has_keys);
+                statements.extend(Tier::ALL.map(ranking));
+            }
         }
     }
     statements.extend(alert_windows(1_795_403_300_000));

@@ -9,32 +9,58 @@ use super::rollup::policies;
 use super::storage_report::StorageReport;
 use super::{Edition, Error, Store, edition, watchdog};
 use crate::domain::TimestampMs;
-use crate::domain::storage::{Compression, Growth, RelationStorage, Stored};
+use crate::domain::storage::{Compression, Growth, RelationStorage, Stored, StoredChunk};
 use crate::domain::tier::DAY_MS;
 
 /// An older report is made anew.
 const REPORT_AGE_MS_MAX: i64 = 30_000;
 
-/// Sizes and chunks of hypertables; those behind aggregates under the aggregates' names.
-const RELATIONS: &str = "SELECT relation, \
+/// Hypertables; those behind aggregates under the aggregates' names.
+macro_rules! relations {
+    () => {
+        "(SELECT hypertable_name::text, hypertable_schema::text, hypertable_name::text \
+           FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public' \
+           UNION ALL \
+           SELECT view_name::text, materialization_hypertable_schema::text, materialization_hypertable_name::text \
+           FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public') \
+         AS relations (relation, schema, name)"
+    };
+}
+
+/// Sizes and number of chunks of relations.
+const RELATIONS: &str = concat!(
+    "SELECT relation, \
          coalesce(hypertable_size(format('%I.%I', schema, name)::regclass), 0)::int8 AS bytes, \
          count(chunks.chunk_name)::int8 AS chunks, \
          (count(*) FILTER (WHERE chunks.is_compressed))::int8 AS columnstore_chunks, \
          coalesce(sum(greatest(least(chunks.range_end_integer, $1) - chunks.range_start_integer, 0)), 0)::int8 \
              AS covered_ms, \
-         format('%I.%I', schema, name) AS hypertable, min(chunks.range_start_integer)::int8 AS oldest \
-     FROM (SELECT hypertable_name::text, hypertable_schema::text, hypertable_name::text \
-           FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public' \
-           UNION ALL \
-           SELECT view_name::text, materialization_hypertable_schema::text, materialization_hypertable_name::text \
-           FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public') \
-         AS relations (relation, schema, name) \
-     LEFT JOIN timescaledb_information.chunks AS chunks \
+         format('%I.%I', schema, name) AS hypertable, \
+         min(chunks.range_start_integer)::int8 AS oldest \
+     FROM ",
+    relations!(),
+    " LEFT JOIN timescaledb_information.chunks AS chunks \
          ON (chunks.hypertable_schema, chunks.hypertable_name) = (schema, name) \
-     GROUP BY relation, schema, name";
+     GROUP BY relation, schema, name"
+);
+/// The chunks of relations. The number of rows is what was compressed, or what the planner last knew.
+const CHUNKS: &str = concat!(
+    "SELECT relation, chunks.range_start_integer, chunks.range_end_integer, coalesce(sizes.total_bytes, 0)::int8, \
+         coalesce(compressed.numrows_pre_compression, greatest(class.reltuples, 0), 0)::int8 \
+     FROM ",
+    relations!(),
+    " CROSS JOIN LATERAL chunks_detailed_size(format('%I.%I', schema, name)::regclass) AS sizes \
+     JOIN timescaledb_information.chunks AS chunks \
+         ON (chunks.chunk_schema, chunks.chunk_name) = (sizes.chunk_schema, sizes.chunk_name) \
+     JOIN _timescaledb_catalog.chunk AS entry \
+         ON (entry.schema_name, entry.table_name) = (chunks.chunk_schema, chunks.chunk_name) \
+     LEFT JOIN _timescaledb_catalog.compression_chunk_size AS compressed ON compressed.chunk_id = entry.id \
+     LEFT JOIN pg_class AS class \
+         ON class.oid = to_regclass(format('%I.%I', chunks.chunk_schema, chunks.chunk_name))"
+);
 const AGENTS: &str = "SELECT count(*) FROM agents WHERE $1 <= last_seen_at";
 
-pub(super) const STATEMENTS: &[&str] = &[RELATIONS, AGENTS];
+pub(super) const STATEMENTS: &[&str] = &[RELATIONS, CHUNKS, AGENTS];
 
 impl Store {
     /// Returns the space taken by stored metrics; measured at most every half minute.
@@ -60,6 +86,7 @@ impl Store {
         let rows = connection.query(RELATIONS, &[&now]).await?;
         let mut by_relation: HashMap<String, tokio_postgres::Row> =
             rows.into_iter().map(|row| (row.get(0), row)).collect();
+        let mut chunks = chunks(&connection.query(CHUNKS, &[]).await?);
         let n_reporting_agents =
             connection.query(AGENTS, &[&(now - DAY_MS)]).await?.first().map_or(0, |row| row.get(0));
         let client = connection.client();
@@ -79,15 +106,16 @@ impl Store {
         for (relation, subject, tier, row, columnstore) in found {
             let becomes_columns = columnstore.or(all).map(|columns| (policies::rows_ms(tier), columns));
             let bytes = row.get(1);
-            let growth = Growth::of(&Stored {
+            let stored = Stored {
                 bytes,
                 covered_ms: row.get(4),
                 columnstore,
                 becomes_columns,
                 keep_ms: retention.keep_ms(tier),
-            });
+            };
             let (n_chunks, n_columnstore_chunks) = (row.get(2), row.get(3));
             relations.push(RelationStorage {
+                chunks: chunks.remove(&relation).unwrap_or_default(),
                 relation,
                 subject,
                 tier,
@@ -96,7 +124,8 @@ impl Store {
                 oldest: row.get(6),
                 n_columnstore_chunks,
                 columnstore,
-                growth,
+                growth: Growth::of(&stored),
+                stored,
             });
         }
         let unhealthy_jobs = if database.edition == Edition::Community {
@@ -115,6 +144,17 @@ impl Store {
             measured_at: now,
         })
     }
+}
+
+/// Returns the chunks of each relation.
+fn chunks(rows: &[tokio_postgres::Row]) -> HashMap<String, Vec<StoredChunk>> {
+    let mut chunks: HashMap<String, Vec<StoredChunk>> = HashMap::new();
+    for row in rows {
+        let (Some(start), Some(end)) = (row.get(1), row.get(2)) else { continue };
+        let chunk = StoredChunk { start, end, bytes: row.get(3), rows: row.get(4) };
+        chunks.entry(row.get(0)).or_default().push(chunk);
+    }
+    chunks
 }
 
 /// Returns the compression achieved in a hypertable's compressed chunks.

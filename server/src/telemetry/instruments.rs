@@ -5,6 +5,7 @@ mod auth_metrics;
 mod builder;
 mod database_metrics;
 mod http_metrics;
+mod ingest_figures;
 mod ingest_metrics;
 mod notify_metrics;
 
@@ -22,6 +23,8 @@ use self::auth_metrics::AuthMetrics;
 use self::builder::Builder;
 use self::database_metrics::DatabaseMetrics;
 use self::http_metrics::HttpMetrics;
+use self::ingest_figures::Remembered;
+pub use self::ingest_figures::{FIGURES_INTERVAL, IngestCounts, RecentIngest};
 use self::ingest_metrics::IngestMetrics;
 pub use self::notify_metrics::NotifyMetrics;
 use super::reasons::{ChartRefusal, ConnectionEnd, ConnectionRefusal, MemoryRefusal, RegistrationOutcome};
@@ -56,6 +59,7 @@ pub struct Instruments {
     strangers: Occurrences,
     agents: Occurrences,
     ingest: IngestMetrics,
+    remembered: Remembered,
     http: HttpMetrics,
     database: DatabaseMetrics,
     auth: AuthMetrics,
@@ -76,6 +80,7 @@ impl Instruments {
         build.add(IntGauge::with_opts(info))?.set(1);
         Ok(Self {
             ingest: IngestMetrics::new(&build)?,
+            remembered: Remembered::default(),
             http: HttpMetrics::new(&build)?,
             database: DatabaseMetrics::new(&build)?,
             auth: AuthMetrics::new(&build)?,
@@ -168,9 +173,10 @@ impl Instruments {
         self.ingest.registrations.with_label_values(&[registration.as_str()]).inc();
     }
 
-    /// Records that a frame with this many rows is in flight.
-    pub fn begin_frame(&self, rows: usize) {
+    /// Records that a frame with this many rows is in flight. Late ones are stored apart from the others.
+    pub fn begin_frame(&self, rows: usize, late: bool) {
         self.ingest.rows_received.inc_by(rows as u64);
+        self.ingest.rows_late.inc_by(if late { rows as u64 } else { 0 });
         self.ingest.frames_unacknowledged.inc();
     }
 

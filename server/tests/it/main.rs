@@ -40,6 +40,7 @@ mod dependencies;
 mod enrollments;
 mod events;
 mod faults;
+mod fleet_metrics;
 mod floors;
 mod frames;
 mod grafana;

@@ -50,6 +50,7 @@ async fn the_metrics_tell_what_has_happened(database: TestDatabase) {
         ("pika_ingest_frames_missing_total", 2.0),
         ("pika_ingest_frames_repeated_total", 1.0),
         ("pika_ingest_rows_received_total", 24.0),
+        ("pika_ingest_rows_late_total", 0.0),
         ("pika_ingest_rows_stored_total", 18.0),
         ("pika_ingest_rows_duplicate_total", 6.0),
         ("pika_ingest_ack_latency_seconds_count", 4.0),

@@ -74,12 +74,13 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
         "createAgentEnrollment" => (Write("agents:write"), NOBODY, json!({})),
         "listAgentGaps" | "getAgentPresence" | "followEvents" => (Read, NOBODY, none),
         "listAgents" | "listOnlineAgents" | "getAgent" => (Read, NOBODY, none),
-        "getAgentMetrics" | "getMetrics" | "getSparklines" | "getLatestAgentMetrics" | "getLatestFleetMetrics" => (Read, NOBODY, none),
+        "getAgentMetrics" | "getMetrics" | "getSparklines" | "getFleetMetrics" | "getFleetRanking" | "getLatestAgentMetrics" | "getLatestFleetMetrics" => (Read, NOBODY, none),
         "listMetricTypes" => (Read, NOBODY, none),
         "createEnrollment" => (Write("agents:write"), NOBODY, json!({"name": "x", "expiresAt": far, "maxUses": 1})),
         "listEnrollments" | "getEnrollment" => (ReadAdministration, NOBODY, none),
         "deleteEnrollment" => (Write("agents:write"), NOBODY, none),
         "getRetention" => (Read, NOBODY, none),
+        "previewRetention" => (Read, NOBODY, json!({"rawMs": 1, "oneMinuteMs": 1, "oneHourMs": 1, "oneDayMs": 1})),
         "setRetention" => (Write("settings:write"), NOBODY, json!({"rawMs": 1, "oneMinuteMs": 1, "oneHourMs": 1, "oneDayMs": 1})),
         "listAlertChannelKinds" => (Read, NOBODY, none),
         "listAlertChannels" | "getAlertChannel" | "listAlertDeliveries" => (ReadAdministration, NOBODY, none),
@@ -87,7 +88,7 @@ fn expectation(operation_id: &str) -> Option<(Class, &'static str, Value)> {
         "deleteAlertChannel" | "testAlertChannel" | "retryAlertDelivery" => (Write("channels:write"), NOBODY, none),
         "setAlertChannelStatus" => (Write("channels:write"), NOBODY, json!({"enabled": false})),
         "testNewAlertChannel" | "previewAlertChannel" => (Write("channels:write"), NOBODY, json!({"channel": {"name": "x", "kind": "x"}})),
-        "getSystemInfo" | "getStorage" => (Read, NOBODY, none),
+        "getSystemInfo" | "getStorage" | "getIngest" => (Read, NOBODY, none),
         "listAlerts" | "listPendingAlerts" | "getAlertSummary" | "getAlert" | "listAlertEvents" => (Read, NOBODY, none),
         "acknowledgeAlert" => (Everybody("alerts:acknowledge"), NOBODY, json!({})),
         "unacknowledgeAlert" | "unsnoozeAlert" => (Everybody("alerts:acknowledge"), NOBODY, none),
@@ -123,7 +124,7 @@ fn query(operation_id: &str) -> &'static str {
     match operation_id {
         "getAgentMetrics" => "?type=cpu",
         "getMetrics" => "?type=cpu&agentId=00000000-0000-4000-8000-000000000000",
-        "getSparklines" => "?metric=load1",
+        "getSparklines" | "getFleetMetrics" | "getFleetRanking" => "?metric=load1",
         _ => "",
     }
 }

@@ -11,6 +11,7 @@ use crate::support::{TestDatabase, TestServer, by_test, eventually, on_both_edit
 
 on_both_editions!(
     retention_is_read_and_changed,
+    a_preview_says_what_is_dropped_and_what_the_rest_takes,
     the_storage_report_adds_up,
     the_fleets_latest_values_survive_a_restart
 );
@@ -44,6 +45,78 @@ async fn retention_is_read_and_changed(database: TestDatabase) {
 
     database.connect().await.batch_execute("UPDATE users SET role = 'user'").await.unwrap();
     assert_eq!(put(&server, changed).await.status, 403);
+    server.stop().await.unwrap();
+}
+
+async fn preview(server: &TestServer, body: Value) -> Value {
+    let path = "/api/settings/retention/preview";
+    let answer = server.request(Method::POST, path, Some(&server.admin_token), Some(body)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body
+}
+
+async fn a_preview_says_what_is_dropped_and_what_the_rest_takes(database: TestDatabase) {
+    let client = database.connect().await;
+    let midnight = now() / DAY_MS * DAY_MS;
+    // A sample per minute on the tenth day before today, and one of today.
+    client
+        .batch_execute(&format!(
+            "INSERT INTO load_metrics SELECT ts, 1, 1, 1, 1 FROM generate_series({}, {} - 1, 60000) AS ts; \
+             INSERT INTO load_metrics VALUES ({}, 1, 1, 1, 1); ANALYZE load_metrics",
+            midnight - 10 * DAY_MS,
+            midnight - 9 * DAY_MS,
+            now()
+        ))
+        .await
+        .unwrap();
+    let server = TestServer::start(&database.url).await;
+    let keeping =
+        |raw_ms: i64| json!({"rawMs": raw_ms, "oneMinuteMs": null, "oneHourMs": null, "oneDayMs": null});
+    let asked = preview(&server, keeping(5 * DAY_MS)).await;
+    let raw = &asked["tiers"][0];
+    assert_eq!(
+        (&raw["tier"], &raw["chunksDropped"], &raw["rowsDropped"]),
+        (&json!("raw"), &json!(1), &json!(1_440))
+    );
+    assert_eq!((&raw["droppedBefore"], &raw["keptFrom"]), (&json!(midnight - 9 * DAY_MS), &json!(midnight)));
+    let bytes_of_chunk =
+        "SELECT total_bytes FROM chunks_detailed_size('load_metrics') ORDER BY total_bytes DESC LIMIT 1";
+    assert_eq!(raw["bytesDropped"], database.count(bytes_of_chunk).await);
+    assert_eq!(asked["bytesDropped"], raw["bytesDropped"], "what is kept forever drops nothing");
+    assert_eq!(asked["refusal"], Value::Null);
+    assert_eq!(asked["tiers"][1]["bytesInTheEnd"], Value::Null);
+    let longer = &preview(&server, keeping(20 * DAY_MS)).await["tiers"][0];
+    assert_eq!((&longer["chunksDropped"], &longer["droppedBefore"]), (&json!(0), &Value::Null));
+    assert!(raw["bytesInTheEnd"].as_i64() < longer["bytesInTheEnd"].as_i64(), "{raw} {longer}");
+
+    let refused = preview(&server, keeping(DAY_MS)).await;
+    assert_eq!(refused["refusal"]["parameter"], "rawMs");
+    assert!(refused["refusal"]["message"].as_str().unwrap().contains("erase rollups"), "{refused}");
+    preview(&server, keeping(-1)).await;
+    assert_eq!(server.get("/api/settings/retention").await.body["rawMs"], 30 * DAY_MS, "nothing has changed");
+
+    assert_eq!(put(&server, keeping(5 * DAY_MS)).await.status, 200);
+    database.store().maintain(now()).await.unwrap();
+    assert_eq!(database.count("SELECT count(*) FROM load_metrics").await, 1, "as previewed");
+    server.stop().await.unwrap();
+}
+
+/// The planner knows nothing of rows that have become columns.
+#[tokio::test]
+async fn a_preview_counts_rows_that_have_become_columns() {
+    let database = TestDatabase::on_community().await;
+    let client = database.connect().await;
+    let midnight = now() / DAY_MS * DAY_MS;
+    let sql = format!(
+        "INSERT INTO load_metrics SELECT ts, 1, 1, 1, 1 FROM generate_series({}, {} - 1, 60000) AS ts",
+        midnight - 10 * DAY_MS,
+        midnight - 9 * DAY_MS,
+    );
+    client.batch_execute(&sql).await.unwrap();
+    assert_eq!(run_jobs(&client, "policy_compression", "load_metrics").await, 1);
+    let server = TestServer::start(&database.url).await;
+    let body = json!({"rawMs": 5 * DAY_MS, "oneMinuteMs": null, "oneHourMs": null, "oneDayMs": null});
+    assert_eq!(preview(&server, body).await["tiers"][0]["rowsDropped"], 1_440);
     server.stop().await.unwrap();
 }
 

@@ -17,6 +17,7 @@ pub(super) struct IngestMetrics {
     pub(super) registrations: IntCounterVec,
     pub(super) identity_conflicts: IntCounter,
     pub(super) rows_received: IntCounter,
+    pub(super) rows_late: IntCounter,
     pub(super) rows_stored: IntCounter,
     pub(super) rows_duplicate: IntCounter,
     pub(super) flush_errors: IntCounter,
@@ -60,6 +61,10 @@ impl IngestMetrics {
                 "Detected conflicts of two machines with one identity; the agent shows their addresses.",
             )?,
             rows_received: build.counter("pika_ingest_rows_received_total", "Rows made from received samples.")?,
+            rows_late: build.counter(
+                "pika_ingest_rows_late_total",
+                "Received rows older than ingest.late_after_ms, or in one frame with such a row.",
+            )?,
             rows_stored: build.counter("pika_ingest_rows_stored_total", "Committed rows.")?,
             rows_duplicate: build.counter(
                 "pika_ingest_rows_duplicate_total",

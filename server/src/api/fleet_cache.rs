@@ -1,13 +1,13 @@
-//! Caches recent sparklines, since a fleet list is often viewed by many at a time.
+//! Caches recent answers about the fleet, since it is often viewed by many at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use moka::future::Cache;
-use uuid::Uuid;
 
-use crate::domain::fleet::FleetMetric;
+use crate::domain::fleet::{FleetMetric, FleetScope, RankBy};
+use crate::domain::id::AgentId;
 use crate::domain::time_range::TimeRange;
 use crate::store;
 
@@ -18,28 +18,43 @@ const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The parameters of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SparklinesQuestion {
+pub(super) struct FleetQuestion {
+    pub(super) about: FleetSubject,
     pub(super) metric: FleetMetric,
     pub(super) range: TimeRange,
-    /// Sorted, without duplicates.
-    pub(super) agents: Vec<Uuid>,
+    pub(super) scope: FleetScope,
+}
+
+/// What is asked of a metric of the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum FleetSubject {
+    /// A line for each agent.
+    Sparklines,
+    /// One line for all.
+    Totals,
+    /// The agents with the most.
+    Ranking(RankBy, usize),
 }
 
 /// Recent answers.
 #[derive(Clone, Debug)]
-pub struct SparklineCache(Cache<SparklinesQuestion, Bytes>);
+pub struct FleetCache(Cache<FleetQuestion, Bytes>);
 
-impl Default for SparklineCache {
+impl Default for FleetCache {
     fn default() -> Self {
-        let bytes = |question: &SparklinesQuestion, answer: &Bytes| {
-            let agents = size_of_val(question.agents.as_slice());
-            u32::try_from(size_of::<SparklinesQuestion>() + agents + answer.len()).unwrap_or(u32::MAX)
+        let bytes = |question: &FleetQuestion, answer: &Bytes| {
+            let scope = match &question.scope {
+                FleetScope::All => 0,
+                FleetScope::Agents(agents) => size_of::<AgentId>() * agents.len(),
+                FleetScope::Tag(tag) => tag.len(),
+            };
+            u32::try_from(size_of::<FleetQuestion>() + scope + answer.len()).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(KEPT_BYTES_MAX).weigher(bytes).time_to_live(KEPT_FOR).build())
     }
 }
 
-impl SparklineCache {
+impl FleetCache {
     /// Returns the answer to a request, from the cache or from `reading`. Concurrent requests for the same answer share
     /// one read.
     ///
@@ -47,7 +62,7 @@ impl SparklineCache {
     /// The error of `reading`, which is not cached.
     pub(super) async fn answer(
         &self,
-        question: &SparklinesQuestion,
+        question: &FleetQuestion,
         reading: impl Future<Output = Result<Bytes, store::Error>>,
     ) -> Result<Bytes, Arc<store::Error>> {
         self.0.try_get_with_by_ref(question, reading).await
