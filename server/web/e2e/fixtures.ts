@@ -133,12 +133,13 @@ export const test = base.extend<Fixtures & Options>({
 
   t: async ({ locale }, use) => use(locale?.startsWith('zh') ? zh : en),
 
-  api: async ({ playwright, baseURL, afterPage }, use) => {
-    const request = await playwright.request.newContext(baseURL ? { baseURL } : {});
+  api: async ({ playwright, baseURL, ignoreHTTPSErrors, afterPage }, use) => {
+    const options = { ...(baseURL && { baseURL }), ignoreHTTPSErrors: Boolean(ignoreHTTPSErrors) };
+    const request = await playwright.request.newContext(options);
     // With the cookie of one login a second would end the first.
     const token = await tokenOf(request, ADMIN);
     await request.dispose();
-    const bare = await playwright.request.newContext(baseURL ? { baseURL } : {});
+    const bare = await playwright.request.newContext(options);
     await use(new Api(bare, token));
     afterPage.push(() => bare.dispose());
   },

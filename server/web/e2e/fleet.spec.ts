@@ -58,6 +58,28 @@ test('nonsense in the address does no harm', async ({ page }) => {
   await expect(rows(page).first()).toBeVisible();
 });
 
+test('the trend of the fleet is a link, ranks machines, and follows the tag', async ({ page, t, checkAccessible }) => {
+  await page.goto('/');
+  await page.getByRole('link', { name: t.fleet.trend.title }).click();
+  await expect(page).toHaveURL('/?trend=cpuUsagePercent');
+  const trend = page.getByRole('region', { name: t.fleet.trend.title, exact: true });
+  await expect(trend.getByRole('listitem').filter({ has: page.getByRole('link', { name: /-\d{3}$/ }) })).toHaveCount(5);
+  await expect(trend.getByText(t.fleet.trend.median).first()).toBeVisible();
+  await checkAccessible();
+  await trend.getByLabel(t.fleet.trend.metric).selectOption('receivedBytesPerSecond');
+  await trend.getByRole('link', { name: '15m' }).click();
+  await expect(page).toHaveURL('/?trend=receivedBytesPerSecond&range=15m');
+  await expect(trend.getByText(t.fleet.trend.sum).first()).toBeVisible();
+  const asked = page.waitForRequest((request) => /fleet\/top.*by=max.*tag=eu/.test(request.url()));
+  await trend.getByLabel(t.fleet.trend.by).selectOption('max');
+  await page.goto('/?trend=receivedBytesPerSecond&tag=eu');
+  await trend.getByLabel(t.fleet.trend.by).selectOption('max');
+  await asked;
+  await expect(trend.getByRole('heading', { name: /eu/ })).toBeVisible();
+  await trend.getByRole('button', { name: t.fleet.trend.close }).click();
+  await expect(page).toHaveURL('/?tag=eu');
+});
+
 test('nothing matches: what is in the way can be taken away', async ({ page, t, checkAccessible }) => {
   await page.goto('/?q=no-such-machine&status=offline&tag=prod');
   await expect(page.getByRole('heading', { level: 2 })).toContainText(/\b0\b|没有/);

@@ -1,5 +1,6 @@
 // Finding machines and moving about without a pointer.
-import { expect, makeUser, test } from './fixtures';
+import { expect, makeUser } from './fixtures';
+import { nameOf, test } from './machines';
 
 test.beforeEach(async ({ logIn }) => logIn());
 
@@ -101,4 +102,63 @@ test('single keys are listed, and can be switched off', async ({ page, t, api, l
   await page.keyboard.press('?');
   await page.keyboard.press('Control+k');
   await expect(page.getByRole('dialog')).toHaveAccessibleName(t.palette.title);
+});
+
+test('a machine is shown at the side by keys, and goes along with them', async ({ page, t, checkAccessible }) => {
+  test.skip(test.info().project.name === 'phone', 'there is no keyboard');
+  await page.goto('/?q=web-00');
+  await expect(page.getByRole('link', { name: 'web-001' })).toBeVisible();
+  await page.keyboard.press('j');
+  await page.keyboard.press('Space');
+  const panel = page.getByRole('complementary', { name: 'web-001' });
+  await expect(panel.getByRole('link', { name: t.fleet.panel.open })).toHaveAttribute('href', /^\/agents\//);
+  await expect(panel).toContainText(/\d %/);
+  await checkAccessible();
+  await page.keyboard.press('j');
+  await expect(page.getByRole('complementary', { name: 'web-002' })).toBeVisible();
+  await expect(page).toHaveURL(/[?&]agent=[0-9a-f-]{36}/);
+  await page.reload();
+  await expect(page.getByRole('complementary', { name: 'web-002' }), 'it is in the link').toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('complementary')).toHaveCount(0);
+  await expect(page).toHaveURL('/?q=web-00');
+  await page.getByRole('button', { name: t.fleet.actions('web-003') }).click();
+  await page.getByRole('menuitem', { name: t.palette.keys.peek }).click();
+  await expect(page.getByRole('complementary', { name: 'web-003' })).toBeVisible();
+});
+
+test('machines are selected by keys, compared, and tagged together', async ({
+  page,
+  t,
+  api,
+  enroll,
+  checkAccessible,
+}) => {
+  test.skip(test.info().project.name === 'phone', 'there is no keyboard');
+  const [one, other] = [await enroll(nameOf('pick-a')), await enroll(nameOf('pick-b'))];
+  await page.goto(`/?q=${nameOf('pick')}`);
+  await expect(page.getByRole('link', { name: one.name })).toBeVisible();
+  await page.keyboard.press('j');
+  await page.keyboard.press('x');
+  await page.keyboard.press('j');
+  await page.keyboard.press('x');
+  const bar = page.getByRole('region', { name: t.fleet.selection.label });
+  await expect(bar).toContainText(t.fleet.selection.count('2'));
+  await expect(page.getByRole('row', { selected: true })).toHaveCount(2);
+  await expect(bar.getByRole('link', { name: t.fleet.selection.compare })).toHaveAttribute(
+    'href',
+    `/compare?id=${one.id}&id=${other.id}`,
+  );
+  await bar.getByRole('button', { name: t.fleet.selection.tags }).click();
+  await page.getByRole('dialog').getByLabel(t.fleet.selection.add).fill('picked, together');
+  await checkAccessible();
+  await page.getByRole('dialog').getByRole('button', { name: t.common.save }).click();
+  await expect(page.getByRole('row', { selected: true }).first()).toContainText('together');
+  const { tags } = await api.send<{ tags: string[] }>('GET', `/api/agents/${other.id}`);
+  expect(tags).toEqual(['picked', 'together']);
+  await page.getByRole('link', { name: other.name }).focus();
+  await page.keyboard.press('x');
+  await expect(bar).toContainText(t.fleet.selection.count('1'));
+  await page.keyboard.press('Escape');
+  await expect(bar).toHaveCount(0);
 });

@@ -1,6 +1,7 @@
 // Starts pika-server for scenarios, and waits for it.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { get } from 'node:https';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
@@ -26,10 +27,10 @@ export function freePort() {
 }
 
 /**
- * @param {{ binaries: string, port: number, databaseUrl: string, password: string, isLogged?: boolean }} options
+ * @param {{ binaries: string, port: number, databaseUrl: string, password: string, isLogged?: boolean, environment?: NodeJS.ProcessEnv }} options
  * @returns {import('node:child_process').ChildProcess}
  */
-export function spawnServer({ binaries, port, databaseUrl, password, isLogged = false }) {
+export function spawnServer({ binaries, port, databaseUrl, password, isLogged = false, environment = {} }) {
   return spawn(`${binaries}/pika-server`, ['serve'], {
     cwd: web,
     detached: true,
@@ -46,7 +47,24 @@ export function spawnServer({ binaries, port, databaseUrl, password, isLogged = 
       PIKA_ALERTING_EVALUATION_INTERVAL_MS: '1000',
       PIKA_ALERTING_ALLOWED_NETWORKS: '127.0.0.1/32',
       PIKA_ALERTING_SECRET_KEYS: randomBytes(32).toString('base64'),
+      ...environment,
     },
+  });
+}
+
+/** Whether it is, whoever signed its certificate. @param {string} url @returns {Promise<boolean>} */
+function isReady(url) {
+  if (!url.startsWith('https:')) {
+    return fetch(`${url}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  }
+  return new Promise((resolve) => {
+    get(`${url}/readyz`, { rejectUnauthorized: false, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    }).once('error', () => resolve(false));
   });
 }
 
@@ -54,8 +72,7 @@ export function spawnServer({ binaries, port, databaseUrl, password, isLogged = 
 export async function ready(url, server) {
   const deadline = Date.now() + READY_WITHIN_MS;
   while (Date.now() < deadline && server.exitCode === null) {
-    const answer = await fetch(`${url}/readyz`).catch(() => null);
-    if (answer?.ok) return;
+    if (await isReady(url)) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error('the server did not become ready');

@@ -1,5 +1,6 @@
 // The settings: users, retention, audit log, status; and what they look like to somebody who is no administrator.
 import type { User } from '../src/lib/queries/account';
+import type { RetentionPreview } from '../src/lib/queries/system';
 import { accountButton, ADMIN, expect, fillIn, makeUser, PASSWORD, test } from './fixtures';
 import { totp } from './totp';
 
@@ -107,6 +108,7 @@ test.describe('a retention that would lose data', () => {
     await days.fill('nonsense');
     await expect(page.getByRole('button', { name: t.common.save })).toBeDisabled();
     await days.fill('1');
+    await expect(page.getByRole('alert'), 'before it is saved').toContainText(`2.25 ${t.settings.retention.days}`);
     await page.getByRole('button', { name: t.common.save }).click();
     const dialog = page.getByRole('dialog', { name: t.settings.retention.dropTitle });
     await expect(dialog).toContainText(t.settings.retention.tiers.raw);
@@ -134,6 +136,29 @@ test('a longer retention is saved, with a date and a forecast beside it', async 
   await expect(page.getByText(t.common.saved)).toBeVisible();
 });
 
+test('what a shorter retention deletes is said before it is saved', async ({ page, t, logIn, checkAccessible }) => {
+  // The server of the scenarios has nothing old enough.
+  await page.route('/api/settings/retention/preview', async (route) => {
+    const answer = await route.fetch();
+    const preview = (await answer.json()) as RetentionPreview;
+    const dropped = { chunksDropped: 12, rowsDropped: 34_567, bytesDropped: 5 * 1024 ** 3, droppedBefore: Date.now() };
+    Object.assign(preview.tiers.find(({ tier }) => tier === '1m') ?? {}, dropped);
+    await route.fulfill({ response: answer, json: preview });
+  });
+  await logIn();
+  await page.goto('/settings/retention');
+  const minutes = page.getByLabel(t.settings.retention.keep(t.settings.retention.tiers['1m']));
+  const row = page.getByRole('listitem').filter({ has: minutes });
+  await expect(row).not.toContainText('5 GiB');
+  await minutes.fill('40');
+  await expect(row).toContainText('34,567');
+  await expect(row).toContainText('5 GiB');
+  await checkAccessible();
+  await page.getByRole('button', { name: t.common.save }).click();
+  await expect(page.getByRole('dialog')).toContainText('34,567');
+  await page.getByRole('button', { name: t.common.cancel }).click();
+});
+
 test('the audit log speaks in sentences, and its filters and pages are in the address', async ({
   page,
   t,
@@ -158,6 +183,21 @@ test('the audit log speaks in sentences, and its filters and pages are in the ad
   await expect(page.getByText(t.common.rangeOf('51', '51', '51'))).toBeVisible();
   await page.goBack();
   await expect(page.getByText(t.common.rangeOf('1', '50', '51'))).toBeVisible();
+  const midnight = `${new Date(Date.now() + 2 * 86_400_000).toISOString().slice(0, 10)}T00:00`;
+  await page.getByLabel(t.range.from, { exact: true }).fill(midnight);
+  await page.getByRole('button', { name: t.audit.apply }).click();
+  await expect(page).toHaveURL(/[?&]from=\d{13}/);
+  await expect(page.getByText(t.audit.empty)).toBeVisible();
+  await expect(page.getByLabel(t.range.from, { exact: true })).toHaveValue(midnight);
+  await page.getByLabel(t.range.from, { exact: true }).fill('');
+  await page.getByLabel(t.range.to, { exact: true }).fill(midnight);
+  await page.getByRole('button', { name: t.audit.apply }).click();
+  await expect(page).toHaveURL(new RegExp(`^[^?]*\\?actor=${user.username}&to=\\d{13}$`));
+  await expect(page.getByText(t.common.rangeOf('1', '50', '51'))).toBeVisible();
+  await page.getByLabel(t.audit.address, { exact: true }).fill('192.0.2.1');
+  await page.getByRole('button', { name: t.audit.apply }).click();
+  await expect(page.getByText(t.audit.empty)).toBeVisible();
+  await page.goto(`/settings/audit?actor=${user.username}`);
   await page.getByLabel(t.audit.action, { exact: true }).selectOption('user.login');
   await expect(page.getByText(t.common.rangeOf('1', '1', '1'))).toBeVisible();
   await page.getByRole('button', { name: t.audit.details }).click();
@@ -171,6 +211,11 @@ test('the status names versions, edition and what is stored', async ({ page, t, 
   await page.goto('/settings');
   await expect(page.getByText(/^(Apache|Community)$/)).toBeVisible();
   await expect(page.getByText(t.settings.status.clockRight)).toBeVisible();
+  const ingest = page.getByRole('region', { name: t.settings.status.ingest });
+  const value = (name: string) => ingest.locator('div').filter({ hasText: name }).locator('dd').first();
+  await expect(value(t.settings.status.rowsPerSecond), 'the made-up fleet reports').toHaveText(/[1-9]/);
+  await expect(value(t.settings.status.flush)).toHaveText(/\d ms · .*\d ms/);
+  await expect(value(t.settings.status.rowsStored)).toHaveText(/[1-9]/);
   await page.getByText(`${t.settings.status.tables} (`).click();
   await expect(page.getByText('cpu_metrics', { exact: true })).toBeVisible();
   await checkAccessible();

@@ -1,4 +1,5 @@
 // The fleet page's state in the address.
+import { FLEET_METRICS } from '$lib/metrics/fleet-metrics';
 import { preferences } from '$lib/preferences.svelte';
 import { many, oneOf, text, type Param } from '$lib/router/params';
 import { STATUSES } from './arrange';
@@ -31,4 +32,8 @@ export const fleetSearch = {
   /** Tags whose groups are closed. */
   closed: many(),
   cols: columnList(),
+  /** The metric whose course over time is shown. */
+  trend: oneOf(FLEET_METRICS, null),
+  /** The machine that the panel at the side shows. */
+  agent: text(),
 };

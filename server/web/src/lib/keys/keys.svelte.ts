@@ -4,7 +4,7 @@ import { preferences } from '../preferences.svelte';
 import type { Messages } from '../i18n/en';
 
 export interface Shortcut {
-  /** One key, or two with a space between them. */
+  /** One key, or two with a space between them; `Space` is the space bar. */
   readonly keys: string;
   readonly label: (t: Messages) => string;
   readonly run: () => void;
@@ -13,10 +13,11 @@ export interface Shortcut {
 /** How long the second key of a sequence is waited for. */
 const SEQUENCE_MS = 1500;
 
-/** Whether keys belong to what has the focus. */
-function isTaken(target: EventTarget | null): boolean {
+/** Whether keys belong to what has the focus. The space bar presses buttons as well. */
+function isTaken(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof Element)) return false;
-  return target.closest('input, textarea, select, [contenteditable], dialog, [role="menu"]') !== null;
+  const pressed = key === 'Space' ? ', button, summary' : '';
+  return target.closest(`input, textarea, select, [contenteditable], dialog, [role="menu"]${pressed}`) !== null;
 }
 
 export class Keys {
@@ -37,15 +38,16 @@ export class Keys {
   /** Takes a key that was pressed. */
   press(event: KeyboardEvent): void {
     if (!preferences.singleKeys || event.defaultPrevented || event.isComposing) return;
-    if (event.ctrlKey || event.metaKey || event.altKey || isTaken(event.target)) return;
-    const pressed = this.#first ? `${this.#first} ${event.key}` : event.key;
+    const key = event.key === ' ' ? 'Space' : event.key;
+    if (event.ctrlKey || event.metaKey || event.altKey || isTaken(event.target, key)) return;
+    const pressed = this.#first ? `${this.#first} ${key}` : key;
     this.#forget();
     const found = this.shortcuts.find(({ keys }) => keys === pressed);
     if (found) {
       event.preventDefault();
       found.run();
-    } else if (this.shortcuts.some(({ keys }) => keys.startsWith(`${event.key} `))) {
-      this.#first = event.key;
+    } else if (this.shortcuts.some(({ keys }) => keys.startsWith(`${key} `))) {
+      this.#first = key;
       this.#timer = setTimeout(() => this.#forget(), SEQUENCE_MS);
     }
   }

@@ -45,6 +45,21 @@ it('rests while somebody types, composes, or means another shortcut', () => {
   unbind();
 });
 
+it('leaves the space bar to buttons', () => {
+  let count = 0;
+  const unbind = keys.bind([{ keys: 'Space', label: () => '', run: () => (count += 1) }]);
+  const on = (what: string) => {
+    const target = new FakeElement();
+    target.closest = ((selector: string) => (selector.includes(what) ? {} : null)) as FakeElement['closest'];
+    return target as unknown as EventTarget;
+  };
+  press(' ', { target: on('button') });
+  expect(count).toBe(0);
+  press(' ', { target: on('a[href]') });
+  expect(count).toBe(1);
+  unbind();
+});
+
 it('gives up a sequence after a while', () => {
   vi.useFakeTimers();
   let count = 0;

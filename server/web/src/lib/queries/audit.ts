@@ -14,6 +14,9 @@ export interface AuditAsked {
   action: string;
   object: string;
   address: string;
+  /** Milliseconds; null: without this end. */
+  from: number | null;
+  to: number | null;
 }
 
 export const auditQuery = (asked: AuditAsked) =>
@@ -21,7 +24,7 @@ export const auditQuery = (asked: AuditAsked) =>
     queryKey: ['audit', asked],
     queryFn: ({ signal }) => {
       const { page, ...filters } = asked;
-      const given = Object.fromEntries(Object.entries(filters).filter(([, value]) => value));
+      const given = Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== '' && value !== null));
       const query = { page, pageSize: ENTRIES_PER_PAGE, ...given };
       return dataOf(api.GET('/api/audit', { params: { query }, signal }));
     },

@@ -1,5 +1,5 @@
 // Questions about Pika itself: what the server is, what is stored, how long it is kept.
-import { queryOptions } from '@tanstack/svelte-query';
+import { keepPreviousData, queryOptions } from '@tanstack/svelte-query';
 import { api, dataOf } from '$lib/api/client';
 import type { components } from '$lib/api/schema';
 
@@ -7,6 +7,11 @@ type Schemas = components['schemas'];
 export type Tier = 'raw' | '1m' | '1h' | '1d';
 export type Retention = Schemas['Retention'];
 export type Storage = Schemas['Storage'];
+export type RetentionPreview = Schemas['RetentionPreview'];
+export type IngestFigures = Schemas['IngestFigures'];
+
+/** How often the figures of ingest are read; the server notes them as often. */
+const INGEST_EVERY_MS = 5000;
 
 export const systemQuery = () =>
   queryOptions({
@@ -26,6 +31,23 @@ export const retentionQuery = () =>
   queryOptions({
     queryKey: ['settings', 'retention'],
     queryFn: ({ signal }) => dataOf(api.GET('/api/settings/retention', { signal })),
+  });
+
+/** What a retention would delete, and what the rest would take; null: nothing is asked. */
+export const retentionPreviewQuery = (body: Retention | null) =>
+  queryOptions({
+    queryKey: ['settings', 'retention', 'preview', body],
+    queryFn: ({ signal }) => dataOf(api.POST('/api/settings/retention/preview', { body: body ?? {}, signal })),
+    enabled: body !== null,
+    staleTime: 30_000,
+    placeholderData: keepPreviousData,
+  });
+
+export const ingestQuery = () =>
+  queryOptions({
+    queryKey: ['system', 'ingest'],
+    queryFn: ({ signal }) => dataOf(api.GET('/api/system/ingest', { signal })),
+    refetchInterval: INGEST_EVERY_MS,
   });
 
 export const setRetention = (body: Retention): Promise<Retention> =>

@@ -1,5 +1,7 @@
-// Moving in a list of machines by keys: arrows where the focus is in it, `j` and `k` from anywhere. Enter opens, as links do.
+// Moving in a list of machines by keys: arrows where the focus is in it, `j` and `k` from anywhere. Enter opens, as links do;
+// Space shows a machine at the side, and `x` selects it.
 import type { Item } from '$lib/fleet/arrange';
+import type { AgentRow } from '$lib/fleet/row.svelte';
 import { keys } from '$lib/keys/keys.svelte';
 
 interface List {
@@ -8,11 +10,17 @@ interface List {
   range(): { readonly from: number; readonly to: number };
   reveal(index: number): Promise<void>;
   container(): HTMLElement;
+  /** A machine has the focus now. */
+  onfocus(row: AgentRow): void;
+  onpeek(row: AgentRow): void;
+  onselect(row: AgentRow): void;
 }
 
 /** Call while a component is set up. */
 export function listKeys(list: List) {
   let currentKey: string | null = $state.raw(null);
+  /** Whether the focus is in the list. */
+  let isWithin = $state.raw(false);
   const current = $derived(currentKey === null ? -1 : list.items().findIndex(({ key }) => key === currentKey));
   /** Of all that is drawn one can be reached by Tab. */
   const tabbable = $derived.by(() => {
@@ -40,6 +48,17 @@ export function listKeys(list: List) {
     ]),
   );
 
+  // The space bar scrolls where no machine has the focus.
+  $effect(() => {
+    const item = isWithin ? list.items()[current] : undefined;
+    if (item?.kind !== 'row') return;
+    const { row } = item;
+    return keys.bind([
+      { keys: 'Space', label: (t) => t.palette.keys.peek, run: () => list.onpeek(row) },
+      { keys: 'x', label: (t) => t.palette.keys.select, run: () => list.onselect(row) },
+    ]);
+  });
+
   return {
     isTabbable: (index: number) => index === tabbable,
     onkeydown(event: KeyboardEvent): void {
@@ -59,7 +78,13 @@ export function listKeys(list: List) {
     },
     onfocusin(event: FocusEvent): void {
       const row = (event.target as Element).closest<HTMLElement>('[data-index]');
-      currentKey = list.items()[Number(row?.dataset['index'] ?? -1)]?.key ?? null;
+      const item = list.items()[Number(row?.dataset['index'] ?? -1)];
+      currentKey = item?.key ?? null;
+      isWithin = true;
+      if (item?.kind === 'row') list.onfocus(item.row);
+    },
+    onfocusout(event: FocusEvent): void {
+      isWithin = event.relatedTarget instanceof Node && list.container().contains(event.relatedTarget);
     },
   };
 }

@@ -9,7 +9,7 @@ export const audit = {
   apply: 'Filter',
   clear: 'Show everything',
   when: 'When',
-  address: 'From',
+  address: 'Address',
   request: 'Request',
   details: 'Details',
   empty: 'No matching entries',

@@ -24,6 +24,9 @@ export const palette = {
     goSettings: 'Go to settings',
     next: 'Next row',
     previous: 'Previous row',
+    peek: 'Show at the side',
+    select: 'Select',
+    leave: 'Close, or select nothing',
     or: 'or',
   },
 };

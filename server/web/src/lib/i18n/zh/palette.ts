@@ -26,6 +26,9 @@ export const palette: Messages['palette'] = {
     goSettings: '前往设置',
     next: '下一行',
     previous: '上一行',
+    peek: '在侧边显示',
+    select: '选择',
+    leave: '关闭或取消选择',
     or: '或',
   },
 };
