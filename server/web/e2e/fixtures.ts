@@ -152,6 +152,7 @@ export const test = base.extend<Fixtures & Options>({
       '/api/account/info': 401,
       // All scenarios are one user, who may have so many charts made at the same time.
       '/api/agents/metrics/sparklines': 429,
+      '/api/fleet/*': 429,
       ...expected,
     });
     await page.addInitScript(() => {

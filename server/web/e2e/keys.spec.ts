@@ -136,7 +136,7 @@ test('machines are selected by keys, compared, and tagged together', async ({
 }) => {
   test.skip(test.info().project.name === 'phone', 'there is no keyboard');
   const [one, other] = [await enroll(nameOf('pick-a')), await enroll(nameOf('pick-b'))];
-  await page.goto(`/?q=${nameOf('pick')}`);
+  await page.goto(`/?q=${encodeURIComponent(`pick- ${nameOf('')}`)}`);
   await expect(page.getByRole('link', { name: one.name })).toBeVisible();
   await page.keyboard.press('j');
   await page.keyboard.press('x');

@@ -30,7 +30,7 @@ export const test = base.extend<{ machine: Machine }>({
       },
     });
     for (const shell of running) {
-      if (shell.pid === undefined || shell.exitCode !== null) continue;
+      if (shell.pid === undefined || shell.exitCode !== null || shell.signalCode !== null) continue;
       const ended = new Promise((resolve) => shell.once('exit', resolve));
       // The shell and the agent that it has started.
       process.kill(-shell.pid, 'SIGTERM');
