@@ -63,7 +63,7 @@ struct FleetRankingBody {
     metric: String,
     /// Start of the ranked range, in milliseconds since the Unix epoch: the requested one, rounded down to a bucket.
     start: i64,
-    /// End of the ranked range, rounded up to a bucket.
+    /// End of the ranked range, in milliseconds since the Unix epoch: the requested one, rounded up to a bucket.
     end: i64,
     /// The stored resolution of the answer.
     tier: TierName,

@@ -10,7 +10,7 @@ mod ingest_metrics;
 mod notify_metrics;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pika_protocol::ErrorCode;
 use prometheus::process_collector::ProcessCollector;
@@ -136,6 +136,21 @@ impl Instruments {
     /// Returns the counts of events that registered agents cause, by kind and agent, which decide what is logged.
     pub fn agents(&self) -> &Occurrences {
         &self.agents
+    }
+
+    /// Returns the counts of ingest.
+    pub fn ingest_counts(&self) -> IngestCounts {
+        IngestCounts::of(&self.ingest)
+    }
+
+    /// Remembers the counts of ingest; to be called every [`FIGURES_INTERVAL`].
+    pub fn remember_ingest(&self) {
+        self.remembered.add(Instant::now(), self.ingest_counts());
+    }
+
+    /// Returns how these counts have changed within the last minute.
+    pub fn recent_ingest(&self, counts: &IngestCounts) -> RecentIngest {
+        self.remembered.recent(Instant::now(), counts)
     }
 
     /// Counts a refusal.

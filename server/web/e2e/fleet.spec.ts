@@ -63,7 +63,7 @@ test('the trend of the fleet is a link, ranks machines, and follows the tag', as
   await page.getByRole('link', { name: t.fleet.trend.title }).click();
   await expect(page).toHaveURL('/?trend=cpuUsagePercent');
   const trend = page.getByRole('region', { name: t.fleet.trend.title, exact: true });
-  await expect(trend.getByRole('listitem').filter({ has: page.getByRole('link', { name: /-\d{3}$/ }) })).toHaveCount(5);
+  await expect(trend.getByRole('listitem').filter({ has: page.getByRole('link', { name: /-/ }) })).toHaveCount(5);
   await expect(trend.getByText(t.fleet.trend.median).first()).toBeVisible();
   await checkAccessible();
   await trend.getByLabel(t.fleet.trend.metric).selectOption('receivedBytesPerSecond');

@@ -51,6 +51,12 @@ async function stretch(page: Page): Promise<string[]> {
         (/auto|scroll|hidden|clip/.test(getComputedStyle(around).overflowX) || scrolls(around.parentElement));
       if (isOutside && !scrolls(element.parentElement)) found.push(`outside: ${element.outerHTML.slice(0, 200)}`);
     }
+    for (const control of document.querySelectorAll<HTMLElement>('input.control, select.control, textarea.control')) {
+      const around = control.parentElement?.getBoundingClientRect();
+      const box = control.getBoundingClientRect();
+      if (around && box.right > around.right + 1)
+        found.push(`wider than its place: ${control.outerHTML.slice(0, 200)}`);
+    }
     return found;
   });
 }

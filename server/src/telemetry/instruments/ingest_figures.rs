@@ -8,7 +8,7 @@ use pika_protocol::ErrorCode;
 use prometheus::Histogram;
 use prometheus::core::Metric as _;
 
-use super::Instruments;
+use super::ingest_metrics::IngestMetrics;
 
 /// How often counts are remembered.
 pub const FIGURES_INTERVAL: Duration = Duration::from_secs(5);
@@ -44,6 +44,31 @@ pub struct IngestCounts {
     pub frames_unacknowledged: i64,
     flushes: Durations,
     acks: Durations,
+}
+
+impl IngestCounts {
+    pub(super) fn of(ingest: &IngestMetrics) -> Self {
+        let refused = |code: ErrorCode| {
+            let count = ingest.refused.with_label_values(&[code.as_str()]).get();
+            (0 < count).then_some((code.as_str(), count))
+        };
+        Self {
+            frames_received: ingest.frames_received.get(),
+            frames_missing: ingest.frames_missing.get(),
+            frames_repeated: ingest.frames_repeated.get(),
+            samples_dropped: ingest.samples_dropped.get(),
+            rows_received: ingest.rows_received.get(),
+            rows_late: ingest.rows_late.get(),
+            rows_stored: ingest.rows_stored.get(),
+            rows_duplicate: ingest.rows_duplicate.get(),
+            flush_errors: ingest.flush_errors.get(),
+            identity_conflicts: ingest.identity_conflicts.get(),
+            refused: ErrorCode::ALL.into_iter().filter_map(refused).collect(),
+            frames_unacknowledged: ingest.frames_unacknowledged.get(),
+            flushes: Durations::of(&ingest.flush_seconds),
+            acks: Durations::of(&ingest.ack_seconds),
+        }
+    }
 }
 
 /// Ingest within the last minute, or since the start if that is less.
@@ -118,7 +143,7 @@ impl Durations {
 pub(super) struct Remembered(Mutex<VecDeque<(Instant, IngestCounts)>>);
 
 impl Remembered {
-    fn add(&self, at: Instant, counts: IngestCounts) {
+    pub(super) fn add(&self, at: Instant, counts: IngestCounts) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.push_back((at, counts));
         // The oldest is at least a minute old, so that the figures are of a whole one.
@@ -127,7 +152,7 @@ impl Remembered {
         }
     }
 
-    fn recent(&self, at: Instant, counts: &IngestCounts) -> RecentIngest {
+    pub(super) fn recent(&self, at: Instant, counts: &IngestCounts) -> RecentIngest {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((since, earlier)) = remembered.front() else { return RecentIngest::default() };
         let span = at.saturating_duration_since(*since);
@@ -145,40 +170,6 @@ impl Remembered {
     }
 }
 
-impl Instruments {
-    /// Returns the counts of ingest.
-    pub fn ingest_counts(&self) -> IngestCounts {
-        let ingest = &self.ingest;
-        let refused = ErrorCode::ALL.into_iter().map(|code| (code.as_str(), self.refused(code)));
-        IngestCounts {
-            frames_received: ingest.frames_received.get(),
-            frames_missing: ingest.frames_missing.get(),
-            frames_repeated: ingest.frames_repeated.get(),
-            samples_dropped: ingest.samples_dropped.get(),
-            rows_received: ingest.rows_received.get(),
-            rows_late: ingest.rows_late.get(),
-            rows_stored: ingest.rows_stored.get(),
-            rows_duplicate: ingest.rows_duplicate.get(),
-            flush_errors: ingest.flush_errors.get(),
-            identity_conflicts: ingest.identity_conflicts.get(),
-            refused: refused.filter(|(_, count)| 0 < *count).collect(),
-            frames_unacknowledged: ingest.frames_unacknowledged.get(),
-            flushes: Durations::of(&ingest.flush_seconds),
-            acks: Durations::of(&ingest.ack_seconds),
-        }
-    }
-
-    /// Remembers the counts of ingest; to be called every [`FIGURES_INTERVAL`].
-    pub fn remember_ingest(&self) {
-        self.remembered.add(Instant::now(), self.ingest_counts());
-    }
-
-    /// Returns how these counts have changed within the last minute.
-    pub fn recent_ingest(&self, counts: &IngestCounts) -> RecentIngest {
-        self.remembered.recent(Instant::now(), counts)
-    }
-}
-
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn as_f64(count: u64) -> f64 {
     count as f64
@@ -186,6 +177,9 @@ fn as_f64(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::Registry;
+
+    use super::super::builder::Builder;
     use super::*;
 
     #[test]
@@ -204,17 +198,18 @@ mod tests {
 
     #[test]
     fn figures_are_of_the_last_minute() {
-        let instruments = Instruments::new().unwrap();
+        let ingest = IngestMetrics::new(&Builder(Registry::new())).unwrap();
         let remembered = Remembered::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(remembered.recent(start, &instruments.ingest_counts()), RecentIngest::default());
+        assert_eq!(remembered.recent(start, &IngestCounts::of(&ingest)), RecentIngest::default());
         // A hundred rows per second.
         for tick in 0..60 {
-            remembered.add(at(5 * tick), instruments.ingest_counts());
-            instruments.add_flush(500, 0, 0.02);
+            remembered.add(at(5 * tick), IngestCounts::of(&ingest));
+            ingest.rows_stored.inc_by(500);
+            ingest.flush_seconds.observe(0.02);
         }
-        let recent = remembered.recent(at(300), &instruments.ingest_counts());
+        let recent = remembered.recent(at(300), &IngestCounts::of(&ingest));
         assert_eq!((recent.span, recent.flushes), (Duration::from_secs(65), 13));
         assert!((recent.rows_per_second - 100.0).abs() < 0.1, "{recent:?}");
         let (median, p99) = recent.flush_seconds.unwrap();
