@@ -79,23 +79,27 @@ impl ConsolesReport {
             let (runs, p50, p95) =
                 timing.map_or((0, 0.0, 0.0), |timing| (timing.runs, timing.p50_ms, timing.p95_ms));
             let kib = bytes.div_ceil(1024);
-            drop(writeln!(text, "{name:<28} {runs:>5} {p50:>9.1} {p95:>9.1} {kib:>9} {refused:>9}"));
+            writeln!(text, "{name:<28} {runs:>5} {p50:>9.1} {p95:>9.1} {kib:>9} {refused:>9}")
+                .unwrap_or_default();
         }
         for (name, load) in [("server", self.server), ("database", self.database)] {
             let Some(load) = load else { continue };
-            drop(write!(
+            write!(
                 text,
                 "\n{name}: {:.2} cores without consoles, {:.2} with; {} and {} MiB of memory",
                 load.cores_without,
                 load.cores_with,
                 load.memory_max_kib_without / 1024,
                 load.memory_max_kib_with / 1024
-            ));
+            )
+            .unwrap_or_default();
         }
         if let Some(peak_kib) = self.server_memory_peak_kib {
-            drop(write!(text, "\nserver: at most {} MiB of memory since its start", peak_kib / 1024));
+            write!(text, "\nserver: at most {} MiB of memory since its start", peak_kib / 1024)
+                .unwrap_or_default();
         }
-        drop(write!(text, "\nevents: {:.0} KiB/s to all consoles together", self.events_kib_per_second));
+        write!(text, "\nevents: {:.0} KiB/s to all consoles together", self.events_kib_per_second)
+            .unwrap_or_default();
         text
     }
 }
