@@ -39,8 +39,9 @@ const METER_INTERVAL: Duration = Duration::from_millis(500);
 const CONNECTED_TIMEOUT: Duration = Duration::from_secs(180);
 /// The share of agents that are waited for, in percent: some are offline on purpose.
 const CONNECTED_PERCENT: u64 = 90;
-/// The time within which the consoles are opened.
+/// The time within which the consoles are opened, and the share of the measurement that this takes at most.
 const OPENED_WITHIN: Duration = Duration::from_secs(10);
+const OPENED_WITHIN_SHARE: u32 = 4;
 /// Every so many consoles one is on a machine's page.
 const ON_A_MACHINE_EVERY: u32 = 5;
 const USER_PASSWORD: &str = "a password of eight or more";
@@ -137,7 +138,7 @@ async fn measure(
         let agent = (number % ON_A_MACHINE_EVERY == 0)
             .then(|| agents.get(number as usize * 7 % agents.len().max(1)).cloned())
             .flatten();
-        let delay = OPENED_WITHIN * number / options.consoles;
+        let delay = OPENED_WITHIN.min(span / OPENED_WITHIN_SHARE) * number / options.consoles;
         consoles.spawn(Console::new(user, agent, Arc::clone(&tally)).run(delay));
     }
     let meter = Meter::start(metered, METER_INTERVAL);
