@@ -35,8 +35,7 @@ const RELATIONS: &str = concat!(
          (count(*) FILTER (WHERE chunks.is_compressed))::int8 AS columnstore_chunks, \
          coalesce(sum(greatest(least(chunks.range_end_integer, $1) - chunks.range_start_integer, 0)), 0)::int8 \
              AS covered_ms, \
-         format('%I.%I', schema, name) AS hypertable, \
-         min(chunks.range_start_integer)::int8 AS oldest \
+         format('%I.%I', schema, name) AS hypertable, min(chunks.range_start_integer)::int8 AS oldest \
      FROM ",
     relations!(),
     " LEFT JOIN timescaledb_information.chunks AS chunks \
