@@ -15,7 +15,7 @@ RUN apt-get update \
     && useradd --system --uid 10002 --user-group --no-create-home --shell /usr/sbin/nologin pika \
     && install --directory --owner=10002 --group=10002 --mode=0700 /var/lib/pika-agent
 COPY --from=build /usr/local/bin/pika-agent /usr/local/bin/
-COPY --chmod=0755 docker/agent-entrypoint.sh /usr/local/bin/
 USER 10002:10002
 VOLUME /var/lib/pika-agent
-ENTRYPOINT ["agent-entrypoint.sh"]
+# Enrolls at the first start, with PIKA_AGENT_SERVER and PIKA_ENROLLMENT_TOKEN (or PIKA_ENROLLMENT_TOKEN_FILE).
+ENTRYPOINT ["pika-agent", "run", "--enroll-if-needed"]

@@ -2,30 +2,30 @@
 #![expect(clippy::doc_markdown, reason = "clap prints these comments as they are, to people")]
 #![allow(rustdoc::bare_urls, reason = "as above")]
 
-use std::fs;
+mod enroll;
+
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use pika_shared::{Clock, KeyPin, KeyPinError, chain};
-use secrecy::{ExposeSecret as _, SecretString};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use pika_shared::{Clock, KeyPinError, chain};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use self::enroll::{EnrollArguments, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE};
 use crate::agent::Agent;
 use crate::collect::{Collectors, Host};
 use crate::config::{Config, ConfigError, Endpoint, EndpointError, Overrides};
-use crate::identity::{Identity, IdentityError, Replace};
-use crate::link::{self, EnrollError, Enrolled, Enrollment, RotateError, Timing};
-use crate::state::State;
-
+use crate::identity::{Identity, IdentityError};
+use crate::link::{self, EnrollError, RotateError, Timing};
+use crate::release::{self, RELEASE_KEY, ReleaseError, Version};
 use crate::{shutdown, telemetry};
 
-/// The environment variable with the enrollment token.
-const TOKEN_VARIABLE: &str = "PIKA_ENROLLMENT_TOKEN";
+/// The exit code for somebody who asks for a signature where there is no key to check it with.
+const NO_RELEASE_KEY: u8 = 3;
 
 /// Maximum number of threads for blocking work: one file system at a time, name resolution, syncing.
 const BLOCKING_THREADS_MAX: usize = 4;
@@ -45,18 +45,24 @@ struct Arguments {
 enum Command {
     /// Enroll this machine at a server with an enrollment token.
     ///
-    /// The token is taken from the environment variable PIKA_ENROLLMENT_TOKEN, from --token-file, or from --token.
+    /// The token is taken from --token, from --token-file, from the environment variable PIKA_ENROLLMENT_TOKEN, or from
+    /// the file that PIKA_ENROLLMENT_TOKEN_FILE names.
     Enroll(EnrollArguments),
     /// Replace this agent's secret immediately; a running agent picks up the new one.
     ///
     /// If the response is lost, run it again: until the server has confirmed the new secret, both are kept.
-    RotateSecret(RunArguments),
+    RotateSecret(ConnectArguments),
     /// Take samples and report them until stopped.
     Run(RunArguments),
     /// Print one sample as it would be sent, without sending it.
     Sample(ConfigArgument),
     /// Check the configuration.
     CheckConfig(ConfigArgument),
+    /// Check whether downloaded files may replace this program, without doing it.
+    ///
+    /// They must be signed with the release key that this program was built with, and not be older. Exits with 3 if it was
+    /// built without one.
+    Verify(VerifyArguments),
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +73,7 @@ struct ConfigArgument {
 }
 
 #[derive(Debug, Args)]
-struct RunArguments {
+struct ConnectArguments {
     #[command(flatten)]
     config: ConfigArgument,
     /// URL of the server, for example https://pika.example.org [default: the server of the enrollment].
@@ -79,22 +85,19 @@ struct RunArguments {
 }
 
 #[derive(Debug, Args)]
-struct EnrollArguments {
+struct RunArguments {
     #[command(flatten)]
-    run: RunArguments,
-    /// The name shown to people [default: the host name].
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// The enrollment token. Every user of this machine can see it in the process list: prefer the environment variable
-    /// or a file.
-    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
-    token: Option<String>,
-    /// File with the enrollment token.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// Give an already enrolled machine a new identity.
+    connect: ConnectArguments,
+    /// Enroll first if this machine is not enrolled yet, with the token that `enroll` would take from the environment.
     #[arg(long)]
-    replace: bool,
+    enroll_if_needed: bool,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArguments {
+    /// Directory with SHA256SUMS, SHA256SUMS.sig and the files that they are about.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
 }
 
 /// Why a command failed.
@@ -110,18 +113,27 @@ enum CommandError {
     Enroll(#[from] EnrollError),
     #[error("the secret may not have been replaced; run this again")]
     Rotate(#[from] RotateError),
-    #[error("enroll needs --server URL (or `server` in the configuration)")]
+    #[error("enrolling needs --server URL (or `server` in the configuration, or PIKA_AGENT_SERVER)")]
     NoServer,
     #[error("the server's address is not usable")]
     Server { source: EndpointError },
-    #[error("enroll needs a token: set {TOKEN_VARIABLE}, or give --token-file FILE")]
+    #[error(
+        "enrolling needs a token: set {TOKEN_VARIABLE} or {TOKEN_FILE_VARIABLE}, or give `enroll` --token-file FILE"
+    )]
     NoToken,
     #[error("cannot read the token in {}", path.display())]
     TokenFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     #[error("the operating system refused a resource")]
     System { source: io::Error },
     #[error("cannot print")]
     Print { source: io::Error },
+}
+
+/// Returns the description of the command line, from which manual pages and completions are made.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command given on the command line and returns the exit code.
@@ -132,14 +144,17 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Logging may not have started, and whoever typed the command reads stderr in any case.
             writeln!(io::stderr(), "pika-agent: {}", chain(&error)).unwrap_or_default();
-            ExitCode::FAILURE
+            match error {
+                CommandError::Release(ReleaseError::NoKey) => ExitCode::from(NO_RELEASE_KEY),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
 
 fn execute(command: Command) -> Result<ExitCode, CommandError> {
     match command {
-        Command::Enroll(arguments) => enroll(arguments),
+        Command::Enroll(arguments) => enroll::run(arguments),
         Command::Run(arguments) => run(arguments),
         Command::RotateSecret(arguments) => rotate_secret(arguments),
         Command::Sample(ConfigArgument { config }) => {
@@ -149,13 +164,22 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
             let config = load(config.as_deref(), &Overrides::default())?;
             print(&format!("the configuration is valid; samples every {} ms", config.interval_ms))
         }
+        Command::Verify(VerifyArguments { dir }) => {
+            let own = Version::parse(env!("CARGO_PKG_VERSION")).ok_or(ReleaseError::NoVersion)?;
+            let version = release::verify(&dir, RELEASE_KEY, own)?;
+            print(&format!("pika-agent {version} is signed with the release key"))
+        }
     }
 }
 
 fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
-    let RunArguments { config, server, state_dir } = arguments;
+    let RunArguments { connect: ConnectArguments { config, server, state_dir }, enroll_if_needed } =
+        arguments;
     let config = load(config.config.as_deref(), &Overrides { server, state_dir, name: None })?;
     telemetry::init(&config.log);
+    if enroll_if_needed {
+        enroll::if_needed(&config)?;
+    }
     let identity = Identity::load(&config.state_dir)?;
     let runtime = runtime()?;
     let result = runtime.block_on(async {
@@ -183,51 +207,8 @@ fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     }
 }
 
-fn enroll(arguments: EnrollArguments) -> Result<ExitCode, CommandError> {
-    let EnrollArguments { run, name, token, token_file, replace } = arguments;
-    let RunArguments { config, server, state_dir } = run;
-    let config = load(config.config.as_deref(), &Overrides { server, state_dir, name })?;
-    telemetry::init(&config.log);
-    if config.server.is_empty() {
-        return Err(CommandError::NoServer);
-    }
-    let endpoint = Endpoint::parse(&config.server).map_err(|source| CommandError::Server { source })?;
-    let token = token_of(token, token_file.as_deref())?;
-    let (token, key_pin) = KeyPin::split_token(token.expose_secret())?;
-    let replace = if replace { Replace::Yes } else { Replace::No };
-    let secret = Identity::prepare(&config.state_dir, &config.server, replace)?;
-
-    let host = Host::detect();
-    let enrollment = Enrollment {
-        server: &config.server,
-        endpoint,
-        ca_file: &config.tls.ca_file,
-        name: &config.name,
-        interval_ms: config.interval_ms,
-        host: &host,
-        key_pin,
-        token: token.to_owned().into(),
-        secret,
-    };
-    let clock: Clock = Clock::system();
-    let runtime = runtime()?;
-    let result = runtime.block_on(link::enroll(enrollment, clock, Timing::STANDARD));
-    runtime.shutdown_timeout(BLOCKED_TIMEOUT);
-    let Enrolled { identity, clock_offset } = result?;
-    identity.store(&config.state_dir)?;
-    let mut state = State::open(&config.state_dir, Clock::system().now(), clock_offset.booted_at_ms);
-    state.set_clock_offset(clock_offset, 0..0);
-    state.save_changes();
-    print(&format!(
-        "{} is enrolled at {} as agent {}. Start it with: pika-agent run",
-        if config.name.is_empty() { &host.hostname } else { &config.name },
-        config.server,
-        identity.id,
-    ))
-}
-
-fn rotate_secret(arguments: RunArguments) -> Result<ExitCode, CommandError> {
-    let RunArguments { config, server, state_dir } = arguments;
+fn rotate_secret(arguments: ConnectArguments) -> Result<ExitCode, CommandError> {
+    let ConnectArguments { config, server, state_dir } = arguments;
     let config = load(config.config.as_deref(), &Overrides { server, state_dir, name: None })?;
     telemetry::init(&config.log);
     let mut identity = Identity::load(&config.state_dir)?;
@@ -267,19 +248,6 @@ fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigErro
     Config::load(path, |name| std::env::var(name).ok(), overrides)
 }
 
-fn token_of(token: Option<String>, token_file: Option<&Path>) -> Result<SecretString, CommandError> {
-    let token = match (token, token_file) {
-        (Some(token), _) => Some(token),
-        (None, Some(path)) => Some(
-            fs::read_to_string(path)
-                .map_err(|source| CommandError::TokenFile { path: path.to_owned(), source })?,
-        ),
-        (None, None) => std::env::var(TOKEN_VARIABLE).ok(),
-    };
-    let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-    token.map(SecretString::from).ok_or(CommandError::NoToken)
-}
-
 /// Single-threaded: there is never more than one thing to do at a time.
 fn runtime() -> Result<Runtime, CommandError> {
     Builder::new_current_thread()
@@ -296,23 +264,10 @@ fn print(text: &str) -> Result<ExitCode, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_token_may_come_from_a_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("token");
-        fs::write(&path, "  abc\n").unwrap();
-        assert_eq!(token_of(None, Some(&path)).unwrap().expose_secret(), "abc");
-        fs::write(&path, "\n").unwrap();
-        assert!(matches!(token_of(None, Some(&path)), Err(CommandError::NoToken)));
-        assert_eq!(token_of(Some("x".to_owned()), None).unwrap().expose_secret(), "x");
+        command().debug_assert();
     }
 }

@@ -5,7 +5,8 @@
 //! interval within fixed bounds.
 //!
 //! The path of a sample: [`sampler`] decides when to take it, [`collect`] takes it, [`outbox`] keeps it on disk until
-//! the server has acknowledged it, [`link`] sends it. [`agent`] combines these, [`cli`] is the command line.
+//! the server has acknowledged it, [`link`] sends it. [`agent`] combines these, [`cli`] is the command line. [`release`]
+//! says whether files that somebody else has downloaded may replace this program; it replaces nothing itself.
 
 pub mod agent;
 mod boot_clock;
@@ -17,6 +18,7 @@ mod glob;
 pub mod identity;
 pub mod link;
 pub mod outbox;
+pub mod release;
 pub mod sampler;
 pub mod shutdown;
 pub mod state;

@@ -10,3 +10,4 @@ mod process;
 mod stream;
 mod support;
 mod tls;
+mod unit;

@@ -3,6 +3,8 @@
 
 use std::process::{Child, Command, Stdio};
 
+use pika_protocol::AgentMessage;
+
 use crate::support::*;
 
 /// Kills what a failing test leaves behind.
@@ -61,6 +63,53 @@ async fn nothing_that_was_taken_is_lost_by_kill_9() {
     let mut peer = server.accept_registered().await;
     peer.receive_until(&open).await;
     drop(process);
+}
+
+#[tokio::test]
+async fn it_enrolls_itself_once_with_the_token_of_a_file() {
+    let server = FakeServer::start().await;
+    let dir = state_dir(None);
+    let token = dir.path().join("token");
+    std::fs::write(&token, "one-time-token\n").unwrap();
+    let state = dir.path().join("state");
+    let start = || {
+        let child = Command::new(env!("CARGO_BIN_EXE_pika-agent"))
+            .args(["run", "--enroll-if-needed", "--state-dir"])
+            .arg(&state)
+            .env("PIKA_AGENT_SERVER", server.url())
+            .env("PIKA_ENROLLMENT_TOKEN_FILE", &token)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Process(child)
+    };
+    let process = start();
+    let mut peer = server.accept().await;
+    let AgentMessage::Register(register) = peer.receive().await.message else {
+        panic!("not a registration");
+    };
+    assert_eq!(register.token.as_deref(), Some("one-time-token"));
+    peer.send(&register_ack(Some(SECRET))).await;
+    while peer.receive_message().await.is_some() {}
+    let proof = format!("Bearer {SECRET}");
+    let mut peer = server.accept_registered().await;
+    assert_eq!(peer.head.headers()["authorization"], proof);
+    peer.receive_batch().await;
+    process.signal("-KILL");
+    process.end().await;
+
+    std::fs::remove_file(&token).unwrap();
+    let process = start();
+    let mut peer = server.accept_registered().await;
+    assert_eq!(peer.head.headers()["authorization"], proof, "it is enrolled, and needs no token");
+    peer.receive_batch().await;
+    drop(process);
+
+    // A damaged identity is no reason to become somebody else.
+    std::fs::write(state.join("identity.json"), "{").unwrap();
+    std::fs::write(&token, "another-token\n").unwrap();
+    assert!(!start().end().await.success());
+    assert_eq!(std::fs::read_to_string(state.join("identity.json")).unwrap(), "{");
 }
 
 #[tokio::test]
