@@ -314,6 +314,8 @@ build() {
     run_step cargo build --release --manifest-path "$repo/Cargo.toml" -p pika-server -p pika-agent ${demo:+-p pika-bench} ||
       die "the build failed (its messages are above)"
     bin=${CARGO_TARGET_DIR:-$repo/target}/release
+    "$repo/docker/agent/build.sh" --programs "$bin" "$bin/pika-install" 2>/dev/null ||
+      note "other machines cannot install the agent from this server"
   fi
   [[ -x $bin/pika-server && -x $bin/pika-agent ]] || die "$bin has no pika-server and pika-agent"
   [[ -z $demo || -x $bin/pika-bench ]] || die "$bin has no pika-bench, which --demo needs"

@@ -111,6 +111,8 @@ pub struct ServerConfig {
     pub buffered_bytes_max: usize,
     pub buffered_bytes_per_address_max: usize,
     pub charts_per_user_max: usize,
+    pub serve_agents: bool,
+    pub install_dir: PathBuf,
     pub shutdown_timeout_ms: u64,
 }
 

@@ -4,6 +4,7 @@ mod authenticate;
 mod console;
 mod documentation;
 mod errors;
+mod install;
 mod metrics;
 mod origin;
 
@@ -15,6 +16,7 @@ use poem::{Endpoint, EndpointExt, Response, Route};
 use secrecy::SecretString;
 
 use self::authenticate::Authenticate;
+use self::install::InstallFiles;
 use self::metrics::{Access, MetricsEndpoint};
 use self::origin::CheckOrigin;
 use crate::api::{self, ApiContext, Caller, Parameters};
@@ -39,6 +41,7 @@ pub fn routes(
         .at("/api/openapi.json", documentation::description(described))
         .at("/docs", documentation)
         .at("/metrics", poem::get(metrics))
+        .at("/install/:name", poem::get(InstallFiles::of_config(config)))
         .nest("/", console::beside(service))
         .with(Compress)
         .with(body_limits(config))

@@ -158,9 +158,14 @@ impl AgentProcess {
     }
 
     /// Like [`AgentProcess::start`], with a command that becomes `pika-agent run` when arguments are appended.
-    pub(crate) fn start_command(mut command: Command, address: &str, state: &Path) -> Self {
+    pub(crate) fn start_command(command: Command, address: &str, state: &Path) -> Self {
+        Self::start_at(command, &format!("http://{address}"), state)
+    }
+
+    /// Like [`AgentProcess::start_command`], with the URL of the server.
+    pub(crate) fn start_at(mut command: Command, url: &str, state: &Path) -> Self {
         let mut child = command
-            .args(["--server", &format!("http://{address}"), "--state-dir"])
+            .args(["--server", url, "--state-dir"])
             .arg(state)
             .env("PIKA_AGENT_INTERVAL_MS", "1000")
             .stderr(Stdio::piped())
