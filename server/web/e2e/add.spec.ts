@@ -87,6 +87,24 @@ test.describe('a token that is ended', () => {
   });
 });
 
+test('where the server offers agents, the script comes first, and the token apart from it', async ({
+  page,
+  t,
+  logIn,
+  checkAccessible,
+}) => {
+  const sum = 'a'.repeat(64);
+  await page.route('/install/SHA256SUMS', (route) => route.fulfill({ body: `${sum}  agent.sh\n` }));
+  await logIn();
+  await makeToken(page, t, 'script');
+  await expect(page.getByRole('radio', { name: t.add.kinds.script })).toBeChecked();
+  await expect(commandsOf(page, t)).toContainText('/install/agent.sh');
+  await expect(commandsOf(page, t)).toContainText(`echo '${sum}  pika.sh' | sha256sum -c`);
+  await expect(commandsOf(page, t)).not.toContainText('pika_enroll_');
+  await expect(page.getByText(/^pika_enroll_/)).toBeVisible();
+  await checkAccessible();
+});
+
 test('a token that expires says so, and lets nobody in', async ({ page, t, logIn, machine }) => {
   await page.route('/api/enrollments', (route) => {
     if (route.request().method() !== 'POST') return route.fallback();

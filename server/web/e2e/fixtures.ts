@@ -153,6 +153,8 @@ export const test = base.extend<Fixtures & Options>({
       // All scenarios are one user, who may have so many charts made at the same time.
       '/api/agents/metrics/sparklines': 429,
       '/api/fleet/*': 429,
+      // A server that was not told to offers no agents.
+      '/install/SHA256SUMS': 404,
       ...expected,
     });
     await page.addInitScript(() => {

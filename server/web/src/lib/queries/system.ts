@@ -59,6 +59,18 @@ export function grafanaAddress(info: Schemas['SystemInfo'] | undefined, machineI
   return `${info.grafanaUrl.replace(/\/+$/, '')}/d/pika-host?${new URLSearchParams({ 'var-agent': machineId })}`;
 }
 
+/** The checksum of the script that installs agents, or null if this server offers none. */
+export const scriptSumQuery = () =>
+  queryOptions({
+    queryKey: ['system', 'scriptSum'],
+    queryFn: async ({ signal }) => {
+      const answer = await fetch('/install/SHA256SUMS', { signal });
+      return answer.ok ? (/^([0-9a-f]{64}) [ *]agent\.sh$/m.exec(await answer.text())?.[1] ?? null) : null;
+    },
+    staleTime: 60_000,
+    retry: false,
+  });
+
 /** The address that machines reach: what the server has been told, else the one that the browser uses. */
 export function publicAddress(info: Schemas['SystemInfo'] | undefined): string {
   return (info?.publicUrl || location.origin).replace(/\/+$/, '');

@@ -1,6 +1,6 @@
 // The commands for machines: nothing breaks out of them, and the token is in no list of processes.
 import { expect, it } from 'vitest';
-import { commands, isLoopback, isPinned, KINDS, quoted, understandAddress } from './commands';
+import { commands, isLoopback, isPinned, isTrusted, KINDS, quoted, understandAddress } from './commands';
 
 const TOKEN = 'pika_enroll_AbC-_9';
 const ADDRESS = 'https://pika.example.org';
@@ -33,10 +33,23 @@ it('gives the token in the environment or in a file, never as an argument', () =
   for (const kind of KINDS) {
     const lines = commands(kind, ADDRESS, TOKEN)?.split('\n') ?? [];
     const withToken = lines.filter((line) => line.includes(TOKEN));
-    expect(withToken.length).toBe(kind === 'manual' ? 0 : 1);
+    expect(withToken.length).toBe(kind === 'manual' || kind === 'script' ? 0 : 1);
     for (const line of withToken) expect(line).toMatch(/^(export )?PIKA_ENROLLMENT_TOKEN=/);
     if (kind !== 'manual') expect(lines.join('\n')).toContain(ADDRESS);
   }
+});
+
+it('downloads a script that is compared before it is run, and trusts the key that the token names', () => {
+  const sum = 'a'.repeat(64);
+  const shown = commands('script', ADDRESS, TOKEN, sum) ?? '';
+  expect(shown).toContain(`${ADDRESS}/install/agent.sh`);
+  expect(shown.indexOf(`echo '${sum}  pika.sh' | sha256sum -c &&`)).toBeGreaterThan(0);
+  expect(shown.indexOf('sha256sum')).toBeLessThan(shown.indexOf('sh pika.sh'));
+  expect(shown).not.toContain('-k');
+  const pinned = commands('script', ADDRESS, `${TOKEN}.a-b_c`, sum) ?? '';
+  expect(pinned).toContain(`-k --pinnedpubkey 'sha256//a+b/c='`);
+  expect(pinned).not.toContain(TOKEN);
+  expect([ADDRESS, 'http://localhost:18888', 'http://10.0.0.5:18888'].map(isTrusted)).toEqual([true, true, false]);
 });
 
 it('knows which addresses other machines cannot reach, and which tokens carry a key', () => {

@@ -1,7 +1,7 @@
 // What is done on a machine so that it joins. The token is in the environment or in a file that root alone reads, and in no
 // list of processes.
 
-export const KINDS = ['linux', 'systemd', 'docker', 'manual'] as const;
+export const KINDS = ['script', 'linux', 'systemd', 'docker', 'manual'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** In single quotes for a shell, where it needs them. */
@@ -9,9 +9,23 @@ export function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** The commands for a shell; null for what is done by hand. */
-export function commands(kind: Kind, address: string, token: string): string | null {
+/** Downloads the script that installs an agent, compares it with its checksum, and runs it; it asks for the token. */
+function install(address: string, token: string, scriptSum: string): string {
+  // As the agent does: the key is trusted, and no authority.
+  const pin = token.split('.')[1]?.replaceAll('_', '/').replaceAll('-', '+');
+  const trust = pin ? ` -k --pinnedpubkey 'sha256//${pin}='` : '';
+  return [
+    `curl -fsS${trust} -o pika.sh ${quoted(`${address}/install/agent.sh`)} &&`,
+    `  echo '${scriptSum}  pika.sh' | sha256sum -c &&`,
+    `  PIKA_SERVER=${quoted(address)} sh pika.sh`,
+  ].join('\n');
+}
+
+/** The commands for a shell; null for what is done by hand. `scriptSum` is of the script that the server offers. */
+export function commands(kind: Kind, address: string, token: string, scriptSum = ''): string | null {
   switch (kind) {
+    case 'script':
+      return install(address, token, scriptSum);
     case 'linux':
       return [
         `PIKA_ENROLLMENT_TOKEN=${quoted(token)} \\`,
@@ -49,6 +63,9 @@ export function understandAddress(text: string): string | null {
   const { username, password } = new URL(trimmed);
   return username || password ? null : trimmed;
 }
+
+/** Whether what is downloaded from an address is that of the server, so that it may be run. */
+export const isTrusted = (address: string) => address.startsWith('https:') || isLoopback(address);
 
 /** Whether other machines cannot reach an address. */
 export function isLoopback(address: string): boolean {

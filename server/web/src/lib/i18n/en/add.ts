@@ -20,7 +20,10 @@ export const add = {
   make: 'Create token',
   commands: 'Run on the machine',
   kind: 'Installation',
-  kinds: { linux: 'Linux', systemd: 'systemd', docker: 'Docker', manual: 'Manual' },
+  kinds: { script: 'Install script', linux: 'Linux', systemd: 'systemd', docker: 'Docker', manual: 'Manual' },
+  scriptText:
+    'As root. Installs the agent as a service of systemd or OpenRC, comparing what it downloads with the server’s checksums.',
+  asked: 'Enrollment token, which the script asks for',
   linuxText: 'With pika-agent installed, as root. The agent runs until it is stopped.',
   systemdText:
     'With pika-agent in /usr/local/bin and pika-agent.service in /etc/systemd/system, as root. You can remove the token from the file afterwards.',

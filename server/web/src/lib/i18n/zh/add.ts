@@ -20,7 +20,9 @@ export const add: Messages['add'] = {
   make: '生成令牌',
   commands: '在机器上执行',
   kind: '代理的运行方式',
-  kinds: { linux: 'Linux', systemd: 'systemd', docker: 'Docker', manual: '手动' },
+  kinds: { script: '安装脚本', linux: 'Linux', systemd: 'systemd', docker: 'Docker', manual: '手动' },
+  scriptText: '以 root 执行。将代理安装为 systemd 或 OpenRC 服务，并用服务器提供的校验和核对下载的文件。',
+  asked: '脚本会要求输入的注册令牌',
   linuxText: '需已安装 pika-agent，并以 root 执行。代理会一直运行，直到被停止。',
   systemdText:
     '需要 /usr/local/bin 中的 pika-agent 和 /etc/systemd/system 中的 pika-agent.service，并以 root 执行。之后可从文件中删除令牌。',
