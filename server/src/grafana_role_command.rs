@@ -1,15 +1,13 @@
 //! `pika-server grafana-role`: the role of the database that Grafana reads with.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
 use pika_server::config::Config;
 use pika_server::store::grafana_role_statements;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
-use crate::{Failure, open_store, print, print_error, read_password};
+use crate::{Failure, open_store, print, print_error, read_password_of};
 
 #[derive(Args)]
 pub(crate) struct GrafanaRole {
@@ -22,13 +20,10 @@ pub(crate) struct GrafanaRole {
 }
 
 pub(crate) async fn run(config: &Config, command: &GrafanaRole) -> Result<(), Failure> {
-    let password = match &command.password_file {
-        Some(file) => {
-            let opened = File::open(file);
-            password(opened.map_err(|error| format!("{} cannot be read: {error}", file.display()))?)?
-        }
-        None => password(std::io::stdin())?,
-    };
+    let password = read_password_of(command.password_file.as_deref())?;
+    if password.expose_secret().is_empty() {
+        return Err("there is no password to be read".into());
+    }
     if command.print {
         return print(&grafana_role_statements(&password));
     }
@@ -39,12 +34,4 @@ pub(crate) async fn run(config: &Config, command: &GrafanaRole) -> Result<(), Fa
     })?;
     print_error("the role pika_grafana may read the schema grafana");
     Ok(())
-}
-
-fn password(input: impl Read) -> Result<SecretString, Failure> {
-    let password = read_password(input)?;
-    if password.expose_secret().is_empty() {
-        return Err("there is no password to be read".into());
-    }
-    Ok(password)
 }

@@ -1,12 +1,13 @@
 //! Pika's server: receives the samples of a fleet, stores them in TimescaleDB and serves them.
 //!
 //! Layers, each using only those before it: [`domain`] ← [`config`] ← [`store`], [`telemetry`] ← [`http`], [`ingest`],
-//! [`auth`], [`alerting`] ← [`api`] ← [`routes`] ← [`app`].
+//! [`auth`], [`alerting`], [`backup`] ← [`api`] ← [`routes`] ← [`app`].
 
 pub mod alerting;
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod config;
 pub mod domain;
 pub mod healthcheck;

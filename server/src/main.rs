@@ -1,8 +1,10 @@
 //! The server's command line: parses arguments and configuration, starts logging, and calls the library.
 
 mod allocator;
+mod backup_command;
 mod config_command;
 mod grafana_role_command;
+mod restore_command;
 mod secret_key_command;
 mod user_command;
 
@@ -45,6 +47,10 @@ enum Command {
     Serve,
     /// Migrate the database's schema and exit.
     Migrate,
+    /// Back up the database: its settings, and metrics on request.
+    Backup(backup_command::BackupArguments),
+    /// Restore a backup into an empty database.
+    Restore(restore_command::RestoreArguments),
     /// Print the OpenAPI description of the API.
     Openapi,
     /// Check whether the configuration can be used.
@@ -135,6 +141,14 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let config = load_config(file)?;
             telemetry::start_logging(&config.log)?;
             runtime()?.block_on(migrate(&config))
+        }
+        Command::Backup(arguments) => {
+            let config = load_config(file)?;
+            return runtime()?.block_on(backup_command::run(&config, &arguments));
+        }
+        Command::Restore(arguments) => {
+            let config = load_config(file)?;
+            runtime()?.block_on(restore_command::run(&config, &arguments))
         }
         Command::Enrollment(EnrollmentCommand::Create(create)) => {
             let config = load_config(file)?;
@@ -248,6 +262,17 @@ fn announce_password(username: &str, password: &SecretString) {
         "\n  The first administrator was created. This is shown once:\n    username: {username}\n    password: {}\n",
         password.expose_secret()
     ));
+}
+
+/// Reads a password from a file; from standard input if there is none.
+fn read_password_of(file: Option<&Path>) -> Result<SecretString, Failure> {
+    match file {
+        Some(file) => {
+            let opened = std::fs::File::open(file);
+            read_password(opened.map_err(|error| format!("{} cannot be read: {error}", file.display()))?)
+        }
+        None => read_password(std::io::stdin()),
+    }
 }
 
 /// Reads a password: the first line of the input. Passwords are never arguments, which are in the process list and in the

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
 
 /// Length of a key in bytes.
-const KEY_BYTES: usize = 32;
+pub const KEY_BYTES: usize = 32;
 /// The only format.
 const FORMAT: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
@@ -54,6 +54,13 @@ struct SecretKey {
     cipher: XChaCha20Poly1305,
 }
 
+impl SecretKey {
+    fn new(bytes: [u8; KEY_BYTES]) -> Self {
+        let [a, b, c, d, ..]: [u8; KEY_BYTES] = Sha256::digest(bytes).into();
+        Self { id: [a, b, c, d], cipher: XChaCha20Poly1305::new(&Key::from(bytes)) }
+    }
+}
+
 impl fmt::Debug for SecretKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretKeys({})", self.0.len())
@@ -67,6 +74,11 @@ impl SecretKeys {
     /// If one is not 32 bytes in base64.
     pub fn parse(texts: &[SecretString]) -> Result<Self, SecretKeyError> {
         texts.iter().map(parse_key).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Uses a single key.
+    pub fn of_key(key: [u8; KEY_BYTES]) -> Self {
+        Self(vec![SecretKey::new(key)])
     }
 
     /// Returns whether there are no keys.
@@ -116,6 +128,19 @@ impl SecretKeys {
     }
 }
 
+/// Returns what the secret of a user's second factor is bound to when it is sealed.
+pub fn totp_owner(user: impl fmt::Display) -> String {
+    format!("totp:{user}")
+}
+
+/// Returns what a channel's secrets are bound to when they are sealed.
+pub fn channel_owner(channel: impl fmt::Display) -> String {
+    format!("alert_channel:{channel}")
+}
+
+/// What the addresses of heartbeats are bound to when they are sealed.
+pub const HEARTBEATS_OWNER: &str = "alert_settings:heartbeats";
+
 /// Returns whether the bytes look like a sealed value.
 pub fn is_sealed(bytes: &[u8]) -> bool {
     parts(bytes).is_some()
@@ -133,9 +158,7 @@ pub fn new_key() -> Result<SecretString, getrandom::Error> {
 
 fn parse_key(text: &SecretString) -> Result<SecretKey, SecretKeyError> {
     let bytes = STANDARD.decode(text.expose_secret().trim()).map_err(|_| SecretKeyError)?;
-    let bytes: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| SecretKeyError)?;
-    let [a, b, c, d, ..]: [u8; KEY_BYTES] = Sha256::digest(bytes).into();
-    Ok(SecretKey { id: [a, b, c, d], cipher: XChaCha20Poly1305::new(&Key::from(bytes)) })
+    bytes.try_into().map(SecretKey::new).map_err(|_| SecretKeyError)
 }
 
 /// Splits a sealed value into the key's id, the nonce, and the rest.

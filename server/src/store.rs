@@ -20,6 +20,7 @@ mod alert_silences;
 mod alerts;
 mod api_tokens;
 mod audit;
+mod backup;
 mod brin;
 mod cadence;
 mod chart;
@@ -85,6 +86,10 @@ pub use alert_silences::AlertSilenceError;
 pub use alerts::{AlertDeed, AlertError, AlertFilter, AlertSort, PENDING_MAX};
 pub use api_tokens::{API_TOKENS_PER_USER_MAX, ApiTokenError, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter};
+pub use backup::{
+    Backup, BackupError, CopyIn, HistoryTable, KEPT, KeptRow, KeptTable, NOT_KEPT, Part, Restore,
+    RestoreError,
+};
 pub use chart::ChartConnection;
 pub use database::Store;
 pub use edition::{DatabaseInfo, Edition};

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::{Auth, AuthError};
 use crate::domain::id::UserId;
-use crate::secrets::is_sealed;
+use crate::secrets::{is_sealed, totp_owner};
 use crate::store;
 
 impl Auth {
@@ -17,7 +17,7 @@ impl Auth {
         if self.keys.is_empty() {
             return Ok(secret.clone());
         }
-        Ok(self.keys.seal(secret.expose_secret(), &owner(user))?.into())
+        Ok(self.keys.seal(secret.expose_secret(), &totp_owner(user))?.into())
     }
 
     /// Restores a user's secret from its stored form.
@@ -29,7 +29,7 @@ impl Auth {
         if !is_sealed(kept.expose_secret()) {
             return Ok(kept.clone());
         }
-        Ok(self.keys.open(kept.expose_secret(), &owner(user))?)
+        Ok(self.keys.open(kept.expose_secret(), &totp_owner(user))?)
     }
 
     /// Seals with the current key all secrets that are stored plain or sealed with another one. Returns how many.
@@ -55,9 +55,4 @@ impl Auth {
         }
         Ok(n_sealed)
     }
-}
-
-/// What a user's secret is bound to when it is sealed.
-fn owner(user: UserId) -> String {
-    format!("totp:{user}")
 }

@@ -32,8 +32,8 @@ const COMPANION_VARIABLES: [&str; 14] = [
     "PIKA_USERNAME",
     "PIKA_USER_ID",
 ];
-const COMPANION_PREFIXES: [&str; 5] =
-    ["PIKA_AGENT_", "PIKA_BENCH_", "PIKA_E2E_", "PIKA_GRAFANA_", "PIKA_TEST_"];
+const COMPANION_PREFIXES: [&str; 6] =
+    ["PIKA_AGENT_", "PIKA_BACKUP_", "PIKA_BENCH_", "PIKA_E2E_", "PIKA_GRAFANA_", "PIKA_TEST_"];
 
 /// Maximum edit distance of a mistyped variable from a known one.
 const TYPO_DISTANCE_MAX: usize = 2;

@@ -16,15 +16,13 @@ use super::notifier::Notifier;
 use super::outbound::{OutboundError, Request, parse_url};
 use crate::domain::TimestampMs;
 use crate::domain::alert::settings::{Heartbeat, HeartbeatMethod};
-use crate::secrets::SecretsError;
+use crate::secrets::{HEARTBEATS_OWNER, SecretsError};
 use crate::store;
 
 /// How long a message may wait for somebody to try it, in milliseconds: longer, and nobody sends any.
 const UNTRIED_MS_MAX: i64 = 900_000;
 /// How much too early a sign of life may be: evaluations are not made to the millisecond.
 const TOLERANCE: Duration = Duration::from_secs(1);
-/// What the addresses are sealed for.
-const OWNER: &str = "alert_settings:heartbeats";
 
 /// Why no heartbeat can be sent.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +52,7 @@ impl Notifier {
         urls: &BTreeMap<Uuid, SecretString>,
     ) -> Result<Option<Vec<u8>>, SecretsError> {
         let texts = urls.iter().map(|(id, url)| (id.to_string(), url.clone())).collect();
-        self.seal_for(OWNER, &texts)
+        self.seal_for(HEARTBEATS_OWNER, &texts)
     }
 
     /// Opens the addresses of heartbeats.
@@ -65,7 +63,7 @@ impl Notifier {
         &self,
         sealed: Option<&[u8]>,
     ) -> Result<BTreeMap<Uuid, SecretString>, SecretsError> {
-        let texts = self.open_for(OWNER, sealed)?;
+        let texts = self.open_for(HEARTBEATS_OWNER, sealed)?;
         Ok(texts.into_iter().filter_map(|(id, url)| Some((id.parse().ok()?, url))).collect())
     }
 
@@ -76,7 +74,7 @@ impl Notifier {
         let Some(sealed) = sealed.filter(|sealed| self.0.keys.should_reseal(sealed)) else {
             return Ok(());
         };
-        match self.resealed(OWNER, &sealed) {
+        match self.resealed(HEARTBEATS_OWNER, &sealed) {
             Ok(resealed) => store.reseal_heartbeats(&sealed, &resealed).await,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "heartbeats have to be given their addresses again");

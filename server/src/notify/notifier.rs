@@ -16,7 +16,7 @@ use super::outbound::{Outbound, OutboundError, OutboundOptions};
 use super::sender::Sender;
 use crate::config::AlertingConfig;
 use crate::domain::TimestampMs;
-use crate::secrets::{SecretKeys, SecretsError};
+use crate::secrets::{SecretKeys, SecretsError, channel_owner};
 use crate::store::{self, Store};
 use crate::telemetry::Instruments;
 
@@ -126,7 +126,7 @@ impl Notifier {
         channel: Uuid,
         secrets: &BTreeMap<String, SecretString>,
     ) -> Result<Option<Vec<u8>>, SecretsError> {
-        self.seal_for(&owner(channel), secrets)
+        self.seal_for(&channel_owner(channel), secrets)
     }
 
     /// Opens the secrets of a channel.
@@ -138,7 +138,7 @@ impl Notifier {
         channel: Uuid,
         sealed: Option<&[u8]>,
     ) -> Result<BTreeMap<String, SecretString>, SecretsError> {
-        self.open_for(&owner(channel), sealed)
+        self.open_for(&channel_owner(channel), sealed)
     }
 
     /// Seals secrets by their names; `None` where there are none.
@@ -185,7 +185,7 @@ impl Notifier {
             if !self.0.keys.should_reseal(&sealed) {
                 continue;
             }
-            let resealed = self.resealed(&owner(channel), &sealed);
+            let resealed = self.resealed(&channel_owner(channel), &sealed);
             match resealed {
                 Ok(resealed) => {
                     self.0.parts.store.reseal_channel_secrets(channel, &sealed, &resealed).await?;
@@ -276,9 +276,4 @@ impl Notifier {
             notices,
         }
     }
-}
-
-/// What a channel's secrets are bound to when they are sealed.
-fn owner(channel: Uuid) -> String {
-    format!("alert_channel:{channel}")
 }

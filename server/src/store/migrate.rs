@@ -1,6 +1,6 @@
 //! Migrates the schema: versioned migrations, one server at a time.
 
-use refinery_core::{AsyncMigrate, Migration, Runner};
+use refinery_core::{AsyncMigrate, Migration, Runner, Target};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -16,6 +16,13 @@ use crate::domain::TimestampMs;
 
 /// The table in which refinery records what it has applied.
 const HISTORY_TABLE: &str = "pika_migrations";
+
+/// Whether the schema has a version, and no restore into it is unfinished.
+const IS_CURRENT: &str =
+    "SELECT max(version)::int4 = $1 AND to_regclass('public.pika_restore') IS NULL FROM pika_migrations";
+const IS_RESTORE_UNFINISHED: &str = "SELECT to_regclass('public.pika_restore') IS NOT NULL";
+
+pub(super) const STATEMENTS: &[&str] = &[IS_CURRENT, IS_RESTORE_UNFINISHED];
 
 /// All migrations, oldest first: version, name, text.
 const MIGRATIONS: &[(&str, &str)] = &[
@@ -137,6 +144,17 @@ impl Store {
         now: TimestampMs,
         mut goes_on: impl FnMut(&str) -> bool + Send + Sync,
     ) -> Result<Migrated, MigrateError> {
+        let (mut client, database) = self.lock_schema().await?;
+        if is_restore_unfinished(&client).await? {
+            return Err(UnsupportedDatabase::RestoreUnfinished.into());
+        }
+        let applied = run(&mut client, newest_known()).await?;
+        self.complete(&mut client, &database, now, &mut goes_on).await?;
+        Ok(Migrated { database, applied })
+    }
+
+    /// Connects, keeps others from changing the schema until the connection ends, and inspects the database.
+    pub(super) async fn lock_schema(&self) -> Result<(Client, DatabaseInfo), MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
         let made = lock::make_table(connection.client()).await;
         if made.as_ref().is_err_and(|error| error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)) {
@@ -147,11 +165,20 @@ impl Store {
         // Held until the connection ends, whatever happens below.
         lock::MIGRATION.hold(connection.client()).await?;
         let database = edition::inspect(&mut connection).await?;
-        let mut client = connection.into_client();
-        let applied = run(&mut client).await?;
-        set_username_keys(&mut client).await?;
-        set_up::run(&mut client, &database, &self.definition, now, &mut goes_on).await?;
-        Ok(Migrated { database, applied })
+        Ok((connection.into_client(), database))
+    }
+
+    /// Completes a database that has all migrations: what they cannot compute, rollups and policies.
+    pub(super) async fn complete(
+        &self,
+        client: &mut Client,
+        database: &DatabaseInfo,
+        now: TimestampMs,
+        goes_on: &mut (dyn FnMut(&str) -> bool + Send + Sync),
+    ) -> Result<(), MigrateError> {
+        set_username_keys(client).await?;
+        set_up::run(client, database, &self.definition, now, goes_on).await?;
+        Ok(())
     }
 
     /// Returns whether the database's schema is the one this binary expects.
@@ -160,19 +187,29 @@ impl Store {
     /// If the database is unavailable.
     pub async fn is_schema_current(&self) -> Result<bool, Error> {
         let connection = self.connection().await?;
-        let found = connection.query_opt("SELECT max(version)::int4 FROM pika_migrations", &[]).await;
-        let row = match found {
+        let found = connection.query_opt(IS_CURRENT, &[&newest_known()]).await;
+        match found {
             // The database was never migrated.
-            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(false),
-            other => other?,
-        };
-        Ok(row.and_then(|row| row.get::<_, Option<i32>>(0)) == Some(newest_known()))
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(false),
+            other => Ok(other?.is_some_and(|row| row.get(0))),
+        }
     }
 }
 
-async fn run(client: &mut Client) -> Result<Vec<String>, MigrateError> {
+/// Returns whether a restore into the database was begun and not finished.
+pub(super) async fn is_restore_unfinished(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    Ok(client.query_one(IS_RESTORE_UNFINISHED, &[]).await?.get(0))
+}
+
+/// Returns whether there was a release with this version of the schema, so that [`run`] can make it.
+pub(super) fn is_known(version: i32) -> bool {
+    MIGRATIONS.iter().any(|(name, _)| number(name) == version)
+}
+
+/// Applies the missing migrations up to a version. Returns those applied.
+pub(super) async fn run(client: &mut Client, version: i32) -> Result<Vec<String>, MigrateError> {
     let migrations = migrations().map_err(MigrateError::Divergent)?;
-    let mut runner = Runner::new(&migrations);
+    let mut runner = Runner::new(&migrations).set_target(Target::Version(version));
     runner.set_migration_table_name(HISTORY_TABLE);
     let last = client.get_last_applied_migration(HISTORY_TABLE).await.ok().flatten();
     if let Some(last) = &last
@@ -198,10 +235,15 @@ fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
     MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect()
 }
 
-fn newest_known() -> i32 {
-    // The names have the form that refinery requires; a test checks all of them.
-    let number = |name: &str| name.strip_prefix('V')?.split_once("__")?.0.parse().ok();
-    MIGRATIONS.last().and_then(|(name, _)| number(name)).unwrap_or_default()
+/// Returns the version of the schema that this binary makes.
+pub(super) fn newest_known() -> i32 {
+    MIGRATIONS.last().map(|(name, _)| number(name)).unwrap_or_default()
+}
+
+/// Returns a migration's number. The names have the form that refinery requires; a test checks all of them.
+fn number(name: &str) -> i32 {
+    let digits = name.strip_prefix('V').and_then(|name| name.split_once("__"));
+    digits.and_then(|(digits, _)| digits.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

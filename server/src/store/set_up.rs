@@ -39,6 +39,20 @@ pub(super) async fn run(
     grafana::bring(client, definition).await
 }
 
+/// Makes the relations that history is restored into: tables of samples and, whatever the edition, rollups as tables, which
+/// [`run`] then turns into what the edition has.
+pub(super) async fn prepare_history(
+    client: &mut Client,
+    database: &DatabaseInfo,
+    definition: &Definition,
+    now: TimestampMs,
+) -> Result<(), BuildError> {
+    let as_tables = DatabaseInfo { edition: Edition::Apache, ..database.clone() };
+    client.batch_execute(APACHE_WATERMARK).await?;
+    tables::bring(client, definition).await?;
+    build_rollups(client, &as_tables, definition, now, &mut |_| true).await
+}
+
 async fn build_rollups(
     client: &mut Client,
     database: &DatabaseInfo,

@@ -5,9 +5,10 @@ use super::rollup;
 use super::{
     agent_tags, agents, alert_changes, alert_channels, alert_deliveries, alert_evaluation, alert_health,
     alert_outbox, alert_past, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences,
-    alerts, api_tokens, audit, brin, cadence, copy, enrollments, fleet, fleet_totals, gaps, grafana,
-    heartbeats, identities, latest, lock, maintenance, metrics, newest, own_history, passwords, preferences,
-    presence, sample_pages, series, sessions, storage, tables, totp, user_rows, usernames, users, watchdog,
+    alerts, api_tokens, audit, backup, brin, cadence, copy, enrollments, fleet, fleet_totals, gaps, grafana,
+    heartbeats, identities, latest, lock, maintenance, metrics, migrate, newest, own_history, passwords,
+    preferences, presence, sample_pages, series, sessions, storage, tables, totp, user_rows, usernames, users,
+    watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
@@ -70,6 +71,7 @@ pub fn all() -> Vec<String> {
         alert_outbox::STATEMENTS,
         api_tokens::STATEMENTS,
         audit::STATEMENTS,
+        backup::STATEMENTS,
         brin::STATEMENTS,
         enrollments::STATEMENTS,
         fleet::STATEMENTS,
@@ -94,6 +96,7 @@ pub fn all() -> Vec<String> {
         latest::STATEMENTS,
         lock::STATEMENTS,
         maintenance::STATEMENTS,
+        migrate::STATEMENTS,
         watchdog::STATEMENTS,
     ]
     .into_iter()

@@ -44,6 +44,12 @@ pub enum UnsupportedDatabase {
          SELECT timescaledb_post_restore() in it, as a superuser"
     )]
     Restoring,
+    /// A backup was being restored into it.
+    #[error(
+        "restoring a backup into this database was interrupted, so it is incomplete: drop the database, create it again \
+         and restart pika-server restore"
+    )]
+    RestoreUnfinished,
     /// The database was used with the Community edition, and the Apache edition cannot read its aggregates.
     #[error(
         "TimescaleDB runs as its Apache edition, but this database holds {n_aggregates} continuous aggregates, which \

@@ -38,7 +38,7 @@ async fn a_database_of_the_last_release_is_kept_on_community() {
 }
 
 /// Loads what a server of 0.1.0 had stored. Returns the time of its newest sample.
-async fn load(client: &Client) -> i64 {
+pub(crate) async fn load(client: &Client) -> i64 {
     client.batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb").await.unwrap();
     for sql in MIGRATIONS.into_iter().chain([ROWS]) {
         client.batch_execute(sql).await.unwrap();
