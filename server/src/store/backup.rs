@@ -14,8 +14,3 @@ pub use read::{Backup, BackupError, HistoryTable, KeptRow};
 
 pub(super) const STATEMENTS: &[&str] =
     &[read::EXISTS, read::COLUMNS, read::SEQUENCES, read::ROLLED_UNTIL, load::CONTENT];
-
-/// Quotes an identifier.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}

@@ -206,7 +206,7 @@ async fn history_is_restored_into_either_edition(database: TestDatabase) {
     store_history(&store, &client).await;
     let (raw, tiers, charts) =
         (raw_rows(&client).await, read_tiers(&client).await, read_charts(&store).await);
-    assert!(1_000 < raw.len());
+    assert!(100 < raw.len(), "{}", raw.len());
     let (_directory, path, written) = back_up(&store, &what(Some(PASSPHRASE), Some(0))).await;
     assert!(u64::try_from(raw.len()).unwrap() < written.metric_rows);
     for target in [TestDatabase::on_server_unmigrated().await, TestDatabase::on_community_unmigrated().await]

@@ -114,3 +114,8 @@ pub const NOT_KEPT: &[&str] = &[
     "rollup_progress",
     "sessions",
 ];
+
+/// Quotes an identifier.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -16,8 +16,7 @@ use super::super::edition::DatabaseInfo;
 use super::super::migrate::{self, MigrateError, Migrated, is_restore_unfinished, newest_known};
 use super::super::unsupported::UnsupportedDatabase;
 use super::super::{Store, set_up};
-use super::kept::{KEPT, KeptTable};
-use super::quoted;
+use super::kept::{KEPT, KeptTable, quoted};
 use crate::domain::TimestampMs;
 use crate::domain::tier::Tier;
 

@@ -15,8 +15,7 @@ use super::super::migrate::{is_restore_unfinished, newest_known};
 use super::super::rollup::{Definition, time_column};
 use super::super::unsupported::UnsupportedDatabase;
 use super::super::{Error, Store};
-use super::kept::{KeptTable, Part};
-use super::quoted;
+use super::kept::{KeptTable, Part, quoted};
 use crate::domain::TimestampMs;
 use crate::domain::tier::Tier;
 
