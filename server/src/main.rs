@@ -4,6 +4,7 @@ mod allocator;
 mod backup_command;
 mod config_command;
 mod grafana_role_command;
+mod migrate_command;
 mod restore_command;
 mod secret_key_command;
 mod user_command;
@@ -46,7 +47,7 @@ enum Command {
     /// Run the server (the default).
     Serve,
     /// Migrate the database's schema and exit.
-    Migrate,
+    Migrate(migrate_command::MigrateArguments),
     /// Back up the database: its settings, and metrics on request.
     Backup(backup_command::BackupArguments),
     /// Restore a backup into an empty database.
@@ -137,10 +138,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             open_files::allow(config.server.connections_max);
             runtime()?.block_on(serve(config))
         }
-        Command::Migrate => {
+        Command::Migrate(arguments) => {
             let config = load_config(file)?;
             telemetry::start_logging(&config.log)?;
-            runtime()?.block_on(migrate(&config))
+            runtime()?.block_on(migrate_command::run(&config, &arguments))
         }
         Command::Backup(arguments) => {
             let config = load_config(file)?;
@@ -182,19 +183,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let result = server.run(shutdown).await;
     signals.abort();
     result.map_err(Into::into)
-}
-
-async fn migrate(config: &Config) -> Result<(), Failure> {
-    let store = open_store(config)?;
-    let migrated = store.migrate(Clock::system().now()).await?;
-    for migration in &migrated.applied {
-        print(&format!("applied {migration}\n"))?;
-    }
-    let database = migrated.database;
-    print(&format!(
-        "the schema is up to date (PostgreSQL {}, TimescaleDB {}, {} edition)\n",
-        database.postgres_version, database.timescaledb_version, database.edition
-    ))
 }
 
 async fn create_enrollment(config: &Config, create: EnrollmentCreate) -> Result<(), Failure> {

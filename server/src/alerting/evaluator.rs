@@ -127,7 +127,7 @@ impl Evaluator {
 
     /// Remembers since when the database is away, to tell of it afterwards.
     fn notice_absence(&mut self, error: &Error) {
-        if matches!(error, Error::Unavailable(_)) {
+        if matches!(error, Error::Unavailable(_) | Error::ReadOnly) {
             self.away_since.get_or_insert(self.clock.now() - LAG_MS);
         }
     }

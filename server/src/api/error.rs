@@ -186,7 +186,7 @@ impl From<Arc<store::Error>> for ApiError {
 impl From<&store::Error> for ApiError {
     fn from(error: &store::Error) -> Self {
         match error {
-            store::Error::Unavailable(_) | store::Error::Rejected(_) => {
+            store::Error::Unavailable(_) | store::Error::ReadOnly | store::Error::Rejected(_) => {
                 log_database_error(error, "no database for a request");
                 ApiError::unavailable("the database is not available; try again later")
             }

@@ -143,6 +143,9 @@ async fn migrate(store: &Store, clock: &Clock) -> Result<(), AppError> {
     for migration in &migrated.applied {
         tracing::info!(%migration, "applied a migration");
     }
+    if let Some(advice) = migrated.database.update_advice() {
+        tracing::warn!("{advice}");
+    }
     tracing::info!(
         postgres = %migrated.database.postgres_version,
         timescaledb = %migrated.database.timescaledb_version,

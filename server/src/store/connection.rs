@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Row, Statement, Transaction};
+use tokio_postgres::{Client, Config, Row, SimpleQueryMessage, Statement, Transaction};
 
 use super::error::{Error, ErrorCounts};
 use super::tls::Tls;
@@ -132,16 +133,27 @@ impl Connection {
     }
 }
 
+/// Asks whether the database accepts no writes (any more), in one round trip.
+pub(super) async fn is_read_only(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let messages = client.simple_query("SHOW transaction_read_only").await?;
+    Ok(messages
+        .iter()
+        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on"))))
+}
+
 /// Opens the pool's connections, with their statement caches.
 #[derive(Clone)]
 pub(super) struct Manager {
     inner: PostgresConnectionManager<Tls>,
     errors: Arc<ErrorCounts>,
+    /// Whether a connection to a database that has become read-only is useless.
+    writes: bool,
 }
 
 impl Manager {
     pub(super) fn new(config: Config, tls: Tls, errors: Arc<ErrorCounts>) -> Self {
-        Self { inner: PostgresConnectionManager::new(config, tls), errors }
+        let writes = config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite;
+        Self { inner: PostgresConnectionManager::new(config, tls), errors, writes }
     }
 }
 
@@ -161,7 +173,10 @@ impl bb8::ManageConnection for Manager {
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), Error> {
-        Ok(self.inner.is_valid(&mut connection.client).await?)
+        if self.writes && is_read_only(&connection.client).await? {
+            return Err(Error::ReadOnly);
+        }
+        Ok(())
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {

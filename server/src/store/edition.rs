@@ -39,9 +39,22 @@ pub struct DatabaseInfo {
     pub timescaledb_version: String,
     /// The edition of TimescaleDB.
     pub edition: Edition,
+    /// The version of TimescaleDB that is installed, where the database still uses another one.
+    pub installed_timescaledb: Option<String>,
 }
 
 impl DatabaseInfo {
+    /// Returns what to do where the extension has not followed an upgrade of its package.
+    pub fn update_advice(&self) -> Option<String> {
+        self.installed_timescaledb.as_ref().map(|installed| {
+            format!(
+                "TimescaleDB {installed} is installed, but the database uses {}: as the extension's owner, run \
+                 psql -X -d DATABASE -c 'ALTER EXTENSION timescaledb UPDATE'",
+                self.timescaledb_version
+            )
+        })
+    }
+
     /// Returns whether the database has at least this version of TimescaleDB.
     pub(super) fn has_timescaledb(&self, version: (u32, u32)) -> bool {
         parse_version(&self.timescaledb_version).is_some_and(|found| version <= found)
@@ -83,7 +96,8 @@ pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo,
     let row = client
         .query_one(
             "SELECT time_bucket(BIGINT '1', BIGINT '1'), current_setting('timescaledb.license', true), \
-                    current_setting('timescaledb.restoring', true)",
+                    current_setting('timescaledb.restoring', true), \
+                    (SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb')",
             &[],
         )
         .await?;
@@ -97,7 +111,9 @@ pub(super) async fn inspect(connection: &mut Connection) -> Result<DatabaseInfo,
     if edition == Edition::Apache {
         check_aggregates(connection).await?;
     }
-    Ok(DatabaseInfo { postgres_version, timescaledb_version, edition })
+    let installed: Option<String> = row.get(3);
+    let installed_timescaledb = installed.filter(|installed| *installed != timescaledb_version);
+    Ok(DatabaseInfo { postgres_version, timescaledb_version, edition, installed_timescaledb })
 }
 
 /// Checks that the Apache edition can read everything in the database.

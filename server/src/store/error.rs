@@ -12,6 +12,9 @@ pub enum Error {
     /// The database is unavailable, or too busy for another connection. Worth retrying.
     #[error("the database is not available")]
     Unavailable(#[source] Option<tokio_postgres::Error>),
+    /// Every configured host is a standby, or has become read-only, as while another host takes over. Worth retrying.
+    #[error("the database is read-only: no host of database.url is a primary that accepts writes")]
+    ReadOnly,
     /// The statement exceeded its time limit.
     #[error("the database took too long")]
     TimedOut(#[source] tokio_postgres::Error),
@@ -42,6 +45,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Conflict,
+    ReadOnly,
     Rejected,
     TimedOut,
     Unavailable,
@@ -55,6 +59,7 @@ fn kind_of(error: &tokio_postgres::Error) -> Kind {
             Kind::Rejected
         }
         Some(code) if *code == SqlState::QUERY_CANCELED => Kind::TimedOut,
+        _ if is_read_only(error) => Kind::ReadOnly,
         _ if is_unavailable(error) => Kind::Unavailable,
         _ => Kind::Other,
     }
@@ -67,6 +72,7 @@ impl From<tokio_postgres::Error> for Error {
                 let constraint = error.as_db_error().and_then(|error| error.constraint());
                 Error::Conflict { constraint: constraint.unwrap_or_default().to_owned() }
             }
+            Kind::ReadOnly => Error::ReadOnly,
             Kind::Rejected => Error::Rejected(error),
             Kind::TimedOut => Error::TimedOut(error),
             Kind::Unavailable => Error::Unavailable(Some(error)),
@@ -111,7 +117,7 @@ impl ErrorCounts {
         result.inspect_err(|error| {
             let counter = match kind_of(error) {
                 Kind::Conflict => return,
-                Kind::Unavailable => &self.unavailable,
+                Kind::Unavailable | Kind::ReadOnly => &self.unavailable,
                 Kind::TimedOut => &self.timed_out,
                 Kind::Rejected => &self.rejected,
                 Kind::Other => &self.other,
@@ -141,12 +147,25 @@ impl ErrorCounts {
 impl Error {
     /// Returns whether retrying later can help.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Error::Unavailable(_) | Error::TimedOut(_))
+        matches!(self, Error::Unavailable(_) | Error::ReadOnly | Error::TimedOut(_))
     }
+}
+
+/// Returns whether the database accepts no writes: it says so, or the driver found so when it connected.
+fn is_read_only(error: &tokio_postgres::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+        || source.is_some_and(|source| {
+            source.kind() == std::io::ErrorKind::PermissionDenied
+                && source.to_string().contains("allow writes")
+        })
 }
 
 /// Returns whether retrying later can help.
 pub(super) fn is_unavailable(error: &tokio_postgres::Error) -> bool {
+    if is_read_only(error) {
+        return true;
+    }
     let Some(database_error) = error.as_db_error() else {
         // The database did not answer: the connection failed, was closed or broke.
         return error.is_closed()

@@ -4,6 +4,7 @@ use refinery_core::{AsyncMigrate, Migration, Runner, Target};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::connection::is_read_only;
 use super::edition::{self, DatabaseInfo};
 use super::error::{Error, is_unavailable};
 use super::grafana;
@@ -15,7 +16,7 @@ use super::{Store, lock};
 use crate::domain::TimestampMs;
 
 /// The table in which refinery records what it has applied.
-const HISTORY_TABLE: &str = "pika_migrations";
+pub(super) const HISTORY_TABLE: &str = "pika_migrations";
 
 /// Whether the schema has a version, and no restore into it is unfinished.
 const IS_CURRENT: &str =
@@ -156,6 +157,10 @@ impl Store {
     /// Connects, keeps others from changing the schema until the connection ends, and inspects the database.
     pub(super) async fn lock_schema(&self) -> Result<(Client, DatabaseInfo), MigrateError> {
         let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
+        // The URL may ask for any host.
+        if is_read_only(connection.client()).await.map_err(UnsupportedDatabase::from)? {
+            return Err(MigrateError::Connect(Error::ReadOnly));
+        }
         let made = lock::make_table(connection.client()).await;
         if made.as_ref().is_err_and(|error| error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)) {
             // A database that Pika cannot use is the better reason.
@@ -231,7 +236,7 @@ pub(super) async fn run(client: &mut Client, version: i32) -> Result<Vec<String>
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
-fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
+pub(super) fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
     MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect()
 }
 

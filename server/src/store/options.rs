@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pika_shared::tls::TrustError;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::config;
 
@@ -64,12 +64,16 @@ pub enum DatabaseUrlError {
     Trust(#[from] TrustError),
 }
 
-/// Parses a database URL. `sslmode` `require`, `verify-ca` and `verify-full` all mean a verified connection; anything
+/// Parses a database URL. It may name several hosts, of which the first that accepts writes is used, unless it sets
+/// `target_session_attrs` itself. `sslmode` `require`, `verify-ca` and `verify-full` all mean a verified connection; anything
 /// less means an unencrypted one.
 pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
     let url =
         url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
     let mut config: Config = url.parse().map_err(DatabaseUrlError::Invalid)?;
+    if !url.contains("target_session_attrs=") {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
     if config.get_hosts().is_empty() {
         return Err(DatabaseUrlError::Incomplete("host"));
     }
@@ -140,6 +144,16 @@ mod tests {
         for verified in ["require", "verify-ca", "verify-full"] {
             assert_eq!(mode(&format!("?sslmode={verified}")), SslMode::Require);
         }
+    }
+
+    #[test]
+    fn a_host_that_accepts_writes_is_looked_for() {
+        let attributes = |query: &str| {
+            let config = parse_url(&format!("postgres://u:p@one:1,two/d{query}")).unwrap();
+            (config.get_hosts().len(), config.get_target_session_attrs())
+        };
+        assert_eq!(attributes(""), (2, TargetSessionAttrs::ReadWrite));
+        assert_eq!(attributes("?target_session_attrs=any"), (2, TargetSessionAttrs::Any));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::grafana;
 use super::maintenance;
 use super::rollup::abilities::Abilities;
 use super::rollup::build::{BuildError, Builder};
+use super::rollup::plan::Step;
 use super::rollup::{Definition, community};
 use super::tables;
 use crate::domain::TimestampMs;
@@ -37,6 +38,18 @@ pub(super) async fn run(
         maintenance::reconcile_policies(client, definition).await?;
     }
     grafana::bring(client, definition).await
+}
+
+/// Returns the names of the steps that would make the rollups match the definition.
+pub(super) async fn planned(
+    client: &mut Client,
+    database: &DatabaseInfo,
+    definition: &Definition,
+    now: TimestampMs,
+) -> Result<Vec<&'static str>, BuildError> {
+    let mut goes_on = |_: &str| true;
+    let builder = Builder::new(client, definition, Abilities::of(database), now, &mut goes_on);
+    Ok(builder.plan().await?.iter().map(Step::name).collect())
 }
 
 /// Makes the relations that history is restored into: tables of samples and, whatever the edition, rollups as tables, which

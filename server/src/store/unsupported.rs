@@ -35,7 +35,8 @@ pub enum UnsupportedDatabase {
     /// The extension was created by a version whose library is gone.
     #[error(
         "the database's TimescaleDB extension is older than the installed library: as its owner, run \
-         ALTER EXTENSION timescaledb UPDATE as the first statement of a session in the database"
+         ALTER EXTENSION timescaledb UPDATE as the first statement of a session in the database: \
+         psql -X -d DATABASE -c 'ALTER EXTENSION timescaledb UPDATE'"
     )]
     LibraryMissing(#[source] tokio_postgres::Error),
     /// A dump is being restored into it.

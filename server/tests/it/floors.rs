@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 8] = [
         "grafana_role_command",
         "lib",
         "main",
+        "migrate_command",
         "restore_command",
         "secret_key_command",
         "user_command",

@@ -40,6 +40,7 @@ mod definition;
 mod dependencies;
 mod enrollments;
 mod events;
+mod failover;
 mod faults;
 mod fleet_metrics;
 mod floors;

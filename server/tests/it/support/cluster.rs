@@ -51,6 +51,13 @@ impl TestCluster {
         assert_eq!(url, self.url);
     }
 
+    /// Returns a URL of the superuser, at a database.
+    pub(crate) fn superuser_url(&self, database: &str) -> String {
+        let password = fs::read_to_string(self.state.join("superuser.password")).unwrap();
+        let authority = self.url.rsplit_once('@').unwrap().1.split('/').next().unwrap();
+        format!("postgres://postgres:{}@{authority}/{database}", password.trim())
+    }
+
     /// `kill -9` of the postmaster and all its processes at once.
     pub(crate) async fn kill(&self) {
         let status = run(&self.state, &["status"]).await;
