@@ -27,7 +27,8 @@ pub(crate) struct BackupArguments {
     /// What to back up.
     #[arg(long, value_enum, default_value_t = Kind::Settings)]
     kind: Kind,
-    /// Where to: a file, which is replaced once the backup is complete, or - for standard output.
+    /// Where to: a file, which is replaced once the backup is complete, or - for standard output; for a whole backup a new
+    /// directory.
     #[arg(long)]
     to: PathBuf,
     /// The file whose first line is the passphrase that seals secrets [default: standard input].
@@ -43,17 +44,28 @@ pub(crate) struct BackupArguments {
     /// `since:30d`, `since:12h` or `since:all`.
     #[arg(long, value_name = "since:TIME")]
     metrics: Option<String>,
+    /// Of a whole backup: the directory of `pg_dump` and `pg_restore` [default: those in PATH or in the usual places that can
+    /// handle the database].
+    #[arg(long)]
+    pg_bin: Option<PathBuf>,
+    /// Of a whole backup: restore it into a database of its own, compare, and drop that. Needs a superuser.
+    #[arg(long)]
+    verify: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// Users, agents, keys, rules, channels and all other settings, in Pika's own format.
     Settings,
+    /// Everything, by pg_dump.
+    Whole,
 }
 
 pub(crate) async fn run(config: &Config, arguments: &BackupArguments) -> Result<ExitCode, Failure> {
     let now = Clock::system().now();
-    let Kind::Settings = arguments.kind;
+    if arguments.kind == Kind::Whole {
+        return whole(config, arguments, now).await;
+    }
     let since = arguments.metrics.as_deref().map(|text| parse_since(text, now)).transpose()?;
     let passphrase =
         if arguments.plain { None } else { Some(read_password_of(arguments.passphrase_file.as_deref())?) };
@@ -72,6 +84,18 @@ pub(crate) async fn run(config: &Config, arguments: &BackupArguments) -> Result<
         written
     };
     Ok(report(written))
+}
+
+async fn whole(config: &Config, arguments: &BackupArguments, now: i64) -> Result<ExitCode, Failure> {
+    let (database, pg_bin) = (&config.database, arguments.pg_bin.as_deref());
+    let manifest = backup::dump(database, &arguments.to, pg_bin, now).await?;
+    let rows: i64 = manifest.tables.values().map(|content| content.rows).sum();
+    print_error(&format!("backed up {rows} rows in {} bytes", manifest.bytes));
+    if arguments.verify {
+        backup::verify_dump(database, &arguments.to, pg_bin, now).await?;
+        print_error("restored it into a database of its own, with the same rows");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn report(written: Written) -> ExitCode {

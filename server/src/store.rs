@@ -89,7 +89,7 @@ pub use api_tokens::{API_TOKENS_PER_USER_MAX, ApiTokenError, NewApiToken};
 pub use audit::{AuditEntry, AuditFilter};
 pub use backup::{
     Backup, BackupError, CopyIn, HistoryTable, KEPT, KeptRow, KeptTable, NOT_KEPT, Part, Restore,
-    RestoreError,
+    RestoreError, TableContent, WholeRestore, WholeTarget,
 };
 pub use chart::ChartConnection;
 pub use database::Store;
@@ -105,7 +105,7 @@ pub use maintenance::Maintained;
 pub use metrics::{MetricBuckets, SeriesBuckets};
 pub use migrate::{MigrateError, Migrated};
 pub use newest::{LatestMetrics, NewestRow};
-pub use options::{DatabaseUrlError, StoreConfig};
+pub use options::{DatabaseUrlError, StoreConfig, program_environment};
 pub use passwords::UserWithPassword;
 pub use pending::Pending;
 pub use retry::{Backoff, retry};

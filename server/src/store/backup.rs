@@ -7,10 +7,12 @@
 mod kept;
 mod load;
 mod read;
+mod whole;
 
 pub use kept::{KEPT, KeptTable, NOT_KEPT, Part};
 pub use load::{CopyIn, Restore, RestoreError};
 pub use read::{Backup, BackupError, HistoryTable, KeptRow};
+pub use whole::{TableContent, WholeRestore, WholeTarget};
 
-pub(super) const STATEMENTS: &[&str] =
-    &[read::EXISTS, read::COLUMNS, read::SEQUENCES, read::ROLLED_UNTIL, load::CONTENT];
+pub(super) const STATEMENTS: [&[&str]; 2] =
+    [&[read::EXISTS, read::COLUMNS, read::SEQUENCES, read::ROLLED_UNTIL, load::CONTENT], whole::STATEMENTS];

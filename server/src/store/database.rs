@@ -54,7 +54,10 @@ impl Store {
     /// # Panics
     /// If called outside a Tokio runtime, which the pool needs for its background work.
     pub fn new(url: &str, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
-        let config = options::parse_url(url)?;
+        Self::with(options::parse_url(url)?, options)
+    }
+
+    fn with(config: Config, options: &StoreConfig) -> Result<Self, DatabaseUrlError> {
         let encrypted = config.get_ssl_mode() == SslMode::Require;
         let tls = tls::connector(encrypted, options.root_certificates.as_deref())?;
         let pooled = options::with_limits(&config, options);
@@ -94,6 +97,19 @@ impl Store {
     /// As [`Store::new`].
     pub fn of_config(database: &config::DatabaseConfig) -> Result<Self, DatabaseUrlError> {
         Self::new(database.url().expose_secret(), &database.into())
+    }
+
+    /// Prepares to use another database of the configured server.
+    ///
+    /// # Errors
+    /// As [`Store::new`].
+    ///
+    /// # Panics
+    /// As [`Store::new`].
+    pub fn of_config_at(database: &config::DatabaseConfig, name: &str) -> Result<Self, DatabaseUrlError> {
+        let mut config = options::parse_url(database.url().expose_secret())?;
+        config.dbname(name);
+        Self::with(config, &database.into())
     }
 
     /// Returns the versions and the edition of the database.

@@ -1,9 +1,12 @@
 //! How the database is reached: its URL and the options of connections.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
 use pika_shared::tls::TrustError;
+use secrecy::ExposeSecret as _;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
@@ -97,6 +100,46 @@ pub(super) fn parse_url(url: &str) -> Result<Config, DatabaseUrlError> {
         .keepalives_interval(KEEPALIVE_INTERVAL)
         .keepalives_retries(KEEPALIVE_RETRIES);
     Ok(config)
+}
+
+/// Returns the environment variables by which PostgreSQL's programs connect as the server does.
+///
+/// # Errors
+/// If the URL is invalid.
+pub fn program_environment(
+    database: &config::DatabaseConfig,
+) -> Result<Vec<(&'static str, OsString)>, DatabaseUrlError> {
+    let config = parse_url(database.url().expose_secret())?;
+    let hosts: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.to_string_lossy().into_owned(),
+        })
+        .collect();
+    let ports: Vec<String> = config.get_ports().iter().map(ToString::to_string).collect();
+    let encrypted = config.get_ssl_mode() == SslMode::Require;
+    let mut variables: Vec<(&'static str, OsString)> = vec![
+        ("PGHOST", hosts.join(",").into()),
+        ("PGPORT", ports.join(",").into()),
+        ("PGSSLMODE", if encrypted { "verify-full" } else { "disable" }.into()),
+        ("PGAPPNAME", "pika-server".into()),
+    ];
+    if encrypted {
+        let authorities = &database.root_certificates;
+        let is_system = authorities.as_os_str().is_empty();
+        variables
+            .push(("PGSSLROOTCERT", if is_system { "system".into() } else { authorities.clone().into() }));
+    }
+    if config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite {
+        variables.push(("PGTARGETSESSIONATTRS", "read-write".into()));
+    }
+    variables.extend(config.get_user().map(|user| ("PGUSER", user.into())));
+    variables.extend(config.get_dbname().map(|name| ("PGDATABASE", name.into())));
+    variables
+        .extend(config.get_password().map(|password| ("PGPASSWORD", OsString::from_vec(password.to_vec()))));
+    Ok(variables)
 }
 
 /// Returns the hosts to which connections go unencrypted over a network.

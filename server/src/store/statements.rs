@@ -71,7 +71,6 @@ pub fn all() -> Vec<String> {
         alert_outbox::STATEMENTS,
         api_tokens::STATEMENTS,
         audit::STATEMENTS,
-        backup::STATEMENTS,
         brin::STATEMENTS,
         enrollments::STATEMENTS,
         fleet::STATEMENTS,
@@ -100,6 +99,7 @@ pub fn all() -> Vec<String> {
         watchdog::STATEMENTS,
     ]
     .into_iter()
+    .chain(backup::STATEMENTS)
     .chain(rollup::STATEMENTS)
     .flatten()
     .copied()

@@ -88,7 +88,7 @@ fn keys(byte: u8) -> SecretKeys {
 }
 
 /// Fills the tables; secrets are sealed with the key of 1.
-async fn fill(client: &Client) {
+pub(crate) async fn fill(client: &Client) {
     let (first, rest) = ROWS.split_once("INSERT INTO recovery_codes").unwrap();
     client.batch_execute(first).await.unwrap();
     let user: uuid::Uuid = USER.parse().unwrap();

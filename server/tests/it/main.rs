@@ -87,4 +87,5 @@ mod tls;
 mod upkeep;
 mod users;
 mod watchdog;
+mod whole_backups;
 mod writers;

@@ -20,8 +20,8 @@ use super::kept::{KEPT, KeptTable, quoted};
 use crate::domain::TimestampMs;
 use crate::domain::tier::Tier;
 
-const MARK: &str = "CREATE TABLE pika_restore (started_at int8 NOT NULL)";
-const UNMARK: &str = "DROP TABLE pika_restore";
+pub(super) const MARK: &str = "CREATE TABLE pika_restore (started_at int8 NOT NULL)";
+pub(super) const UNMARK: &str = "DROP TABLE pika_restore";
 /// What is in a database besides extensions: how much, and something of it.
 pub(super) const CONTENT: &str = "SELECT count(*), min(relname::text) FROM pg_class \
      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS \
@@ -64,6 +64,32 @@ pub enum RestoreError {
         /// The newest migration of this binary.
         known: i32,
     },
+    /// Only a superuser can fill the extension's tables.
+    #[error(
+        "a whole backup is restored by a superuser only: set DATABASE_URL to the database with the superuser's name and \
+         password for this command"
+    )]
+    NotSuperuser,
+    /// Roles of the dump are missing.
+    #[error("create these roles before restoring, as they own what is restored or have rights to it: {0}")]
+    MissingRoles(String),
+    /// The version of TimescaleDB is another one.
+    #[error(
+        "the dump is of TimescaleDB {dump}, and here is {found}: restore it with that very version, then upgrade; a backup of \
+         settings with --metrics is restored into any version"
+    )]
+    OtherTimescaledb {
+        /// The version of the dump.
+        dump: String,
+        /// The version of the database.
+        found: String,
+    },
+    /// The Apache edition cannot read aggregates.
+    #[error(
+        "the dump is of the Community edition, which the Apache edition cannot read; a backup of settings with --metrics is \
+         restored into either"
+    )]
+    OtherEdition,
     /// A row is no JSON object.
     #[error("a row of {0} is not readable")]
     Row(&'static str),

@@ -67,8 +67,8 @@ impl From<UnsupportedDatabase> for BackupError {
 /// A transaction in which a backup is read.
 #[derive(Debug)]
 pub struct Backup {
-    client: Client,
-    definition: Arc<Definition>,
+    pub(super) client: Client,
+    pub(super) definition: Arc<Definition>,
     /// Versions and edition of the database.
     pub database: DatabaseInfo,
     /// The version of its schema.
