@@ -3,6 +3,7 @@
 
 mod format;
 mod passphrase;
+mod piping;
 mod programs;
 mod restore;
 mod whole;
@@ -10,6 +11,7 @@ mod write;
 
 pub use format::{Contents, FormatError};
 pub use passphrase::{Cost, PassphraseError};
+pub use piping::PipingError;
 pub use programs::ProgramsError;
 pub use restore::{RestoreFileError, Restored, contents, restore};
 pub use whole::{Manifest, WholeError, dump, is_dump, restore_dump, verify_dump};

@@ -1,31 +1,24 @@
 //! Backups of the whole database by `pg_dump`, with a manifest of what they contain, and their restoration by `pg_restore`.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
 
+use super::piping::{PipingError, check_sum, interrupted, read_input, write_output};
 use super::programs::{Programs, ProgramsError};
 use crate::config::DatabaseConfig;
 use crate::domain::TimestampMs;
-use crate::store::{
-    self, BackupError, DatabaseUrlError, RestoreError, Store, TableContent, WholeTarget, program_environment,
-};
+use crate::store::{self, BackupError, DatabaseUrlError, RestoreError, Store, TableContent, WholeTarget};
 
 /// What the manifest calls the format.
 const FORMAT: &str = "pika-whole";
 const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const DUMP: &str = "database.dump";
-/// The dump is passed on in pieces of this many bytes.
-const PIECE_BYTES: usize = 256 * 1024;
 
 /// What a dump contains, and what it needs to be restored.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -61,6 +54,9 @@ pub enum WholeError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Url(#[from] DatabaseUrlError),
+    /// A program or a file failed.
+    #[error(transparent)]
+    Piping(#[from] PipingError),
     /// PostgreSQL's programs are missing.
     #[error(transparent)]
     Programs(#[from] ProgramsError),
@@ -79,17 +75,6 @@ pub enum WholeError {
     /// There is no usable manifest.
     #[error("{0} is not the manifest of a whole backup that this Pika knows")]
     Manifest(PathBuf),
-    /// The dump is another one.
-    #[error("the dump was changed, damaged or cut short: its sum is not the manifest's")]
-    Damaged,
-    /// A program failed.
-    #[error("{program} failed: {said}")]
-    Failed {
-        /// The program.
-        program: &'static str,
-        /// What it said.
-        said: String,
-    },
     /// The restored database differs.
     #[error("restored, {table} has not the rows that the manifest names ({found} instead of {expected})")]
     Differs {
@@ -210,7 +195,7 @@ async fn restore_into(
 ) -> Result<Manifest, WholeError> {
     let manifest = read_manifest(directory)?;
     let dump = directory.join(DUMP);
-    check_sum(&dump, &manifest)?;
+    check_sum(&dump, &manifest.sha256)?;
     let programs = Programs::find(pg_bin, major(&manifest.postgres)).await?;
     let target = WholeTarget {
         edition: &manifest.edition,
@@ -224,7 +209,7 @@ async fn restore_into(
         command.env("PGDATABASE", name);
     }
     let restored = tokio::select! {
-        restored = read_input(command, database, &dump) => restored,
+        restored = read_input(command, database, &dump) => restored.map_err(WholeError::from),
         () = interrupted() => Err(WholeError::Interrupted),
     };
     // Whatever happened: TimescaleDB's own jobs go on in the other databases only after this.
@@ -254,125 +239,6 @@ fn read_manifest(directory: &Path) -> Result<Manifest, WholeError> {
     manifest.filter(is_known).ok_or(WholeError::Manifest(path))
 }
 
-fn check_sum(dump: &Path, manifest: &Manifest) -> Result<(), WholeError> {
-    let failed = |error| WholeError::File(dump.to_owned(), error);
-    let mut file = File::open(dump).map_err(failed)?;
-    let (mut sum, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
-    loop {
-        let length = file.read(&mut piece).map_err(failed)?;
-        if length == 0 {
-            break;
-        }
-        sum.update(&piece[..length]);
-    }
-    if hex(&sum.finalize()) == manifest.sha256 { Ok(()) } else { Err(WholeError::Damaged) }
-}
-
-/// Runs a program and writes its output to a file. Returns its size and sum.
-async fn write_output(
-    mut command: Command,
-    database: &DatabaseConfig,
-    path: &Path,
-) -> Result<(u64, String), WholeError> {
-    let failed = |error| WholeError::File(path.to_owned(), error);
-    let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()), database, "pg_dump")?;
-    let mut file = File::create(path).map_err(failed)?;
-    let (mut sum, mut bytes) = (Sha256::new(), 0_u64);
-    let stdout = child.stdout.take();
-    let copying = async {
-        if let Some(mut stdout) = stdout {
-            let mut piece = vec![0; PIECE_BYTES];
-            loop {
-                let length = stdout.read(&mut piece).await?;
-                if length == 0 {
-                    break;
-                }
-                sum.update(&piece[..length]);
-                bytes += length as u64;
-                file.write_all(&piece[..length])?;
-            }
-        }
-        file.sync_all()
-    };
-    let (copied, ended) = tokio::join!(copying, end(child, "pg_dump"));
-    copied.map_err(failed)?;
-    ended?;
-    Ok((bytes, hex(&sum.finalize())))
-}
-
-/// Runs a program with a file as its input.
-async fn read_input(mut command: Command, database: &DatabaseConfig, path: &Path) -> Result<(), WholeError> {
-    let failed = |error| WholeError::File(path.to_owned(), error);
-    let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::null()), database, "pg_restore")?;
-    let mut file = File::open(path).map_err(failed)?;
-    let stdin = child.stdin.take();
-    let copying = async {
-        if let Some(mut stdin) = stdin {
-            let mut piece = vec![0; PIECE_BYTES];
-            loop {
-                let length = file.read(&mut piece)?;
-                // Where the program has ended, it says why.
-                if length == 0 || stdin.write_all(&piece[..length]).await.is_err() {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    };
-    let (copied, ended) = tokio::join!(copying, end(child, "pg_restore"));
-    ended?;
-    copied.map_err(failed)
-}
-
-fn spawn(
-    command: &mut Command,
-    database: &DatabaseConfig,
-    program: &'static str,
-) -> Result<Child, WholeError> {
-    // Never as an argument: those are in the list of processes.
-    for (name, value) in program_environment(database)? {
-        let is_given = command.as_std().get_envs().any(|(given, _)| given == name);
-        if !is_given {
-            command.env(name, value);
-        }
-    }
-    let spawned = command.stderr(Stdio::piped()).spawn();
-    spawned.map_err(|error| WholeError::Failed { program, said: error.to_string() })
-}
-
-/// Waits for a program's end.
-async fn end(mut child: Child, program: &'static str) -> Result<(), WholeError> {
-    let mut said = String::new();
-    if let Some(stderr) = &mut child.stderr {
-        // What is no text is not worth showing.
-        drop(stderr.read_to_string(&mut said).await);
-    }
-    let failed = |said: &str| WholeError::Failed { program, said: said.trim().to_owned() };
-    match child.wait().await {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(failed(&said)),
-        Err(error) => Err(failed(&error.to_string())),
-    }
-}
-
-/// Completes when a signal asks for the end.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 fn major(version: &str) -> u32 {
     version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -26,6 +26,7 @@ mod api;
 mod api_tokens;
 mod audit;
 mod availability;
+mod backup_refusals;
 mod backups;
 mod charts;
 mod check_config;
