@@ -119,7 +119,8 @@ do_start() {
     ((port == 0)) && tries=5
     launch "$tries"
   fi
-  set_up_database
+  # A standby has what its primary has.
+  [[ -e $state/data/standby.signal ]] || set_up_database
   print_url
 }
 

@@ -6,4 +6,5 @@ mod agent_killed;
 mod connection_cut;
 mod database_killed;
 mod disk_full;
+mod primary_lost;
 mod server_killed;

@@ -21,6 +21,45 @@ pub(crate) struct TestCluster {
 
 impl TestCluster {
     pub(crate) async fn start() -> Self {
+        let mut cluster = Self::prepare();
+        cluster.url = run(&cluster.state, &["start", "--port", "0", "--profile", "service"]).await;
+        cluster
+    }
+
+    /// Starts a standby, which streams what this one writes.
+    pub(crate) async fn start_standby(&self) -> Self {
+        let mut standby = Self::prepare();
+        fs::create_dir(&standby.state).unwrap();
+        for file in ["origin", "superuser.password", "pika.password", "complete"] {
+            fs::copy(self.state.join(file), standby.state.join(file)).unwrap();
+        }
+        let mut copying = self.program("pg_basebackup");
+        copying.args(["--write-recovery-conf", "--checkpoint=fast", "--no-password", "--pgdata"]);
+        copying.arg(standby.state.join("data"));
+        copying.arg(format!("--dbname={}", self.superuser_url("postgres")));
+        assert!(copying.status().await.unwrap().success());
+        standby.url = run(&standby.state, &["start", "--port", "0", "--profile", "service"]).await;
+        standby
+    }
+
+    /// Returns the command of one of PostgreSQL's programs.
+    fn program(&self, name: &str) -> Command {
+        let origin = fs::read_to_string(self.state.join("origin")).unwrap();
+        if let Some(directory) = origin.trim().strip_prefix("host ") {
+            return Command::new(Path::new(directory).join("bin").join(name));
+        }
+        let root = Path::new(origin.trim().strip_prefix("root ").unwrap());
+        let major = fs::read_to_string(self.state.join("data/PG_VERSION")).unwrap();
+        let libraries = root.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
+        let mut files = fs::read_dir(&libraries).unwrap().map(|entry| entry.unwrap().path());
+        let is_loader = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("ld-linux");
+        let mut command = Command::new(files.find(is_loader).unwrap());
+        command.arg("--library-path").arg(libraries);
+        command.arg(root.join(format!("usr/lib/postgresql/{}/bin", major.trim())).join(name));
+        command
+    }
+
+    fn prepare() -> Self {
         let directory = TempDir::with_prefix("pika-test-cluster-").unwrap();
         // PostgreSQL's user must be able to pass through.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -39,8 +78,7 @@ impl TestCluster {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let url = run(&state, &["start", "--port", "0", "--profile", "service"]).await;
-        Self { url, state, janitor, _directory: directory }
+        Self { url: String::new(), state, janitor, _directory: directory }
     }
 
     /// Starts it again after it was killed, at the same address.
