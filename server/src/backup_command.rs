@@ -57,7 +57,7 @@ pub(crate) struct BackupArguments {
 enum Kind {
     /// Users, agents, keys, rules, channels and all other settings, in Pika's own format.
     Settings,
-    /// Everything, by pg_dump.
+    /// Everything, by `pg_dump`.
     Whole,
 }
 

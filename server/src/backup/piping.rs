@@ -105,7 +105,7 @@ pub(super) async fn read_input(
                 }
             }
         }
-        Ok(())
+        Ok::<(), io::Error>(())
     };
     let (copied, ended) = tokio::join!(copying, end(child, "pg_restore"));
     ended?;
