@@ -39,6 +39,7 @@ mod dashboards;
 mod database_away;
 mod definition;
 mod dependencies;
+mod earlier_backups;
 mod enrollments;
 mod events;
 mod failover;
