@@ -35,7 +35,7 @@ pub enum ProgramsError {
 
 /// PostgreSQL's programs of one version.
 #[derive(Debug)]
-pub struct Programs {
+pub(super) struct Programs {
     directory: PathBuf,
 }
 
@@ -45,7 +45,7 @@ impl Programs {
     ///
     /// # Errors
     /// If there are none.
-    pub async fn find(given: Option<&Path>, wanted: u32) -> Result<Self, ProgramsError> {
+    pub(super) async fn find(given: Option<&Path>, wanted: u32) -> Result<Self, ProgramsError> {
         let candidates = given.map_or_else(|| usual_places(wanted), |directory| vec![directory.to_owned()]);
         let mut newest: Option<(u32, PathBuf)> = None;
         for directory in candidates {

@@ -86,7 +86,7 @@ async fn the_host_that_accepts_writes_is_used_and_another_one_once_it_takes_over
         assert!(matches!(error, MigrateError::Connect(Error::ReadOnly)), "{error:?}");
         assert!(
             error.is_temporary()
-                && pika_shared::chain(&error).contains("no host of database.url is a primary"),
+                && pika_shared::chain(&error).to_string().contains("no host of database.url is a primary"),
             "{error:?}"
         );
     }
