@@ -115,13 +115,13 @@ async fn a_database_is_migrated_and_an_enrollment_token_created() {
     let environment = [("DATABASE_URL", database.url.as_str())];
     let planned = pika_server(&["migrate", "--dry-run"], &environment).await;
     let plan = text(&planned.stdout);
-    assert!(planned.status.success() && plan.starts_with("would apply V1__accounts\\n"), "{plan}");
+    assert!(planned.status.success() && plan.starts_with("would apply V1__accounts\n"), "{plan}");
     assert_eq!(database.count("SELECT count(*) FROM pg_class WHERE relname = 'users'").await, 0);
     let migrated = pika_server(&["migrate"], &environment).await;
     assert!(migrated.status.success(), "{}", text(&migrated.stderr));
     assert!(text(&migrated.stdout).contains("the schema is up to date"), "{}", text(&migrated.stdout));
     let planned = pika_server(&["migrate", "--dry-run"], &environment).await;
-    assert_eq!(text(&planned.stdout), "the schema is up to date\\n", "{}", text(&planned.stderr));
+    assert_eq!(text(&planned.stdout), "the schema is up to date\n", "{}", text(&planned.stderr));
     let made = pika_server(&["enrollment", "create", "--name", "test"], &environment).await;
     assert!(text(&made.stdout).starts_with("pika_enroll_"), "{}", text(&made.stderr));
     assert_eq!(database.count("SELECT count(*) FROM enrollments").await, 1);
