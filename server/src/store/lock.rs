@@ -24,6 +24,7 @@ const HOLD: &str = "UPDATE server_locks SET process = pg_backend_pid(), process_
              AND coalesce(backend_start = process_started_at, true))";
 const RELEASE: &str = "UPDATE server_locks SET process = NULL, process_started_at = NULL \
      WHERE name = $1 AND process = pg_backend_pid()";
+const WAIT_ADVISORY: &str = "SELECT pg_advisory_lock($1)";
 const TRY_ADVISORY: &str = "SELECT pg_try_advisory_lock($1)";
 const TRY_ADVISORY_OF_TRANSACTION: &str = "SELECT pg_try_advisory_xact_lock($1)";
 const RELEASE_ADVISORY: &str = "SELECT pg_advisory_unlock($1)";
@@ -39,6 +40,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     TRY_LOCK_ROW,
     HOLD,
     RELEASE,
+    WAIT_ADVISORY,
     TRY_ADVISORY,
     TRY_ADVISORY_OF_TRANSACTION,
     RELEASE_ADVISORY,
@@ -125,6 +127,12 @@ impl Lock {
         while !self.try_hold(client).await? {
             tokio::time::sleep(WAIT).await;
         }
+        Ok(())
+    }
+
+    /// Holds the lock of a database without tables until the connection ends, waiting for it.
+    pub(super) async fn hold_while_empty(&self, client: &Client) -> Result<(), Error> {
+        client.execute(WAIT_ADVISORY, &[&self.advisory]).await?;
         Ok(())
     }
 

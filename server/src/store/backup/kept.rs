@@ -112,7 +112,10 @@ pub const NOT_KEPT: &[&str] = &[
     "pika_migrations",
     "rollup_builds",
     "rollup_progress",
+    "server_history",
+    "server_locks",
     "sessions",
+    "storage_history",
 ];
 
 /// Quotes an identifier.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
 use super::super::rollup::{Definition, time_column};
-use super::super::{Error, Store, advisory_lock};
+use super::super::{Error, Store, lock};
 use super::kept::{KEPT, quoted};
 use super::load::{CONTENT, MARK, RestoreError, UNMARK};
 use super::read::{Backup, EXISTS};
@@ -102,7 +102,7 @@ impl Store {
             return Err(RestoreError::NotSuperuser);
         }
         let database = row.get(1);
-        client.execute("SELECT pg_advisory_lock($1)", &[&advisory_lock::MIGRATION]).await?;
+        lock::MIGRATION.hold_while_empty(&client).await?;
         let row = client.query_one(CONTENT, &[]).await?;
         if let Some(example) = row.get::<_, Option<String>>(1) {
             return Err(RestoreError::NotEmpty { relations: row.get(0), example });
