@@ -87,7 +87,8 @@ const FORBIDDEN_CRATES: [&str; 16] = [
 /// Forbidden features of crates that are otherwise allowed.
 const FORBIDDEN_FEATURES: [(&str, &[&str]); 3] = [
     ("rustix", &["all-apis", "process", "runtime", "pty"]),
-    ("sysinfo", &["user"]),
+    // `gpu` loads NVIDIA's library.
+    ("sysinfo", &["user", "gpu"]),
     ("tokio", &["full", "process"]),
 ];
 
