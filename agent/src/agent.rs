@@ -64,7 +64,14 @@ impl Agent {
         let outbox = Arc::new(outbox);
         let (interval_sender, interval) = watch::channel(config.interval_ms);
         let collectors = Collectors::new(&config, baseline);
-        let sampler = Sampler::new(collectors, Arc::clone(&outbox), interval, clock.clone(), &identity.id);
+        let sampler = Sampler::new(
+            collectors,
+            Arc::clone(&outbox),
+            interval,
+            config.slow_interval_ms,
+            clock.clone(),
+            &identity.id,
+        );
         let agent_id = identity.id.clone();
         let link = Link::new(
             &config,

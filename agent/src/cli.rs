@@ -234,9 +234,9 @@ fn sample(config: &Config) -> Result<ExitCode, CommandError> {
     let runtime = runtime()?;
     let reading = runtime.block_on(async {
         let mut collectors = Collectors::new(config, None);
-        collectors.collect(Clock::system().now(), APART).await;
+        collectors.collect(Clock::system().now(), true, APART).await;
         tokio::time::sleep(APART).await;
-        collectors.collect(Clock::system().now(), APART).await
+        collectors.collect(Clock::system().now(), true, APART).await
     });
     runtime.shutdown_timeout(BLOCKED_TIMEOUT);
     let text = serde_json::to_string_pretty(&reading.sample)

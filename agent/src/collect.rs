@@ -1,8 +1,14 @@
 //! The collectors, one per family, each with what its platform can report (`linux`, `portable`). Failures are logged
 //! when they begin and end; meanwhile samples lack the family.
+//!
+//! Some families are read for every sample, the others for one sample in every `slow_interval_ms`: those that change
+//! slowly or cost more. To add one: a file with its [`Collector`], a field of [`Collectors`], and its lines in
+//! [`Collectors::below`] and [`Collectors::collect`].
 
 mod blocking;
+mod delta;
 mod disk;
+mod error;
 mod host;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -14,32 +20,34 @@ mod number;
 mod portable;
 #[cfg(target_os = "linux")]
 mod proc_file;
+mod roots;
+mod round;
+mod view;
 
 use std::collections::BTreeSet;
-#[cfg(target_os = "linux")]
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use pika_protocol::Sample;
 use pika_protocol::limits::{DISKS_PER_SAMPLE_MAX, NETWORKS_PER_SAMPLE_MAX};
-use pika_protocol::{DiskMetrics, Sample};
-use pika_shared::chain;
-use tracing::{info, warn};
 
 pub use self::host::Host;
 pub use self::network::NetworkBaseline;
 
 use self::blocking::Blocking;
 use self::disk::Disk;
+use self::error::CollectError;
 #[cfg(target_os = "linux")]
 use self::linux as platform;
 use self::memory::Memory;
 use self::network::Network;
-use self::platform::{Cpu, Load};
+use self::platform::{Cpu, Load, StatFile};
 #[cfg(not(target_os = "linux"))]
 use self::portable as platform;
+use self::roots::Roots;
+use self::round::Round;
+use self::view::View;
 use crate::boot_clock::BootClock;
-use crate::config::Config;
+use crate::config::{Config, ViewConfig};
 
 /// Reads one family of metrics.
 trait Collector {
@@ -47,50 +55,26 @@ trait Collector {
     type Output;
 
     /// Reads the current values. Values that the platform lacks are absent, never zero.
-    fn collect(&mut self) -> Result<Self::Output, CollectError>;
+    fn collect(&mut self, tick: Tick) -> Result<Self::Output, CollectError>;
 }
 
-/// Roots of the kernel's files, which tests replace. Ignored on platforms without such files.
-#[derive(Clone, Debug)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has them"))]
-struct Roots {
-    proc: PathBuf,
-    sys: PathBuf,
-}
-
-impl Default for Roots {
-    fn default() -> Roots {
-        Roots { proc: PathBuf::from("/proc"), sys: PathBuf::from("/sys") }
-    }
-}
-
-/// Why a family could not be read.
-#[derive(Debug, thiserror::Error)]
-enum CollectError {
-    #[cfg(target_os = "linux")]
-    #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[cfg(target_os = "linux")]
-    #[error("{0} has an unknown form")]
-    Format(&'static str),
-    #[cfg(any(test, not(target_os = "linux")))]
-    #[error("sysinfo does not know this operating system")]
-    Unsupported,
-    #[error("{0}")]
-    NoData(&'static str),
-    #[error("a file system does not respond; remote ones can be excluded with `disk.exclude_mount_points`")]
-    Hung,
-    #[error("the collector ended unexpectedly")]
-    Ended,
+/// The instant of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tick {
+    /// Milliseconds since boot, time asleep included.
+    uptime_ms: i64,
 }
 
 /// The enabled collectors, with their state between samples.
 pub struct Collectors {
+    boot: BootClock,
     cpu: Option<Cpu>,
     memory: Option<Memory>,
-    disk: Option<Blocking<Disk, Vec<DiskMetrics>>>,
     network: Option<Network>,
     load: Option<Load>,
+    disk: Option<Blocking<Disk>>,
+    /// Whether disks are read for every sample.
+    is_disk_fast: bool,
     /// Families that failed last time, and limits that were exceeded.
     failing: BTreeSet<&'static str>,
 }
@@ -108,75 +92,55 @@ impl Collectors {
     /// Creates the collectors and takes a first reading of the processor. `baseline` is the last network reading of a
     /// previous run.
     pub fn new(config: &Config, baseline: Option<NetworkBaseline>) -> Collectors {
-        let (enabled, roots) = (&config.collectors, Roots::default());
-        let network = || Network::new(&roots, config.network.clone(), BootClock::new(), baseline);
+        Collectors::below(&Roots::default(), config, baseline)
+    }
+
+    fn below(roots: &Roots, config: &Config, baseline: Option<NetworkBaseline>) -> Collectors {
+        let enabled = &config.collectors;
+        let boot = BootClock::new();
+        let tick = Tick { uptime_ms: boot.uptime_ms() };
+        let _view = match config.view {
+            ViewConfig::Auto => platform::view(roots),
+            ViewConfig::Host => View::Host,
+            ViewConfig::Container => View::Container,
+        };
+        let stat = StatFile::new(roots);
+        let network = || Network::new(roots, config.network.clone(), boot.id(), baseline);
         Collectors {
-            cpu: enabled.cpu.enabled.then(|| Cpu::new(&roots)),
-            memory: enabled.memory.enabled.then(|| Memory::new(&roots)),
-            disk: enabled.disks.enabled.then(|| Blocking::Idle(Disk::new(&roots, config.disk.clone()))),
-            network: enabled.networks.enabled.then(network),
-            load: enabled.load.enabled.then(|| Load::new(&roots)),
+            cpu: enabled.cpu.enabled.then(|| Cpu::new(stat.clone(), tick)),
+            memory: enabled.memory.enabled.then(|| Memory::new(roots)),
+            network: enabled.network.enabled.then(network),
+            load: enabled.load.enabled.then(|| Load::new(roots)),
+            disk: enabled.disk.enabled.then(|| Blocking::Idle(Disk::new(roots, config.disk.clone()))),
+            is_disk_fast: config.disk.every_sample,
             failing: BTreeSet::new(),
+            boot,
         }
     }
 
-    /// Takes a sample with the given timestamp (milliseconds since the Unix epoch). Only disks can take long; they are
-    /// left out if they take longer than `deadline`, and until they respond again.
-    pub async fn collect(&mut self, timestamp: i64, deadline: Duration) -> Reading {
-        // Disks come last, so that all other values are from the same instant.
-        let cpu = self.cpu.as_mut().map_or(Ok(None), Cpu::collect);
-        let memory = self.memory.as_mut().map(Memory::collect).transpose();
-        let network = self.network.as_mut().map(Network::collect).transpose();
-        let load = self.load.as_mut().map_or(Ok(None), Load::collect);
-        let disks = match &mut self.disk {
-            Some(disk) => disk.run(deadline, Disk::collect).await,
-            None => Ok(Vec::new()),
-        };
+    /// Takes a sample with the given timestamp (milliseconds since the Unix epoch), with the slow families if they are
+    /// due. Some collectors can take long; they are left out if they take longer than `deadline`, and until they respond
+    /// again.
+    pub async fn collect(&mut self, timestamp: i64, is_slow_due: bool, deadline: Duration) -> Reading {
+        let tick = Tick { uptime_ms: self.boot.uptime_ms() };
+        let mut round = Round::new(tick, deadline, &mut self.failing);
+        let mut sample = Sample { timestamp, ..Sample::default() };
 
-        let network_succeeded = matches!(network, Ok(Some(_)));
-        let mut sample = Sample {
-            timestamp,
-            clock_offset_ms: None,
-            cpu: self.note("cpu", cpu).flatten(),
-            memory: self.note("memory", memory).flatten(),
-            disks: self.note("disk", disks).unwrap_or_default(),
-            networks: self.note("network", network).flatten().unwrap_or_default(),
-            load: self.note("load", load).flatten(),
-            ..Sample::default()
-        };
-        self.bound("disks", &mut sample.disks, DISKS_PER_SAMPLE_MAX);
-        self.bound("interfaces", &mut sample.networks, NETWORKS_PER_SAMPLE_MAX);
-        let network =
-            self.network.as_ref().filter(|_| network_succeeded).map(|network| network.baseline().clone());
-        Reading { sample, network }
-    }
+        // Every sample.
+        sample.cpu = round.read("cpu", self.cpu.as_mut()).flatten();
+        sample.memory = round.read("memory", self.memory.as_mut());
+        let networks = round.read("network", self.network.as_mut());
+        sample.load = round.read("load", self.load.as_mut()).flatten();
 
-    /// Logs when a family begins to fail and when it works again.
-    fn note<T>(&mut self, family: &'static str, result: Result<T, CollectError>) -> Option<T> {
-        match result {
-            Ok(value) => {
-                if self.failing.remove(family) {
-                    info!(family, "the {family} collector works again");
-                }
-                Some(value)
-            }
-            Err(error) => {
-                if self.failing.insert(family) {
-                    warn!(family, error = %chain(&error), "the {family} collector fails; samples go on without it");
-                }
-                None
-            }
-        }
-    }
+        // Those that may block come last, so that all other values are from the same instant.
+        let disk = self.disk.as_mut().filter(|_| is_slow_due || self.is_disk_fast);
+        sample.disks = round.read_blocking("disk", disk).await.unwrap_or_default();
 
-    fn bound<T>(&mut self, what: &'static str, items: &mut Vec<T>, items_max: usize) {
-        if items.len() <= items_max {
-            self.failing.remove(what);
-            return;
-        }
-        if self.failing.insert(what) {
-            warn!(found = items.len(), reported = items_max, "too many {what}; the last ones are left out");
-        }
-        items.truncate(items_max);
+        let baseline =
+            self.network.as_ref().filter(|_| networks.is_some()).map(|network| network.baseline().clone());
+        sample.networks = networks.unwrap_or_default();
+        round.bound("disks", &mut sample.disks, DISKS_PER_SAMPLE_MAX);
+        round.bound("interfaces", &mut sample.networks, NETWORKS_PER_SAMPLE_MAX);
+        Reading { sample, network: baseline }
     }
 }

@@ -7,7 +7,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pika_protocol::families;
 use pika_protocol::limits::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, NAME_CHARS_MAX, SAMPLES_PER_FRAME_MAX};
 use pika_shared::layers::overlay;
 use serde::Deserialize;
@@ -20,6 +19,9 @@ pub const DEFAULTS: &str = include_str!("../../config/agent.yaml");
 
 /// The file that is read if it exists and no other is given.
 pub const DEFAULT_PATH: &str = "/etc/pika/agent.yaml";
+
+/// Minimum time between two readings of the slow families, in milliseconds: some make the kernel add up its counters.
+const SLOW_INTERVAL_MS_MIN: u64 = 10_000;
 
 /// Environment variables that override the file, each with the key that it sets.
 const ENVIRONMENT: [(&str, &[&str]); 5] = [
@@ -42,6 +44,8 @@ pub struct Config {
     pub name: String,
     pub state_dir: PathBuf,
     pub interval_ms: u64,
+    pub slow_interval_ms: u64,
+    pub view: ViewConfig,
     pub heartbeat_interval_ms: u64,
     pub tls: TlsConfig,
     pub collectors: CollectorsConfig,
@@ -49,6 +53,18 @@ pub struct Config {
     pub network: NetworkConfig,
     pub outbox: OutboxConfig,
     pub log: LogConfig,
+}
+
+/// What the agent sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewConfig {
+    /// What the control group and the mounts say.
+    Auto,
+    /// The machine itself.
+    Host,
+    /// A container.
+    Container,
 }
 
 /// How the server's certificate is verified.
@@ -59,24 +75,26 @@ pub struct TlsConfig {
     pub ca_file: PathBuf,
 }
 
-macro_rules! define_collectors_config {
-    ($(
-        $(#[$doc:meta])*
-        $field:ident: $container:ident<$measurement:path> = [$family:ident $name:tt $($more:tt)*],
-    )+) => {
-        /// The enabled families: one key per table, named after its first family.
-        #[derive(Clone, Copy, Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct CollectorsConfig {
-            $(
-                $(#[$doc])*
-                #[serde(rename = $name)]
-                pub $field: CollectorConfig,
-            )+
-        }
-    };
+/// The enabled families: one key per table, named like it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct CollectorsConfig {
+    pub cpu: CollectorConfig,
+    pub memory: CollectorConfig,
+    pub disk: CollectorConfig,
+    pub network: CollectorConfig,
+    pub load: CollectorConfig,
+    pub pressure: CollectorConfig,
+    pub disk_io: CollectorConfig,
+    pub system: CollectorConfig,
+    pub link: CollectorConfig,
+    pub sensor: CollectorConfig,
+    pub volume: CollectorConfig,
+    pub cgroup: CollectorConfig,
+    pub gpu: CollectorConfig,
+    pub core: CollectorConfig,
 }
-families!(define_collectors_config);
 
 /// One family.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -91,6 +109,7 @@ pub struct CollectorConfig {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "documented in config/agent.yaml")]
 pub struct DiskConfig {
+    pub every_sample: bool,
     pub include_mount_points: Vec<String>,
     pub exclude_mount_points: Vec<String>,
     pub exclude_fs_types: Vec<String>,
@@ -257,6 +276,7 @@ impl Config {
         }
         let outbox = &self.outbox;
         within("interval_ms", self.interval_ms, INTERVAL_MS_MIN, INTERVAL_MS_MAX)?;
+        within("slow_interval_ms", self.slow_interval_ms, SLOW_INTERVAL_MS_MIN, INTERVAL_MS_MAX)?;
         within("heartbeat_interval_ms", self.heartbeat_interval_ms, 1_000, 600_000)?;
         within("outbox.spool_bytes_max", outbox.spool_bytes_max, 1024 * 1024, 1 << 40)?;
         within("outbox.age_ms_max", outbox.age_ms_max, 60_000, 30 * 86_400_000)?;

@@ -25,6 +25,7 @@ pub struct Sampler {
     collectors: Collectors,
     outbox: Arc<Outbox>,
     interval_ms: watch::Receiver<u64>,
+    slow: SlowSamples,
     clock: Clock,
     phase_key: u64,
     /// When the last sample was taken, or when the sampler was created.
@@ -37,15 +38,18 @@ impl Sampler {
         collectors: Collectors,
         outbox: Arc<Outbox>,
         interval_ms: watch::Receiver<u64>,
+        slow_interval_ms: u64,
         clock: Clock,
         agent_id: &str,
     ) -> Sampler {
+        let phase_key = phase_key(agent_id);
         Sampler {
             collectors,
             outbox,
             interval_ms,
+            slow: SlowSamples { interval_ms: slow_interval_ms, phase_key, last: None },
             clock,
-            phase_key: phase_key(agent_id),
+            phase_key,
             last_sample: Instant::now(),
         }
     }
@@ -78,10 +82,12 @@ impl Sampler {
 
     async fn sample(&mut self) {
         self.last_sample = Instant::now();
-        let interval = Duration::from_millis(*self.interval_ms.borrow());
+        let interval_ms = *self.interval_ms.borrow();
+        let interval = Duration::from_millis(interval_ms);
         let now_ms = self.clock.now();
+        let is_slow_due = self.slow.is_due(now_ms, interval_ms);
         self.outbox.observe_clock(booted_at_ms(now_ms));
-        let reading = self.collectors.collect(now_ms, DEADLINE_MAX.min(interval / 2)).await;
+        let reading = self.collectors.collect(now_ms, is_slow_due, DEADLINE_MAX.min(interval / 2)).await;
         self.outbox.push(reading);
     }
 
@@ -110,6 +116,25 @@ struct Ticks {
     are_on_grid: bool,
 }
 
+/// Decides which samples have the slow families: the first one, and then the ones nearest to the multiples of the slow
+/// interval, shifted by the agent's phase.
+struct SlowSamples {
+    interval_ms: u64,
+    phase_key: u64,
+    /// The multiple that the last of them was for.
+    last: Option<u64>,
+}
+
+impl SlowSamples {
+    /// Returns whether the sample taken now is one of them. `sample_interval_ms` is the time until the next sample.
+    fn is_due(&mut self, now_ms: i64, sample_interval_ms: u64) -> bool {
+        // The sample may be a little early.
+        let nearest_ms = u64::try_from(now_ms).unwrap_or(0) + sample_interval_ms.min(self.interval_ms) / 2;
+        let multiple = (nearest_ms + self.interval_ms - self.phase_key % self.interval_ms) / self.interval_ms;
+        self.last.replace(multiple) != Some(multiple)
+    }
+}
+
 /// Returns how long after the last sample the next one is due, in milliseconds, and whether that is on a multiple of
 /// the interval shifted by the phase. It is at least the minimum interval and at most `interval_ms`; if the next
 /// multiple is further away, there is one sample in between.
@@ -130,6 +155,7 @@ fn phase_key(agent_id: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use pika_protocol::family::Table;
     use proptest::prelude::*;
 
     use super::*;
@@ -166,9 +192,11 @@ mod tests {
     /// Runs a sampler for `duration` while a server sets the interval every few milliseconds to what `choose` returns
     /// for the time and the phase key. Returns when samples were taken, in milliseconds since the start.
     async fn taken_while(duration: Duration, mut choose: impl FnMut(i64, u64) -> u64) -> Vec<u128> {
-        let yaml = "collectors: { cpu: &off { enabled: false }, memory: *off, disk: *off, network: *off, load: *off }";
+        let off =
+            |table: &Table| format!("{}: {{ enabled: false }}", table.name.trim_end_matches("_metrics"));
+        let yaml = format!("collectors: {{ {} }}", Table::ALL.map(off).join(", "));
         let config =
-            crate::config::Config::from_yaml("test", yaml, |_| None, &crate::config::Overrides::default())
+            crate::config::Config::from_yaml("test", &yaml, |_| None, &crate::config::Overrides::default())
                 .unwrap();
         let dir = tempfile::tempdir().unwrap();
         let outbox = Arc::new(Outbox::open(dir.path(), &config.outbox, 0, None).unwrap().0);
@@ -176,7 +204,7 @@ mod tests {
         let clock = test_clock();
         let (intervals, interval) = watch::channel(choose(clock.now(), phase_key("agent")));
         let collectors = Collectors::new(&config, None);
-        let sampler = Sampler::new(collectors, Arc::clone(&outbox), interval, clock.clone(), "agent");
+        let sampler = Sampler::new(collectors, Arc::clone(&outbox), interval, 60_000, clock.clone(), "agent");
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(sampler.run(shutdown.clone()));
         let mut taken = Vec::new();
@@ -229,6 +257,37 @@ mod tests {
             let off = u64::try_from(last).unwrap() % interval_ms - phase_key("agent") % interval_ms;
             assert!(off <= 8, "{off} ms off, of {interval_ms}");
         }
+    }
+
+    proptest! {
+        /// Samples at every interval, each a little early or late: one in every slow interval has the slow families, the
+        /// one nearest to its multiple.
+        #[test]
+        fn slow_samples_are_those_nearest_to_the_multiples(
+            key: u64,
+            per_slow in 1u64..20,
+            interval_ms in INTERVAL_MS_MIN..60_000,
+            jitters in proptest::collection::vec(-100i64..100, 200),
+        ) {
+            let mut slow = SlowSamples { interval_ms: interval_ms * per_slow, phase_key: key, last: None };
+            let slow_phase = key % slow.interval_ms;
+            let start = slow_phase + slow.interval_ms * 1_000;
+            for (n, jitter) in (0..).zip(jitters) {
+                let on_grid = i64::try_from(start + n * interval_ms).unwrap();
+                prop_assert_eq!(slow.is_due(on_grid + jitter, interval_ms), n % per_slow == 0, "sample {}", n);
+            }
+        }
+    }
+
+    #[test]
+    fn slow_families_come_no_more_often_than_samples_and_survive_a_set_clock() {
+        let mut slow = SlowSamples { interval_ms: 10_000, phase_key: 7, last: None };
+        assert!((0..50).all(|n| slow.is_due(n * 60_000, 60_000)), "samples are rarer");
+        let mut slow = SlowSamples { interval_ms: 60_000, phase_key: 7, last: None };
+        assert!(slow.is_due(1_700_000_000_000, 5_000), "the first");
+        assert!(slow.is_due(1_600_000_000_000, 5_000), "the clock was set back");
+        assert!(!slow.is_due(1_600_000_005_000, 5_000) || !slow.is_due(1_600_000_010_000, 5_000));
+        assert!(slow.is_due(-5, 5_000), "before 1970");
     }
 
     #[test]

@@ -4,26 +4,30 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::CollectError;
+use super::{CollectError, Collector, Tick};
 
 /// A collector that runs on a blocking thread.
-pub(super) enum Blocking<C, T> {
+pub(super) enum Blocking<C: Collector> {
     /// Ready to run.
     Idle(C),
     /// Still running after a call that timed out.
-    Running(JoinHandle<(C, Result<T, CollectError>)>),
+    Running(JoinHandle<(C, Result<C::Output, CollectError>)>),
     /// It panicked.
     Ended,
 }
 
-impl<C: Send + 'static, T: Send + 'static> Blocking<C, T> {
-    /// Runs `collect` on the collector. After a timeout, the running call has to finish before the next one starts, so
-    /// that a hung file system ties up one thread, not one more at every sample.
-    pub(super) async fn run(
+impl<C> Blocking<C>
+where
+    C: Collector + Send + 'static,
+    C::Output: Send + 'static,
+{
+    /// Runs the collector. After a timeout, the running call has to finish before the next one starts, so that a hung
+    /// file system ties up one thread, not one more at every sample.
+    pub(super) async fn collect(
         &mut self,
+        tick: Tick,
         deadline: Duration,
-        collect: impl FnOnce(&mut C) -> Result<T, CollectError> + Send + 'static,
-    ) -> Result<T, CollectError> {
+    ) -> Result<C::Output, CollectError> {
         let mut collector = match std::mem::replace(self, Blocking::Ended) {
             Blocking::Idle(collector) => collector,
             Blocking::Running(task) if !task.is_finished() => {
@@ -35,7 +39,7 @@ impl<C: Send + 'static, T: Send + 'static> Blocking<C, T> {
             Blocking::Ended => return Err(CollectError::Ended),
         };
         let mut task = tokio::task::spawn_blocking(move || {
-            let result = collect(&mut collector);
+            let result = collector.collect(tick);
             (collector, result)
         });
         match tokio::time::timeout(deadline, &mut task).await {
@@ -60,16 +64,34 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(5);
     const LONG: Duration = Duration::from_secs(10);
+    const TICK: Tick = Tick { uptime_ms: 1 };
+
+    impl Collector for mpsc::Receiver<u32> {
+        type Output = u32;
+
+        fn collect(&mut self, _: Tick) -> Result<u32, CollectError> {
+            self.recv().map_err(|_| CollectError::Ended)
+        }
+    }
+
+    struct Panicking;
+
+    impl Collector for Panicking {
+        type Output = ();
+
+        fn collect(&mut self, _: Tick) -> Result<(), CollectError> {
+            panic!("on purpose")
+        }
+    }
 
     #[tokio::test]
     async fn a_hung_collector_is_passed_over_until_it_answers() {
         let (answer, hung) = mpsc::channel::<u32>();
         let mut blocking = Blocking::Idle(hung);
-        let collect = |hung: &mut mpsc::Receiver<u32>| hung.recv().map_err(|_| CollectError::Ended);
 
-        assert!(matches!(blocking.run(SHORT, collect).await, Err(CollectError::Hung)));
+        assert!(matches!(blocking.collect(TICK, SHORT).await, Err(CollectError::Hung)));
         assert!(
-            matches!(blocking.run(LONG, collect).await, Err(CollectError::Hung)),
+            matches!(blocking.collect(TICK, LONG).await, Err(CollectError::Hung)),
             "at once, no second thread"
         );
 
@@ -79,13 +101,13 @@ mod tests {
             tokio::task::yield_now().await;
         }
         answer.send(2).unwrap();
-        assert_eq!(blocking.run(LONG, collect).await.unwrap(), 2, "the late result is discarded");
+        assert_eq!(blocking.collect(TICK, LONG).await.unwrap(), 2, "the late result is discarded");
     }
 
     #[tokio::test]
     async fn a_collector_that_panics_ends_alone() {
-        let mut blocking = Blocking::<(), u32>::Idle(());
-        assert!(matches!(blocking.run(LONG, |()| panic!("on purpose")).await, Err(CollectError::Ended)));
-        assert!(matches!(blocking.run(LONG, |()| Ok(1)).await, Err(CollectError::Ended)));
+        let mut blocking = Blocking::Idle(Panicking);
+        assert!(matches!(blocking.collect(TICK, LONG).await, Err(CollectError::Ended)));
+        assert!(matches!(blocking.collect(TICK, LONG).await, Err(CollectError::Ended)));
     }
 }

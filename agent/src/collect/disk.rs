@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::number::{float, percent, signed};
 use super::platform::DiskSource;
-use super::{CollectError, Collector, Roots};
+use super::{CollectError, Collector, Roots, Tick};
 use crate::config::DiskConfig;
 
 /// The disk collector.
@@ -44,7 +44,7 @@ impl Collector for Disk {
     type Output = Vec<DiskMetrics>;
 
     /// Returns one entry per disk, ordered by mount point. May block; see the module documentation.
-    fn collect(&mut self) -> Result<Vec<DiskMetrics>, CollectError> {
+    fn collect(&mut self, _: Tick) -> Result<Vec<DiskMetrics>, CollectError> {
         let mut disks = Vec::new();
         let mut unreadable = BTreeSet::new();
         for (mount, space) in self.source.read(&self.config)? {
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn this_machine_has_plausible_disks() {
         let config = Config::from_yaml("test", "", |_| None, &Overrides::default()).unwrap();
-        for disk in Disk::new(&Roots::default(), config.disk).collect().unwrap() {
+        for disk in Disk::new(&Roots::default(), config.disk).collect(Tick { uptime_ms: 1 }).unwrap() {
             assert!(0 < disk.total && disk.used <= disk.total);
             assert!((0.0..=100.0).contains(&disk.usage_percent));
         }

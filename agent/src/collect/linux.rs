@@ -7,6 +7,8 @@ mod load;
 mod memory;
 mod mountinfo;
 mod network;
+mod stat;
+mod view;
 mod virtualization;
 
 pub(super) use cpu::Cpu;
@@ -14,4 +16,6 @@ pub(super) use disk::DiskSource;
 pub(super) use load::Load;
 pub(super) use memory::MemorySource;
 pub(super) use network::NetworkSource;
+pub(super) use stat::StatFile;
+pub(super) use view::view;
 pub(super) use virtualization::virtualization;

@@ -7,7 +7,7 @@ use pika_protocol::MemoryMetrics;
 
 use super::number::{float, percent, signed};
 use super::platform::MemorySource;
-use super::{CollectError, Collector, Roots};
+use super::{CollectError, Collector, Roots, Tick};
 
 /// The memory collector.
 pub(super) struct Memory {
@@ -49,7 +49,7 @@ impl Memory {
 impl Collector for Memory {
     type Output = MemoryMetrics;
 
-    fn collect(&mut self) -> Result<MemoryMetrics, CollectError> {
+    fn collect(&mut self, _: Tick) -> Result<MemoryMetrics, CollectError> {
         let (machine, cgroup) = self.source.read()?;
         if machine.total == 0 {
             return Err(CollectError::NoData("the operating system reports no memory"));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_memory() {
-        let memory = Memory::new(&Roots::default()).collect().unwrap();
+        let memory = Memory::new(&Roots::default()).collect(Tick { uptime_ms: 1 }).unwrap();
         assert!(0 < memory.total && memory.used <= memory.total && memory.free <= memory.total);
         assert_eq!(memory.used + memory.available.unwrap(), memory.total);
     }

@@ -7,8 +7,7 @@ use pika_protocol::limits::PATH_CHARS_MAX;
 
 pub use self::delta::NetworkBaseline;
 use super::platform::NetworkSource;
-use super::{CollectError, Collector, Roots};
-use crate::boot_clock::BootClock;
+use super::{CollectError, Collector, Roots, Tick};
 use crate::config::NetworkConfig;
 use crate::glob;
 
@@ -16,7 +15,6 @@ use crate::glob;
 pub(super) struct Network {
     config: NetworkConfig,
     source: NetworkSource,
-    boot: BootClock,
     baseline: NetworkBaseline,
 }
 
@@ -25,11 +23,11 @@ impl Network {
     pub(super) fn new(
         roots: &Roots,
         config: NetworkConfig,
-        boot: BootClock,
+        boot_id: Option<&str>,
         baseline: Option<NetworkBaseline>,
     ) -> Network {
-        let baseline = NetworkBaseline::resume(baseline, boot.id());
-        Network { config, source: NetworkSource::new(roots), boot, baseline }
+        let baseline = NetworkBaseline::resume(baseline, boot_id);
+        Network { config, source: NetworkSource::new(roots), baseline }
     }
 
     /// Returns the reading that the next run compares with.
@@ -42,13 +40,13 @@ impl Collector for Network {
     type Output = Vec<NetworkMetrics>;
 
     /// Returns one entry per interface, ordered by name.
-    fn collect(&mut self) -> Result<Vec<NetworkMetrics>, CollectError> {
+    fn collect(&mut self, tick: Tick) -> Result<Vec<NetworkMetrics>, CollectError> {
         let NetworkConfig { include_interfaces, exclude_interfaces } = &self.config;
         let mut counters = self.source.read()?;
         counters.retain(|name, _| {
             name.chars().count() <= PATH_CHARS_MAX
                 && glob::is_selected(name, include_interfaces, exclude_interfaces)
         });
-        Ok(self.baseline.advance(self.boot.uptime_ms(), &counters))
+        Ok(self.baseline.advance(tick.uptime_ms, &counters))
     }
 }

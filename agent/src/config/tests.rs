@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use pika_protocol::family::Table;
+
 use super::*;
 
 fn load(text: &str) -> Result<Config, ConfigError> {
@@ -24,9 +26,18 @@ fn defaults_hold_every_key() {
     let config = load("").unwrap();
     assert_eq!(config.interval_ms, 5_000);
     assert_eq!(config.state_dir, Path::new("/var/lib/pika-agent"));
-    assert!(config.collectors.disks.enabled);
+    assert!(config.collectors.disk.enabled);
     let source = include_str!("../config.rs");
     assert!(!source.contains(&["serde(", "default"].concat()), "a key could be missing from agent.yaml");
+}
+
+#[test]
+fn every_table_has_a_collector_of_its_name() {
+    for table in Table::ALL {
+        let name = table.name.trim_end_matches("_metrics");
+        let text = chain(&load(&format!("collectors: {{ {name}: {{ enabled: 3 }} }}")).unwrap_err());
+        assert!(text.contains(&format!("collectors.{name}.enabled")), "{text}");
+    }
 }
 
 #[test]
@@ -34,7 +45,7 @@ fn files_are_merged_key_by_key() {
     let config =
         load("collectors:\n  disk:\n    enabled: false\nnetwork:\n  exclude_interfaces: [x]\ntls:\n")
             .unwrap();
-    assert!(!config.collectors.disks.enabled);
+    assert!(!config.collectors.disk.enabled);
     assert!(config.collectors.cpu.enabled);
     assert_eq!(config.network.exclude_interfaces, ["x"]);
     assert!(config.network.include_interfaces.is_empty());
@@ -80,6 +91,9 @@ fn bounds_are_enforced() {
     for text in [
         "interval_ms: 999",
         "interval_ms: 3600001",
+        "slow_interval_ms: 9999",
+        "slow_interval_ms: 3600001",
+        "view: everything",
         "heartbeat_interval_ms: 0",
         "outbox:\n  samples_per_frame_max: 201",
         "outbox:\n  frames_in_flight_max: 1",

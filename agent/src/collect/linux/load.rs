@@ -4,7 +4,7 @@ use pika_protocol::LoadMetrics;
 
 use crate::collect::number::finite;
 use crate::collect::proc_file::ProcFile;
-use crate::collect::{CollectError, Collector, Roots};
+use crate::collect::{CollectError, Collector, Roots, Tick};
 
 /// The load collector.
 pub(in crate::collect) struct Load {
@@ -20,7 +20,7 @@ impl Load {
 impl Collector for Load {
     type Output = Option<LoadMetrics>;
 
-    fn collect(&mut self) -> Result<Option<LoadMetrics>, CollectError> {
+    fn collect(&mut self, _: Tick) -> Result<Option<LoadMetrics>, CollectError> {
         parse(self.file.read()?).map(Some).ok_or(CollectError::Format("/proc/loadavg"))
     }
 }
@@ -47,6 +47,6 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_load() {
-        assert!(Load::new(&Roots::default()).collect().unwrap().is_some());
+        assert!(Load::new(&Roots::default()).collect(Tick { uptime_ms: 1 }).unwrap().is_some());
     }
 }

@@ -82,7 +82,7 @@ HugePages_Total:       0
     #[test]
     fn a_container_is_read_from_the_roots_that_are_passed_in() {
         let directory = tempfile::tempdir().unwrap();
-        let roots = Roots { proc: directory.path().join("proc"), sys: directory.path().join("sys") };
+        let roots = Roots::below(directory.path());
         let cgroup = roots.sys.join("fs/cgroup");
         std::fs::create_dir_all(&roots.proc).unwrap();
         std::fs::create_dir_all(&cgroup).unwrap();

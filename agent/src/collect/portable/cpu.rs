@@ -3,8 +3,9 @@
 use pika_protocol::CpuMetrics;
 use sysinfo::System;
 
+use super::StatFile;
 use crate::collect::number::clamp_percent;
-use crate::collect::{CollectError, Collector, Roots};
+use crate::collect::{CollectError, Collector, Tick};
 
 /// The CPU collector.
 pub(in crate::collect) struct Cpu {
@@ -13,7 +14,7 @@ pub(in crate::collect) struct Cpu {
 
 impl Cpu {
     /// Takes a first reading, so that the first [`collect`](Cpu::collect) has something to compare with.
-    pub(in crate::collect) fn new(_: &Roots) -> Cpu {
+    pub(in crate::collect) fn new(_: StatFile, _: Tick) -> Cpu {
         let mut system = System::new().ok();
         if let Some(system) = &mut system {
             system.refresh_cpu_usage();
@@ -26,7 +27,7 @@ impl Collector for Cpu {
     type Output = Option<CpuMetrics>;
 
     /// Returns the usage since the previous call, without a breakdown.
-    fn collect(&mut self) -> Result<Option<CpuMetrics>, CollectError> {
+    fn collect(&mut self, _: Tick) -> Result<Option<CpuMetrics>, CollectError> {
         let system = self.system.as_mut().ok_or(CollectError::Unsupported)?;
         system.refresh_cpu_usage();
         let core_count = i32::try_from(system.cpus().len()).unwrap_or(i32::MAX);
@@ -45,7 +46,7 @@ impl Collector for Cpu {
 #[cfg(test)]
 #[test]
 fn this_machine_has_cores() {
-    let metrics = Cpu::new(&Roots::default()).collect().unwrap().unwrap();
+    let metrics = Cpu::new(StatFile, Tick { uptime_ms: 0 }).collect(Tick { uptime_ms: 1 }).unwrap().unwrap();
     assert!(1 <= metrics.core_count);
     assert!((0.0..=100.0).contains(&metrics.usage_percent));
 }

@@ -32,7 +32,7 @@ impl DiskSource {
                 device: disk.name().to_string_lossy().into_owned(),
                 fs_type: disk.file_system().to_string_lossy().to_lowercase(),
             };
-            let DiskConfig { include_mount_points, exclude_mount_points, exclude_fs_types } = config;
+            let DiskConfig { include_mount_points, exclude_mount_points, exclude_fs_types, .. } = config;
             let is_excluded =
                 include_mount_points.is_empty() && glob::matches_any(exclude_fs_types, &mount.fs_type);
             if is_excluded
@@ -52,6 +52,7 @@ impl DiskSource {
 #[test]
 fn disks_are_plausible() {
     let config = DiskConfig {
+        every_sample: false,
         include_mount_points: Vec::new(),
         exclude_mount_points: Vec::new(),
         exclude_fs_types: Vec::new(),

@@ -4,7 +4,7 @@ use pika_protocol::LoadMetrics;
 use sysinfo::System;
 
 use crate::collect::number::finite;
-use crate::collect::{CollectError, Collector, Roots};
+use crate::collect::{CollectError, Collector, Roots, Tick};
 
 /// The load collector.
 pub(in crate::collect) struct Load;
@@ -19,7 +19,7 @@ impl Collector for Load {
     type Output = Option<LoadMetrics>;
 
     /// Returns `None` if the operating system has none.
-    fn collect(&mut self) -> Result<Option<LoadMetrics>, CollectError> {
+    fn collect(&mut self, _: Tick) -> Result<Option<LoadMetrics>, CollectError> {
         // On Windows, sysinfo makes up an average from the length of one queue.
         if cfg!(windows) {
             return Ok(None);
@@ -34,6 +34,6 @@ impl Collector for Load {
 #[cfg(test)]
 #[test]
 fn this_machine_has_a_load() {
-    let load = Load::new(&Roots::default()).collect().unwrap();
+    let load = Load::new(&Roots::default()).collect(Tick { uptime_ms: 1 }).unwrap();
     assert!(load.is_some_and(|load| 0.0 <= load.load15) || cfg!(windows));
 }
