@@ -10,6 +10,7 @@ mod delta;
 mod disk;
 mod error;
 mod host;
+mod link;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
@@ -22,13 +23,15 @@ mod portable;
 mod proc_file;
 mod roots;
 mod round;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 mod view;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pika_protocol::Sample;
-use pika_protocol::limits::{DISKS_PER_SAMPLE_MAX, NETWORKS_PER_SAMPLE_MAX};
+use pika_protocol::limits::{DEVICES_PER_SAMPLE_MAX, DISKS_PER_SAMPLE_MAX, NETWORKS_PER_SAMPLE_MAX};
 
 pub use self::host::Host;
 pub use self::network::NetworkBaseline;
@@ -36,11 +39,12 @@ pub use self::network::NetworkBaseline;
 use self::blocking::Blocking;
 use self::disk::Disk;
 use self::error::CollectError;
+use self::link::Link;
 #[cfg(target_os = "linux")]
 use self::linux as platform;
 use self::memory::Memory;
 use self::network::Network;
-use self::platform::{Cpu, Load, StatFile};
+use self::platform::{Cpu, DiskIo, Load, Pressure, StatFile, System};
 #[cfg(not(target_os = "linux"))]
 use self::portable as platform;
 use self::roots::Roots;
@@ -65,6 +69,20 @@ struct Tick {
     uptime_ms: i64,
 }
 
+/// What collectors are made from.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only the collectors for Linux need all of it")
+)]
+struct Setup<'a> {
+    roots: &'a Roots,
+    config: &'a Config,
+    view: View,
+    stat: StatFile,
+    /// The instant of the first readings.
+    tick: Tick,
+}
+
 /// The enabled collectors, with their state between samples.
 pub struct Collectors {
     boot: BootClock,
@@ -72,6 +90,10 @@ pub struct Collectors {
     memory: Option<Memory>,
     network: Option<Network>,
     load: Option<Load>,
+    pressure: Option<Pressure>,
+    disk_io: Option<DiskIo>,
+    link: Option<Link>,
+    system: Option<Blocking<System>>,
     disk: Option<Blocking<Disk>>,
     /// Whether disks are read for every sample.
     is_disk_fast: bool,
@@ -99,18 +121,23 @@ impl Collectors {
         let enabled = &config.collectors;
         let boot = BootClock::new();
         let tick = Tick { uptime_ms: boot.uptime_ms() };
-        let _view = match config.view {
+        let view = match config.view {
             ViewConfig::Auto => platform::view(roots),
             ViewConfig::Host => View::Host,
             ViewConfig::Container => View::Container,
         };
-        let stat = StatFile::new(roots);
+        let setup = Setup { roots, config, view, stat: StatFile::new(roots), tick };
+        let has_disk_io = enabled.disk_io.enabled && view.shows_disk_io();
         let network = || Network::new(roots, config.network.clone(), boot.id(), baseline);
         Collectors {
-            cpu: enabled.cpu.enabled.then(|| Cpu::new(stat.clone(), tick)),
+            cpu: enabled.cpu.enabled.then(|| Cpu::new(setup.stat.clone(), tick)),
             memory: enabled.memory.enabled.then(|| Memory::new(roots)),
             network: enabled.network.enabled.then(network),
             load: enabled.load.enabled.then(|| Load::new(roots)),
+            pressure: enabled.pressure.enabled.then(|| Pressure::new(&setup)),
+            disk_io: has_disk_io.then(|| DiskIo::new(&setup)),
+            link: enabled.link.enabled.then(|| Link::new(roots, config.network.clone())),
+            system: enabled.system.enabled.then(|| Blocking::Idle(System::new(&setup))),
             disk: enabled.disk.enabled.then(|| Blocking::Idle(Disk::new(roots, config.disk.clone()))),
             is_disk_fast: config.disk.every_sample,
             failing: BTreeSet::new(),
@@ -123,6 +150,16 @@ impl Collectors {
     /// again.
     pub async fn collect(&mut self, timestamp: i64, is_slow_due: bool, deadline: Duration) -> Reading {
         let tick = Tick { uptime_ms: self.boot.uptime_ms() };
+        self.collect_at(tick, timestamp, is_slow_due, deadline).await
+    }
+
+    async fn collect_at(
+        &mut self,
+        tick: Tick,
+        timestamp: i64,
+        is_slow_due: bool,
+        deadline: Duration,
+    ) -> Reading {
         let mut round = Round::new(tick, deadline, &mut self.failing);
         let mut sample = Sample { timestamp, ..Sample::default() };
 
@@ -131,8 +168,16 @@ impl Collectors {
         sample.memory = round.read("memory", self.memory.as_mut());
         let networks = round.read("network", self.network.as_mut());
         sample.load = round.read("load", self.load.as_mut()).flatten();
+        sample.pressure = round.read("pressure", self.pressure.as_mut()).flatten();
+        sample.disk_io = round.read("disk_io", self.disk_io.as_mut()).unwrap_or_default();
+
+        // Slow ones.
+        let link = self.link.as_mut().filter(|_| is_slow_due);
+        sample.links = round.read("link", link).unwrap_or_default();
 
         // Those that may block come last, so that all other values are from the same instant.
+        let system = self.system.as_mut().filter(|_| is_slow_due);
+        sample.system = round.read_blocking("system", system).await.flatten();
         let disk = self.disk.as_mut().filter(|_| is_slow_due || self.is_disk_fast);
         sample.disks = round.read_blocking("disk", disk).await.unwrap_or_default();
 
@@ -141,6 +186,8 @@ impl Collectors {
         sample.networks = networks.unwrap_or_default();
         round.bound("disks", &mut sample.disks, DISKS_PER_SAMPLE_MAX);
         round.bound("interfaces", &mut sample.networks, NETWORKS_PER_SAMPLE_MAX);
+        round.bound("block devices", &mut sample.disk_io, DEVICES_PER_SAMPLE_MAX);
+        round.bound("links", &mut sample.links, NETWORKS_PER_SAMPLE_MAX);
         Reading { sample, network: baseline }
     }
 }

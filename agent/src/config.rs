@@ -50,6 +50,7 @@ pub struct Config {
     pub tls: TlsConfig,
     pub collectors: CollectorsConfig,
     pub disk: DiskConfig,
+    pub disk_io: DiskIoConfig,
     pub network: NetworkConfig,
     pub outbox: OutboxConfig,
     pub log: LogConfig,
@@ -113,6 +114,15 @@ pub struct DiskConfig {
     pub include_mount_points: Vec<String>,
     pub exclude_mount_points: Vec<String>,
     pub exclude_fs_types: Vec<String>,
+}
+
+/// Which block devices are reported.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct DiskIoConfig {
+    pub include_devices: Vec<String>,
+    pub exclude_devices: Vec<String>,
 }
 
 /// Which network interfaces are reported.

@@ -140,6 +140,11 @@ impl Outbox {
         self.lock().counts()
     }
 
+    /// Returns the size of the spool, in bytes; `None` while it cannot be used.
+    pub fn spool_bytes(&self) -> Option<u64> {
+        self.lock().spool_bytes()
+    }
+
     /// Periodically syncs unacknowledged samples and other changes to disk until `shutdown`, and once more then.
     /// Samples acknowledged in between cost nothing.
     pub async fn sync_periodically(&self, shutdown: CancellationToken) {

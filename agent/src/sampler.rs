@@ -87,7 +87,10 @@ impl Sampler {
         let now_ms = self.clock.now();
         let is_slow_due = self.slow.is_due(now_ms, interval_ms);
         self.outbox.observe_clock(booted_at_ms(now_ms));
-        let reading = self.collectors.collect(now_ms, is_slow_due, DEADLINE_MAX.min(interval / 2)).await;
+        let mut reading = self.collectors.collect(now_ms, is_slow_due, DEADLINE_MAX.min(interval / 2)).await;
+        if let Some(system) = &mut reading.sample.system {
+            system.spool_bytes = self.outbox.spool_bytes().and_then(|bytes| i64::try_from(bytes).ok());
+        }
         self.outbox.push(reading);
     }
 

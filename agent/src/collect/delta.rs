@@ -19,6 +19,7 @@ pub(super) enum Width {
     /// 64 bits, or 32 bits where an overflow cannot be told from a reset.
     Full,
     /// 32 bits on all machines.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has such counters"))]
     Bits32,
 }
 

@@ -44,7 +44,7 @@ impl Collector for Network {
         let NetworkConfig { include_interfaces, exclude_interfaces } = &self.config;
         let mut counters = self.source.read()?;
         counters.retain(|name, _| {
-            name.chars().count() <= PATH_CHARS_MAX
+            (1..=PATH_CHARS_MAX).contains(&name.chars().count())
                 && glob::is_selected(name, include_interfaces, exclude_interfaces)
         });
         Ok(self.baseline.advance(tick.uptime_ms, &counters))

@@ -22,6 +22,12 @@ pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// Converts a number of things for the wire; `None` if it is implausibly large.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux counts things"))]
+pub(super) fn small(value: u64) -> Option<i32> {
+    i32::try_from(value).ok()
+}
+
 /// Converts a value for ratios, where the last bits do not matter.
 pub(super) fn float(value: u64) -> f64 {
     value as f64

@@ -2,29 +2,30 @@
 
 mod cpu;
 mod disk;
+mod link;
 mod load;
 mod memory;
 mod network;
 
+#[cfg(not(target_os = "linux"))]
+mod absent;
+
+#[cfg(not(target_os = "linux"))]
+pub(super) use absent::{DiskIo, Pressure, System, view};
 pub(super) use cpu::Cpu;
 pub(super) use disk::DiskSource;
+pub(super) use link::LinkSource;
 pub(super) use load::Load;
 pub(super) use memory::MemorySource;
 pub(super) use network::NetworkSource;
-
-use super::{Roots, View};
 
 /// What collectors share on Linux; nothing here.
 #[derive(Clone)]
 pub(super) struct StatFile;
 
+#[cfg(not(target_os = "linux"))]
 impl StatFile {
-    pub(super) fn new(_: &Roots) -> StatFile {
+    pub(super) fn new(_: &super::Roots) -> StatFile {
         StatFile
     }
-}
-
-/// Returns that the agent sees the whole machine: there are no containers.
-pub(super) fn view(_: &Roots) -> View {
-    View::Host
 }

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::done::Done;
 use super::encoded::EncodedSample;
 use super::gaps::{Dropped, Gaps};
+use super::spool::Spool;
 use super::store::{Absent, Held, Lost, Store};
 use super::{Batch, Counts, FRAME_SAMPLES_BYTES_MAX};
 use crate::collect::{NetworkBaseline, Reading};
@@ -244,6 +245,11 @@ impl Queue {
         self.in_flight.clear();
         self.gaps.connection_lost();
         self.search_id = 0;
+    }
+
+    /// See [`Outbox::spool_bytes`](super::Outbox::spool_bytes).
+    pub(super) fn spool_bytes(&self) -> Option<u64> {
+        self.store.spool.as_ref().map(Spool::bytes)
     }
 
     pub(super) fn counts(&self) -> Counts {

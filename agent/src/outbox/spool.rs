@@ -218,7 +218,8 @@ impl Spool {
         files
     }
 
-    fn bytes(&self) -> u64 {
+    /// Returns the size of all segments.
+    pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
