@@ -23,7 +23,8 @@ mod portable;
 mod proc_file;
 mod roots;
 mod round;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 mod view;
 

@@ -17,6 +17,7 @@ pub(super) enum View {
 
 impl View {
     /// Returns whether devices, sensors and the like belong to what the agent reports.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux reads hardware"))]
     pub(super) fn shows_hardware(self) -> bool {
         self == View::Host
     }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Component, Path};
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use pika_shared::Clock;
 
 use crate::collect::Roots;
 
@@ -63,7 +64,7 @@ impl Machine {
 
 /// Returns the current time, in milliseconds since the Unix epoch.
 pub(in crate::collect) fn now_ms() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    Clock::system().now()
 }
 
 /// Returns the entries of the first instant and those of the second.

@@ -1,6 +1,6 @@
 //! Processes, threads, open files, sessions and uptime.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -21,11 +21,12 @@ pub(super) struct Kernel {
 
 impl Kernel {
     pub(super) fn new(roots: &Roots, view: View) -> Kernel {
-        let is_directory = |name: &String| {
-            let metadata = fs::symlink_metadata(roots.proc.join(name));
-            !is_process(name) && metadata.is_ok_and(|metadata| metadata.is_dir())
+        let entries = fs::read_dir(&roots.proc).into_iter().flatten().filter_map(Result::ok);
+        let is_other = |entry: &DirEntry| {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            is_directory && !is_process(&entry.file_name().to_string_lossy())
         };
-        let directories = attribute::entries(&roots.proc).iter().filter(|name| is_directory(name)).count();
+        let directories = entries.filter(is_other).count();
         Kernel {
             proc: roots.proc.clone(),
             sessions: roots.run.join("systemd/sessions"),
