@@ -296,6 +296,4 @@ impl Replayed {
 }
 
 #[cfg(test)]
-mod month;
-#[cfg(test)]
 mod tests;

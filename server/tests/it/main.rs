@@ -19,7 +19,6 @@ mod alert_backtests;
 mod alert_channels;
 mod alert_deliveries;
 mod alert_health;
-mod alert_kills;
 mod alert_processes;
 mod alerting;
 mod api;

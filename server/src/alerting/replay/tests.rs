@@ -6,16 +6,16 @@ use crate::domain::alert::past::{FreeSpace, Point, PointValue};
 use crate::domain::presence::PresenceChange;
 use crate::domain::tier::DAY_MS;
 
-pub(super) const START: TimestampMs = 1_795_392_000_000;
-pub(super) const SETTLE_MS: i64 = 155_000;
-pub(super) const TICK_MS: i64 = 15_000;
+const START: TimestampMs = 1_795_392_000_000;
+const SETTLE_MS: i64 = 155_000;
+const TICK_MS: i64 = 15_000;
 
-pub(super) fn rule(key: &str) -> Rule {
+fn rule(key: &str) -> Rule {
     let rule = builtin::rules().into_iter().find(|rule| rule.key == key).unwrap();
     Rule::unsaved(rule.name.to_owned(), rule.definition)
 }
 
-pub(super) fn agent() -> WatchedAgent {
+fn agent() -> WatchedAgent {
     WatchedAgent {
         key: 7,
         id: Uuid::from_u128(7),
