@@ -54,22 +54,6 @@ pub(crate) struct Options {
     prefix: String,
 }
 
-impl Options {
-    /// Options of machines without a past.
-    pub(crate) fn live(server: &str, token: &str, agents: u32, interval_ms: u64) -> Self {
-        Self {
-            server: server.to_owned(),
-            token: token.to_owned(),
-            agents,
-            interval_ms,
-            past_hours: 0,
-            past_interval_ms: 60_000,
-            seed: 1,
-            prefix: "bench-".to_owned(),
-        }
-    }
-}
-
 /// Runs the fleet until interrupted, which is the normal end.
 ///
 /// # Errors

@@ -2,7 +2,6 @@
 
 mod agent;
 mod chart;
-mod consoles;
 mod database;
 mod descriptors;
 mod error;
@@ -46,8 +45,6 @@ enum Command {
     /// Runs the agent against a server that stores nothing, alongside Prometheus' `node_exporter`, and prints the
     /// resource usage of both.
     Agent(agent::Options),
-    /// Has many web consoles open on a large simulated fleet, and prints what their requests take and cost.
-    Consoles(consoles::Options),
     /// Simulates machines of all kinds that report to a running server until stopped.
     Fleet(fleet::Options),
     /// Simulates many agents that report to a server, and prints throughput, latency and cost, and the database's
@@ -104,7 +101,6 @@ fn run(command: Command) -> Result<Output, BenchError> {
         let interrupt = Interrupt::listen()?;
         match command {
             Command::Agent(options) => interrupt.or(Box::pin(agent::run(&options))).await.map(Output::from),
-            Command::Consoles(options) => consoles::run(&options, &interrupt).await.map(Output::from),
             Command::Fleet(options) => fleet::run(&options, &interrupt).await.map(Output::from),
             Command::Ingest(options) => {
                 let report = ingest::run(&options, &interrupt).await?;

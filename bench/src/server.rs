@@ -18,8 +18,6 @@ use crate::proc;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// The administrator's password; nobody else can reach the server.
-pub(crate) const ADMIN_PASSWORD: &str = "pika-bench on loopback";
 /// Maximum number of log lines shown when it fails.
 const LOG_LINES_MAX: usize = 20;
 /// Maximum number of connections besides agents', for the benchmark's own requests.
@@ -47,8 +45,8 @@ fn configuration(database_url: &str, address: SocketAddr, n_agents: u32) -> Vec<
         ("PIKA_INGEST_BYTES_PER_SECOND_MAX", "1073741824".to_owned()),
         ("PIKA_INGEST_ROWS_PER_DAY_MAX", u32::MAX.to_string()),
         ("PIKA_INGEST_SAMPLE_SPACING_MS_MIN", "0".to_owned()),
-        // A given password is not printed.
-        ("PIKA_AUTH_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
+        // Nobody logs in; a given password is not printed.
+        ("PIKA_AUTH_ADMIN_PASSWORD", "pika-bench on loopback".to_owned()),
     ]
 }
 
