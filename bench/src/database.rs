@@ -240,15 +240,6 @@ pub(crate) async fn connect(url: &str) -> Result<Client, BenchError> {
     Ok(client)
 }
 
-/// Opens a connection as another role, with that role's settings.
-pub(crate) async fn connect_as(url: &str, user: &str, password: &str) -> Result<Client, BenchError> {
-    let mut config: Config = url.parse()?;
-    config.application_name("pika-bench").user(user).password(password);
-    let (client, connection) = config.connect(NoTls).await?;
-    TaskTracker::new().spawn(connection);
-    Ok(client)
-}
-
 async fn is_marked(client: &Client) -> Result<bool, BenchError> {
     let row = client.query_one("SELECT to_regclass('bench.fleet') IS NOT NULL", &[]).await?;
     Ok(row.get(0))

@@ -2,7 +2,6 @@
 //! charts, computed from raw samples.
 
 mod outcome;
-mod reader;
 
 use std::time::{Duration, Instant};
 
@@ -42,10 +41,6 @@ pub(crate) struct Options {
     /// Total number of agents for the latest values of all; those beyond --agents have one sample each.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     registered: u32,
-    /// Measure what Grafana asks, as its role, instead of the API. The role `pika_grafana` of the database's server gets a
-    /// new password.
-    #[arg(long)]
-    as_reader: bool,
     /// Print one line of JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -78,7 +73,7 @@ async fn prepare(options: &Options, database: &mut BenchDatabase) -> Result<Quer
     subject.stop().await?;
     let lines = result?;
     let machine = Machine::inspect(&database.client, &database.info).await?;
-    Ok(QueryReport::new(machine, options, &loaded, lines))
+    Ok(QueryReport::new(machine, options.fleet.clone(), &loaded, lines))
 }
 
 async fn measure(
@@ -95,9 +90,6 @@ async fn measure(
     let agents: Vec<AgentHandle> =
         agents.iter().map(|row| AgentHandle { id: row.get(0), key: row.get(1) }).collect();
 
-    if options.as_reader {
-        return reader::measure(options, database, loaded, subject, &agents).await;
-    }
     let mut lines = Vec::new();
     let days = i64::from(options.fleet.days);
     let spans = [("1 h", HOUR_MS), ("24 h", 24 * HOUR_MS), ("30 d", 30 * 24 * HOUR_MS)];

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::Options;
 use crate::chart::ChartTimings;
 use crate::load::{FleetOptions, LoadedFleet};
 use crate::machine::Machine;
@@ -30,8 +29,6 @@ pub(super) struct Line {
     raw_to_api: Option<f64>,
     raw_to_api_min: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    p95_ms_max: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     remark: Option<String>,
 }
 
@@ -49,7 +46,6 @@ impl Line {
             api_to_bare_max: None,
             raw_to_api: None,
             raw_to_api_min: None,
-            p95_ms_max: None,
             remark: api.is_none().then(|| "skipped: this server does not answer it".to_owned()),
         }
     }
@@ -83,32 +79,13 @@ impl Line {
         self.api_to_bare_max = Some(LATEST_RATIO_MAX);
     }
 
-    /// Sets the times of a query of the reader and of what it is compared with, and its targets.
-    pub(super) fn read(
-        &mut self,
-        reader: Option<Timing>,
-        other: Option<Timing>,
-        ratio_max: Option<f64>,
-        p95_ms_max: Option<f64>,
-    ) {
-        (self.api, self.bare) = (reader, other);
-        self.api_to_bare = ratio(reader, other);
-        (self.api_to_bare_max, self.p95_ms_max) = (ratio_max, p95_ms_max);
-        if reader.is_some() {
-            self.remark = None;
-        }
-    }
-
     fn verdict(&self) -> String {
         let mut parts = Vec::new();
         if let (Some(ratio), Some(max)) = (self.api_to_bare, self.api_to_bare_max) {
-            parts.push(format!("ratio <= {max}: {}", verdict(ratio <= max)));
+            parts.push(format!("API/SQL <= {max}: {}", if ratio <= max { "met" } else { "MISSED" }));
         }
         if let (Some(ratio), Some(min)) = (self.raw_to_api, self.raw_to_api_min) {
-            parts.push(format!("raw/API >= {min}: {}", verdict(min <= ratio)));
-        }
-        if let (Some(timing), Some(max)) = (self.api, self.p95_ms_max) {
-            parts.push(format!("p95 <= {max} ms: {}", verdict(timing.p95_ms <= max)));
+            parts.push(format!("raw/API >= {min}: {}", if min <= ratio { "met" } else { "MISSED" }));
         }
         parts.extend(self.remark.clone());
         parts.join(", ")
@@ -121,15 +98,18 @@ impl Line {
 pub(crate) struct QueryReport {
     machine: Machine,
     fleet: FleetOptions,
-    as_reader: bool,
     rows: i64,
     queries: Vec<Line>,
 }
 
 impl QueryReport {
-    pub(super) fn new(machine: Machine, options: &Options, loaded: &LoadedFleet, queries: Vec<Line>) -> Self {
-        let (fleet, as_reader) = (options.fleet.clone(), options.as_reader);
-        Self { machine, fleet, as_reader, rows: loaded.n_rows, queries }
+    pub(super) fn new(
+        machine: Machine,
+        fleet: FleetOptions,
+        loaded: &LoadedFleet,
+        queries: Vec<Line>,
+    ) -> Self {
+        Self { machine, fleet, rows: loaded.n_rows, queries }
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -147,13 +127,13 @@ impl QueryReport {
             "p50 and p95 in ms",
             "tier",
             "rows",
-            if self.as_reader { "reader" } else { "API" },
+            "API",
             "",
-            if self.as_reader { "compared" } else { "SQL" },
+            "SQL",
             "",
             "from raw",
             "",
-            if self.as_reader { "ratio" } else { "API/SQL" },
+            "API/SQL",
             "raw/API",
             "target"
         );
@@ -172,10 +152,6 @@ impl QueryReport {
         table.truncate(table.trim_end().len());
         table
     }
-}
-
-fn verdict(is_met: bool) -> &'static str {
-    if is_met { "met" } else { "MISSED" }
 }
 
 fn ratio(one: Option<Timing>, other: Option<Timing>) -> Option<f64> {
