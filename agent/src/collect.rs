@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use pika_protocol::Sample;
 use pika_protocol::limits::{DEVICES_PER_SAMPLE_MAX, DISKS_PER_SAMPLE_MAX, NETWORKS_PER_SAMPLE_MAX};
+use pika_shared::Clock;
 
 pub use self::host::Host;
 pub use self::network::NetworkBaseline;
@@ -45,7 +46,7 @@ use self::link::Link;
 use self::linux as platform;
 use self::memory::Memory;
 use self::network::Network;
-use self::platform::{Cpu, DiskIo, Load, Pressure, StatFile, System};
+use self::platform::{Cpu, DiskIo, Load, Parts, Pressure, StatFile, System};
 #[cfg(not(target_os = "linux"))]
 use self::portable as platform;
 use self::roots::Roots;
@@ -80,6 +81,7 @@ struct Setup<'a> {
     config: &'a Config,
     view: View,
     stat: StatFile,
+    clock: Clock,
     /// The instant of the first readings.
     tick: Tick,
 }
@@ -98,6 +100,7 @@ pub struct Collectors {
     disk: Option<Blocking<Disk>>,
     /// Whether disks are read for every sample.
     is_disk_fast: bool,
+    parts: Parts,
     /// Families that failed last time, and limits that were exceeded.
     failing: BTreeSet<&'static str>,
 }
@@ -127,7 +130,7 @@ impl Collectors {
             ViewConfig::Host => View::Host,
             ViewConfig::Container => View::Container,
         };
-        let setup = Setup { roots, config, view, stat: StatFile::new(roots), tick };
+        let setup = Setup { roots, config, view, stat: StatFile::new(roots), clock: Clock::system(), tick };
         let has_disk_io = enabled.disk_io.enabled && view.shows_disk_io();
         let network = || Network::new(roots, config.network.clone(), boot.id(), baseline);
         Collectors {
@@ -141,6 +144,7 @@ impl Collectors {
             system: enabled.system.enabled.then(|| Blocking::Idle(System::new(&setup))),
             disk: enabled.disk.enabled.then(|| Blocking::Idle(Disk::new(roots, config.disk.clone()))),
             is_disk_fast: config.disk.every_sample,
+            parts: Parts::new(&setup),
             failing: BTreeSet::new(),
             boot,
         }
@@ -181,6 +185,8 @@ impl Collectors {
         sample.system = round.read_blocking("system", system).await.flatten();
         let disk = self.disk.as_mut().filter(|_| is_slow_due || self.is_disk_fast);
         sample.disks = round.read_blocking("disk", disk).await.unwrap_or_default();
+
+        self.parts.read(&mut round, is_slow_due, &mut sample).await;
 
         let baseline =
             self.network.as_ref().filter(|_| networks.is_some()).map(|network| network.baseline().clone());

@@ -52,6 +52,10 @@ pub struct Config {
     pub disk: DiskConfig,
     pub disk_io: DiskIoConfig,
     pub network: NetworkConfig,
+    pub sensor: SensorConfig,
+    pub cgroup: CgroupConfig,
+    pub readings_dir: PathBuf,
+    pub readings_owner_uid: u32,
     pub outbox: OutboxConfig,
     pub log: LogConfig,
 }
@@ -132,6 +136,24 @@ pub struct DiskIoConfig {
 pub struct NetworkConfig {
     pub include_interfaces: Vec<String>,
     pub exclude_interfaces: Vec<String>,
+}
+
+/// Which sensors are reported.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct SensorConfig {
+    pub exclude_sensors: Vec<String>,
+}
+
+/// Which control groups are reported.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented in config/agent.yaml")]
+pub struct CgroupConfig {
+    pub include_containers: Vec<String>,
+    pub exclude_containers: Vec<String>,
+    pub include_units: Vec<String>,
 }
 
 /// Limits of unacknowledged samples.

@@ -11,7 +11,7 @@ mod network;
 mod absent;
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use absent::{DiskIo, Pressure, System, view};
+pub(super) use absent::{DiskIo, Parts, Pressure, System, view};
 pub(super) use cpu::Cpu;
 pub(super) use disk::DiskSource;
 pub(super) use link::LinkSource;

@@ -13,7 +13,6 @@ pub(super) struct Roots {
     /// `/run`
     pub(super) run: PathBuf,
     /// `/etc`
-    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "what is configured is not read yet"))]
     pub(super) etc: PathBuf,
     /// `/lib/modules`
     pub(super) modules: PathBuf,

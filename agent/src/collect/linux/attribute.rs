@@ -58,6 +58,13 @@ pub(super) fn target_name(link: &Path) -> Option<String> {
     Some(fs::read_link(link).ok()?.file_name()?.to_str()?.to_owned())
 }
 
+/// Returns whether the device may be asked without waking it up. Those whose driver does not manage their power, and
+/// those that are no devices, always may.
+pub(super) fn is_awake(device: &Path) -> bool {
+    let status = text(&device.join("power/runtime_status"));
+    status.is_none_or(|status| status == "active" || status == "unsupported")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +88,22 @@ mod tests {
         assert_eq!(number::<u8>(&dir.path().join("n")), None);
         assert_eq!(entries(dir.path()), ["empty", "n"]);
         assert!(entries(&dir.path().join("missing")).is_empty());
+    }
+
+    #[test]
+    fn only_devices_that_are_known_to_sleep_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(is_awake(dir.path()), "no power management");
+        fs::create_dir(dir.path().join("power")).unwrap();
+        for (status, expected) in [
+            ("active", true),
+            ("unsupported", true),
+            ("suspended", false),
+            ("suspending", false),
+            ("error", false),
+        ] {
+            fs::write(dir.path().join("power/runtime_status"), format!("{status}\n")).unwrap();
+            assert_eq!(is_awake(dir.path()), expected, "{status}");
+        }
     }
 }

@@ -66,7 +66,7 @@ fn parse(line: &str) -> Option<Line> {
 }
 
 /// Undoes the kernel's `\040` for a space, and so on.
-fn unescape(text: &str) -> String {
+pub(super) fn unescape(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -2,8 +2,9 @@
 
 use std::marker::PhantomData;
 
-use pika_protocol::{DiskIoMetrics, PressureMetrics, SystemMetrics};
+use pika_protocol::{DiskIoMetrics, PressureMetrics, Sample, SystemMetrics};
 
+use crate::collect::round::Round;
 use crate::collect::{CollectError, Collector, Roots, Setup, Tick, View};
 
 pub(in crate::collect) type DiskIo = Absent<Vec<DiskIoMetrics>>;
@@ -25,6 +26,18 @@ impl<T: Default> Collector for Absent<T> {
     fn collect(&mut self, _: Tick) -> Result<T, CollectError> {
         Ok(T::default())
     }
+}
+
+/// The collectors of a machine's parts; nothing here.
+pub(in crate::collect) struct Parts;
+
+impl Parts {
+    pub(in crate::collect) fn new(_: &Setup<'_>) -> Parts {
+        Parts
+    }
+
+    #[expect(clippy::unused_async, reason = "the signature is that of Linux")]
+    pub(in crate::collect) async fn read(&mut self, _: &mut Round<'_>, _: bool, _: &mut Sample) {}
 }
 
 /// Returns that the agent sees the whole machine: there are no containers.

@@ -8,6 +8,9 @@ use pika_shared::Clock;
 
 use crate::collect::Roots;
 
+/// When the readings of the machines were made, in milliseconds since the Unix epoch.
+pub(in crate::collect) const NOW_MS: i64 = 1_767_225_600_000;
+
 /// A machine in a temporary directory.
 pub(in crate::collect) struct Machine {
     dir: tempfile::TempDir,
@@ -62,14 +65,13 @@ impl Machine {
     }
 }
 
-/// Returns the current time, in milliseconds since the Unix epoch.
-pub(in crate::collect) fn now_ms() -> i64 {
-    Clock::system().now()
+/// Returns the clock by which the readings of the machines are current.
+pub(in crate::collect) fn clock() -> Clock {
+    Clock::new(|| NOW_MS)
 }
 
 /// Returns the entries of the first instant and those of the second.
 pub(in crate::collect) fn parse(tree: &str) -> (Vec<Entry>, Vec<Entry>) {
-    let tree = tree.replace("@NOW@", &now_ms().to_string());
     let mut parts = tree.split("==== later\n");
     let mut entries = || parts.next().map(parse_entries).unwrap_or_default();
     (entries(), entries())
