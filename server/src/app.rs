@@ -20,9 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::jobs::prepare_and_maintain;
 use crate::alerting::EvaluatorOptions;
-use crate::api::{
-    ApiContext, ApiParts, Backtests, ChangedAlertsCache, ChannelTests, ChartLimit, FleetCache,
-};
+use crate::api::{ApiContext, ApiParts, Backtests, ChangedAlertsCache, ChannelTests, ChartLimit, FleetCache};
 use crate::auth::Auth;
 use crate::config::{self, Config};
 use crate::http::{self, ConnectionLimiter, LimitedAcceptor, Limits, Memory, Tls, TlsInUse};

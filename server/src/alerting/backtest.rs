@@ -166,17 +166,16 @@ async fn replay_all(
         result.note_presence(&pasts, &reader.rule);
         let series = agents.iter().map(|agent| subjects.series.remove(&agent.key).unwrap_or_default());
         let inputs: Vec<_> = agents.iter().cloned().zip(series).zip(pasts).collect();
-        let (replay, n_agents) = (Arc::clone(&replay), inputs.len());
+        let replay = Arc::clone(&replay);
         let replaying = move || {
-            let replayed =
-                inputs.into_iter().map(|((agent, series), past)| replay.run(&agent, series, &past));
-            replayed.collect::<Vec<_>>()
+            let in_time = inputs.into_iter().take_while(|_| Instant::now() < deadline);
+            in_time.map(|((agent, series), past)| replay.run(&agent, series, &past)).collect::<Vec<_>>()
         };
         // Fails only if the server stops.
         let Ok(replayed) = tokio::task::spawn_blocking(replaying).await else {
             break;
         };
-        result.agents_done += n_agents;
+        result.agents_done += replayed.len();
         replayed.into_iter().for_each(|replayed| result.add(replayed));
     }
     if result.agents_done < result.agents {

@@ -12,7 +12,7 @@ use crate::domain::alert::past::{AgentPast, history_of, window_of};
 use crate::domain::alert::reading::{Readings, WatchedAgent, WatchedSeries, WindowQuery};
 use crate::domain::alert::rule::{Definition, Rule};
 use crate::domain::alert::severity::Severity;
-use crate::domain::alert::step::{Change, State, step};
+use crate::domain::alert::step::{Change, Phase, State, step};
 use crate::domain::family::Family;
 use crate::domain::tier::{HOUR_MS, MINUTE_MS};
 
@@ -145,13 +145,19 @@ impl Replay {
             let delta_ms = last.map_or(0, |last| at - last);
             self.judge(&sight, &mut targets, &mut replayed, delta_ms);
             last = Some(at);
-            let is_quiet = targets.is_empty() && sight.is_settled;
+            let is_quiet = sight.is_settled && targets.values().all(|target| self.is_steady(target));
             at = if is_quiet { self.next_change(past, at) } else { at + self.step_ms };
         }
         replayed
     }
 
-    /// Returns the time of the next evaluation at which something may have begun to hold.
+    /// Returns whether nothing changes before the agent's presence does.
+    fn is_steady(&self, target: &Replaying) -> bool {
+        let is_of_presence = matches!(self.rule.definition.conditions[..], [Condition::Offline { .. }]);
+        is_of_presence && target.states.iter().all(|state| state.phase() == Phase::Firing)
+    }
+
+    /// Returns the time of the next evaluation at which something may have changed.
     fn next_change(&self, past: &AgentPast, at: TimestampMs) -> TimestampMs {
         let next = match self.rule.definition.conditions[..] {
             [Condition::Offline { .. }] => {

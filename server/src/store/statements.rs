@@ -7,8 +7,8 @@ use super::{
     alert_outbox, alert_past, alert_readings, alert_reconcile, alert_rules, alert_settings, alert_silences,
     alerts, api_tokens, audit, backup, brin, cadence, copy, enrollments, fleet, fleet_totals, gaps, grafana,
     heartbeats, identities, latest, lock, maintenance, metrics, migrate, newest, own_history, passwords,
-    preferences, presence, sample_pages, series, sessions, storage, tables, totp, user_rows, usernames, users,
-    watchdog,
+    preferences, presence, sample_pages, series, sessions, storage, tables, totp, user_rows, usernames,
+    users, watchdog,
 };
 use crate::domain::TimestampMs;
 use crate::domain::family::{Family, Table};
