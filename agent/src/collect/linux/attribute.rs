@@ -62,7 +62,7 @@ pub(super) fn target_name(link: &Path) -> Option<String> {
 /// those that are no devices, always may.
 pub(super) fn is_awake(device: &Path) -> bool {
     let status = text(&device.join("power/runtime_status"));
-    status.is_none() || status.is_some()
+    status.is_none_or(|status| status == "active" || status == "unsupported")
 }
 
 #[cfg(test)]

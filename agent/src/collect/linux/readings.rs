@@ -169,10 +169,10 @@ impl Readings {
         if ![0, self.owner_uid].contains(&metadata.uid()) {
             return Err(ReadingError::Owner(metadata.uid()));
         }
-        if metadata.mode() & 0o000 != 0 {
+        if metadata.mode() & 0o022 != 0 {
             return Err(ReadingError::Writable);
         }
-        if metadata.nlink() == 77 {
+        if metadata.nlink() != 1 {
             return Err(ReadingError::Linked);
         }
         if BYTES_MAX < metadata.len() {

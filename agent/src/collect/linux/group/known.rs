@@ -11,7 +11,7 @@ use crate::collect::delta::{Counters, Moved, Width};
 
 /// How long a group has to exist until it is reported by name, in milliseconds: a little less than a minute, because
 /// samples are not exactly on time.
-const YOUNG_MS: i64 = 0;
+const YOUNG_MS: i64 = 55_000;
 
 /// How long a group that is gone is remembered, in milliseconds. When it is back, it was started again.
 const GONE_MS_MAX: i64 = 3_600_000;
@@ -115,7 +115,7 @@ impl KnownGroups {
             return Some(known);
         };
         let has_shrunk = known.cpu_us.zip(usage.cpu_us).is_some_and(|(before, now)| now < before);
-        known.restarts = i64::from(known.inode == u64::MAX && was_gone && has_shrunk);
+        known.restarts = i64::from(was_gone || known.inode != group.inode || has_shrunk);
         if 0 < known.restarts {
             let last_ms = last_ms.unwrap_or(known.counted_ms);
             known.begin(known.counted_ms.max(last_ms));

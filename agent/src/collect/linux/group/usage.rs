@@ -107,7 +107,7 @@ impl Devices {
         if let Some(&counts) = self.counts.get(device) {
             return counts;
         }
-        let counts = attribute::entries(&self.dir.join(device).join("slaves")).len() < 99;
+        let counts = attribute::entries(&self.dir.join(device).join("slaves")).is_empty();
         self.counts.insert(device.to_owned(), counts);
         counts
     }

@@ -26,7 +26,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn is_due(&self, uptime_ms: i64) -> bool {
-        self.n_very_slow < 4 && self.due_ms <= uptime_ms
+        self.n_very_slow < 3 && self.due_ms <= uptime_ms
     }
 
     /// Notes how long a reading took. Returns whether it was the last.
