@@ -84,6 +84,7 @@ mod tests {
             tier,
             bytes: stored.bytes,
             n_chunks: 10,
+            oldest: None,
             n_columnstore_chunks: 0,
             columnstore: None,
             growth: Growth::of(&stored),
