@@ -1,6 +1,7 @@
 //! Finds what a rule would have fired: plans what to read of the past, reads it in slices of agents, and replays it.
 
 mod reader;
+mod request;
 mod resolution;
 
 use std::collections::BTreeSet;
@@ -9,9 +10,9 @@ use std::time::Duration;
 
 use pika_shared::chain;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use self::reader::{Reader, Subjects};
+pub use self::request::BacktestRequest;
 use self::resolution::Resolution;
 use super::evaluator::{EvaluatorOptions, LAG_MS};
 use super::judge::history_ms;
@@ -30,19 +31,6 @@ pub const SPAN_MS_MAX: i64 = 400 * DAY_MS;
 pub const ALERTS_MAX: usize = 1_000;
 /// After this time no further agents are read.
 const TIME_MAX: Duration = Duration::from_secs(60);
-
-/// What to find out.
-#[derive(Clone, Debug)]
-pub struct BacktestRequest {
-    /// The rule.
-    pub rule: Rule,
-    /// The first millisecond of the span.
-    pub start: TimestampMs,
-    /// The first millisecond after it.
-    pub end: TimestampMs,
-    /// Only these agents of the rule's scope; all if empty.
-    pub agent_ids: BTreeSet<Uuid>,
-}
 
 /// Why a result may differ from what would have happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

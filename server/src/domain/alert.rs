@@ -4,6 +4,7 @@
 pub mod builtin;
 pub mod condition;
 pub mod coverage;
+pub mod function;
 pub mod history;
 pub mod measure;
 pub mod outage;

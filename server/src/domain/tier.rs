@@ -46,6 +46,11 @@ impl Tier {
         if self.is_of(table) { self } else { Tier::Raw }
     }
 
+    /// Returns this tier and all finer ones that a table has, the coarsest first.
+    pub fn and_finer(self, table: &Table) -> impl Iterator<Item = Tier> {
+        Tier::ALL.into_iter().rev().filter(move |tier| *tier <= self && tier.is_of(table))
+    }
+
     /// Returns the tier's name in the API and in the database.
     pub fn name(self) -> &'static str {
         match self {

@@ -7,7 +7,6 @@ use tokio_postgres::Row;
 use super::Error;
 use super::alert_evaluation::{AlertConnection, Evaluation};
 use super::alert_readings::{self, Piece};
-use super::metrics;
 use super::rollup::{self, Content};
 use crate::domain::TimestampMs;
 use crate::domain::alert::condition::Function;
@@ -137,7 +136,7 @@ impl Evaluation<'_> {
     ) -> Result<PastPoints, Error> {
         let PastSpan { start, end, tier, bucket_ms } = span;
         let complete_until = alert_readings::watermarks(&self.0, query.family).await?;
-        let tiers: Vec<Tier> = metrics::tiers_from(query.family.declaration(), tier).collect();
+        let tiers: Vec<Tier> = tier.and_finer(query.family.declaration()).collect();
         let pieces = alert_readings::pieces(&tiers, start, end, |tier| complete_until.of(tier));
         let mut points = PastPoints::new();
         if pieces.is_empty() {
@@ -220,7 +219,7 @@ pub(super) fn examples(end: TimestampMs) -> Vec<String> {
         let values = family.metrics().iter().map(|metric| (metric, Function::Avg)).collect();
         let query = WindowQuery { family, window_ms: HOUR_MS, values };
         let complete_until = |tier: Tier| Some(end - 2 * tier.bucket_ms());
-        let tiers: Vec<Tier> = metrics::tiers_from(family.declaration(), Tier::OneHour).collect();
+        let tiers: Vec<Tier> = Tier::OneHour.and_finer(family.declaration()).collect();
         let pieces = alert_readings::pieces(&tiers, end - 24 * HOUR_MS, end, complete_until);
         statement(&query, &pieces, HOUR_MS)
     };

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use tokio_postgres::{Row, Transaction};
 
-use super::metrics;
 use super::rollup::{self, Content};
 use super::series_names::NamingTable;
 use crate::domain::TimestampMs;
@@ -53,7 +52,7 @@ fn tiers(table: &Table, window_ms: i64) -> Vec<Tier> {
     } else {
         Tier::OneHour
     };
-    metrics::tiers_from(table, coarsest).collect()
+    coarsest.and_finer(table).collect()
 }
 
 /// Returns the columns of one tier that a value is computed from, with unique names.

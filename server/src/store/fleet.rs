@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::connection::{Connection, Parameter};
-use super::metrics::{bounds, tiers_from};
+use super::metrics::bounds;
 use super::rollup::{self, Content};
 use super::{ChartConnection, Error};
 use crate::domain::TimestampMs;
@@ -70,7 +70,7 @@ pub(super) fn of_agents(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> 
 }
 
 fn series(metric: FleetMetric, coarsest: Tier, has_keys: bool) -> String {
-    let tiers: Vec<Tier> = tiers_from(metric.family().declaration(), coarsest).collect();
+    let tiers: Vec<Tier> = coarsest.and_finer(metric.family().declaration()).collect();
     let keys = has_keys.then(|| format!("agent_key = ANY (${}::int4[]) AND", tiers.len() + 3));
     let keys = keys.as_deref().unwrap_or_default();
     let family = metric.family();
@@ -135,7 +135,7 @@ impl ChartConnection<'_> {
         if VALUES_MAX < ids.len().saturating_mul(range.n_buckets()) {
             return Err(Error::TooManyBuckets);
         }
-        let tiers = tiers_from(table, tier);
+        let tiers = tier.and_finer(table);
         let bounds = bounds(connection, metric.family(), Content::Metrics, tiers, range).await?;
         let keys = ids.keys().copied().collect();
         Ok(FleetReading { tier, range, has_keys: *scope != FleetScope::All, ids, keys, bounds })

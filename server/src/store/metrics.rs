@@ -59,7 +59,8 @@ pub struct MetricValues {
 /// complete, and the next finer one continues from there, so that a chart reaches up to now. The planner sees the
 /// bounds as constants, so it reads no chunks outside them.
 pub(super) fn buckets_statement(table: &Table, metrics: &[Metric], coarsest: Tier) -> String {
-    let pieces: Vec<String> = tiers_from(table, coarsest)
+    let pieces: Vec<String> = coarsest
+        .and_finer(table)
         .zip(3..)
         .map(|(tier, bound)| buckets_of_tier(table, metrics, tier, bound))
         .collect();
@@ -114,14 +115,9 @@ pub(super) fn histogram_statement(family: Family, coarsest: Tier) -> Option<Stri
     Some(pieces.join(" UNION ALL "))
 }
 
-/// Returns a tier and all finer ones that a table has.
-pub(super) fn tiers_from(table: &Table, coarsest: Tier) -> impl Iterator<Item = Tier> {
-    Tier::ALL.into_iter().rev().filter(move |tier| *tier <= coarsest && tier.is_of(table))
-}
-
-/// Like [`tiers_from`], for histograms, which have no one-minute tier.
+/// Like [`Tier::and_finer`], for histograms, which have no one-minute tier.
 fn histogram_tiers_from(table: &Table, coarsest: Tier) -> impl Iterator<Item = Tier> {
-    tiers_from(table, coarsest).filter(|tier| *tier != Tier::OneMinute)
+    coarsest.and_finer(table).filter(|tier| *tier != Tier::OneMinute)
 }
 
 impl ChartConnection<'_> {
@@ -138,7 +134,7 @@ impl ChartConnection<'_> {
         range: TimeRange,
     ) -> Result<MetricBuckets, Error> {
         let connection = &*self.connection;
-        let tiers = tiers_from(family.declaration(), tier);
+        let tiers = tier.and_finer(family.declaration());
         let bounds = bounds(connection, family, Content::Metrics, tiers, range).await?;
         let mut parameters: Vec<Parameter<'_>> = vec![&agent.0, &range.interval_ms];
         parameters.extend(bounds.iter().map(|bound| bound as Parameter<'_>));

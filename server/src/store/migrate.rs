@@ -97,6 +97,18 @@ pub enum MigrateError {
     Interrupted,
 }
 
+impl MigrateError {
+    /// Looking for a host that accepts writes is a statement, which may show that the database cannot be used.
+    fn of_connecting(error: Error) -> Self {
+        match error {
+            Error::Database(error) if error.code() == Some(&SqlState::UNDEFINED_FILE) => {
+                UnsupportedDatabase::from(error).into()
+            }
+            error => MigrateError::Connect(error),
+        }
+    }
+}
+
 impl From<BuildError> for MigrateError {
     fn from(error: BuildError) -> Self {
         match error {
@@ -156,7 +168,7 @@ impl Store {
 
     /// Connects, keeps others from changing the schema until the connection ends, and inspects the database.
     pub(super) async fn lock_schema(&self) -> Result<(Client, DatabaseInfo), MigrateError> {
-        let mut connection = self.dedicated_connection().await.map_err(MigrateError::Connect)?;
+        let mut connection = self.dedicated_connection().await.map_err(MigrateError::of_connecting)?;
         // The URL may ask for any host.
         if is_read_only(connection.client()).await.map_err(UnsupportedDatabase::from)? {
             return Err(MigrateError::Connect(Error::ReadOnly));

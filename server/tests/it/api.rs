@@ -84,7 +84,7 @@ async fn bad_queries_name_the_parameter() {
     let (_agent, id, _) = server.enroll("web-1").await;
     let unknown = "00000000-0000-4000-8000-000000000000";
     let cases = [
-        (format!("/api/agents/{id}/metrics?type=gpu"), 400, "bad_request", "type"),
+        (format!("/api/agents/{id}/metrics?type=nothing"), 400, "bad_request", "type"),
         (format!("/api/agents/{id}/metrics"), 400, "bad_request", "type"),
         (format!("/api/agents/{id}/metrics?type=cpu&start=yesterday"), 400, "bad_request", "start"),
         (format!("/api/agents/{id}/metrics?type=cpu&start=2&end=1"), 422, "unprocessable", "start"),

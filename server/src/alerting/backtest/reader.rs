@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::super::judge::{GAP_MS, history_ms, restarts_ms, series_family};
 use super::super::replay::queries_of;
-use super::BacktestRequest;
+use super::request::BacktestRequest;
 use super::resolution::Resolution;
 use crate::domain::TimestampMs;
 use crate::domain::alert::condition::Condition;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use super::function::Function;
 use super::measure::Measure;
 use super::severity::Severity;
 use super::verdict::Outcome;
@@ -151,32 +152,6 @@ pub struct MetricCondition {
     /// The thresholds.
     #[serde(rename = "severities")]
     pub levels: Levels,
-}
-
-/// How a window's values are aggregated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Function {
-    /// The average.
-    Avg,
-    /// The smallest.
-    Min,
-    /// The largest.
-    Max,
-    /// The newest.
-    Last,
-}
-
-impl Function {
-    /// Returns the function's name, as written in rules.
-    pub fn name(self) -> &'static str {
-        match self {
-            Function::Avg => "avg",
-            Function::Min => "min",
-            Function::Max => "max",
-            Function::Last => "last",
-        }
-    }
 }
 
 /// Which side of the threshold is bad.

@@ -3,7 +3,7 @@
 //! A derived value is computed from the two metrics' values in the same window, and so for every tier and for the past as
 //! well. A derived value is one line in [`DERIVED`], and texts for people.
 
-use super::condition::Function;
+use super::function::Function;
 use crate::domain::family::{Family, Metric, Unit};
 
 /// All functions.

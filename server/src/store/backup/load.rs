@@ -22,9 +22,10 @@ use crate::domain::tier::Tier;
 
 pub(super) const MARK: &str = "CREATE TABLE pika_restore (started_at int8 NOT NULL)";
 pub(super) const UNMARK: &str = "DROP TABLE pika_restore";
-/// What is in a database besides extensions: how much, and something of it.
+/// What is in a database besides extensions and the locks of servers: how much, and something of it.
 pub(super) const CONTENT: &str = "SELECT count(*), min(relname::text) FROM pg_class \
-     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS \
+     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') \
+         AND relname <> 'server_locks' AND NOT EXISTS \
          (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')";
 /// Rows refer to each other in a circle, so what they refer to is checked in the end.
 const DEFER: &str = "DEFERRABLE INITIALLY DEFERRED";

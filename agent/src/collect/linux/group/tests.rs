@@ -108,6 +108,8 @@ fn names_are_those_that_somebody_tells_and_stay() {
 struct KernelGroups {
     root: PathBuf,
     base: PathBuf,
+    /// The group of this process before.
+    before: String,
 }
 
 impl KernelGroups {
@@ -129,7 +131,9 @@ impl KernelGroups {
         for controller in ["+cpu", "+io", "+memory", "+pids"] {
             drop(fs::write(base.join("cgroup.subtree_control"), controller));
         }
-        Some(KernelGroups { root: root.to_owned(), base })
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+        let before = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap().to_owned();
+        Some(KernelGroups { root: root.to_owned(), base, before })
     }
 
     /// Moves this process into a group.
@@ -138,13 +142,15 @@ impl KernelGroups {
     }
 
     /// Moves it back to where it was.
-    fn leave(&self, before: &str) {
-        Self::enter(&self.root.join(before.trim_start_matches('/')));
+    fn leave(&self) {
+        Self::enter(&self.root.join(self.before.trim_start_matches('/')));
     }
 }
 
 impl Drop for KernelGroups {
     fn drop(&mut self) {
+        // A group with a process in it cannot be removed.
+        self.leave();
         let entries = fs::read_dir(&self.base).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.path().is_dir()) {
             drop(fs::remove_dir(entry.path()));
@@ -165,8 +171,6 @@ fn work() {
 #[test]
 fn numbers_are_the_kernels() {
     let Some(kernel) = KernelGroups::new() else { return };
-    let before = fs::read_to_string("/proc/self/cgroup").unwrap();
-    let before = before.lines().find_map(|line| line.strip_prefix("0::")).unwrap().to_owned();
     let machine = Machine::new("");
     fs::create_dir_all(machine.root().join("sys/fs")).unwrap();
     std::os::unix::fs::symlink(&kernel.base, machine.root().join("sys/fs/cgroup")).unwrap();
@@ -201,7 +205,7 @@ fn numbers_are_the_kernels() {
     }
 
     // The container is started again: its group is made anew, and counts from zero.
-    kernel.leave(&before);
+    kernel.leave();
     fs::remove_dir(&container).unwrap();
     fs::create_dir(&container).unwrap();
     KernelGroups::enter(&container);
@@ -212,7 +216,7 @@ fn numbers_are_the_kernels() {
     assert_eq!((found[0].cgroup.as_str(), found[0].restarts), ("000000000000", Some(1)));
     assert!((low..=high).contains(&found[0].cpu_us.unwrap()), "{found:?}, not from {low} to {high}");
 
-    kernel.leave(&before);
+    kernel.leave();
     fs::remove_dir(&container).unwrap();
     assert_eq!(collect(&mut groups, 3), [], "it is gone");
 }
