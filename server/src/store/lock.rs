@@ -12,8 +12,9 @@ use tokio_postgres::{Client, Error, Transaction};
 const HAS_TABLE: &str = "SELECT to_regclass('server_locks') IS NOT NULL";
 const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS server_locks \
      (name text PRIMARY KEY, process int4, process_started_at timestamptz)";
-const MAKE_ROWS: &str =
-    "INSERT INTO server_locks (name) SELECT unnest($1::text[]) ON CONFLICT (name) DO NOTHING";
+// A table that is half restored has no primary key yet.
+const MAKE_ROWS: &str = "INSERT INTO server_locks (name) SELECT wanted FROM unnest($1::text[]) AS wanted \
+     WHERE NOT EXISTS (SELECT FROM server_locks AS lock WHERE lock.name = wanted) ON CONFLICT DO NOTHING";
 const LOCK_ROW: &str = "SELECT FROM server_locks WHERE name = $1 FOR UPDATE";
 const TRY_LOCK_ROW: &str = "SELECT FROM server_locks WHERE name = $1 FOR UPDATE SKIP LOCKED";
 // When a process began is hidden from those who may not see it; they believe that it is the one.

@@ -149,7 +149,7 @@ async fn the_storage_report_adds_up(database: TestDatabase) {
     agent.store(1, json!([sample(now())])).await;
     let report = server.get("/api/system/storage").await.body;
     let relations = report["relations"].as_array().unwrap();
-    assert_eq!(relations.len(), 5 + 19);
+    assert_eq!(relations.len(), 14 + 40);
     let sum = |tier: &str| -> i64 {
         relations
             .iter()

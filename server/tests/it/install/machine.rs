@@ -12,7 +12,12 @@ use crate::support::TestServer;
 /// A `systemctl` that does what the script asks of it: one service, whose process it keeps.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 [ "$1" != --quiet ] || shift
-stop() { [ ! -e /tmp/agent.pid ] || { kill "$(cat /tmp/agent.pid)" 2>/dev/null; rm -f /tmp/agent.pid; }; }
+stop() {
+  [ -e /tmp/agent.pid ] || return 0
+  kill "$(cat /tmp/agent.pid)" 2>/dev/null
+  while kill -0 "$(cat /tmp/agent.pid)" 2>/dev/null; do sleep 0.1; done
+  rm -f /tmp/agent.pid
+}
 case $1 in
   daemon-reload) ;;
   enable) ln -sf /etc/systemd/system/pika-agent.service /etc/enabled ;;
