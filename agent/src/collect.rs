@@ -2,8 +2,8 @@
 //! when they begin and end; meanwhile samples lack the family.
 //!
 //! Some families are read for every sample, the others for one sample in every `slow_interval_ms`: those that change
-//! slowly or cost more. To add one: a file with its [`Collector`], a field of [`Collectors`], and its lines in
-//! [`Collectors::below`] and [`Collectors::collect`].
+//! slowly or cost more. To add one: a file with its `Collector`, a field of [`Collectors`], and its lines in
+//! `Collectors::below` and [`Collectors::collect`].
 
 mod blocking;
 mod delta;

@@ -42,7 +42,7 @@ pub(super) struct Parameters {
 /// Why a passphrase cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
-    /// It is shorter than [`PASSPHRASE_BYTES_MIN`].
+    /// It is shorter than `PASSPHRASE_BYTES_MIN`.
     #[error("the passphrase needs at least {PASSPHRASE_BYTES_MIN} bytes")]
     TooShort,
     /// It is not the one that the backup was made with.

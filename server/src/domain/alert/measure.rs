@@ -1,7 +1,7 @@
 //! What metric conditions examine: metrics as they are stored, and values derived from two of them.
 //!
 //! A derived value is computed from the two metrics' values in the same window, and so for every tier and for the past as
-//! well. A derived value is one line in [`DERIVED`], and texts for people.
+//! well. A derived value is one line in `DERIVED`, and texts for people.
 
 use super::function::Function;
 use crate::domain::family::{Family, Metric, Unit};
