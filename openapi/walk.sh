@@ -202,6 +202,8 @@ walk() {
   call 200 getSparklines GET "/api/agents/metrics/sparklines?metric=cpuUsagePercent&points=30"
   call 200 getFleetMetrics GET "/api/fleet/metrics?metric=cpuUsagePercent&points=5"
   call 200 getFleetRanking GET "/api/fleet/top?metric=memoryUsagePercent&by=max&limit=3"
+  call 200 listMetricTypes GET /api/metric-types
+  mapfile -t families < <(jq -r '.items[].type' "$scratch/answer")
   limit=3
   call 200 followEvents GET /api/events
   limit=30
@@ -211,7 +213,7 @@ walk() {
     call 200 updateAgent PUT "/api/agents/$agent" "$(jq -c --arg id "$agent" '{name: (if .name == .reportedName then "" else .name end), tags, note}' "$scratch/answer")"
     call 200 updateAgents POST /api/agents/bulk "{\"ids\":[\"$nobody\"],\"addTags\":[\"walk\"]}"
     call 200 getLatestAgentMetrics GET "/api/agents/$agent/metrics/latest"
-    for family in cpu memory disk network load; do
+    for family in "${families[@]}"; do
       call 200 getAgentMetrics GET "/api/agents/$agent/metrics?type=$family&points=3"
     done
     call 200 getAgentMetrics GET "/api/agents/$agent/metrics?type=cpu&start=$((now - 86400000))&end=$now"

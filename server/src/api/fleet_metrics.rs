@@ -192,9 +192,8 @@ impl FleetMetricsApi {
         auth: UserAuth,
         /// The name of the metric.
         metric: Query<FleetMetricName>,
-        /// What the agents are ordered by.
-        #[oai(default = "default_rank")]
-        by: Query<RankByName>,
+        /// What the agents are ordered by; by default their average.
+        by: Query<Option<RankByName>>,
         /// Start of the range, in milliseconds since the Unix epoch, inclusive; by default an hour before `end`.
         start: Query<Option<i64>>,
         /// End of the range, in milliseconds since the Unix epoch, exclusive; by default now.
@@ -208,7 +207,7 @@ impl FleetMetricsApi {
     ) -> Result<Written<FleetRankingBody>, ApiError> {
         let caller = auth.require(Permission::Read)?;
         let now = context.clock.now();
-        let (by, limit) = (RankBy::from(by.0), limit.0);
+        let (by, limit) = (by.0.map_or(RankBy::Average, RankBy::from), limit.0);
         let about = FleetSubject::Ranking(by, limit);
         let question = question(about, metric.0, (start.0, end.0), RANKING_POINTS, tag.0, now)?;
         let reading = context.fleet_answers.answer(&question, async {
@@ -237,10 +236,6 @@ fn question(
 
 fn default_points() -> u32 {
     120
-}
-
-fn default_rank() -> RankByName {
-    RankByName::Avg
 }
 
 fn default_limit() -> usize {
