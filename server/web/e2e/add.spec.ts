@@ -61,6 +61,31 @@ test('a machine follows the commands and comes online without a reload', async (
   await expect(page.locator('body')).not.toContainText(token);
 });
 
+test('the page of a machine shows all that its agent reports', async ({ page, t, logIn, machine, checkAccessible }) => {
+  const name = `parts-${test.info().project.name}-${test.info().retry}`;
+  await logIn();
+  await makeToken(page, t, name);
+  machine.run((await commandsOf(page, t).textContent()) ?? '', name);
+  const joined = page.getByRole('article', { name });
+  await expect(joined.getByText(/CPU \d/)).toBeVisible({ timeout: 30_000 });
+  await joined.getByRole('link', { name: t.add.open }).click();
+
+  // What every Linux has: the newest values at once, and their history with a chart.
+  const kernel = page.locator('details[data-family="kernel"]');
+  await kernel.getByText(t.families.titles.kernel).click();
+  await expect(kernel.getByRole('term').filter({ hasText: /open files max|打开文件上限/ })).toBeVisible();
+  await expect(kernel.locator('canvas').first()).toBeVisible();
+  // Of several series, a table.
+  const links = page.locator('details[data-family="link"]');
+  if ((await links.count()) > 0) {
+    await links.getByText(t.families.titles.link).click();
+    await expect(links.getByRole('columnheader', { name: t.families.name })).toBeVisible();
+  }
+  // Nothing is half under the bar at the top.
+  await page.evaluate(() => scrollTo(0, 0));
+  await checkAccessible();
+});
+
 test.describe('a token that is ended', () => {
   test.use({ expected: { '/api/enrollments/*': 404 } });
 
