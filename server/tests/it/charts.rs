@@ -91,7 +91,8 @@ async fn an_administrators_list_is_answered_while_charts_are_slow() {
     let others = async {
         let monitor = database.connect().await;
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                       AND application_name = 'pika-server' AND wait_event_type = 'Lock'";
+                       AND application_name = 'pika-server' AND wait_event_type = 'Lock' \
+                       AND query LIKE '%agent_key = $1%'";
         let n_waiting = eventually("charts are being read, and others refused", || async {
             let n_waiting: i64 = monitor.query_one(waiting, &[]).await.unwrap().get(0);
             (4 <= n_waiting && n_refused(&server) == N_CHARTS - 8).then_some(n_waiting)
